@@ -1,0 +1,164 @@
+"""What happens to a job, as values: each is logged once, numbered, and can be read again.
+
+Previews are not events: they are never logged (see ``engine.protocol``).
+"""
+
+from typing import Literal
+
+import msgspec
+
+from engine.errors import ErrorReport
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=False):
+    """Base of all events."""
+
+
+class Queued(Event, frozen=True, kw_only=True, tag="queued"):
+    """The job waits; ``position`` jobs go before it (0: it is next)."""
+
+    position: int
+
+
+class Started(Event, frozen=True, kw_only=True, tag="started"):
+    """The engine took the job up; ``attempt`` counts from 1 and grows after a crash."""
+
+    attempt: int
+    device: str
+
+
+class ModelLoading(Event, frozen=True, kw_only=True, tag="model_loading"):
+    """Weights are read or fetched; ``total_bytes`` is 0 while it is unknown."""
+
+    model: str
+    done_bytes: int
+    total_bytes: int
+    percent: float
+
+
+class Planned(Event, frozen=True, kw_only=True, tag="planned"):
+    """The build graph is known; names are content addresses in order of time."""
+
+    keyframes: tuple[str, ...]
+    segments: tuple[str, ...]
+    segment_frames: tuple[int, ...]
+    frames: int
+    model: str
+    interpolator: str
+
+
+class KeyframeStarted(Event, frozen=True, kw_only=True, tag="keyframe_started"):
+    """Painting of keyframe ``index`` (from 0) begins."""
+
+    index: int
+
+
+class KeyframeStep(Event, frozen=True, kw_only=True, tag="keyframe_step"):
+    """Denoising step ``step`` (from 1) of ``steps`` is done."""
+
+    index: int
+    step: int
+    steps: int
+
+
+class KeyframeFinished(Event, frozen=True, kw_only=True, tag="keyframe_finished"):
+    """A keyframe is in the store; ``reused`` says that it was there before."""
+
+    index: int
+    object: str
+    sha256: str
+    size: int
+    reused: bool
+
+
+class SegmentStarted(Event, frozen=True, kw_only=True, tag="segment_started"):
+    """Interpolation between keyframes ``index`` and ``index + 1`` begins."""
+
+    index: int
+    frames: int
+
+
+class SegmentFrame(Event, frozen=True, kw_only=True, tag="segment_frame"):
+    """Frame ``frame`` (from 1) of ``frames`` of this segment is drawn."""
+
+    index: int
+    frame: int
+    frames: int
+
+
+class SegmentFinished(Event, frozen=True, kw_only=True, tag="segment_finished"):
+    """A segment is in the store.
+
+    ``judgement`` says how its gap was bridged: ``interpolate``, ``crossfade`` or ``copy``;
+    it is empty where the segment was reused.
+    """
+
+    index: int
+    object: str
+    sha256: str
+    size: int
+    reused: bool
+    judgement: str = ""
+
+
+class Assembling(Event, frozen=True, kw_only=True, tag="assembling"):
+    """Segments are being joined into the film."""
+
+
+class Finished(Event, frozen=True, kw_only=True, tag="finished"):
+    """The film is in the store."""
+
+    object: str
+    sha256: str
+    size: int
+    media_type: str
+    frames: int
+    seconds: float
+    width: int
+    height: int
+
+
+class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):
+    """A client cancelled the job; what was finished stays in the store."""
+
+
+class Interrupted(Event, frozen=True, kw_only=True, tag="interrupted"):
+    """The engine or its worker died; the job goes on by itself."""
+
+    reason: Literal["engine", "worker"]
+
+
+class Failed(Event, frozen=True, kw_only=True, tag="failed"):
+    """The job cannot be finished."""
+
+    error: ErrorReport
+
+
+AnyEvent = (
+    Queued
+    | Started
+    | ModelLoading
+    | Planned
+    | KeyframeStarted
+    | KeyframeStep
+    | KeyframeFinished
+    | SegmentStarted
+    | SegmentFrame
+    | SegmentFinished
+    | Assembling
+    | Finished
+    | Cancelled
+    | Interrupted
+    | Failed
+)
+
+
+class Logged(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in a job's log: ``seq`` counts from 1 without a gap; ``at`` is Unix seconds."""
+
+    seq: int
+    at: float
+    event: AnyEvent
+
+
+FINAL = (Finished, Cancelled, Failed)

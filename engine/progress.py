@@ -1,0 +1,193 @@
+"""The state of a job, folded from its events. Pure: engine and app fold the same log alike."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from engine import events
+from engine.errors import ErrorReport
+from engine.events import Logged
+
+Status = Literal["queued", "running", "finished", "cancelled", "failed"]
+Phase = Literal["waiting", "loading", "painting", "interpolating", "assembling", "done"]
+
+KEYFRAME_GUESS = 3.0  # seconds a keyframe takes before one was measured
+FRAME_GUESS = 0.1  # seconds an in-between takes before one was measured
+
+
+class Span(msgspec.Struct):
+    """Seconds spent on ``count`` pieces of one kind of work."""
+
+    seconds: float = 0.0
+    count: int = 0
+
+    def mean(self, guess: float) -> float:
+        """Return seconds per piece, ``guess`` while nothing was measured."""
+        return self.seconds / self.count if self.count else guess
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """What is known of a job after ``seq`` events.
+
+    Attributes:
+        keyframe: index of the one being painted or painted last; -1 before the first.
+        step: denoising steps done of it.
+        keyframes: content address of each finished keyframe, ``""`` for those still missing.
+        frame: frames drawn of the current segment.
+        segments: content address of each finished segment, ``""`` for those still missing.
+        position: jobs that go before this one while it waits.
+    """
+
+    status: Status = "queued"
+    phase: Phase = "waiting"
+    seq: int = 0
+    position: int = 0
+    attempt: int = 0
+    device: str = ""
+    model: str = ""
+    loaded_percent: float = 0.0
+    keyframe: int = -1
+    step: int = 0
+    steps: int = 0
+    keyframes: list[str] = []
+    segment: int = -1
+    frame: int = 0
+    segments: list[str] = []
+    segment_frames: list[int] = []
+    judgements: dict[int, str] = {}
+    film: events.Finished | None = None
+    error: ErrorReport | None = None
+    started_at: float = 0.0
+    changed_at: float = 0.0
+    ended_at: float = 0.0
+    painting: Span = msgspec.field(default_factory=Span)
+    drawing: Span = msgspec.field(default_factory=Span)
+    since: float = 0.0
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status in ("finished", "cancelled", "failed")
+
+    @property
+    def remaining(self) -> float | None:
+        """Expected seconds until the film is done; None while the plan is not known."""
+        if self.final:
+            return 0.0
+        if not self.keyframes:
+            return None
+        return self._work(
+            sum(not name for name in self.keyframes) - self._part(),
+            sum(n for n, name in zip(self.segment_frames, self.segments, strict=True) if not name)
+            - self.frame,
+        )
+
+    @property
+    def fraction(self) -> float:
+        """Share of the work that is done, in [0, 1]."""
+        if self.status == "finished":
+            return 1.0
+        remaining = self.remaining
+        total = self._work(len(self.keyframes), sum(self.segment_frames))
+        if remaining is None or total <= 0:
+            return 0.0
+        return min(0.999, max(0.0, 1 - remaining / total))
+
+    def _work(self, keyframes: float, frames: float) -> float:
+        painting, drawing = self.painting.mean(KEYFRAME_GUESS), self.drawing.mean(FRAME_GUESS)
+        return max(0.0, keyframes * painting + frames * drawing)
+
+    def _part(self) -> float:
+        return self.step / self.steps if self.phase == "painting" and self.steps else 0.0
+
+
+def fold(log: Iterable[Logged]) -> Progress:
+    """Return the state after all events of ``log``."""
+    progress = Progress()
+    for logged in log:
+        advance(progress, logged)
+    return progress
+
+
+def advance(progress: Progress, logged: Logged) -> None:
+    """Bring ``progress`` forward by one event; an event it has seen before changes nothing."""
+    if logged.seq <= progress.seq:
+        return
+    progress.seq, progress.changed_at = logged.seq, logged.at
+    match logged.event:
+        case events.Queued(position=position):
+            progress.status, progress.phase, progress.position = "queued", "waiting", position
+        case events.Started() as event:
+            progress.status, progress.phase, progress.position = "running", "loading", 0
+            progress.attempt, progress.device = event.attempt, event.device
+            progress.started_at = progress.started_at or logged.at
+        case events.ModelLoading() as event:
+            progress.phase, progress.model = "loading", event.model
+            progress.loaded_percent = event.percent
+        case events.Planned() as event:
+            _plan(progress, event)
+        case events.KeyframeStarted() | events.KeyframeStep() | events.KeyframeFinished():
+            _paint(progress, logged)
+        case events.SegmentStarted() | events.SegmentFrame() | events.SegmentFinished():
+            _draw(progress, logged)
+        case events.Assembling():
+            progress.phase = "assembling"
+        case events.Interrupted():
+            progress.status, progress.phase = "queued", "waiting"
+            progress.step = progress.frame = 0
+        case _:
+            _end(progress, logged)
+
+
+def _plan(progress: Progress, event: events.Planned) -> None:
+    progress.model = event.model
+    progress.keyframes = [""] * len(event.keyframes)
+    progress.segments = [""] * len(event.segments)
+    progress.segment_frames = list(event.segment_frames)
+
+
+def _paint(progress: Progress, logged: Logged) -> None:
+    match logged.event:
+        case events.KeyframeStarted(index=index):
+            progress.phase, progress.keyframe, progress.step = "painting", index, 0
+            progress.since = logged.at
+        case events.KeyframeStep(step=step, steps=steps):
+            progress.step, progress.steps = step, steps
+        case events.KeyframeFinished() as event:
+            progress.keyframe, progress.keyframes[event.index] = event.index, event.object
+            progress.step = 0
+            if not event.reused:
+                _measure(progress.painting, logged.at - progress.since, 1)
+
+
+def _draw(progress: Progress, logged: Logged) -> None:
+    match logged.event:
+        case events.SegmentStarted(index=index):
+            progress.phase, progress.segment, progress.frame = "interpolating", index, 0
+            progress.since = logged.at
+        case events.SegmentFrame(frame=frame):
+            progress.frame = frame
+        case events.SegmentFinished() as event:
+            progress.segment, progress.segments[event.index] = event.index, event.object
+            progress.judgements[event.index] = event.judgement
+            progress.frame = 0
+            if not event.reused:
+                frames = progress.segment_frames[event.index]
+                _measure(progress.drawing, logged.at - progress.since, frames)
+
+
+def _measure(span: Span, seconds: float, count: int) -> None:
+    span.seconds += max(0.0, seconds)
+    span.count += count
+
+
+def _end(progress: Progress, logged: Logged) -> None:
+    progress.phase, progress.ended_at = "done", logged.at
+    match logged.event:
+        case events.Finished() as event:
+            progress.status, progress.film = "finished", event
+        case events.Cancelled():
+            progress.status = "cancelled"
+        case events.Failed(error=error):
+            progress.status, progress.error = "failed", error

@@ -1,0 +1,121 @@
+"""A recipe: what the user asked for, as a validated, versioned value.
+
+It knows the limits that hold everywhere; it does not know models, devices or files.
+"""
+
+import re
+import unicodedata
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from engine.errors import InvalidParameterError, LimitError
+
+MAX_PROMPT = 2_000  # characters
+MAX_SCENES = 64
+MAX_FRAMES = 3_000
+
+Prompt = Annotated[str, Meta(min_length=1, max_length=MAX_PROMPT)]
+Scheduler = Literal["dpmsolver++", "ddim", "euler", "unipc"]
+Format = Literal["mp4", "gif"]
+Motion = Literal["morph", "cut"]
+Side = Annotated[int, Meta(ge=64, le=1024, multiple_of=8)]  # pixels
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the values that travel and are hashed: immutable, strict."""
+
+
+class Scene(Value, frozen=True, kw_only=True):
+    """A part of the film: what it shows and for how long (seconds)."""
+
+    prompt: Prompt
+    seconds: Annotated[float, Meta(ge=0.1, le=120)] = 4.0
+
+
+class Recipe(Value, frozen=True, kw_only=True):
+    """Everything that determines a film, apart from the weights of the model.
+
+    Attributes:
+        scenes: in order of time; their durations add up to the film's.
+        seed: of the first noise; drawn on the CPU, so it means the same on every device.
+        guidance_scale: classifier-free guidance; 1 switches it off.
+        interpolation_factor: frames per keyframe interval; 1 paints every frame.
+        motion: how scenes follow each other: ``morph`` melts one into the next, ``cut`` cuts.
+        fps: frames per second.
+    """
+
+    version: Literal[1] = 1
+    scenes: Annotated[tuple[Scene, ...], Meta(min_length=1, max_length=MAX_SCENES)]
+    negative_prompt: Annotated[str, Meta(max_length=MAX_PROMPT)] = ""
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    width: Side = 256
+    height: Side = 256
+    num_inference_steps: Annotated[int, Meta(ge=1, le=150)] = 20
+    guidance_scale: Annotated[float, Meta(ge=1, le=30)] = 4.0
+    scheduler: Scheduler = "dpmsolver++"
+    model: Annotated[str, Meta(min_length=1, max_length=200)] = "landscapes"
+    fps: Annotated[int, Meta(ge=1, le=60)] = 24
+    interpolation_factor: Annotated[int, Meta(ge=1, le=64)] = 8
+    motion: Motion = "morph"
+    format: Format = "mp4"
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the film in seconds, before it is rounded to whole frames."""
+        return sum(scene.seconds for scene in self.scenes)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the film."""
+        return max(1, round(self.seconds * self.fps))
+
+
+def parse_recipe(data: Any) -> Recipe:
+    """Turn decoded JSON into a recipe.
+
+    Raises:
+        InvalidParameterError: names the first field that is not acceptable.
+        LimitError: the film would have more than ``MAX_FRAMES`` frames.
+    """
+    try:
+        recipe = msgspec.convert(data, Recipe)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+    return checked(recipe)
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """Return ``recipe`` if it holds what types cannot say; raise as ``parse_recipe`` does."""
+    for index, scene in enumerate(recipe.scenes):
+        _check_text(f"scenes[{index}].prompt", scene.prompt, required=True)
+    _check_text("negative_prompt", recipe.negative_prompt)
+    if recipe.frames > MAX_FRAMES:
+        raise LimitError(
+            f"the film would have {recipe.frames} frames; at most {MAX_FRAMES} are possible",
+            remedy="shorten its scenes or lower fps",
+            field="scenes",
+        )
+    return recipe
+
+
+def invalid(error: msgspec.ValidationError, default_field: str = "recipe") -> InvalidParameterError:
+    """Translate msgspec's error, whose text ends in ``- at `$.path```, into ours."""
+    match = re.fullmatch(r"(.*?)(?: - at `(?:key in )?\$\.?(.*)`)?", str(error), re.DOTALL)
+    problem, path = (match[1], match[2]) if match else (str(error), None)
+    unknown = re.search(r"unknown field `(.*)`", problem)
+    field = path or (unknown[1] if unknown else default_field)
+    return InvalidParameterError(field.replace("[...]", "[]"), problem[0].lower() + problem[1:])
+
+
+def _check_text(field: str, text: str, *, required: bool = False) -> None:
+    if required and not text.strip():
+        raise InvalidParameterError(field, "it is empty", "describe what the scene shows")
+    for character in text:
+        if unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t":
+            raise InvalidParameterError(
+                field,
+                f"it contains the control character U+{ord(character):04X}",
+                "remove it; paste the prompt as plain text",
+            )
