@@ -1,0 +1,336 @@
+"""Protocol version 1: messages to bytes and back, with its limits. No sockets.
+
+``docs/protocol.md`` describes it for those who write a client in another language.
+"""
+
+import re
+import struct
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from engine.errors import ErrorReport, InvalidParameterError, MalformedMessageError
+from engine.events import AnyEvent
+from engine.models import Card
+from engine.progress import Progress
+from engine.recipe import Recipe, invalid
+
+VERSION = 1
+SUBPROTOCOL = "visionflux.v1"
+CONTROL_PATH = "/v1/ws"
+DATA_PATH = "/v1/data"
+HEALTH_PATH = "/healthz"
+
+PREVIEW_KIND, CHUNK_KIND = 1, 2
+_BINARY = struct.Struct(">BI")  # kind, length of the JSON header
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine accepts; bytes unless said otherwise."""
+
+    message: int = 12 * 2**20
+    chunk: int = 256 * 2**10
+    connections: int = 64  # at once
+    queued_jobs: int = 32
+    watched_jobs: int = 64  # by one connection
+    scenes: int = 64
+    prompt: int = 2_000  # characters
+    frames: int = 3_000
+    min_side: int = 64  # pixels
+    max_side: int = 1_024  # pixels
+    max_steps: int = 150
+
+
+LIMITS = Limits()
+
+JobId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
+ObjectName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+RequestId = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+# From the client, on the control socket
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of what a client asks; the answer repeats ``id`` as ``re``."""
+
+    id: RequestId
+
+
+class Submit(Request, frozen=True, kw_only=True, tag="submit", forbid_unknown_fields=True):
+    """Start a job; submitting the same id and recipe again starts nothing twice."""
+
+    job: JobId
+    recipe: msgspec.Raw
+
+
+class Watch(Request, frozen=True, kw_only=True, tag="watch", forbid_unknown_fields=True):
+    """Answer with a snapshot, then with every event after number ``after``; None: only new ones."""
+
+    job: JobId
+    after: Annotated[int, Meta(ge=0)] | None = None
+    previews: bool = True
+
+
+class Unwatch(Request, frozen=True, kw_only=True, tag="unwatch", forbid_unknown_fields=True):
+    """Send nothing more of a job; the job goes on."""
+
+    job: JobId
+
+
+class Cancel(Request, frozen=True, kw_only=True, tag="cancel", forbid_unknown_fields=True):
+    """End a job within one denoising step; a job that has ended stays as it is."""
+
+    job: JobId
+
+
+class ListJobs(Request, frozen=True, kw_only=True, tag="jobs", forbid_unknown_fields=True):
+    """List the jobs of this engine, newest first."""
+
+
+class Describe(Request, frozen=True, kw_only=True, tag="describe", forbid_unknown_fields=True):
+    """Answer with a fresh hello."""
+
+
+# From the client, on the data socket
+
+
+class Open(Request, frozen=True, kw_only=True, tag="open", forbid_unknown_fields=True):
+    """Ask for size and hash of an object."""
+
+    object: ObjectName
+
+
+class Read(Request, frozen=True, kw_only=True, tag="read", forbid_unknown_fields=True):
+    """Ask for one chunk; answered by a binary message of at most ``length`` bytes."""
+
+    object: ObjectName
+    offset: Annotated[int, Meta(ge=0)]
+    length: Annotated[int, Meta(ge=1, le=LIMITS.chunk)]
+
+
+ControlRequest = Submit | Watch | Unwatch | Cancel | ListJobs | Describe
+DataRequest = Open | Read
+
+
+# From the engine
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of what an engine sends as text."""
+
+
+class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The device that paints; memory in bytes, 0 where it is unknown."""
+
+    name: str = "starting"
+    kind: str = ""
+    dtype: str = ""
+    total_memory: int = 0
+    free_memory: int = 0
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that recipes may name."""
+
+    name: str
+    card: Card
+
+
+class Hello(Answer, frozen=True, kw_only=True, tag="hello"):
+    """Sent first on a control socket, and as the answer to ``describe``."""
+
+    re: int | None = None
+    protocol: int = VERSION
+    version: str
+    engine: str
+    device: DeviceInfo
+    models: tuple[ModelInfo, ...]
+    limits: Limits = LIMITS
+    queue: int
+
+
+class Accepted(Answer, frozen=True, kw_only=True, tag="accepted"):
+    """The job exists; ``duplicate`` says that it did before."""
+
+    re: int
+    job: str
+    duplicate: bool
+
+
+class Snapshot(Answer, frozen=True, kw_only=True, tag="snapshot"):
+    """The state of a job after ``progress.seq`` events; ``remaining`` in seconds."""
+
+    re: int
+    job: str
+    recipe: Recipe
+    created_at: float
+    progress: Progress
+    fraction: float
+    remaining: float | None
+
+
+class JobEvent(Answer, frozen=True, kw_only=True, tag="event"):
+    """One event of a watched job's log."""
+
+    job: str
+    seq: int
+    at: float
+    event: AnyEvent
+
+
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A job in a list."""
+
+    job: str
+    status: str
+    created_at: float
+    prompt: str
+
+
+class JobList(Answer, frozen=True, kw_only=True, tag="job_list"):
+    """The jobs of this engine, newest first, at most 200."""
+
+    re: int
+    jobs: tuple[JobSummary, ...]
+
+
+class Done(Answer, frozen=True, kw_only=True, tag="done"):
+    """A request without another answer was carried out."""
+
+    re: int
+
+
+class ObjectInfo(Answer, frozen=True, kw_only=True, tag="object"):
+    """Size (bytes), SHA-256 of the content and media type of an object."""
+
+    re: int
+    object: str
+    size: int
+    sha256: str
+    media_type: str
+
+
+class Refused(Answer, frozen=True, kw_only=True, tag="error"):
+    """A request was not carried out; ``re`` is None where no id could be read."""
+
+    re: int | None
+    error: ErrorReport
+
+
+AnyAnswer = Hello | Accepted | Snapshot | JobEvent | JobList | Done | ObjectInfo | Refused
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest picture of a job: a step's guess, a finished keyframe or an in-between frame.
+
+    Attributes:
+        index: of the keyframe or segment.
+        step: denoising step, or frame of the segment; of ``steps``.
+        jpeg: the encoded picture, ``width`` × ``height`` pixels.
+    """
+
+    job: str
+    kind: Literal["step", "keyframe", "frame"]
+    index: int
+    step: int
+    steps: int
+    width: int
+    height: int
+    jpeg: bytes = b""
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an object's content."""
+
+    re: int
+    object: str
+    offset: int
+    data: bytes = b""
+
+
+T = TypeVar("T")
+
+
+def encode(message: Request | Answer) -> str:
+    """Return the text of a message."""
+    return msgspec.json.encode(message).decode()
+
+
+def encode_preview(preview: Preview) -> bytes:
+    """Return the binary message of a preview."""
+    return _binary(PREVIEW_KIND, preview, "jpeg", preview.jpeg)
+
+
+def encode_chunk(chunk: Chunk) -> bytes:
+    """Return the binary message of a chunk."""
+    return _binary(CHUNK_KIND, chunk, "data", chunk.data)
+
+
+def decode_request(data: str | bytes, kind: Any) -> Any:
+    """Read a client's message; ``kind`` is ``ControlRequest`` or ``DataRequest``.
+
+    Raises:
+        MalformedMessageError: it is no JSON object of a known type.
+        InvalidParameterError: one of its fields is not acceptable.
+    """
+    if isinstance(data, bytes):
+        raise MalformedMessageError("clients send text; this message is binary", field="message")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise _refusal(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessageError(f"this is no JSON: {error}", field="message") from error
+
+
+def decode_answer(data: str | bytes) -> AnyAnswer | Preview | Chunk:
+    """Read an engine's message.
+
+    Raises:
+        MalformedMessageError: it is no message of this protocol.
+    """
+    try:
+        if isinstance(data, str):
+            answer: AnyAnswer = msgspec.json.decode(data, type=AnyAnswer)
+            return answer
+        return _read_binary(data)
+    except (msgspec.MsgspecError, struct.error, UnicodeDecodeError) as error:
+        raise MalformedMessageError(f"the engine sent something else: {error}") from error
+
+
+def request_id(data: str | bytes) -> int | None:
+    """Return the id of a message that could not be read whole, so that its error finds home."""
+    try:
+        return msgspec.json.decode(data, type=_OnlyId).id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class _OnlyId(msgspec.Struct):
+    id: RequestId
+
+
+def _refusal(error: msgspec.ValidationError) -> MalformedMessageError | InvalidParameterError:
+    translated = invalid(error, default_field="message")
+    if translated.field in ("message", "type") or re.search("`type`", str(error)):
+        return MalformedMessageError(f"unknown message: {error}", field="type")
+    return translated
+
+
+def _binary(kind: int, value: Preview | Chunk, payload_field: str, payload: bytes) -> bytes:
+    fields = {name: getattr(value, name) for name in value.__struct_fields__}
+    del fields[payload_field]
+    header = msgspec.json.encode(fields)
+    return _BINARY.pack(kind, len(header)) + header + payload
+
+
+def _read_binary(data: bytes) -> Preview | Chunk:
+    kind, length = _BINARY.unpack_from(data)
+    header, payload = data[_BINARY.size : _BINARY.size + length], data[_BINARY.size + length :]
+    if kind == PREVIEW_KIND:
+        return msgspec.structs.replace(msgspec.json.decode(header, type=Preview), jpeg=payload)
+    if kind == CHUNK_KIND:
+        return msgspec.structs.replace(msgspec.json.decode(header, type=Chunk), data=payload)
+    raise MalformedMessageError(f"unknown kind of binary message: {kind}")

@@ -1,0 +1,100 @@
+"""Finished nodes as files, each under its content address; half-written ones never count.
+
+A file is written elsewhere, flushed, moved into place, and only then indexed in the journal.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import StorageError, UnknownObjectError
+from engine.journal import Journal, ObjectRow
+
+SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
+
+
+class Store:
+    """The objects of one data folder."""
+
+    def __init__(self, root: Path, journal: Journal) -> None:
+        self._objects = root / "objects"
+        self._scratch = root / "scratch"
+        self._journal = journal
+        with translated(root):
+            shutil.rmtree(self._scratch, ignore_errors=True)  # what a killed engine left half-done
+            self._objects.mkdir(parents=True, exist_ok=True)
+            self._scratch.mkdir(exist_ok=True)
+
+    def find(self, name: str) -> ObjectRow | None:
+        """Return a finished object's row; one whose file is lost or cut short is forgotten."""
+        row = self._journal.object(name)
+        if row is None:
+            return None
+        try:
+            whole = self._path(row).stat().st_size == row.size
+        except FileNotFoundError:
+            whole = False
+        if not whole:
+            self._journal.forget_object(name)
+            return None
+        return row
+
+    def path(self, name: str) -> Path:
+        """Return the file of a finished object.
+
+        Raises:
+            UnknownObjectError: there is none.
+        """
+        row = self.find(name)
+        if row is None:
+            raise UnknownObjectError(name)
+        return self._path(row)
+
+    def scratch(self, media_type: str) -> Path:
+        """Return a fresh path to write to."""
+        with translated(self._scratch):
+            folder = tempfile.mkdtemp(dir=self._scratch)
+        return Path(folder) / f"new{SUFFIXES[media_type]}"
+
+    def adopt(self, file: Path, row: ObjectRow) -> None:
+        """Take a finished file into the store under ``row.name``."""
+        target = self._path(row)
+        with translated(target):
+            target.parent.mkdir(exist_ok=True)
+            _flush(file)
+            file.replace(target)
+            _flush(target.parent)
+            file.parent.rmdir()
+        self._journal.add_object(row)
+
+    def read(self, row: ObjectRow, offset: int, length: int) -> bytes:
+        """Return at most ``length`` bytes of an object's content from ``offset`` on."""
+        with translated(self._objects), self._path(row).open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def _path(self, row: ObjectRow) -> Path:
+        return self._objects / row.name[:2] / f"{row.name}{SUFFIXES[row.media_type]}"
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Translate what the file system raises into StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be used: {error.strerror or error}") from error
+
+
+def _flush(path: Path) -> None:
+    """Make what was written survive a power cut; folders can be flushed on POSIX only."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
