@@ -1,0 +1,111 @@
+"""What the app knows of each job right now, for many readers at once.
+
+The hub writes, relays and pages read; a version number per job tells readers that something
+changed. It keeps the newest preview only. It knows neither sockets nor SQL nor Streamlit.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from engine.protocol import Preview
+from engine.progress import Progress
+from engine.recipe import Recipe
+
+
+@dataclass
+class View:
+    """One job as this app sees it.
+
+    Attributes:
+        engine: id of the engine that works on it.
+        heard_at: monotonic time of the last word about it.
+        pictures: indexes of the keyframes whose small pictures are on this laptop.
+        fetched: bytes of the film that are here, and bytes of the whole film.
+        saved: whether the film is in the library.
+        reachable: whether its engine is connected right now.
+        cancelling: whether the user asked to cancel it.
+    """
+
+    job: str
+    recipe: Recipe
+    engine: str
+    progress: Progress = field(default_factory=Progress)
+    heard_at: float = field(default_factory=time.monotonic)
+    preview: Preview | None = None
+    pictures: set[int] = field(default_factory=set)
+    fetched: tuple[int, int] = (0, 0)
+    saved: bool = False
+    reachable: bool = True
+    cancelling: bool = False
+    version: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will happen, the film's arrival here included."""
+        return self.saved if self.progress.status == "finished" else self.progress.final
+
+
+class Board:
+    """All views; every read and write goes through one lock."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, View] = {}
+        self._readers: dict[str, set[Callable[[], None]]] = {}
+        self._lock = threading.Lock()
+
+    def open(self, view: View) -> None:
+        """Put a view on the board unless its job has one."""
+        with self._lock:
+            self._views.setdefault(view.job, view)
+
+    def close(self, job: str) -> None:
+        """Take a job from the board."""
+        with self._lock:
+            self._views.pop(job, None)
+
+    @contextmanager
+    def reading(self, job: str) -> Iterator[View | None]:
+        """Hold a view still while it is read; None if there is none."""
+        with self._lock:
+            yield self._views.get(job)
+
+    @contextmanager
+    def changing(self, job: str) -> Iterator[View | None]:
+        """Hold a view still while it is changed, then wake whoever follows it."""
+        with self._lock:
+            view = self._views.get(job)
+            yield view
+            if view is not None:
+                view.version += 1
+            readers = tuple(self._readers.get(job, ()))
+        for wake in readers:
+            wake()
+
+    def of_engine(self, engine: str) -> list[str]:
+        """Return the jobs of an engine that are not settled."""
+        with self._lock:
+            views = self._views.values()
+            return [view.job for view in views if view.engine == engine and not view.settled]
+
+    @contextmanager
+    def following(self, job: str, woken: asyncio.Event) -> Iterator[None]:
+        """Set ``woken`` whenever the job changes; call it in the event's own loop."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(woken.set)
+
+        with self._lock:
+            self._readers.setdefault(job, set()).add(wake)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers[job].discard(wake)
+                if not self._readers[job]:
+                    del self._readers[job]

@@ -1,0 +1,200 @@
+"""The films of this laptop: one row each in SQL, their files in a folder.
+
+A job is a row from the moment it is submitted, so that a refresh or a restart finds it again;
+it counts as finished once its film lies in the folder. Any SQLAlchemy engine will do (SQLite by
+default, PostgreSQL for a shared installation). It knows nothing of connections or pages.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from engine.errors import ErrorReport
+from engine.events import Finished
+from engine.recipe import Recipe
+
+Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
+UNFINISHED = ("submitting", "running")
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+
+class Film(Base):
+    """A film, or the job that will make one.
+
+    Attributes:
+        engine: id of the engine that works on it.
+        size: bytes of the file; 0 until it is here.
+        created_at: Unix seconds, as ``finished_at``.
+    """
+
+    __tablename__ = "films"
+
+    job: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    engine: Mapped[str] = mapped_column(sa.String(128), index=True)
+    status: Mapped[str] = mapped_column(sa.String(16), index=True)
+    title: Mapped[str] = mapped_column(sa.Text)
+    recipe_json: Mapped[str] = mapped_column(sa.Text)
+    format: Mapped[str] = mapped_column(sa.String(8))
+    created_at: Mapped[float] = mapped_column(sa.Float, index=True)
+    finished_at: Mapped[float] = mapped_column(sa.Float, default=0.0)
+    sha256: Mapped[str] = mapped_column(sa.String(64), default="")
+    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    frames: Mapped[int] = mapped_column(default=0)
+    seconds: Mapped[float] = mapped_column(sa.Float, default=0.0)
+    width: Mapped[int] = mapped_column(default=0)
+    height: Mapped[int] = mapped_column(default=0)
+    error_json: Mapped[str] = mapped_column(sa.Text, default="")
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the film was made from."""
+        return msgspec.json.decode(self.recipe_json, type=Recipe)
+
+    @property
+    def error(self) -> ErrorReport | None:
+        """Why it failed."""
+        return msgspec.json.decode(self.error_json, type=ErrorReport) if self.error_json else None
+
+
+class Library:
+    """Reads and writes films; safe to use from any thread."""
+
+    def __init__(self, engine: sa.Engine, folder: Path) -> None:
+        """Open the library, making its table and folder where they are missing.
+
+        Args:
+            engine: from ``sqlite_engine``, or from ``st.connection(…).engine``.
+            folder: for the films' files.
+        """
+        self._engine = engine
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Base.metadata.create_all(engine)
+
+    def add(self, job: str, recipe: Recipe, engine: str) -> None:
+        """Note a job that is about to be submitted to the engine of that id."""
+        film = Film(
+            job=job,
+            engine=engine,
+            status="submitting",
+            title=" → ".join(dict.fromkeys(scene.prompt.strip() for scene in recipe.scenes)),
+            recipe_json=msgspec.json.encode(recipe).decode(),
+            format=recipe.format,
+            created_at=time.time(),
+        )
+        with self._session() as session:
+            session.add(film)
+
+    def get(self, job: str) -> Film | None:
+        """Return a film by its job's id."""
+        with self._session() as session:
+            return session.get(Film, job)
+
+    def accepted(self, job: str) -> None:
+        """Note that the engine has the job."""
+        self._update(job, status="running")
+
+    def finish(self, job: str, film: Finished) -> None:
+        """Note that the film's file is in the folder."""
+        self._update(
+            job,
+            status="finished",
+            finished_at=time.time(),
+            **{name: getattr(film, name) for name in _MEASURES},
+        )
+
+    def end(self, job: str, status: Status, error: ErrorReport | None = None) -> None:
+        """Note that the job ended without a film."""
+        text = msgspec.json.encode(error).decode() if error else ""
+        self._update(job, status=status, finished_at=time.time(), error_json=text)
+
+    def unfinished(self, engine: str | None = None) -> list[Film]:
+        """Return the jobs under way, oldest first; only those of one engine if given."""
+        query = sa.select(Film).where(Film.status.in_(UNFINISHED)).order_by(Film.created_at)
+        if engine is not None:
+            query = query.where(Film.engine == engine)
+        return self._all(query)
+
+    def films(self, search: str = "", *, limit: int = 24, offset: int = 0) -> list[Film]:
+        """Return finished films, newest first, whose prompts contain ``search``."""
+        query = self._finished(sa.select(Film), search).order_by(Film.created_at.desc())
+        return self._all(query.limit(limit).offset(offset))
+
+    def count(self, search: str = "") -> int:
+        """Return the number of finished films whose prompts contain ``search``."""
+        with self._session() as session:
+            query = self._finished(sa.select(sa.func.count()).select_from(Film), search)
+            return session.scalar(query) or 0
+
+    def delete(self, job: str) -> None:
+        """Forget a film and remove its files."""
+        with self._session() as session:
+            session.execute(sa.delete(Film).where(Film.job == job))
+        shutil.rmtree(self.folder / job, ignore_errors=True)
+
+    def file(self, film: Film) -> Path:
+        """Return where the film's file is, or will be."""
+        return self._own_folder(film.job) / f"film.{film.format}"
+
+    def picture(self, job: str, index: int) -> Path:
+        """Return where the small picture of a keyframe is, or will be (JPEG)."""
+        return self._own_folder(job) / f"keyframe-{index:04d}.jpg"
+
+    def pictures(self, job: str) -> list[int]:
+        """Return the indexes of the keyframes whose pictures are here, ascending."""
+        found = (self.folder / job).glob("keyframe-*.jpg")
+        return sorted(int(path.stem.removeprefix("keyframe-")) for path in found)
+
+    def _own_folder(self, job: str) -> Path:
+        folder = self.folder / job
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return folder
+
+    def _finished(self, query: Any, search: str) -> Any:
+        query = query.where(Film.status == "finished")
+        return query.where(Film.title.icontains(search, autoescape=True)) if search else query
+
+    def _update(self, job: str, **values: Any) -> None:
+        with self._session() as session:
+            session.execute(sa.update(Film).where(Film.job == job).values(**values))
+
+    def _all(self, query: sa.Select[Film]) -> list[Film]:
+        with self._session() as session:
+            return list(session.scalars(query))
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+
+def sqlite_engine(path: Path) -> sa.Engine:
+    """Return an engine for a SQLite file that readers and one writer share without waiting."""
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+    prepare(engine)
+    return engine
+
+
+def prepare(engine: sa.Engine) -> None:
+    """Let SQLite keep a write-ahead log and wait for locks; other databases are left alone."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+
+_MEASURES = ("sha256", "size", "frames", "seconds", "width", "height")

@@ -1,0 +1,42 @@
+"""Tickets: short-lived proof that a page of this app asked for a route.
+
+Routes beside Streamlit's own get no protection from it. A ticket names one thing ("job:…",
+"film:…") and when it ends, signed with a secret of this process; nothing is stored, so nothing
+grows. Tickets of one hour are equal, so that a video's address does not change on every rerun.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+
+HOUR = 3600
+
+
+class Tickets:
+    """Issues and checks tickets; they end when the process does."""
+
+    def __init__(self, *, hours: int = 12, clock: Callable[[], float] = time.time) -> None:
+        self._secret = secrets.token_bytes(32)
+        self._hours = hours
+        self._clock = clock
+
+    def issue(self, thing: str) -> str:
+        """Return a ticket for ``thing`` that lasts at least ``hours`` hours."""
+        ends = (int(self._clock()) // HOUR + 1 + self._hours) * HOUR
+        return f"{ends:x}.{self._signature(thing, ends)}"
+
+    def valid(self, ticket: str, thing: str) -> bool:
+        """Say whether ``ticket`` was issued for ``thing`` and has not ended."""
+        text, _, signature = ticket.partition(".")
+        try:
+            ends = int(text, 16)
+        except ValueError:
+            return False
+        expected = self._signature(thing, ends)
+        return hmac.compare_digest(expected.encode(), signature.encode()) and ends > self._clock()
+
+    def _signature(self, thing: str, ends: int) -> str:
+        message = f"{ends:x} {thing}".encode()
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()

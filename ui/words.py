@@ -1,0 +1,161 @@
+"""A job's state in words and numbers for the stage. Pure: no clock, no sockets, no Streamlit."""
+
+from typing import Any
+
+from engine.progress import Progress
+from ui.board import View
+
+FINAL_WORDS = {
+    "finished": "Your film is ready",
+    "cancelled": "Cancelled",
+    "failed": "This film could not be finished",
+}
+
+
+def headline(view: View) -> str:
+    """Return what is being done right now, in one line."""
+    progress = view.progress
+    if progress.final:
+        if progress.status == "finished" and not view.saved:
+            return f"Bringing the film to this computer{_percent(view.fetched)}"
+        return FINAL_WORDS[progress.status]
+    if view.cancelling:
+        return "Cancelling…"
+    return _PHASES[progress.phase](progress)
+
+
+def _waiting(progress: Progress) -> str:
+    if progress.attempt:
+        return "The engine had to start over; everything finished is kept"
+    if progress.position == 0:
+        return "Next in line"
+    films = "film goes" if progress.position == 1 else "films go"
+    return f"Waiting: {progress.position} {films} first"
+
+
+def _loading(progress: Progress) -> str:
+    percent = round(progress.loaded_percent)
+    return "Loading the model" + (f" · {percent} %" if 0 < percent < 100 else "")
+
+
+def _painting(progress: Progress) -> str:
+    count = len(progress.keyframes)
+    step = f" · step {progress.step} of {progress.steps}" if progress.step else ""
+    return f"Painting keyframe {progress.keyframe + 1} of {count}{step}"
+
+
+def _interpolating(progress: Progress) -> str:
+    frames = progress.segment_frames[progress.segment] if progress.segment >= 0 else 0
+    frame = f" · frame {progress.frame} of {frames}" if progress.frame else ""
+    return f"Filling gap {progress.segment + 1} of {len(progress.segments)}{frame}"
+
+
+_PHASES = {
+    "waiting": _waiting,
+    "loading": _loading,
+    "painting": _painting,
+    "interpolating": _interpolating,
+    "assembling": lambda _: "Joining the film",
+    "done": lambda _: "Finishing",
+}
+
+
+def timeline(view: View) -> list[dict[str, str]]:
+    """Return the phases in order, each ``todo``, ``active`` or ``done``, with its count."""
+    progress = view.progress
+    painted, filled = _done(progress.keyframes), _done(progress.segments)
+    planned = bool(progress.keyframes)
+    finished = progress.status == "finished"
+    return [
+        _step("Model", done=planned, active=progress.phase == "loading"),
+        _step("Keyframes", *painted, active=progress.phase == "painting"),
+        _step("In-betweens", *filled, active=progress.phase == "interpolating"),
+        _step(
+            "Film",
+            done=finished and view.saved,
+            active=progress.phase == "assembling" or (finished and not view.saved),
+        ),
+    ]
+
+
+def calm(view: View) -> str:
+    """Return one reassuring line where something is out of the ordinary, else nothing."""
+    if view.settled or view.reachable:
+        return ""
+    return "The connection to the engine dropped. It goes on working; reconnecting…"
+
+
+def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
+    """Return all that the stage shows, as JSON.
+
+    Args:
+        view: of the job.
+        silent: seconds since the last word about it, by which the work has gone on.
+    """
+    progress = view.progress
+    remaining = progress.remaining
+    return {
+        "status": progress.status,
+        "settled": view.settled,
+        "headline": headline(view),
+        "calm": calm(view),
+        "fraction": round(progress.fraction, 4),
+        "remaining": None if remaining is None else round(max(0.0, remaining - silent), 1),
+        "timeline": timeline(view),
+        "keyframes": [bool(name) for name in progress.keyframes],
+        "painting": progress.keyframe if progress.phase == "painting" else -1,
+        "pictures": sorted(view.pictures),
+        "segments": _shares(progress),
+        "cancelling": view.cancelling,
+        "error": _error(progress),
+    }
+
+
+def _shares(progress: Progress) -> list[float]:
+    """Return how much of each segment is drawn, in [0, 1]."""
+    shares = [1.0 if name else 0.0 for name in progress.segments]
+    if progress.phase == "interpolating" and 0 <= progress.segment < len(shares):
+        frames = progress.segment_frames[progress.segment]
+        shares[progress.segment] = shares[progress.segment] or progress.frame / max(1, frames)
+    return [round(share, 3) for share in shares]
+
+
+def _error(progress: Progress) -> dict[str, str] | None:
+    if progress.error is None:
+        return None
+    return {"message": progress.error.message, "remedy": progress.error.remedy}
+
+
+def _step(
+    name: str, have: int = 0, of: int = 0, *, done: bool = False, active: bool
+) -> dict[str, str]:
+    complete = done or (of > 0 and have == of)
+    return {
+        "name": name,
+        "count": f"{have} / {of}" if of else "",
+        "state": "done" if complete else "active" if active else "todo",
+    }
+
+
+def _done(names: list[str]) -> tuple[int, int]:
+    return sum(bool(name) for name in names), len(names)
+
+
+def _percent(fetched: tuple[int, int]) -> str:
+    have, whole = fetched
+    return f" · {have * 100 // whole} %" if whole else ""
+
+
+def size(count: float) -> str:
+    """Return a number of bytes for people."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit != "MB" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def plain(text: str) -> str:
+    """Return ``text`` so that Streamlit's Markdown shows it as it is."""
+    special = set("\\`*_{}[]()<>#+-.!|~$:&")
+    return "".join(f"\\{sign}" if sign in special else sign for sign in text)
