@@ -1,0 +1,287 @@
+"""Keyframes: pictures that Stable Diffusion paints, exactly as their node says.
+
+It knows diffusers; it knows nothing of films, jobs or previews beyond one callback.
+"""
+
+import contextlib
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoPipelineForText2Image,
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    UniPCMultistepScheduler,
+)
+from diffusers.utils import logging as diffusers_logging
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers.utils import logging as transformers_logging
+
+from engine import models
+from engine.errors import DeviceMemoryError, ModelLoadError
+from engine.graph import KeyframeNode, Weighted
+from engine.models import Model
+from engine.render import Cancelled, download
+from engine.render.blend import blended_embeddings, blended_noise
+from engine.render.device import Device, memory
+from engine.render.preview import Projection, fit_projection, read_projection
+
+REMEMBERED_PROMPTS = 64  # embeddings kept; 236 kB each with Stable Diffusion 1.5 in float32
+
+SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "dpmsolver++": (
+        DPMSolverMultistepScheduler,
+        {"algorithm_type": "dpmsolver++", "solver_order": 2},
+    ),
+    "ddim": (DDIMScheduler, {}),
+    "euler": (EulerDiscreteScheduler, {}),
+    "unipc": (UniPCMultistepScheduler, {}),
+}
+
+OnBytes = Callable[[int, int], None]
+OnStep = Callable[[int, int, Tensor], None]
+Picture = NDArray[np.uint8]  # RGB (height, width, 3)
+
+
+class Painter:
+    """A loaded model that paints keyframes; one thread uses it at a time.
+
+    Attributes:
+        identity: name and hash of the weights, as ``KeyframeNode.model`` wants it.
+        projection: from this model's latents to colours, for previews.
+    """
+
+    def __init__(self, pipe: Any, device: Device, identity: str) -> None:
+        """Take a pipeline that is on ``device`` already; ``load`` is the usual way."""
+        self.identity = identity
+        self.device = device
+        self._pipe = pipe
+        self._config = pipe.scheduler.config
+        self._prompts: OrderedDict[str, Tensor] = OrderedDict()
+        self.projection: Projection | None = None
+        pipe.set_progress_bar_config(disable=True)
+
+    @classmethod
+    def load(cls, model: Model, device: Device, on_bytes: OnBytes) -> "Painter":
+        """Load a model of the Stable Diffusion 1.5 family, fetching it first if it is a hub's.
+
+        Args:
+            model: as the catalogue has it.
+            device: where to paint.
+            on_bytes: called with bytes done and in total, while files are fetched and verified.
+
+        Raises:
+            ModelLoadError: files are missing, damaged or of another kind.
+            DeviceMemoryError: the weights do not fit on the device.
+            StorageError: the disk is full.
+        """
+        half = device.dtype == "float16"
+        folder = model.folder or download.fetch(model.source, on_bytes, half=half)
+        identity = _verified_identity(model, folder, on_bytes)
+        with _memory_errors(device, f"loading {model.name}"):
+            pipe = _load_pipeline(model.name, folder, device)
+            painter = cls(pipe, device, identity)
+            painter.projection = read_projection(folder) or painter._fit_projection()
+        return painter
+
+    def paint(
+        self, node: KeyframeNode, *, on_step: OnStep, cancelled: Callable[[], bool]
+    ) -> Picture:
+        """Paint a keyframe; the same node gives the same picture again on the same device.
+
+        Args:
+            node: what to paint; ``node.model`` is this painter's identity.
+            on_step: called after each step with its number (from 1), the number of steps and the
+                clean latents ``(1, channels, height / 8, width / 8)`` that the model predicts
+                from there, scaled; a tensor of its own.
+            cancelled: asked once a step.
+
+        Returns:
+            uint8 RGB ``(height, width, 3)``.
+
+        Raises:
+            Cancelled: within one step of ``cancelled()`` turning true.
+            DeviceMemoryError: the picture is too large for the device.
+        """
+        doing = f"painting {node.width}x{node.height}"
+        with _memory_errors(self.device, doing), torch.inference_mode():
+            return self._paint(node, on_step, cancelled)
+
+    def _paint(self, node: KeyframeNode, on_step: OnStep, cancelled: Callable[[], bool]) -> Picture:
+        _stop_if(cancelled)
+        scheduler = self._pipe.scheduler = make_scheduler(node.scheduler, self._config)
+        watch = _Watch(scheduler, on_step, cancelled)
+        guided = node.guidance_scale > 1
+        result = self._pipe(
+            prompt_embeds=self._embeddings(node.prompt),
+            negative_prompt_embeds=self._encode(node.negative_prompt) if guided else None,
+            latents=self._noise(node),
+            width=node.width,
+            height=node.height,
+            num_inference_steps=node.num_inference_steps,
+            guidance_scale=node.guidance_scale,
+            callback_on_step_end=watch,
+        )
+        return np.asarray(result.images[0].convert("RGB"))
+
+    def _noise(self, node: KeyframeNode) -> Tensor:
+        """Return the initial latents ``(1, channels, height / 8, width / 8)``, unscaled."""
+        factor = self._pipe.vae_scale_factor
+        channels = self._pipe.unet.config.in_channels
+        shape = (1, channels, node.height // factor, node.width // factor)
+        first, second = int(node.noise.first), int(node.noise.second)
+        noise = blended_noise(first, second, node.noise.position, shape)
+        return noise.to(self.device.name, self.device.torch_dtype)
+
+    def _embeddings(self, prompt: Weighted) -> Tensor:
+        """Return the embeddings ``(1, tokens, width)`` of a mix of two prompts."""
+        first, second = self._encode(str(prompt.first)), self._encode(str(prompt.second))
+        return blended_embeddings(first, second, prompt.position)
+
+    def _encode(self, prompt: str) -> Tensor:
+        """Return a prompt's embeddings ``(1, tokens, width)``, remembered."""
+        if prompt not in self._prompts:
+            encoded, _ = self._pipe.encode_prompt(prompt, self.device.name, 1, False)
+            self._prompts[prompt] = encoded
+        self._prompts.move_to_end(prompt)
+        if len(self._prompts) > REMEMBERED_PROMPTS:
+            self._prompts.popitem(last=False)
+        return self._prompts[prompt]
+
+    def _fit_projection(self) -> Projection:
+        """Fit a projection to the model's own decoder."""
+        vae = self._pipe.vae
+
+        def decode(latents: Tensor) -> Tensor:
+            latents = latents.to(self.device.name, self.device.torch_dtype)
+            pictures: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
+            return (pictures + 1) / 2
+
+        with torch.inference_mode():
+            return fit_projection(decode, int(vae.config.latent_channels))
+
+
+class _Watch:
+    """Follows a pipeline's run: the predicted clean latents of each step, and cancelling.
+
+    diffusers hands only the noisy latents to ``callback_on_step_end``. The clean ones are the
+    second value that DDIM and Euler return from ``step``; DPM-Solver++ and UniPC keep them as
+    their newest model output.
+    """
+
+    def __init__(self, scheduler: Any, on_step: OnStep, cancelled: Callable[[], bool]) -> None:
+        self._on_step, self._cancelled = on_step, cancelled
+        self._clean: Tensor | None = None
+        step = scheduler.step
+
+        @functools.wraps(step)  # diffusers reads the signature
+        def watched_step(*args: Any, **kwargs: Any) -> Any:
+            result = step(*args, **kwargs)
+            outputs = getattr(scheduler, "model_outputs", None)
+            self._clean = outputs[-1] if outputs else result[1]
+            return result
+
+        scheduler.step = watched_step
+
+    def __call__(self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> Any:
+        _stop_if(self._cancelled)
+        assert self._clean is not None
+        self._on_step(index + 1, pipe.num_timesteps, self._clean.detach().clone())
+        return tensors
+
+
+def make_scheduler(name: str, config: dict[str, Any]) -> Any:
+    """Return a fresh deterministic sampler.
+
+    Args:
+        name: a key of ``SCHEDULERS``.
+        config: of the scheduler that the model came with; betas, kind of prediction and spacing
+            of time steps are taken from it.
+    """
+    kind, settings = SCHEDULERS[name]
+    return kind.from_config(config, **settings)
+
+
+def _load_pipeline(name: str, folder: Path, device: Device) -> Any:
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    auto: Any = AutoPipelineForText2Image
+    half = device.dtype == "float16"
+    try:
+        pipe = auto.from_pretrained(
+            folder,
+            dtype=device.torch_dtype,
+            variant="fp16" if half and download.has_half(folder) else None,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, ImportError) as error:
+        raise ModelLoadError(
+            name,
+            f"its files are incomplete, damaged or of an unknown kind ({_first_line(error)})",
+            f"compare the files in {folder} with their source, or fetch the model again",
+        ) from error
+    if not isinstance(pipe, StableDiffusionPipeline):
+        raise ModelLoadError(
+            name,
+            f"it is a {type(pipe).__name__}",
+            "choose a model of the Stable Diffusion 1.5 family (a StableDiffusionPipeline)",
+        )
+    loaded: Any = pipe
+    return loaded.to(device.name)
+
+
+def _verified_identity(model: Model, folder: Path, on_bytes: OnBytes) -> str:
+    """Return the model's identity; its hashes are taken file by file, so that it can be watched."""
+    files = [path for path in folder.rglob("*") if path.suffix in models.WEIGHTS]
+    sizes = [path.stat().st_size for path in files]
+    done, total = 0, sum(sizes)
+    for path, size in zip(files, sizes, strict=True):
+        models.file_sha256(path, size, path.stat().st_mtime_ns)
+        done += size
+        on_bytes(done, total)
+    return models.identity(model, folder)
+
+
+def _stop_if(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise Cancelled
+
+
+@contextlib.contextmanager
+def _memory_errors(device: Device, doing: str) -> Iterator[None]:
+    """Turn torch's memory errors into ours."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_memory_error(error):
+            raise
+        free, total = memory(device.name)
+        raise DeviceMemoryError(
+            f"{device.label} ran out of memory while {doing}: "
+            f"{free / 1e9:.1f} of {total / 1e9:.1f} GB are free"
+        ) from error
+
+
+def _is_memory_error(error: BaseException) -> bool:
+    """Recognise CUDA's own class, and the bare RuntimeErrors of MPS and of the CPU's allocator."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
