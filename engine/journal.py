@@ -141,7 +141,7 @@ class Journal:
         with translated(self._path):
             self._db.execute("DELETE FROM object WHERE name = ?", (name,))
 
-    def _jobs(self, clause: str, *values: object) -> Iterator[JobRow]:
+    def _jobs(self, clause: str, *values: str | int) -> Iterator[JobRow]:
         with translated(self._path):
             rows = self._db.execute(
                 f"SELECT id, recipe, created_at, ended FROM job {clause}", values

@@ -24,6 +24,7 @@ PROOF_HEADER = "X-VF-Proof"
 CLOCK_TOLERANCE = 120  # seconds between the two clocks
 KEY_BYTES = 32
 MARK = "vf1."
+LINK_FILE = "engine.link"  # in the data folder of a running engine
 
 
 class Pairing(msgspec.Struct, frozen=True):

@@ -1,19 +1,35 @@
 """The state of a job, folded from its events. Pure: engine and app fold the same log alike."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from engine import events
 from engine.errors import ErrorReport
-from engine.events import Logged
+from engine.events import AnyEvent
 
 Status = Literal["queued", "running", "finished", "cancelled", "failed"]
 Phase = Literal["waiting", "loading", "painting", "interpolating", "assembling", "done"]
 
 KEYFRAME_GUESS = 3.0  # seconds a keyframe takes before one was measured
 FRAME_GUESS = 0.1  # seconds an in-between takes before one was measured
+
+
+class Numbered(Protocol):
+    """An event with its number and its time: ``events.Logged`` and ``protocol.JobEvent``."""
+
+    @property
+    def seq(self) -> int:
+        """Number in the job's log, from 1."""
+
+    @property
+    def at(self) -> float:
+        """Unix time, seconds."""
+
+    @property
+    def event(self) -> AnyEvent:
+        """What happened."""
 
 
 class Span(msgspec.Struct):
@@ -55,6 +71,7 @@ class Progress(msgspec.Struct, kw_only=True):
     frame: int = 0
     segments: list[str] = []
     segment_frames: list[int] = []
+    plan: events.Planned | None = None
     judgements: dict[int, str] = {}
     film: events.Finished | None = None
     error: ErrorReport | None = None
@@ -102,7 +119,7 @@ class Progress(msgspec.Struct, kw_only=True):
         return self.step / self.steps if self.phase == "painting" and self.steps else 0.0
 
 
-def fold(log: Iterable[Logged]) -> Progress:
+def fold(log: Iterable[Numbered]) -> Progress:
     """Return the state after all events of ``log``."""
     progress = Progress()
     for logged in log:
@@ -110,7 +127,7 @@ def fold(log: Iterable[Logged]) -> Progress:
     return progress
 
 
-def advance(progress: Progress, logged: Logged) -> None:
+def advance(progress: Progress, logged: Numbered) -> None:
     """Bring ``progress`` forward by one event; an event it has seen before changes nothing."""
     if logged.seq <= progress.seq:
         return
@@ -141,13 +158,13 @@ def advance(progress: Progress, logged: Logged) -> None:
 
 
 def _plan(progress: Progress, event: events.Planned) -> None:
-    progress.model = event.model
+    progress.model, progress.plan = event.model, event
     progress.keyframes = [""] * len(event.keyframes)
     progress.segments = [""] * len(event.segments)
     progress.segment_frames = list(event.segment_frames)
 
 
-def _paint(progress: Progress, logged: Logged) -> None:
+def _paint(progress: Progress, logged: Numbered) -> None:
     match logged.event:
         case events.KeyframeStarted(index=index):
             progress.phase, progress.keyframe, progress.step = "painting", index, 0
@@ -161,7 +178,7 @@ def _paint(progress: Progress, logged: Logged) -> None:
                 _measure(progress.painting, logged.at - progress.since, 1)
 
 
-def _draw(progress: Progress, logged: Logged) -> None:
+def _draw(progress: Progress, logged: Numbered) -> None:
     match logged.event:
         case events.SegmentStarted(index=index):
             progress.phase, progress.segment, progress.frame = "interpolating", index, 0
@@ -182,7 +199,7 @@ def _measure(span: Span, seconds: float, count: int) -> None:
     span.count += count
 
 
-def _end(progress: Progress, logged: Logged) -> None:
+def _end(progress: Progress, logged: Numbered) -> None:
     progress.phase, progress.ended_at = "done", logged.at
     match logged.event:
         case events.Finished() as event:

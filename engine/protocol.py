@@ -258,6 +258,11 @@ def encode(message: Request | Answer) -> str:
     return msgspec.json.encode(message).decode()
 
 
+def encode_recipe(recipe: Recipe) -> str:
+    """Return the JSON of a recipe, keys in a fixed order."""
+    return msgspec.json.encode(recipe, order="deterministic").decode()
+
+
 def encode_preview(preview: Preview) -> bytes:
     """Return the binary message of a preview."""
     return _binary(PREVIEW_KIND, preview, "jpeg", preview.jpeg)

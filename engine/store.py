@@ -59,8 +59,8 @@ class Store:
             folder = tempfile.mkdtemp(dir=self._scratch)
         return Path(folder) / f"new{SUFFIXES[media_type]}"
 
-    def adopt(self, file: Path, row: ObjectRow) -> None:
-        """Take a finished file into the store under ``row.name``."""
+    def place(self, file: Path, row: ObjectRow) -> None:
+        """Move a finished file to its place; any thread may call this. ``index`` makes it count."""
         target = self._path(row)
         with translated(target):
             target.parent.mkdir(exist_ok=True)
@@ -68,6 +68,9 @@ class Store:
             file.replace(target)
             _flush(target.parent)
             file.parent.rmdir()
+
+    def index(self, row: ObjectRow) -> None:
+        """Make a placed file count as finished."""
         self._journal.add_object(row)
 
     def read(self, row: ObjectRow, offset: int, length: int) -> bytes:

@@ -1,0 +1,37 @@
+# make run: everything, ready to generate.  make test: everything, checked.
+# Nothing is needed before either but Python 3.11+, make and a network.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test fast clean
+
+run: .venv/installed
+	$(BIN)/streamlit run
+
+test: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+# The part of the tests that needs no model, no engine process and no browser: under a minute.
+fast: .venv/installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+# A stamp is made once its packages are in; a changed list installs anew.
+.venv/installed: requirements.txt requirements-app.txt | .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| (echo "VisionFlux needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" && false)
+	$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,124 @@
+"""The command line: ``python -m engine serve | render | doctor``.
+
+It reads arguments and prints; the work is done elsewhere.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from engine import __version__, cli_render, daemon, doctor, local
+from engine.errors import RequestError, TransportError, VisionFluxError
+from engine.models import catalogue
+
+EXIT_USAGE, EXIT_ENGINE, EXIT_NETWORK, EXIT_INTERRUPTED = 2, 1, 3, 130
+
+
+def main() -> int:
+    """Run one command and return its exit status."""
+    options = _parser().parse_args()
+    level = logging.DEBUG if options.verbose else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("websockets").setLevel(logging.WARNING)  # its debug log would hold proofs
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        status: int = options.run(options)
+        return status
+    except VisionFluxError as error:
+        return _complain(error)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engine", description="The VisionFlux engine.")
+    parser.add_argument("--version", action="version", version=f"VisionFlux {__version__}")
+    parser.add_argument("--verbose", action="store_true", help="log every detail")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="run an engine and print its pairing link"))
+    _add_render(commands.add_parser("render", help="make a film from prompts"))
+    _add_doctor(commands.add_parser("doctor", help="say what this machine can do"))
+    return parser
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port; 0 takes a free one (%(default)s)"
+    )
+    _add_place(parser)
+    _add_models(parser)
+    parser.add_argument(
+        "--until-input-ends",
+        action="store_true",
+        help="stop when the standard input is closed, as the app wants it",
+    )
+    parser.set_defaults(run=_serve)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, help="folder where films and jobs are kept")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)"
+    )
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="FOLDER_OR_HUB_ID",
+        help="offer one more model: a folder in diffusers layout or a hub id; repeatable",
+    )
+
+
+def _add_render(parser: argparse.ArgumentParser) -> None:
+    cli_render.add_arguments(parser)
+    _add_place(parser)
+    parser.set_defaults(run=cli_render.run)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_place(parser)
+    _add_models(parser)
+    parser.set_defaults(run=lambda options: doctor.run(_engine_folder(options), options.model))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    running = daemon.Options(
+        data=_engine_folder(options),
+        host=options.host,
+        port=options.port,
+        device=options.device,
+        models=catalogue(options.model),
+    )
+    asyncio.run(daemon.serve(running, until_input_ends=options.until_input_ends))
+    return 0
+
+
+def _engine_folder(options: argparse.Namespace) -> Path:
+    folder: Path = options.data or local.data_folder()
+    return folder / "engine"
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _complain(error: VisionFluxError) -> int:
+    remedy = f"\n  {error.remedy}" if error.remedy else ""
+    print(f"{error.code}: {error}{remedy}", file=sys.stderr)
+    match error:
+        case RequestError():
+            return EXIT_USAGE
+        case TransportError():
+            return EXIT_NETWORK
+    return EXIT_ENGINE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

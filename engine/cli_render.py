@@ -1,0 +1,225 @@
+"""``python -m engine render``: prompts in, a film file out, a progress bar meanwhile.
+
+It is a client like any other: it uses the engine that runs on the data folder, or starts one for
+as long as the film takes.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from engine import daemon, local
+from engine.client import Connection, Message
+from engine.errors import InvalidParameterError, StorageError, VisionFluxError
+from engine.models import Model, catalogue
+from engine.pairing import Pairing
+from engine.progress import Progress, advance
+from engine.protocol import Hello, JobEvent
+from engine.recipe import Recipe, parse_recipe
+
+SETTINGS = (
+    ("--fps", int, "frames per second (24)"),
+    ("--seed", int, "seed of the first noise (0)"),
+    ("--steps", int, "denoising steps per keyframe"),
+    ("--guidance-scale", float, "how closely the prompt is followed; 1 switches it off"),
+    ("--width", int, "pixels, a multiple of 8"),
+    ("--height", int, "pixels, a multiple of 8"),
+    ("--scheduler", str, "dpmsolver++, ddim, euler or unipc"),
+    ("--interpolation-factor", int, "frames per keyframe interval (8)"),
+    ("--motion", str, "morph or cut: how one scene follows the other"),
+    ("--negative-prompt", str, "what the film should not show"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("prompts", nargs="+", metavar="PROMPT", help="one prompt for each scene")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("film.mp4"), help=".mp4 or .gif (%(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, help="length of the film (4 for each scene)")
+    for name, kind, text in SETTINGS:
+        parser.add_argument(name, type=kind, help=text)
+    parser.add_argument(
+        "--model",
+        default="landscapes",
+        help="a model the engine offers, a folder in diffusers layout, or a hub id (%(default)s)",
+    )
+    parser.add_argument("--engine", metavar="LINK", help="pairing link of another engine to use")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the film; return the exit status."""
+    return asyncio.run(_render(options))
+
+
+def recipe_from(options: argparse.Namespace, hello: Hello) -> Recipe:
+    """Build the recipe that the arguments ask for; what they leave open is the model's default.
+
+    Raises:
+        InvalidParameterError: an argument is not acceptable.
+    """
+    seconds = options.seconds if options.seconds is not None else 4.0 * len(options.prompts)
+    given = {
+        name: value
+        for flag, _, _ in SETTINGS
+        if (value := getattr(options, name := flag[2:].replace("-", "_"))) is not None
+    }
+    if "steps" in given:
+        given["num_inference_steps"] = given.pop("steps")
+    recipe: dict[str, Any] = {
+        **_defaults(options.model, hello),
+        **given,
+        "scenes": [
+            {"prompt": prompt, "seconds": seconds / len(options.prompts)}
+            for prompt in options.prompts
+        ],
+        "format": _format(options.output),
+        "model": options.model,
+    }
+    return parse_recipe(recipe)
+
+
+def activity(progress: Progress) -> str:
+    """Say in a few words what goes on."""
+    match progress.phase:
+        case "painting":
+            place = f"keyframe {progress.keyframe + 1}/{len(progress.keyframes)}"
+            return f"painting {place}, step {progress.step}/{progress.steps or '?'}"
+        case "interpolating":
+            frames = progress.segment_frames[progress.segment]
+            place = f"gap {progress.segment + 1}/{len(progress.segments)}"
+            return f"filling {place}, frame {progress.frame}/{frames}"
+        case "loading":
+            return f"loading the model {progress.loaded_percent:.0f} %"
+        case "assembling":
+            return "joining the film"
+    return progress.status
+
+
+async def _render(options: argparse.Namespace) -> int:
+    _check_folder(options.output)
+    model = _offered(options)
+    async with _engine(options, model) as engine:
+        following = Following(str(uuid.uuid4()))
+        connection = Connection(engine, on_message=following.take)
+        link = asyncio.create_task(connection.run())
+        try:
+            hello = await connection.connected()
+            recipe = recipe_from(options, hello)
+            await following.through(connection, recipe)
+            await _save(connection, following.progress, options.output)
+        except asyncio.CancelledError:
+            with contextlib.suppress(VisionFluxError):
+                await connection.cancel(following.job)
+            raise
+        finally:
+            await connection.close()
+            await link
+    return 0
+
+
+class Following:
+    """One job followed to its end, with a progress bar on the terminal."""
+
+    def __init__(self, job: str) -> None:
+        self.job, self.progress = job, Progress()
+        self._ended = asyncio.Event()
+        self._bar = tqdm(
+            total=100, bar_format="{percentage:3.0f}% |{bar}| {desc} [{elapsed}{postfix}]"
+        )
+
+    def take(self, message: Message) -> None:
+        """Take in an event of the job."""
+        if not isinstance(message, JobEvent) or message.job != self.job:
+            return
+        advance(self.progress, message)
+        self._bar.n = round(100 * self.progress.fraction, 1)
+        remaining = self.progress.remaining
+        left = f" < {remaining:.0f} s left" if remaining else ""
+        self._bar.set_postfix_str(left, refresh=False)
+        self._bar.set_description_str(activity(self.progress))
+        if self.progress.final:
+            self._ended.set()
+
+    async def through(self, connection: Connection, recipe: Recipe) -> None:
+        """Submit the job and wait for its end; raise what it failed with."""
+        try:
+            await connection.submit(self.job, recipe)
+            await connection.watch(self.job, previews=False)
+            await self._ended.wait()
+        finally:
+            self._bar.close()
+        if self.progress.error:
+            raise VisionFluxError.restore(self.progress.error)
+        if self.progress.status == "cancelled":
+            raise KeyboardInterrupt
+
+
+@asynccontextmanager
+async def _engine(options: argparse.Namespace, model: Model | None) -> AsyncIterator[Pairing]:
+    """Give the engine to use: the one of --engine, the running one, or one of our own."""
+    if options.engine:
+        yield Pairing.parse(options.engine)
+        return
+    data = (options.data or local.data_folder()) / "engine"
+    found = await asyncio.to_thread(local.find_engine, data)
+    if found:
+        yield found
+        return
+    models = catalogue() | ({model.name: model} if model else {})
+    running = daemon.Options(data=data, device=options.device, models=models)
+    async with daemon.running(running) as engine:
+        yield engine
+
+
+def _offered(options: argparse.Namespace) -> Model | None:
+    """Resolve --model where it names a folder or a hub id; its name then replaces it."""
+    if "/" not in options.model and not Path(options.model).is_dir():
+        return None
+    *_, model = catalogue([options.model]).values()
+    options.model = model.name
+    return model
+
+
+def _defaults(name: str, hello: Hello) -> dict[str, Any]:
+    cards = {model.name: model.card for model in hello.models}
+    if name not in cards:
+        return {}
+    defaults = cards[name].defaults
+    return {field: getattr(defaults, field) for field in defaults.__struct_fields__}
+
+
+def _format(output: Path) -> str:
+    if output.suffix.lower() not in (".mp4", ".gif"):
+        raise InvalidParameterError(
+            "output", f"{output.name!r} ends in neither .mp4 nor .gif", "give -o film.mp4"
+        )
+    return output.suffix.lower()[1:]
+
+
+def _check_folder(output: Path) -> None:
+    if not output.resolve().parent.is_dir():
+        raise StorageError(
+            f"the folder of {output} does not exist", remedy="create it, or give another -o"
+        )
+
+
+async def _save(connection: Connection, progress: Progress, output: Path) -> None:
+    film = progress.film
+    assert film
+    await connection.fetch(film.object, output)
+    painted = progress.painting.count
+    print(
+        f"{output}: {film.frames} frames, {film.seconds:.2f} s, {film.width}x{film.height}; "
+        f"{painted} of {len(progress.keyframes)} keyframes painted, the others reused",
+        file=sys.stderr,
+    )

@@ -1,0 +1,136 @@
+"""An engine as a whole: a locked data folder, its key, its journal, its queue and its sockets.
+
+It knows which parts there are and how they start and stop; what they do is theirs.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from engine.errors import StorageError
+from engine.jobs import Jobs
+from engine.journal import Journal
+from engine.models import Model
+from engine.pairing import LINK_FILE, Pairing, new_key
+from engine.server import EngineServer
+from engine.store import Store, translated
+
+log = logging.getLogger(__name__)
+
+KEY, LOCK, JOURNAL = "engine.key", "engine.lock", "engine.db"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How an engine is started."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    device: str = "auto"
+    models: dict[str, Model]
+
+
+@asynccontextmanager
+async def running(options: Options) -> AsyncIterator[Pairing]:
+    """Run an engine while the context lasts; its pairing link also stands in the data folder.
+
+    Raises:
+        StorageError: the folder cannot be used, or another engine uses it.
+    """
+    with _locked(options.data):
+        journal = Journal(options.data / JOURNAL)
+        store = Store(options.data, journal)
+        jobs = Jobs(journal, store, options.models, options.device)
+        key = load_key(options.data)
+        server = EngineServer(jobs, journal, store, options.models, key)
+        jobs.restore()
+        work = asyncio.create_task(jobs.work())
+        listening = await server.start(options.host, options.port)
+        port = listening.sockets[0].getsockname()[1]
+        engine = Pairing(f"http://{_reachable(options.host)}:{port}", key)
+        link = options.data / LINK_FILE
+        write_private(link, engine.link)
+        try:
+            yield engine
+        finally:
+            link.unlink(missing_ok=True)
+            listening.close(code=1012, reason="the engine stops")
+            await listening.wait_closed()
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            await jobs.foreman.close()
+            journal.close()
+
+
+async def serve(options: Options, *, until_input_ends: bool) -> None:
+    """Run an engine until it is interrupted, or until its standard input ends."""
+    async with running(options) as engine:
+        print(f"Pairing link: {engine.link}", flush=True)
+        if until_input_ends:
+            await _input_end()
+        else:
+            await asyncio.Event().wait()
+
+
+def load_key(data: Path) -> bytes:
+    """Return the engine's key, made at the first start; only its owner can read the file."""
+    path = data / KEY
+    with translated(path):
+        if not path.exists():
+            write_private(path, new_key().hex())
+        return bytes.fromhex(path.read_text().strip())
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    with translated(path):
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        new.replace(path)
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
+
+
+@contextlib.contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    with translated(data):
+        data.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(data / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StorageError(
+            f"another engine uses the data folder {data}",
+            remedy="stop it, or choose another folder with --data",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def _input_end() -> None:
+    """Wait until nobody holds the other end of the standard input."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=watch, daemon=True).start()
+    await ended.wait()

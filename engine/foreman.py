@@ -1,0 +1,147 @@
+"""Starts a worker process, gives it one task at a time, watches it and starts it anew.
+
+A worker that crashes, is killed for its memory, or hangs in torch never takes the server along.
+It knows nothing of jobs, clients or files; ``engine.worker`` is the process itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Callable
+
+from engine import tasks
+from engine.errors import VisionFluxError
+from engine.protocol import DeviceInfo
+
+log = logging.getLogger(__name__)
+
+SILENCE = 300.0  # seconds without a word after which a busy worker counts as hung
+FAREWELL = 5.0  # seconds that a worker has to end by itself
+
+
+class WorkerDiedError(Exception):
+    """The process ended, or hung and was killed, with a task in hand."""
+
+
+class TaskStoppedError(Exception):
+    """The task was given up because it was told to stop."""
+
+
+class Foreman:
+    """One worker process for one device."""
+
+    def __init__(self, device: str, on_preview: Callable[[bytes], None]) -> None:
+        self._device = device
+        self._on_preview = on_preview
+        self._process: asyncio.subprocess.Process | None = None
+        self._replies: asyncio.Queue[tasks.AnyReply | None] = asyncio.Queue()
+        self._reader: asyncio.Task[None] | None = None
+        self._busy = asyncio.Lock()
+        self._credited = False  # whether the worker may encode a preview right now
+        self.device = DeviceInfo()
+
+    async def start(self) -> None:
+        """Start the process unless it runs; it gets ready in the background."""
+        if self._process and self._process.returncode is None:
+            return
+        self._replies = asyncio.Queue()
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "engine.worker", "--device", self._device),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        self._reader = asyncio.create_task(self._read(self._process, self._replies))
+        if self._credited:
+            self._send(tasks.Credit())
+
+    async def run(
+        self, work: tasks.Work, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None
+    ) -> tasks.Loaded | tasks.Made:
+        """Carry out one task.
+
+        Raises:
+            WorkerDiedError: the process is gone; the next call starts another.
+            TaskStoppedError: ``stop`` was called meanwhile.
+            VisionFluxError: the task failed.
+        """
+        async with self._busy:
+            await self.start()
+            self._send(work)
+            while True:
+                match await self._next():
+                    case tasks.Made() | tasks.Loaded() as result:
+                        return result
+                    case tasks.Stopped():
+                        raise TaskStoppedError
+                    case tasks.Broke(error=error):
+                        raise VisionFluxError.restore(error)
+                    case reply:
+                        on_reply(reply)
+
+    def stop(self, job: str) -> None:
+        """Have the task in hand given up."""
+        self._send(tasks.Stop(job=job))
+
+    def credit(self) -> None:
+        """Allow one more preview, unless one is allowed already."""
+        if not self._credited:
+            self._credited = True
+            self._send(tasks.Credit())
+
+    async def close(self) -> None:
+        """End the process."""
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), FAREWELL)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        if self._reader:
+            await self._reader
+
+    def _send(self, task: tasks.Task) -> None:
+        if self._process and self._process.stdin and self._process.returncode is None:
+            with contextlib.suppress(ConnectionError):
+                self._process.stdin.write(tasks.pack(task))
+
+    async def _next(self) -> tasks.AnyReply:
+        try:
+            reply = await asyncio.wait_for(self._replies.get(), SILENCE)
+        except TimeoutError:
+            log.error("The worker was silent for %.0f s; it is started anew.", SILENCE)
+            assert self._process
+            self._process.kill()
+            reply = None
+        if reply is None:
+            assert self._process
+            code = await self._process.wait()
+            log.error("The worker ended with code %s.", code)
+            raise WorkerDiedError(code)
+        return reply
+
+    async def _read(
+        self, process: asyncio.subprocess.Process, replies: asyncio.Queue[tasks.AnyReply | None]
+    ) -> None:
+        assert process.stdout
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                length, kind = tasks.FRAME.unpack(
+                    await process.stdout.readexactly(tasks.FRAME.size)
+                )
+                body = await process.stdout.readexactly(length)
+                if kind == tasks.PREVIEW_KIND:
+                    self._credited = False
+                    self._on_preview(body)
+                else:
+                    self._take(tasks.read_reply(body), replies)
+        replies.put_nowait(None)
+
+    def _take(self, reply: tasks.AnyReply, replies: asyncio.Queue[tasks.AnyReply | None]) -> None:
+        if isinstance(reply, tasks.Ready | tasks.Loaded):
+            self.device = reply.device
+        if not isinstance(reply, tasks.Ready):
+            replies.put_nowait(reply)

@@ -1,0 +1,208 @@
+"""Jobs: their queue, their logs and who watches them.
+
+Every step becomes a numbered event, kept before anybody hears of it. How a film is made is
+``engine.making``'s business; sockets are ``engine.server``'s.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from engine import events, protocol
+from engine.errors import (
+    JobConflictError,
+    LimitError,
+    UnknownJobError,
+    UnknownModelError,
+    VisionFluxError,
+)
+from engine.events import AnyEvent
+from engine.foreman import Foreman
+from engine.journal import JobRow, Journal
+from engine.making import Making
+from engine.models import Model
+from engine.progress import Progress, advance, fold
+from engine.recipe import Recipe
+from engine.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Job:
+    """A job in memory: its state, its log as encoded messages, its newest preview, its watchers."""
+
+    def __init__(self, row: JobRow, log_: list[events.Logged]) -> None:
+        self.id, self.recipe, self.created_at = row.id, row.recipe, row.created_at
+        self.progress: Progress = fold(log_)
+        self.messages = [self._message(logged) for logged in log_]
+        self.preview = b""
+        self.preview_number = 0
+        self.watchers: set[Callable[[], None]] = set()
+        self.stopping = False
+
+    def add(self, logged: events.Logged) -> None:
+        """Take in an event that the journal keeps."""
+        advance(self.progress, logged)
+        self.messages.append(self._message(logged))
+        self.wake()
+
+    def show(self, preview: bytes) -> None:
+        """Replace the newest preview."""
+        self.preview, self.preview_number = preview, self.preview_number + 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Tell every watcher that there is something new."""
+        for watcher in tuple(self.watchers):
+            watcher()
+
+    def _message(self, logged: events.Logged) -> str:
+        return protocol.encode(
+            protocol.JobEvent(job=self.id, seq=logged.seq, at=logged.at, event=logged.event)
+        )
+
+
+class Jobs:
+    """All jobs of an engine; one film is made at a time."""
+
+    def __init__(
+        self, journal: Journal, store: Store, models: dict[str, Model], device: str
+    ) -> None:
+        self._journal, self._store, self._models = journal, store, models
+        self._jobs: dict[str, Job] = {}
+        self._queue: deque[Job] = deque()
+        self._arrived = asyncio.Event()
+        self._running: Job | None = None
+        self.foreman = Foreman(device, self._show)
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs that wait."""
+        return len(self._queue)
+
+    def restore(self) -> None:
+        """Queue the jobs that a former process of this engine left unfinished."""
+        for row in self._journal.unfinished():
+            job = self._remember(row)
+            if job.progress.status == "running":
+                self._record(job, events.Interrupted(reason="engine"))
+            self._enqueue(job)
+
+    def submit(self, job: str, recipe: Recipe) -> bool:
+        """Queue a job; return False if it was submitted before.
+
+        Raises:
+            JobConflictError: the id stands for another recipe.
+            UnknownModelError: the recipe names a model that is not offered.
+            LimitError: too many jobs wait.
+        """
+        known = self._journal.job(job)
+        if known:
+            if known.recipe != recipe:
+                raise JobConflictError(job)
+            return False
+        if recipe.model not in self._models:
+            raise UnknownModelError(recipe.model, list(self._models))
+        if len(self._queue) >= protocol.LIMITS.queued_jobs:
+            raise LimitError(
+                f"{len(self._queue)} jobs wait already", remedy="cancel one, or try again later"
+            )
+        self._enqueue(self._remember(self._journal.add_job(job, recipe)))
+        return True
+
+    def get(self, job: str) -> Job:
+        """Return a job, from the journal if need be.
+
+        Raises:
+            UnknownJobError: there is none.
+        """
+        if job in self._jobs:
+            return self._jobs[job]
+        row = self._journal.job(job)
+        if row is None:
+            raise UnknownJobError(job)
+        return self._remember(row)
+
+    def release(self, job: Job) -> None:
+        """Forget a job that has ended and that nobody watches; the journal keeps it."""
+        if job.progress.final and not job.watchers:
+            self._jobs.pop(job.id, None)
+
+    def cancel(self, job: Job) -> None:
+        """End a job; one that has ended stays as it is."""
+        if job.progress.final or job.stopping:
+            return
+        job.stopping = True
+        if job is self._running:
+            self.foreman.stop(job.id)
+            return
+        self._queue.remove(job)
+        self._record(job, events.Cancelled())
+        self._number_queue()
+
+    def summaries(self) -> tuple[protocol.JobSummary, ...]:
+        """Return the newest 200 jobs."""
+        return tuple(
+            protocol.JobSummary(
+                job=row.id,
+                status=self.get(row.id).progress.status,
+                created_at=row.created_at,
+                prompt=row.recipe.scenes[0].prompt[:200],
+            )
+            for row in self._journal.jobs(200)
+        )
+
+    async def work(self) -> None:
+        """Make films for ever, oldest job first."""
+        await self.foreman.start()
+        while True:
+            while not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
+            self._running = job = self._queue.popleft()
+            self._number_queue()
+            try:
+                self._record(job, await self._make(job))
+            except VisionFluxError:
+                log.exception("The end of job %s cannot be recorded.", job.id)
+            finally:
+                self._running = None
+                self.release(job)
+
+    async def _make(self, job: Job) -> AnyEvent:
+        making = Making(
+            job=job.id,
+            recipe=job.recipe,
+            progress=job.progress,
+            record=lambda event: self._record(job, event),
+            stopping=lambda: job.stopping,
+            models=self._models,
+            store=self._store,
+            foreman=self.foreman,
+        )
+        return await making.finish()
+
+    def _record(self, job: Job, event: AnyEvent) -> None:
+        final = isinstance(event, events.FINAL)
+        seq = job.progress.seq + 1
+        job.add(self._journal.append(job.id, seq, event, final=final))
+
+    def _remember(self, row: JobRow) -> Job:
+        job = self._jobs[row.id] = Job(row, self._journal.events(row.id))
+        return job
+
+    def _enqueue(self, job: Job) -> None:
+        self._record(job, events.Queued(position=len(self._queue) + (self._running is not None)))
+        self._queue.append(job)
+        self._arrived.set()
+
+    def _number_queue(self) -> None:
+        """Tell those who wait that they moved up."""
+        for place, job in enumerate(self._queue, self._running is not None):
+            if job.progress.position != place:
+                self._record(job, events.Queued(position=place))
+
+    def _show(self, preview: bytes) -> None:
+        if self._running:
+            self._running.show(preview)

@@ -1,0 +1,82 @@
+"""The engine on this computer: find the one of a data folder, or start it as a child.
+
+The app and the command line use it; it knows nothing of what engines do.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import platformdirs
+
+from engine.errors import EngineUnreachableError
+from engine.pairing import LINK_FILE, Pairing
+from engine.protocol import HEALTH_PATH
+
+START = 60.0  # seconds that an engine may take until it answers
+ROOT = Path(__file__).parent.parent
+
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def data_folder() -> Path:
+    """Return the folder of VisionFlux on this computer; VISIONFLUX_DATA overrides it."""
+    given = os.environ.get("VISIONFLUX_DATA")
+    return Path(given) if given else Path(platformdirs.user_data_dir("visionflux"))
+
+
+def find_engine(data: Path) -> Pairing | None:
+    """Return the engine that runs on ``data`` and answers, if there is one."""
+    with contextlib.suppress(OSError):
+        engine = Pairing.parse((data / LINK_FILE).read_text())
+        if healthy(engine):
+            return engine
+    return None
+
+
+def healthy(engine: Pairing) -> bool:
+    """Tell whether an engine answers on its address."""
+    try:
+        with urllib.request.urlopen(engine.url + HEALTH_PATH, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def ensure_local_engine(data: Path) -> Pairing:
+    """Return the engine of a data folder, started as a child of this process if none runs.
+
+    Args:
+        data: VisionFlux's folder; the engine keeps its things in ``engine`` there.
+
+    Raises:
+        EngineUnreachableError: it could not be started; its log says why.
+    """
+    folder = data / "engine"
+    if engine := find_engine(folder):
+        return engine
+    folder.mkdir(parents=True, exist_ok=True)
+    log_file = folder / "engine.log"
+    with log_file.open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "engine", "serve", "--data", str(data), "--until-input-ends"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # it prints its pairing link there, which no log may hold
+            stderr=log,
+        )
+    _children.append(child)  # its standard input ends with this process, and it with that
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline and child.poll() is None:
+        if engine := find_engine(folder):
+            return engine
+        time.sleep(0.1)
+    raise EngineUnreachableError(
+        "the engine on this computer did not start",
+        remedy=f"read the end of {log_file}, or run: python -m engine doctor",
+    )

@@ -1,0 +1,225 @@
+"""The making of a film: computing what the store lacks, node by node, through a worker.
+
+It reports each step as an event. It knows neither the queue, nor clients, nor torch.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import events, graph, tasks
+from engine.errors import InternalError, UnknownModelError, VisionFluxError, WorkerLostError
+from engine.events import AnyEvent
+from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
+from engine.graph import FilmNode, KeyframeNode, SegmentNode
+from engine.journal import ObjectRow
+from engine.models import Model
+from engine.progress import Progress
+from engine.recipe import Recipe
+from engine.store import Store
+
+log = logging.getLogger(__name__)
+
+MAX_LOSSES = 3  # workers that may die over one node before the job fails
+PNG, MP4, GIF = "image/png", "video/mp4", "image/gif"
+
+
+@dataclass(frozen=True)
+class Making:
+    """One film in the making.
+
+    Attributes:
+        job: id that tasks and previews carry.
+        progress: the job's state, kept up to date by ``record``.
+        record: keeps an event in the job's log.
+        stopping: tells whether the job was cancelled.
+    """
+
+    job: str
+    recipe: Recipe
+    progress: Progress
+    record: Callable[[AnyEvent], None]
+    stopping: Callable[[], bool]
+    models: dict[str, Model]
+    store: Store
+    foreman: Foreman
+
+    async def finish(self) -> AnyEvent:
+        """Make the film and return the event that ends its job; this is the job's edge."""
+        losses = 0
+        while True:
+            before = self.finished_nodes()
+            try:
+                return await self.film()
+            except TaskStoppedError:
+                return events.Cancelled()
+            except WorkerDiedError as death:
+                losses = losses + 1 if self.finished_nodes() == before else 1
+                if losses >= MAX_LOSSES:
+                    problem = f"the worker ended {losses} times (code {death}) over the same task"
+                    return events.Failed(error=WorkerLostError(problem).report())
+                self.record(events.Interrupted(reason="worker"))
+            except VisionFluxError as error:
+                log.warning("Job %s failed.", self.job, exc_info=True)
+                return events.Failed(error=error.report())
+            except Exception as error:
+                log.exception("Job %s broke.", self.job)
+                problem = f"{type(error).__name__} in the engine"
+                return events.Failed(error=InternalError(problem).report())
+
+    def finished_nodes(self) -> int:
+        """Return how many keyframes and segments are done."""
+        return sum(map(bool, self.progress.keyframes)) + sum(map(bool, self.progress.segments))
+
+    async def film(self) -> events.Finished:
+        """Make everything that is missing, then the film."""
+        name = self.recipe.model
+        if name not in self.models:  # offered when the job was submitted, no longer now
+            raise UnknownModelError(name, list(self.models))
+        attempt = self.progress.attempt + 1
+        self.record(events.Started(attempt=attempt, device=self.foreman.device.name))
+        plan = await self._plan(self.models[name])
+        for _, index, node in plan.order:
+            if self.stopping():
+                raise TaskStoppedError
+            match node:
+                case KeyframeNode():
+                    await self._keyframe(index, node)
+                case SegmentNode():
+                    await self._segment(index, node)
+        return await self._assemble(plan.film)
+
+    async def _plan(self, model: Model) -> graph.Plan:
+        def loading(done: int, total: int) -> None:
+            percent = 100 * done / total if total else 0.0
+            self.record(
+                events.ModelLoading(
+                    model=model.name, done_bytes=done, total_bytes=total, percent=round(percent, 1)
+                )
+            )
+
+        def heard(reply: tasks.AnyReply) -> None:
+            if isinstance(reply, tasks.Loading):
+                loading(reply.done, reply.total)
+
+        loading(0, 0)
+        loaded = await self.foreman.run(tasks.Load(job=self.job, model=model), heard)
+        assert isinstance(loaded, tasks.Loaded)
+        plan = graph.plan(self.recipe, model=loaded.model, interpolator=loaded.interpolator)
+        planned = _planned(plan, loaded)
+        if planned != self.progress.plan:
+            self.record(planned)
+        return plan
+
+    async def _keyframe(self, index: int, node: KeyframeNode) -> None:
+        found = self.store.find(node.name)
+        if found and self.progress.keyframes[index]:
+            return  # finished before an interruption of this very job
+        row = found or await self._paint(index, node)
+        self.record(
+            events.KeyframeFinished(
+                index=index,
+                object=row.name,
+                sha256=row.sha256,
+                size=row.size,
+                reused=found is not None,
+            )
+        )
+
+    async def _paint(self, index: int, node: KeyframeNode) -> ObjectRow:
+        def step(reply: tasks.AnyReply) -> None:
+            if isinstance(reply, tasks.Advanced):
+                self.record(events.KeyframeStep(index=index, step=reply.done, steps=reply.total))
+
+        self.record(events.KeyframeStarted(index=index))
+        target = self.store.scratch(PNG)
+        task = tasks.Paint(job=self.job, index=index, node=node, target=str(target))
+        return await self._made(task, PNG, step)
+
+    async def _segment(self, index: int, node: SegmentNode) -> None:
+        found = self.store.find(node.name)
+        if found and self.progress.segments[index]:
+            return
+        row = found or await self._draw(index, node)
+        self.record(
+            events.SegmentFinished(
+                index=index,
+                object=row.name,
+                sha256=row.sha256,
+                size=row.size,
+                reused=found is not None,
+                judgement=row.detail,
+            )
+        )
+
+    async def _draw(self, index: int, node: SegmentNode) -> ObjectRow:
+        def drawn(reply: tasks.AnyReply) -> None:
+            if isinstance(reply, tasks.Advanced):
+                self.record(events.SegmentFrame(index=index, frame=reply.done, frames=reply.total))
+
+        self.record(events.SegmentStarted(index=index, frames=node.length))
+        target = self.store.scratch(MP4)
+        task = tasks.Draw(
+            job=self.job,
+            index=index,
+            node=node,
+            first=self._path(node.first),
+            second=self._path(node.second),
+            target=str(target),
+        )
+        return await self._made(task, MP4, drawn)
+
+    async def _assemble(self, node: FilmNode) -> events.Finished:
+        media_type = GIF if node.format == "gif" else MP4
+        row = self.store.find(node.name)
+        if row is None:
+            self.record(events.Assembling())
+            target = self.store.scratch(media_type)
+            task = tasks.Join(
+                job=self.job,
+                node=node,
+                segments=tuple(map(self._path, node.segments)),
+                target=str(target),
+            )
+            row = await self._made(task, media_type, lambda _: None)
+        recipe = self.recipe
+        return events.Finished(
+            object=row.name,
+            sha256=row.sha256,
+            size=row.size,
+            media_type=row.media_type,
+            frames=recipe.frames,
+            seconds=recipe.frames / recipe.fps,
+            width=recipe.width,
+            height=recipe.height,
+        )
+
+    async def _made(
+        self,
+        task: tasks.Paint | tasks.Draw | tasks.Join,
+        media_type: str,
+        on_reply: Callable[[tasks.AnyReply], None],
+    ) -> ObjectRow:
+        """Have a task done and take what it made into the store."""
+        made = await self.foreman.run(task, on_reply)
+        assert isinstance(made, tasks.Made)
+        row = ObjectRow(task.node.name, made.sha256, made.size, media_type, made.detail)
+        await asyncio.to_thread(self.store.place, Path(task.target), row)
+        self.store.index(row)
+        return row
+
+    def _path(self, name: str) -> str:
+        return str(self.store.path(name))
+
+
+def _planned(plan: graph.Plan, loaded: tasks.Loaded) -> events.Planned:
+    return events.Planned(
+        keyframes=tuple(node.name for node in plan.keyframes),
+        segments=plan.film.segments,
+        segment_frames=tuple(node.length for node in plan.segments),
+        frames=plan.film.recipe.frames,
+        model=loaded.model,
+        interpolator=loaded.interpolator,
+    )

@@ -1,0 +1,146 @@
+"""What the server and a worker process say to each other, and how it stands on their pipe.
+
+Each frame is a length, a kind and a body: JSON, or a preview that is already encoded.
+"""
+
+import struct
+from typing import Any
+
+import msgspec
+
+from engine.errors import ErrorReport
+from engine.graph import FilmNode, KeyframeNode, SegmentNode
+from engine.models import Model
+from engine.protocol import DeviceInfo
+
+FRAME = struct.Struct(">IB")  # length of the body, kind
+JSON_KIND, PREVIEW_KIND = 0, 1
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
+    """Base of what a worker is told; ``job`` is whom its previews are for."""
+
+    job: str
+
+
+class Load(Task, frozen=True, kw_only=True, tag="load"):
+    """Load a model and the interpolation network."""
+
+    model: Model
+
+
+class Paint(Task, frozen=True, kw_only=True, tag="paint"):
+    """Paint keyframe ``index`` into the file ``target``, a PNG."""
+
+    index: int
+    node: KeyframeNode
+    target: str
+
+
+class Draw(Task, frozen=True, kw_only=True, tag="draw"):
+    """Draw and encode segment ``index`` into ``target``, from the PNGs ``first`` and ``second``."""
+
+    index: int
+    node: SegmentNode
+    first: str
+    second: str
+    target: str
+
+
+class Join(Task, frozen=True, kw_only=True, tag="join"):
+    """Join segment files into the film ``target``."""
+
+    node: FilmNode
+    segments: tuple[str, ...]
+    target: str
+
+
+class Stop(Task, frozen=True, kw_only=True, tag="stop"):
+    """Give up the task in hand within one denoising step."""
+
+
+class Credit(Task, frozen=True, kw_only=True, tag="credit"):
+    """Somebody took the last preview: one more may be encoded, whatever job it is of."""
+
+    job: str = ""
+
+
+Work = Load | Paint | Draw | Join
+AnyTask = Work | Stop | Credit
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply"):
+    """Base of what a worker says."""
+
+
+class Ready(Reply, frozen=True, kw_only=True, tag="ready"):
+    """The process is up and has looked at its device."""
+
+    device: DeviceInfo
+
+
+class Loading(Reply, frozen=True, kw_only=True, tag="loading"):
+    """Bytes of weights fetched so far; ``total`` is 0 while unknown."""
+
+    done: int
+    total: int
+
+
+class Loaded(Reply, frozen=True, kw_only=True, tag="loaded"):
+    """Identities of what is loaded now, and the device as it is now."""
+
+    model: str
+    interpolator: str
+    device: DeviceInfo
+
+
+class Advanced(Reply, frozen=True, kw_only=True, tag="advanced"):
+    """Denoising step or frame ``done`` of ``total``."""
+
+    done: int
+    total: int
+
+
+class Made(Reply, frozen=True, kw_only=True, tag="made"):
+    """The target is written; ``detail`` is a segment's judgement."""
+
+    sha256: str
+    size: int
+    detail: str = ""
+
+
+class Stopped(Reply, frozen=True, kw_only=True, tag="stopped"):
+    """The task was given up."""
+
+
+class Broke(Reply, frozen=True, kw_only=True, tag="broke"):
+    """The task failed; the worker is ready for the next."""
+
+    error: ErrorReport
+
+
+AnyReply = Ready | Loading | Loaded | Advanced | Made | Stopped | Broke
+
+
+def pack(message: Task | Reply) -> bytes:
+    """Return the frame of a message."""
+    return frame(JSON_KIND, msgspec.json.encode(message))
+
+
+def frame(kind: int, body: bytes) -> bytes:
+    """Return a frame."""
+    return FRAME.pack(len(body), kind) + body
+
+
+def read_task(body: bytes) -> AnyTask:
+    """Read what a worker is told."""
+    return _decode(body, AnyTask)  # type: ignore[no-any-return]
+
+
+def read_reply(body: bytes) -> AnyReply:
+    """Read what a worker says."""
+    return _decode(body, AnyReply)  # type: ignore[no-any-return]
+
+
+def _decode(body: bytes, kind: Any) -> Any:
+    return msgspec.json.decode(body, type=kind)

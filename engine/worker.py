@@ -1,0 +1,257 @@
+"""The worker process: takes tasks from its standard input, does them with torch, and answers.
+
+It knows one device and no clients. It ends when its input ends, so it never outlives its server.
+"""
+
+import argparse
+import hashlib
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+
+from engine import protocol, tasks
+from engine.errors import InternalError, StorageError, VisionFluxError
+from engine.models import Model
+from engine.render import Cancelled, assembly
+from engine.render.device import choose_device, describe
+from engine.render.keyframes import Painter
+from engine.render.preview import Previewer
+from engine.render.rife import load_interpolator
+
+log = logging.getLogger(__name__)
+
+Frame = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def main() -> None:
+    """Serve tasks until the input ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    channel = Channel(sys.stdin.buffer, _claim_stdout())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(message)s")
+    bench = Bench(options.device, channel)
+    channel.send(tasks.Ready(device=bench.device_info()))
+    threading.Thread(target=bench.listen, daemon=True).start()
+    while (work := bench.inbox.get()) is not None:
+        channel.send(bench.answer(work))
+    bench.close()
+
+
+class Channel:
+    """Frames to and from the server; any thread may send."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        self._source, self._sink = source, sink
+        self._lock = threading.Lock()
+
+    def send(self, reply: tasks.Reply) -> None:
+        """Send a reply."""
+        self._write(tasks.pack(reply))
+
+    def send_preview(self, preview: protocol.Preview) -> None:
+        """Send a preview."""
+        self._write(tasks.frame(tasks.PREVIEW_KIND, protocol.encode_preview(preview)))
+
+    def receive(self) -> tasks.AnyTask | None:
+        """Return the next task; None when the server is gone."""
+        head = self._source.read(tasks.FRAME.size)
+        if len(head) < tasks.FRAME.size:
+            return None
+        length, _ = tasks.FRAME.unpack(head)
+        return tasks.read_task(self._source.read(length))
+
+    def _write(self, data: bytes) -> None:
+        with self._lock:
+            self._sink.write(data)
+            self._sink.flush()
+
+
+class Bench:
+    """What the worker works with: a device, the loaded networks, and what is asked of it."""
+
+    def __init__(self, device: str, channel: Channel) -> None:
+        self.inbox: queue.SimpleQueue[tasks.Work | None] = queue.SimpleQueue()
+        self._stopped: set[str] = set()  # jobs that were told to stop; they never come again
+        self._channel = channel
+        self._device = choose_device(device)
+        self._previewer = Previewer(self._send_preview)
+        self._model: Model | None = None
+        self._painter: Painter | None = None
+        self._interpolator: Any = None
+
+    def listen(self) -> None:
+        """Sort what the server says, in a thread of its own, until the server is gone."""
+        while (task := self._channel.receive()) is not None:
+            match task:
+                case tasks.Stop(job=job):
+                    self._stopped.add(job)
+                case tasks.Credit():
+                    self._previewer.credit()
+                case work:
+                    self.inbox.put(work)
+        self.inbox.put(None)
+
+    def answer(self, work: tasks.Work) -> tasks.Reply:
+        """Do one task; whatever goes wrong becomes a reply, its traceback goes to the log."""
+        try:
+            return self._do(work)
+        except Cancelled:
+            return tasks.Stopped()
+        except VisionFluxError as error:
+            log.warning("A task failed.", exc_info=True)
+            return tasks.Broke(error=error.report())
+        except Exception as error:
+            log.exception("A task broke.")
+            problem = f"{type(error).__name__} while the engine did a {type(work).__name__} task"
+            return tasks.Broke(error=InternalError(problem).report())
+
+    def close(self) -> None:
+        """Join the preview thread; leaving torch running at exit would abort the process."""
+        self._previewer.close()
+
+    def device_info(self) -> protocol.DeviceInfo:
+        """Return the device as it is now."""
+        device = describe(self._device)
+        return protocol.DeviceInfo(
+            name=device["label"],
+            kind=device["name"],
+            dtype=device["dtype"],
+            total_memory=device["total_bytes"],
+            free_memory=device["free_bytes"],
+        )
+
+    def _do(self, work: tasks.Work) -> tasks.Reply:
+        match work:
+            case tasks.Load():
+                return self._load(work)
+            case tasks.Paint():
+                self._paint(work)
+            case tasks.Draw():
+                return self._made(work.target, self._draw(work))
+            case tasks.Join():
+                self._join(work)
+        return self._made(work.target)
+
+    def _load(self, work: tasks.Load) -> tasks.Loaded:
+        if self._model != work.model:
+            self._painter = self._model = None  # free the old weights before the new ones come
+            self._painter = Painter.load(work.model, self._device, self._loading(work.job))
+            self._model = work.model
+            self._previewer.projection = self._painter.projection
+        self._interpolator = self._interpolator or load_interpolator(self._device.name)
+        assert self._painter
+        return tasks.Loaded(
+            model=self._painter.identity,
+            interpolator=self._interpolator.identity,
+            device=self.device_info(),
+        )
+
+    def _paint(self, work: tasks.Paint) -> None:
+        assert self._painter
+
+        def on_step(step: int, steps: int, latents: Any) -> None:
+            self._advance(step, steps)
+            self._previewer.offer(latents, {**about, "kind": "step", "step": step, "steps": steps})
+
+        about: dict[str, Any] = {"job": work.job, "index": work.index}
+        picture = self._painter.paint(
+            work.node, on_step=on_step, cancelled=lambda: work.job in self._stopped
+        )
+        steps = work.node.num_inference_steps
+        about |= {"kind": "keyframe", "step": steps, "steps": steps}
+        self._previewer.offer_picture(picture, about)
+        _write_png(Path(work.target), picture)
+
+    def _draw(self, work: tasks.Draw) -> str:
+        first, second = _read_png(work.first), _read_png(work.second)
+        height, width = first.shape[:2]
+        assembly.encode_segment(
+            Path(work.target),
+            self._frames(work, first, second),
+            fps=work.node.fps,
+            width=width,
+            height=height,
+        )
+        if not work.node.positions:
+            return "copy"
+        return str(self._interpolator.judge(first, second).mode)
+
+    def _frames(self, work: tasks.Draw, first: Frame, second: Frame) -> Iterator[Frame]:
+        """Yield the frames of a segment, reporting each one and stopping when told to."""
+        node = work.node
+        for number, frame in enumerate(self._sequence(node, first, second), 1):
+            if work.job in self._stopped:
+                raise Cancelled
+            yield frame
+            self._advance(number, node.length)
+            about = {"job": work.job, "index": work.index, "kind": "frame"}
+            self._previewer.offer_picture(frame, {**about, "step": number, "steps": node.length})
+
+    def _sequence(self, node: Any, first: Frame, second: Frame) -> Iterator[Frame]:
+        yield first
+        if node.positions:
+            yield from self._interpolator.between(first, second, node.positions)
+        if node.closing:
+            yield second
+
+    def _join(self, work: tasks.Join) -> None:
+        recipe = work.node.recipe
+        assembly.join_film(
+            Path(work.target),
+            [Path(segment) for segment in work.segments],
+            recipe_json=protocol.encode_recipe(recipe),
+            format=recipe.format,
+            fps=recipe.fps,
+        )
+
+    def _made(self, target: str, detail: str = "") -> tasks.Made:
+        with Path(target).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return tasks.Made(sha256=digest, size=Path(target).stat().st_size, detail=detail)
+
+    def _loading(self, job: str) -> Callable[[int, int], None]:
+        def on_bytes(done: int, total: int) -> None:
+            if job in self._stopped:
+                raise Cancelled
+            self._channel.send(tasks.Loading(done=done, total=total))
+
+        return on_bytes
+
+    def _advance(self, done: int, total: int) -> None:
+        self._channel.send(tasks.Advanced(done=done, total=total))
+
+    def _send_preview(self, header: dict[str, Any], jpeg: bytes) -> None:
+        self._channel.send_preview(protocol.Preview(**header, jpeg=jpeg))
+
+
+def _read_png(path: str) -> Frame:
+    picture = cv2.imread(path, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise StorageError(f"the keyframe {Path(path).name} cannot be read")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def _write_png(path: Path, picture: Frame) -> None:
+    cv2.imwrite(
+        str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    )
+
+
+def _claim_stdout() -> BinaryIO:
+    """Keep the pipe for frames alone; whatever libraries print goes to the log."""
+    sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return sink
+
+
+if __name__ == "__main__":
+    main()
