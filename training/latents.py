@@ -1,0 +1,62 @@
+"""Encodes the training pictures once, so that diffusion trains on latents in memory.
+
+Knows pictures and the autoencoder; nothing about captions.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+
+from training.pictures import RUNS, load
+from training.world import Scene
+
+BATCH = 16
+OPPOSITE = {"left": "right", "centre": "centre", "right": "left"}
+
+
+@torch.inference_mode()
+def encode(vae: AutoencoderTiny, pixels: np.ndarray) -> np.ndarray:
+    """Return float16 latents `(count, 4, h/8, w/8)` of uint8 RGB `(count, h, w, 3)`."""
+    pictures = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
+    pictures = (pictures / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        return vae.encode(pictures).latents.half().numpy()
+
+
+def fill(folder: Path, vae: AutoencoderTiny, output: Path, mirrored: bool) -> None:
+    """Encode every picture of a folder, or its mirror image, into one file."""
+    pixels, _ = load(folder)
+    pixels = pixels[:, :, ::-1] if mirrored else pixels
+    parts = [encode(vae, pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)]
+    np.save(output, np.concatenate(parts))
+
+
+def mirror(scene: Scene) -> Scene:
+    """Return the scene that a mirrored picture shows."""
+    return Scene(scene.time, scene.place, OPPOSITE[scene.side], scene.weather)
+
+
+def load_latents(runs: Path) -> tuple[np.ndarray, list[Scene]]:
+    """Return all latents encoded so far and their scenes, mirrored ones last."""
+    _, scenes = load(runs / "pictures")
+    latents = np.load(runs / "latents.npy")
+    if not (runs / "latents-mirrored.npy").exists():
+        return latents, scenes
+    flipped = np.load(runs / "latents-mirrored.npy")
+    return np.concatenate([latents, flipped]), scenes + [mirror(scene) for scene in scenes]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--mirrored", action="store_true")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    autoencoder = AutoencoderTiny.from_pretrained(arguments.runs / "autoencoder")
+    autoencoder.to(memory_format=torch.channels_last)
+    name = "latents-mirrored.npy" if arguments.mirrored else "latents.npy"
+    fill(arguments.runs / "pictures", autoencoder, arguments.runs / name, arguments.mirrored)

@@ -1,0 +1,154 @@
+"""Trains the UNet and the text encoder together on latents held in memory.
+
+Knows captions and latents; never sees a picture. v-prediction, arXiv:2202.00512, its loss
+capped where there is little noise in the manner of min-SNR, arXiv:2303.09556. Captions are
+made afresh for every step, one in ten is empty. Keeps its state, so it can go on another day.
+"""
+
+import argparse
+import copy
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from diffusers.training_utils import EMAModel
+
+from training import captions, diffusion, tokens
+from training.export import MODEL, assemble, export, preview_of
+from training.latents import load_latents
+from training.pictures import RUNS
+
+BATCH = 32
+PEAK_RATE = 6e-4
+SNR_CAP = 5.0
+EMPTY_SHARE = 0.1
+
+
+class Training:
+    """The models, their optimiser and average, and how far they have come."""
+
+    def __init__(self, runs: Path):
+        torch.manual_seed(0)
+        self.runs = runs
+        self.tokenizer = tokens.build(runs / "tokenizer")
+        self.unet = diffusion.build_unet().to(memory_format=torch.channels_last)
+        self.text_encoder = diffusion.build_text_encoder(self.tokenizer)
+        self.models = torch.nn.ModuleList([self.unet, self.text_encoder])
+        self.optimiser = torch.optim.AdamW(
+            self.models.parameters(), lr=PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01
+        )
+        self.average = EMAModel(self.models.parameters(), decay=0.9995, use_ema_warmup=True,
+                                power=0.75)  # fmt: skip
+        self.noise_levels = diffusion.build_scheduler().alphas_cumprod
+        self.step, self.seconds, self.loss = 0, 0.0, 1.0
+
+    def save(self) -> None:
+        """Write everything that going on needs."""
+        state = {
+            "models": self.models.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average.state_dict(),
+            "progress": (self.step, self.seconds, self.loss),
+        }
+        torch.save(state, self.runs / "diffusion.partial")
+        (self.runs / "diffusion.partial").rename(self.runs / "diffusion.pt")
+
+    def resume(self) -> None:
+        """Go on from the last saved state, if there is one."""
+        if (self.runs / "diffusion.pt").exists():
+            state = torch.load(self.runs / "diffusion.pt", weights_only=True)
+            self.models.load_state_dict(state["models"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.average.load_state_dict(state["average"])
+            self.step, self.seconds, self.loss = state["progress"]
+
+    def learn(self, latents: torch.Tensor, prompts: list[str], rate: float) -> None:
+        """Take one step on latents `(batch, 4, 32, 32)` and their prompts."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        loss = self.losses(latents, prompts)
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.models.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.step(self.models.parameters())
+        self.step, self.loss = self.step + 1, 0.99 * self.loss + 0.01 * loss.item()
+
+    def losses(self, latents: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+        """Return the capped v-prediction loss."""
+        timesteps = torch.randint(0, len(self.noise_levels), (len(latents),))
+        level = self.noise_levels[timesteps][:, None, None, None]
+        noise = torch.randn_like(latents)
+        noisy = level.sqrt() * latents + (1 - level).sqrt() * noise
+        target = level.sqrt() * noise - (1 - level).sqrt() * latents
+        with torch.autocast("cpu", torch.bfloat16):
+            states = diffusion.embed(self.text_encoder, self.tokenizer, prompts)
+            noisy = noisy.contiguous(memory_format=torch.channels_last)
+            predicted = self.unet(noisy, timesteps, states).sample
+        errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+        weights = (SNR_CAP * (1 - level.flatten())).clamp(max=1.0)  # 1 / (1 - level) = SNR + 1.
+        return (weights * errors).mean()
+
+    def ship(self, target: Path) -> None:
+        """Export the averaged weights as a whole pipeline."""
+        unet, text_encoder = copy.deepcopy(self.unet), copy.deepcopy(self.text_encoder)
+        self.average.copy_to([*unet.parameters(), *text_encoder.parameters()])
+        vae = AutoencoderTiny.from_pretrained(self.runs / "autoencoder")
+        pipeline = assemble(unet, text_encoder, self.tokenizer, vae)
+        export(pipeline, preview_of(self.runs), target)
+
+
+def rate_at(step: int, share: float) -> float:
+    """Return the learning rate: a short warm-up, level, then falling over the last 40 %."""
+    fall = min(max((share - 0.6) / 0.4, 0.0), 1.0)
+    return PEAK_RATE * min(1.0, step / 150) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * fall)))
+
+
+def prompts_for(scenes: list, chosen: np.ndarray, rng: np.random.Generator) -> list[str]:
+    """Return a fresh caption for each chosen picture; some are empty."""
+    return [
+        "" if rng.random() < EMPTY_SHARE else captions.caption(scenes[index], rng)
+        for index in chosen
+    ]
+
+
+def train(runs: Path, minutes: float, threads: int) -> None:
+    """Train until `minutes` of training, those of earlier runs counted in, are over."""
+    torch.set_num_threads(threads)
+    training = Training(runs)
+    training.resume()
+    rng = np.random.default_rng(training.step)
+    began = time.monotonic() - training.seconds
+    while (share := (time.monotonic() - began) / (60 * minutes)) < 1:
+        if training.step % 500 == 0 or "latents" not in locals():
+            latents, scenes = load_latents(runs)
+            usable = np.array([at for at, one in enumerate(scenes) if not captions.held_out(one)])
+        chosen = rng.choice(usable, BATCH)
+        inputs = torch.from_numpy(latents[chosen]).float()
+        rate = rate_at(training.step, share)
+        training.learn(inputs, prompts_for(scenes, chosen, rng), rate)
+        training.seconds = time.monotonic() - began
+        if training.step % 50 == 0:
+            print(f"step {training.step} {share:.0%} loss {training.loss:.4f}", flush=True)
+        if training.step % 250 == 0:
+            training.save()
+    training.save()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--ship", action="store_true", help="export the last state and stop")
+    parser.add_argument("--target", type=Path, default=MODEL)
+    arguments = parser.parse_args()
+    if arguments.ship:
+        last = Training(arguments.runs)
+        last.resume()
+        last.ship(arguments.target)
+    else:
+        train(arguments.runs, arguments.minutes, arguments.threads)

@@ -1,0 +1,120 @@
+"""What hangs, shines, falls or flies in the sky. Knows nothing about the ground."""
+
+import cv2
+import numpy as np
+
+from training.palettes import mix
+from training.world import Canvas, fractal
+
+
+def paint_behind(canvas: Canvas) -> None:
+    """Paint what lies behind the sun or moon: stars and aurora."""
+    weather = canvas.scene.weather
+    if weather == "stars" or (weather in ("clear", "aurora") and canvas.scene.time == "night"):
+        paint_stars(canvas, 110 if weather == "stars" else 22)
+    if weather == "aurora":
+        paint_aurora(canvas)
+
+
+def paint_clouds(canvas: Canvas) -> None:
+    """Paint clouds, where the scene has them."""
+    if canvas.scene.weather == "clouds":
+        paint_cumulus(canvas)
+
+
+def paint_before(canvas: Canvas) -> None:
+    """Paint what is in front of everything: snow and birds."""
+    if canvas.scene.weather == "snow":
+        paint_snow(canvas)
+    if canvas.scene.weather == "birds":
+        paint_birds(canvas)
+
+
+def dots(canvas: Canvas, centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Return the mask of round dots: centres `(count, 2)` and radii `(count,)` in heights."""
+    mask = np.zeros((canvas.height, canvas.width), np.uint8)
+    for (x, y), radius in zip(centres * canvas.height - 0.5, radii * canvas.height, strict=True):
+        at = (round(x * 256), round(y * 256))
+        cv2.circle(mask, at, round(radius * 256), 255, -1, cv2.LINE_AA, 8)
+    return mask.astype(np.float32) / 255
+
+
+def paint_stars(canvas: Canvas, count: int) -> None:
+    """Paint stars of mixed sizes, fewer toward the horizon and around the disc."""
+    spots = canvas.rng.random((count, 3))
+    reach = canvas.width / canvas.height
+    centres = np.stack([spots[:, 0] * reach, spots[:, 1] ** 1.4 * 0.56], -1)
+    away = np.hypot(centres[:, 0] - canvas.disc_x, centres[:, 1] - canvas.disc_y) > 0.15
+    radii = 0.0022 + 0.0050 * spots[:, 2] ** 4
+    canvas.paint(dots(canvas, centres[away], radii[away]) * 0.9, np.float32((250, 248, 240)))
+
+
+def paint_aurora(canvas: Canvas) -> None:
+    """Paint two soft green and violet curtains that wander with time."""
+    rng = canvas.rng
+    for colour in ((70, 240, 170), (150, 110, 240)):
+        base = 0.26 + 0.20 * fractal(canvas.columns + 0.04 * canvas.time, rng, 1.5, 2, True)
+        folds = fractal(canvas.columns - 0.03 * canvas.time, rng, 9.0, 2, True)
+        up = (base - canvas.rows) / (0.10 + 0.16 * folds)
+        curtain = np.where(up > 0, np.exp(-np.maximum(up, 0) * 1.3), np.exp(up * 9))
+        strength = curtain * (0.25 + 0.75 * folds) * 0.85
+        canvas.paint(strength.astype(np.float32), np.float32(colour))
+
+
+def paint_cumulus(canvas: Canvas) -> None:
+    """Paint long flat-based clouds that drift, brighter where the disc shines on them."""
+    rng, palette = canvas.rng, canvas.palette
+    reach = canvas.width / canvas.height
+    for index in range(5):
+        x, y = rng.uniform(-0.1, reach + 0.1), 0.08 + 0.085 * index + rng.uniform(-0.02, 0.02)
+        half, speed = rng.uniform(0.13, 0.26), rng.uniform(0.01, 0.03)
+        puffs = rng.random((5, 2))
+        x += speed * canvas.time
+        along = (puffs[:, 0] - 0.5) * 1.3
+        radii = half * (0.10 + 0.16 * puffs[:, 1]) * (1.15 - np.abs(along))
+        centres = np.stack([x + along * half, np.full(5, y)], -1)
+        mask = dots(canvas, centres, radii)
+        base = np.clip((y - canvas.rows) * canvas.height + 0.5, 0, 1)
+        mask = np.maximum(mask * base, canvas.shapes([streak(x, y, half)]))
+        clear = np.clip((canvas.disc_distance - canvas.disc_radius) * 40, 0.25, 1)
+        colour = mix(palette.horizon, palette.white, 0.45)
+        canvas.paint(mask * clear * 0.72, canvas.glow(colour, 0.5))
+
+
+def streak(x: float, y: float, half: float) -> np.ndarray:
+    """Return a cloud's flat base: a long thin rounded bar `(points, 2)`."""
+    turn = np.linspace(0, 2 * np.pi, 25)[:-1]
+    wave = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** 0.6
+    return np.stack([x + half * np.cos(turn), y + 0.011 * wave], -1).astype(np.float32)
+
+
+def paint_snow(canvas: Canvas) -> None:
+    """Paint falling flakes; near ones are larger and fall faster."""
+    flakes = canvas.rng.random((110, 4))
+    reach, near = canvas.width / canvas.height, flakes[:, 2] ** 2
+    sway = 0.02 * np.sin(2 * np.pi * (flakes[:, 3] + 0.25 * canvas.time))
+    x = flakes[:, 0] * (reach + 0.2) - 0.1 + sway
+    y = (flakes[:, 1] * 1.1 + (0.06 + 0.12 * near) * canvas.time) % 1.1 - 0.05
+    white = mix(canvas.palette.white, np.float32(255), 0.4)
+    canvas.paint(dots(canvas, np.stack([x, y], -1), 0.0035 + 0.006 * near) * 0.85, white)
+
+
+def paint_birds(canvas: Canvas) -> None:
+    """Paint a loose flock of birds on slow wings."""
+    rng = canvas.rng
+    middle = (rng.uniform(0.25, 0.75) * canvas.width / canvas.height, rng.uniform(0.16, 0.40))
+    dark = mix(canvas.palette.near, canvas.palette.top, 0.3) * np.float32(0.4)
+    wings = []
+    for x, y, size, phase in rng.uniform((-1, -1, 0.6, 0), (1, 1, 1, 1), (8, 4)):
+        lift = 0.55 + 0.35 * np.sin(2 * np.pi * (phase + 0.9 * canvas.time))
+        at = np.float32((middle[0] + 0.24 * x + 0.05 * canvas.time, middle[1] + 0.10 * y))
+        half, low = 0.030 * size, 0.030 * size * lift
+        wings.append(bird(half, low) + at)
+    canvas.paint(canvas.shapes(wings), dark)
+
+
+def bird(half: float, low: float) -> np.ndarray:
+    """Return two bent wings `(points, 2)` around the body at (0, 0)."""
+    upper = [(-half, -low * 0.4), (-half * 0.5, -low), (0, 0), (half * 0.5, -low)]
+    lower = [(half, -low * 0.4), (half * 0.5, -low * 0.62), (0, 0.010), (-half * 0.5, -low * 0.62)]
+    return np.array(upper + lower, np.float32)
