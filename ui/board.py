@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from engine.protocol import Preview
 from engine.progress import Progress
+from engine.protocol import Preview
 from engine.recipe import Recipe
 
 

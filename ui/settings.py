@@ -3,18 +3,14 @@
 import os
 from pathlib import Path
 
-import platformdirs
+from engine import local
 
 
 def data_folder() -> Path:
-    """Return the app's data folder, made if missing, readable by its owner only.
-
-    ``VISIONFLUX_DATA`` overrides the place that the operating system suggests.
-    """
-    given = os.environ.get("VISIONFLUX_DATA")
-    folder = Path(given) if given else platformdirs.user_data_path("VisionFlux", appauthor=False)
+    """Return the app's data folder, made if missing, readable by its owner only."""
+    folder = local.data_folder().absolute()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder.absolute()
+    return folder
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -1,8 +1,9 @@
 """A job's state in words and numbers for the stage. Pure: no clock, no sockets, no Streamlit."""
 
+from collections.abc import Callable
 from typing import Any
 
-from engine.progress import Progress
+from engine.progress import Phase, Progress
 from ui.board import View
 
 FINAL_WORDS = {
@@ -50,13 +51,21 @@ def _interpolating(progress: Progress) -> str:
     return f"Filling gap {progress.segment + 1} of {len(progress.segments)}{frame}"
 
 
-_PHASES = {
+def _assembling(_progress: Progress) -> str:
+    return "Joining the film"
+
+
+def _done_for_now(_progress: Progress) -> str:
+    return "Finishing"
+
+
+_PHASES: dict[Phase, Callable[[Progress], str]] = {
     "waiting": _waiting,
     "loading": _loading,
     "painting": _painting,
     "interpolating": _interpolating,
-    "assembling": lambda _: "Joining the film",
-    "done": lambda _: "Finishing",
+    "assembling": _assembling,
+    "done": _done_for_now,
 }
 
 

@@ -1,0 +1,120 @@
+"""Connection: which engine makes the films, how it is doing, and how to use another."""
+
+import streamlit as st
+
+from engine.errors import ErrorReport, VisionFluxError
+from engine.protocol import Hello
+from ui import look, resources
+from ui.hub import EngineView
+from ui.words import plain, size
+
+
+def page() -> None:
+    """Draw the page."""
+    look.heading(
+        "Connection",
+        "An engine makes your films. One runs on this computer; "
+        "a link connects you to a stronger one.",
+    )
+    _engines()
+    _pairing()
+
+
+@st.fragment(run_every=2)
+def _engines() -> None:
+    for engine in resources.get_hub().engines():
+        with st.container(key=f"glass_engine_{engine.key}", border=True):
+            _engine(engine)
+
+
+def _engine(engine: EngineView) -> None:
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    with left:
+        st.subheader(plain(engine.name), anchor=False)
+        st.markdown(_status(engine))
+    with right, st.container(horizontal=True, horizontal_alignment="right"):
+        _actions(engine)
+    if engine.connected and engine.hello:
+        _facts(engine, engine.hello)
+    elif engine.state.error:
+        look.tell(engine.state.error)
+
+
+def _status(engine: EngineView) -> str:
+    if engine.starting:
+        return ":orange[●] Starting the engine on this computer…"
+    match engine.state.name:
+        case "connected":
+            return ":green[●] Connected" + (" · makes your films" if engine.chosen else "")
+        case "connecting":
+            return ":orange[●] Connecting…"
+        case "waiting":
+            return f":orange[●] Out of reach · next try in {engine.state.retry_in:.0f} s"
+        case "refused":
+            return ":red[●] Refused"
+        case _:
+            return "● Closed"
+
+
+def _actions(engine: EngineView) -> None:
+    hub = resources.get_hub()
+    if not engine.chosen and st.button("Use this one", key=f"use-{engine.key}"):
+        hub.choose(engine.key)
+        st.rerun()
+    if not engine.local and st.button("Forget", key=f"forget-{engine.key}", type="tertiary"):
+        hub.forget(engine.key)
+        st.rerun()
+
+
+def _facts(engine: EngineView, hello: Hello) -> None:
+    device = hello.device
+    memory = f"{size(device.free_memory)} free of {size(device.total_memory)}"
+    facts = {
+        "Device": device.name,
+        "Memory": memory if device.total_memory else "unknown",
+        "Answers in": f"{engine.latency * 1000:.0f} ms" if engine.latency else "…",
+        "Models": ", ".join(model.card.title for model in hello.models),
+        "In the queue": f"{hello.queue} films" if hello.queue != 1 else "1 film",
+        "Version": f"{hello.version} · protocol {hello.protocol}",
+    }
+    with st.container(horizontal=True, key=f"facts_{engine.key}", gap="large"):
+        for name, value in facts.items():
+            with st.container(width="content", gap=None):
+                st.caption(name)
+                st.markdown(plain(value))
+
+
+def _pairing() -> None:
+    st.subheader("Use another engine", anchor=False)
+    st.markdown(
+        "On the other machine, run `python -m engine serve --tunnel`, or use the Colab notebook. "
+        "It prints one line that begins with *https*; paste it here. It holds the key to that "
+        "engine, so treat it like a password."
+    )
+    with st.form("pairing", border=False, clear_on_submit=False):
+        link = st.text_input(
+            "Pairing link",
+            type="password",
+            placeholder="https://example.ngrok.app/#vf1.…",
+            autocomplete="off",
+        )
+        wanted = st.form_submit_button("Pair", type="primary")
+    if wanted:
+        _pair(link)
+
+
+def _pair(link: str) -> None:
+    if not link.strip():
+        look.tell(ErrorReport("E_BAD_LINK", "the field is empty", "paste the engine's link"))
+        return
+    try:
+        with st.spinner("Looking for the engine…"):
+            engine = resources.get_hub().pair(link)
+    except VisionFluxError as error:
+        look.tell(error.report())
+    else:
+        st.toast(f"Paired with {plain(engine.name)}. New films are made there.")
+        st.rerun()
+
+
+look.guarded(page)

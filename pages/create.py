@@ -1,0 +1,174 @@
+"""Create: compose a film, watch it being made, see it and take it with you."""
+
+import streamlit as st
+
+from engine.errors import ErrorReport, VisionFluxError
+from engine.models import Card
+from engine.protocol import Hello
+from engine.recipe import Recipe
+from ui import composer, draft, look, resources
+from ui.board import View
+from ui.hub import EngineView
+from ui.library import Film
+from ui.player import player
+from ui.recipe_card import recipe_card
+from ui.stage import stage
+from ui.words import plain
+
+
+def page() -> None:
+    """Draw the page: a job if the address names one, else the composer."""
+    job = st.query_params.get("job")
+    if job:
+        _job(job)
+    else:
+        _compose()
+
+
+# A job
+
+
+def _job(job: str) -> None:
+    hub = resources.get_hub()
+    film, view = hub.library.get(job), hub.find(job)
+    if film is None or view is None:
+        look.heading("Create")
+        look.tell(
+            ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer", "make a new one")
+        )
+        st.button("New film", type="primary", on_click=_leave)
+        return
+    look.heading(plain(film.title))
+    if not view.settled:
+        stage(view)
+    elif view.progress.status == "finished":
+        player(film)
+        _after_film(film)
+    else:
+        _ended(film, view)
+
+
+def _after_film(film: Film) -> None:
+    with st.container(horizontal=True):
+        if film.format == "mp4" and st.button("Make a GIF", key="gif", icon=":material/gif:"):
+            _submit(draft.as_gif(film.recipe))
+        st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
+        st.button("New film", key="new", type="tertiary", on_click=_leave)
+    _problem()
+    with st.expander("Recipe"):
+        recipe_card(film.recipe)
+
+
+def _ended(film: Film, view: View) -> None:
+    if view.progress.error:
+        look.tell(view.progress.error)
+    else:
+        st.info("You cancelled this film. What was finished is kept and will be reused.")
+    with st.container(horizontal=True):
+        if st.button("Start it again", key="retry", type="primary"):
+            _submit(film.recipe)
+        st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
+    _problem()
+
+
+def _remix(recipe: Recipe) -> None:
+    draft.load(st.session_state, recipe)
+    _leave()
+
+
+def _leave() -> None:
+    st.query_params.pop("job", None)
+
+
+# A new film
+
+
+def _compose() -> None:
+    look.heading("Create", "Describe a scene. Add more, and one melts into the next.")
+    engine = resources.get_hub().chosen()
+    _engine_line()
+    card = composer.choose_model(engine.hello)
+    draft.widgets(st.session_state)
+    left, right = st.columns([7, 5], gap="large")
+    with left:
+        composer.scenes(_problem_of)
+        _generate(engine)
+    with right:
+        if card:
+            composer.knowledge(card)
+        composer.settings(_models(engine.hello))
+    draft.keep(st.session_state)
+
+
+def _generate(engine: EngineView) -> None:
+    composer.price()
+    wanted = st.button(
+        "Generate", key="generate", type="primary", width="stretch", disabled=not engine.connected
+    )
+    if wanted:
+        draft.keep(st.session_state)
+        try:
+            recipe = draft.recipe_of(st.session_state)
+        except VisionFluxError as error:
+            _refuse(error)
+        else:
+            _submit(recipe)
+    _problem()
+
+
+def _submit(recipe: Recipe) -> None:
+    """Hand in a recipe and show its job, or say why not."""
+    try:
+        with st.spinner("Handing your film to the engine…"):
+            job = resources.get_hub().submit(recipe)
+    except VisionFluxError as error:
+        _refuse(error)
+    else:
+        st.session_state.pop("problem", None)
+        st.query_params["job"] = job
+        st.rerun()
+
+
+def _refuse(error: VisionFluxError) -> None:
+    st.session_state["problem"] = error.report()
+    st.rerun()
+
+
+def _problem_of(field: str) -> None:
+    """Show the problem here if ``field`` is to blame."""
+    report: ErrorReport | None = st.session_state.get("problem")
+    if report and report.field and report.field.startswith(field):
+        del st.session_state["problem"]
+        message = report.message.removeprefix(f"{report.field}: ")
+        look.tell(ErrorReport(report.code, message, report.remedy))
+
+
+def _problem() -> None:
+    """Show a problem that no field has shown."""
+    report: ErrorReport | None = st.session_state.pop("problem", None)
+    if report:
+        look.tell(report)
+
+
+@st.fragment(run_every=1.5)
+def _engine_line() -> None:
+    """Say calmly how the engine is; redraw the page once that changes what can be done."""
+    engine = resources.get_hub().chosen()
+    if engine.connected != st.session_state.setdefault("engine-connected", engine.connected):
+        st.session_state["engine-connected"] = engine.connected
+        st.rerun()
+    if engine.starting:
+        st.caption(":orange[●] Starting the engine on this computer…")
+    elif not engine.connected and engine.state.error and engine.state.name == "refused":
+        look.tell(engine.state.error)
+    elif not engine.connected:
+        st.caption(f":orange[●] Connecting to {plain(engine.name)}… You can write meanwhile.")
+    elif engine.hello:
+        st.caption(f":green[●] {plain(engine.name)} · {plain(engine.hello.device.name)}")
+
+
+def _models(hello: Hello | None) -> dict[str, Card]:
+    return {model.name: model.card for model in hello.models} if hello else {}
+
+
+look.guarded(page)

@@ -1,0 +1,272 @@
+"""The parts of the Create page that shape a recipe: scenes, settings, what a model knows."""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import streamlit as st
+
+from engine import graph
+from engine.errors import VisionFluxError
+from engine.models import Card, Defaults
+from engine.protocol import Hello
+from engine.recipe import MAX_PROMPT, MAX_SCENES, Motion, Recipe, Scheduler
+from ui import draft
+from ui.draft import PREFIX
+from ui.words import plain
+
+CUSTOM = "Custom"
+FORMATS = {"mp4": "MP4 video", "gif": "GIF"}
+MOTIONS: dict[Motion, str] = {"morph": "Melt into each other", "cut": "Cut"}
+SCHEDULERS: dict[Scheduler, str] = {
+    "dpmsolver++": "DPM-Solver++",
+    "ddim": "DDIM",
+    "euler": "Euler",
+    "unipc": "UniPC",
+}
+assert set(SCHEDULERS) == set(get_args(Scheduler))
+
+
+def choose_model(hello: Hello | None) -> Card | None:
+    """Begin a draft if there is none; return the card of its model, if the engine has it."""
+    state: Any = st.session_state
+    models = {model.name: model.card for model in hello.models} if hello else {}
+    if not models:
+        draft.begin(state, Recipe(scenes=(draft.EMPTY,)).model, Defaults(width=256, height=256))
+        state["draft"].setdefault("guessed", True)
+        return None
+    first = next(iter(models))
+    draft.begin(state, first, models[first].defaults)
+    guessed = state["draft"].pop("guessed", False)
+    if state["draft"]["settings"]["model"] not in models or guessed:
+        name = state["draft"]["settings"]["model"]
+        name = name if name in models else first
+        draft.put(state, "model", name)
+        draft.adopt(state, models[name].defaults)
+    return models[state.get(PREFIX + "model", state["draft"]["settings"]["model"])]
+
+
+def scenes(problem_of: Callable[[str], None]) -> None:
+    """Draw the scenes; ``problem_of`` shows what is wrong with a field."""
+    state: Any = st.session_state
+    parts = state["draft"]["scenes"]
+    for index, scene in enumerate(parts):
+        with st.container(key=f"glass_scene_{scene['id']}", border=True):
+            _scene(index, scene["id"], alone=len(parts) == 1)
+            problem_of(f"scenes[{index}]")
+    if len(parts) < MAX_SCENES:
+        st.button(
+            "Add a scene",
+            key="add-scene",
+            icon=":material/add:",
+            type="tertiary",
+            on_click=draft.add_scene,
+            args=[state],
+        )
+
+
+def _scene(index: int, scene_id: str, *, alone: bool) -> None:
+    state: Any = st.session_state
+    st.text_area(
+        f"Scene {index + 1}",
+        key=f"{PREFIX}prompt-{scene_id}",
+        placeholder="dawn over the sea, sun on the left",
+        max_chars=MAX_PROMPT,
+        height=96,
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.number_input(
+            "Seconds",
+            min_value=0.1,
+            max_value=120.0,
+            step=0.5,
+            format="%.1f",
+            key=f"{PREFIX}seconds-{scene_id}",
+            width=150,
+        )
+        if not alone:
+            st.button(
+                "Remove",
+                key=f"drop-{scene_id}",
+                type="tertiary",
+                on_click=draft.drop_scene,
+                args=[state, scene_id],
+            )
+
+
+def price() -> None:
+    """Say what the film will consist of."""
+    draft.keep(st.session_state)
+    settings = st.session_state["draft"]["settings"]
+    try:
+        recipe = draft.recipe_of(st.session_state, filler="…")
+    except VisionFluxError:
+        return
+    keyframes = len(graph.keyframe_frames(recipe))
+    st.caption(
+        f"{recipe.seconds:g} s · {recipe.frames} frames at {settings['fps']} fps, drawn between "
+        f"{keyframes} painted keyframes"
+    )
+
+
+def knowledge(card: Card) -> None:
+    """Say what the model knows, with examples to click."""
+    state: Any = st.session_state
+    with st.container(key="glass_knows", border=True, gap="small"):
+        st.markdown(f"**{plain(card.title)}**")
+        if card.description:
+            st.caption(plain(card.description))
+        for kind, words in card.knows.items():
+            st.markdown(f":gray[{plain(kind)}]  {plain(' · '.join(words))}")
+        if card.examples:
+            st.caption("Try one")
+        with st.container(key="examples", gap="small"):
+            for index, example in enumerate(card.examples[:6]):
+                st.button(
+                    plain(example),
+                    key=f"example-{index}",
+                    on_click=draft.put_prompt,
+                    args=[state, example],
+                )
+
+
+def settings(models: dict[str, Card]) -> None:
+    """Draw the settings: what matters first, fine tuning folded away."""
+    with st.container(key="glass_settings", border=True):
+        _size(models)
+        left, right = st.columns(2)
+        with left:
+            st.number_input(
+                "Frames per second", min_value=1, max_value=60, step=1, key=PREFIX + "fps"
+            )
+        with right:
+            st.selectbox(
+                "Format", FORMATS, format_func=lambda name: FORMATS[name], key=PREFIX + "format"
+            )
+        _seed()
+        with st.expander("Fine tuning"):
+            _fine_tuning(models)
+
+
+def _seed() -> None:
+    state: Any = st.session_state
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.number_input(
+            "Seed",
+            min_value=0,
+            max_value=2**32 - 1,
+            step=1,
+            key=PREFIX + "seed",
+            help="The same seed and settings give the same film again.",
+        )
+        st.button(
+            "New seed",
+            key="dice",
+            icon=":material/casino:",
+            on_click=lambda: draft.put(state, "seed", draft.new_seed()),
+        )
+
+
+def _fine_tuning(models: dict[str, Card]) -> None:
+    if models:
+        st.selectbox(
+            "Model",
+            list(models),
+            format_func=lambda name: models[name].title,
+            key=PREFIX + "model",
+            on_change=lambda: _adopt(models),
+        )
+    st.text_area(
+        "Negative prompt",
+        key=PREFIX + "negative_prompt",
+        max_chars=MAX_PROMPT,
+        height=68,
+        help="What the pictures should stay away from.",
+    )
+    st.slider(
+        "Steps",
+        1,
+        150,
+        key=PREFIX + "num_inference_steps",
+        help="How often each keyframe is refined. More is slower, and not always better.",
+    )
+    st.slider(
+        "Guidance scale",
+        1.0,
+        30.0,
+        step=0.5,
+        key=PREFIX + "guidance_scale",
+        help="How strictly the picture follows the prompt; 1 lets it wander.",
+    )
+    st.selectbox(
+        "Scheduler",
+        SCHEDULERS,
+        format_func=lambda name: SCHEDULERS[name],
+        key=PREFIX + "scheduler",
+        help="The recipe by which noise becomes a picture.",
+    )
+    st.selectbox(
+        "Between scenes",
+        MOTIONS,
+        format_func=lambda name: MOTIONS[name],
+        key=PREFIX + "motion",
+    )
+    st.number_input(
+        "Frames per keyframe",
+        min_value=1,
+        max_value=64,
+        step=1,
+        key=PREFIX + "interpolation_factor",
+        help="One of so many frames is painted, the others are drawn between. 1 paints them all.",
+    )
+
+
+def _adopt(models: dict[str, Card]) -> None:
+    state: Any = st.session_state
+    draft.keep(state)
+    draft.adopt(state, models[state[PREFIX + "model"]].defaults)
+    state.pop(PREFIX + "size", None)
+
+
+def _size(models: dict[str, Card]) -> None:
+    state: Any = st.session_state
+    now = state["draft"]["settings"]
+    card = models.get(now["model"])
+    options = sizes(card.defaults if card else Defaults(width=256, height=256))
+    current = (now["width"], now["height"])
+    names = [*options, CUSTOM]
+    found = next((name for name, sides in options.items() if sides == current), CUSTOM)
+    state.setdefault(PREFIX + "size", found)
+    st.selectbox(
+        "Size",
+        names,
+        format_func=lambda name: (
+            f"{name} · {options[name][0]} × {options[name][1]}" if name in options else name
+        ),
+        key=PREFIX + "size",
+        on_change=lambda: _resize(options),
+    )
+    if state[PREFIX + "size"] == CUSTOM:
+        left, right = st.columns(2)
+        with left:
+            st.number_input("Width", min_value=64, max_value=1024, step=8, key=PREFIX + "width")
+        with right:
+            st.number_input("Height", min_value=64, max_value=1024, step=8, key=PREFIX + "height")
+
+
+def _resize(options: dict[str, tuple[int, int]]) -> None:
+    state: Any = st.session_state
+    sides = options.get(state[PREFIX + "size"])
+    if sides:
+        draft.put(state, "width", sides[0])
+        draft.put(state, "height", sides[1])
+
+
+def sizes(defaults: Defaults) -> dict[str, tuple[int, int]]:
+    """Return sizes of about the model's own area, in multiples of 8 pixels."""
+    width, height = defaults.width, defaults.height
+    long, short = _eight(width * 4 / 3), _eight(height * 3 / 4)
+    return {"Square": (width, height), "Wide": (long, short), "Tall": (short, long)}
+
+
+def _eight(pixels: float) -> int:
+    return max(64, min(1024, round(pixels / 8) * 8))

@@ -1,0 +1,208 @@
+"""Follows the jobs of this laptop on one engine: from submission to the film in the library.
+
+It lives in the hub's loop. It knows a connection, the board and the library, not the address.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from engine.client import Connection
+from engine.errors import ErrorReport, TransportError, VisionFluxError
+from engine.events import Finished, Logged
+from engine.progress import advance
+from engine.protocol import JobEvent, Preview, Snapshot
+from engine.recipe import Recipe
+from ui.board import Board, View
+from ui.library import Film, Library
+
+log = logging.getLogger(__name__)
+
+RETRIES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
+
+
+def remembered(film: Film, library: Library) -> View:
+    """Return the view of a job as the library knows it, out of reach until its engine speaks."""
+    view = View(film.job, film.recipe, film.engine, reachable=False)
+    view.pictures = set(library.pictures(film.job))
+    if film.status in ("finished", "cancelled", "failed"):
+        view.progress.status = film.status  # type: ignore[assignment]
+        view.progress.phase, view.progress.error = "done", film.error
+        view.saved = film.status == "finished"
+    return view
+
+
+class Follower:
+    """One engine's jobs; ``tasks`` end with it."""
+
+    def __init__(self, connection: Connection, board: Board, library: Library) -> None:
+        self.engine = ""
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._connection = connection
+        self._board = board
+        self._library = library
+        self._settling: set[str] = set()
+
+    async def close(self) -> None:
+        """End what is under way."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def link_changed(self, connected: bool) -> None:
+        """Tell every job whether its engine can be reached; take them up again if so."""
+        if connected and self._connection.hello:
+            self.engine = self._connection.hello.engine
+            self.begin(self._resume())
+        for job in self._board.of_engine(self.engine):
+            with self._board.changing(job) as view:
+                if view:
+                    view.reachable = connected
+
+    async def submit(self, job: str, recipe: Recipe) -> None:
+        """Note the job, hand it in and follow it.
+
+        A connection that breaks meanwhile is no error: the job is handed in again later.
+
+        Raises:
+            VisionFluxError: the engine refused the recipe.
+        """
+        await asyncio.to_thread(self._library.add, job, recipe, self.engine)
+        self._board.open(View(job, recipe, self.engine))
+        try:
+            await self._hand_in(job, recipe)
+        except TransportError as error:
+            log.warning("job %s will be submitted again: %s", job, error)
+        except VisionFluxError:
+            self._board.close(job)
+            await asyncio.to_thread(self._library.delete, job)
+            raise
+
+    def cancel(self, job: str) -> None:
+        """Cancel a job; if the engine is out of reach, once it is back."""
+        self.begin(self._cancel(job))
+
+    def hear(self, message: Snapshot | JobEvent | Preview) -> None:
+        """Take in what the engine says of a job."""
+        with self._board.changing(message.job) as view:
+            if view is None:
+                return
+            view.heard_at = time.monotonic()
+            match message:
+                case Snapshot(progress=progress) if progress.seq >= view.progress.seq:
+                    view.progress = progress
+                case JobEvent(seq=seq, at=at, event=event):
+                    advance(view.progress, Logged(seq=seq, at=at, event=event))
+                case Preview():
+                    view.preview = message
+            final = view.progress.final
+        if isinstance(message, Preview) and message.kind == "keyframe":
+            self.begin(self._keep_picture(message))
+        if final and message.job not in self._settling:
+            self._settling.add(message.job)
+            self.begin(self._settle(message.job))
+
+    async def _resume(self) -> None:
+        for film in await asyncio.to_thread(self._library.unfinished, self.engine):
+            self._board.open(remembered(film, self._library))
+            try:
+                await self._take_up(film)
+            except TransportError:
+                return  # the link's next change brings us back
+            except VisionFluxError as error:
+                await self._fail(film.job, error.report(), lasting=True)
+
+    async def _take_up(self, film: Film) -> None:
+        if film.status == "submitting":
+            await self._hand_in(film.job, film.recipe)
+        else:
+            self.hear(await self._connection.watch(film.job, after=None))
+        with self._board.reading(film.job) as view:
+            wanted = view is not None and view.cancelling
+        if wanted:
+            await self._connection.cancel(film.job)
+
+    async def _hand_in(self, job: str, recipe: Recipe) -> None:
+        await self._connection.submit(job, recipe)
+        await asyncio.to_thread(self._library.accepted, job)
+        self.hear(await self._connection.watch(job, after=None))
+
+    async def _cancel(self, job: str) -> None:
+        with suppress(TransportError):
+            await self._connection.cancel(job)
+
+    async def _keep_picture(self, preview: Preview) -> None:
+        path = self._library.picture(preview.job, preview.index)
+        await asyncio.to_thread(path.write_bytes, preview.jpeg)
+        with self._board.changing(preview.job) as view:
+            if view:
+                view.pictures.add(preview.index)
+
+    async def _settle(self, job: str) -> None:
+        """Bring the film home, or note how the job ended."""
+        with self._board.reading(job) as view:
+            if view is None:
+                return
+            progress = view.progress
+        if progress.film:
+            await self._bring_home(job, progress.film)
+        elif progress.status == "failed":
+            await asyncio.to_thread(self._library.end, job, "failed", progress.error)
+        else:
+            await asyncio.to_thread(self._library.end, job, "cancelled")
+        with suppress(VisionFluxError):
+            await self._connection.unwatch(job)
+
+    async def _bring_home(self, job: str, film: Finished) -> None:
+        row = await asyncio.to_thread(self._library.get, job)
+        if row is None:
+            return
+        target = self._library.file(row)
+        try:
+            await self._fetch(job, film, target)
+        except OSError as error:
+            log.exception("the film %s could not be written", job)
+            problem = f"the film could not be written to this computer: {error.strerror}"
+            await self._fail(job, ErrorReport("E_STORAGE", problem, "free some disk space"))
+        except VisionFluxError as error:
+            await self._fail(job, error.report(), lasting=True)
+        else:
+            await asyncio.to_thread(self._library.finish, job, film)
+            with self._board.changing(job) as view:
+                if view:
+                    view.saved = True
+
+    async def _fetch(self, job: str, film: Finished, target: Any) -> None:
+        def arrived(have: int, whole: int) -> None:
+            with self._board.changing(job) as view:
+                if view:
+                    view.fetched = (have, whole)
+
+        for attempt in range(1_000_000):
+            try:
+                return await self._connection.fetch(film.object, target, arrived)
+            except TransportError as error:
+                log.info("fetching %s again: %s", job, error)
+                await asyncio.sleep(RETRIES[min(attempt, len(RETRIES) - 1)])
+
+    async def _fail(self, job: str, report: ErrorReport, *, lasting: bool = False) -> None:
+        """Show a failure; unless it is ``lasting``, the next start tries again."""
+        with self._board.changing(job) as view:
+            if view:
+                view.progress.status, view.progress.error = "failed", report
+        if lasting:
+            await asyncio.to_thread(self._library.end, job, "failed", report)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` until it ends or the follower is closed."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            log.error("following a job failed", exc_info=task.exception())

@@ -1,0 +1,319 @@
+"""The one owner of engine connections in this process.
+
+A thread with its own event loop keeps every paired engine connected, follows the jobs of this
+laptop, and brings finished films home by itself. Pages and routes call its methods from any
+thread; it never draws and does not know Streamlit.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from engine.client import Connection, LinkState, Message
+from engine.errors import EngineUnreachableError, VisionFluxError
+from engine.local import ensure_local_engine
+from engine.pairing import Pairing
+from engine.protocol import Hello
+from engine.recipe import Recipe
+from ui.board import Board, View
+from ui.follower import Follower, remembered
+from ui.library import Library
+from ui.links import LOCAL, Links
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+PATIENCE = 20.0  # seconds that a page waits for an engine's answer
+LOST = 4.0  # seconds without the local engine after which it is started again
+REFRESH = 4.0  # seconds between two looks at an engine's device and queue
+CONNECTING = LinkState(name="connecting")
+
+
+@dataclass
+class Link:
+    """One engine: how to reach it, and how that is going."""
+
+    key: str
+    connection: Connection | None = None
+    follower: Follower | None = None
+    state: LinkState = CONNECTING
+    latency: float | None = None
+    task: asyncio.Task[None] | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True)
+class EngineView:
+    """What a page may show of an engine."""
+
+    key: str
+    state: LinkState
+    hello: Hello | None
+    latency: float | None
+    chosen: bool
+    starting: bool
+
+    @property
+    def local(self) -> bool:
+        """Whether it is the engine on this computer."""
+        return self.key == LOCAL
+
+    @property
+    def connected(self) -> bool:
+        """Whether films can be made on it now."""
+        return self.state.name == "connected" and self.hello is not None
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return "This computer" if self.local else urlsplit(self.key).netloc
+
+
+class Hub:
+    """Keeps engines connected and jobs followed; ``start`` it once."""
+
+    def __init__(
+        self,
+        library: Library,
+        folder: Path,
+        *,
+        start_local: Callable[[Path], Pairing] = ensure_local_engine,
+        connect: Callable[..., Connection] = Connection,
+    ) -> None:
+        """Prepare a hub.
+
+        Args:
+            library: where jobs and films are noted.
+            folder: the app's data folder; the local engine's is ``engine`` in it.
+            start_local: finds or starts the engine on this computer; may block.
+            connect: makes a connection.
+        """
+        self.library = library
+        self.board = Board()
+        self._folder = folder
+        self._start_local = start_local
+        self._connect = connect
+        self._saved = Links(folder / "links.json")
+        self._links: dict[str, Link] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="hub", daemon=True)
+
+    # Life
+
+    def start(self) -> None:
+        """Start the thread; the engines connect in the background."""
+        self._thread.start()
+        self._call(self._open_all())
+
+    def close(self) -> None:
+        """End all connections and the thread; jobs go on at their engines."""
+        if self._thread.is_alive():
+            self._call(self._close_all())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(PATIENCE)
+        self._loop.close()
+
+    async def _open_all(self) -> None:
+        local = self._links[LOCAL] = Link(LOCAL)
+        local.task = asyncio.create_task(self._keep_local(local))
+        for key, pairing in self._saved.pairings().items():
+            self._links[key] = self._open(Link(key), pairing)
+
+    async def _close_all(self) -> None:
+        for link in self._links.values():
+            await self._shut(link)
+
+    # Engines
+
+    def engines(self) -> list[EngineView]:
+        """Return all paired engines, the one on this computer first."""
+        return [self._view(link) for link in self._links.copy().values()]
+
+    def chosen(self) -> EngineView:
+        """Return the engine that new films go to."""
+        return self._view(self._chosen())
+
+    def pair(self, text: str) -> EngineView:
+        """Pair with the engine of a link that the user pasted, and choose it.
+
+        Raises:
+            VisionFluxError: it is no link, or no engine could be reached by it.
+        """
+        return self._call(self._pair(Pairing.parse(text)))
+
+    def choose(self, key: str) -> None:
+        """Send new films to another paired engine."""
+        self._saved.choose(key)
+
+    def forget(self, key: str) -> None:
+        """Drop a saved engine; its jobs go on there."""
+        self._saved.forget(key)
+        link = self._links.pop(key, None)
+        if link:
+            self._call(self._shut(link))
+
+    async def _pair(self, pairing: Pairing) -> EngineView:
+        link = self._open(Link(pairing.url), pairing)
+        try:
+            await self._answer(link)
+        except VisionFluxError:
+            await self._shut(link)
+            raise
+        before = self._links.pop(link.key, None)
+        if before:
+            await self._shut(before)
+        self._links[link.key] = link
+        self._saved.save(pairing)
+        self._saved.choose(link.key)
+        return self._view(link)
+
+    async def _answer(self, link: Link) -> None:
+        """Wait until the engine lets us in; raise what stands in the way."""
+        try:
+            async with asyncio.timeout(PATIENCE - 5):
+                while link.state.name in ("connecting", "closed"):
+                    link.changed.clear()
+                    await link.changed.wait()
+        except TimeoutError:
+            raise EngineUnreachableError("the engine did not answer in time") from None
+        if link.state.error:
+            raise VisionFluxError.restore(link.state.error)
+
+    async def _keep_local(self, link: Link) -> None:
+        """Find or start the engine on this computer, and again whenever it is lost."""
+        delay = 1.0
+        while True:
+            try:
+                pairing = await asyncio.to_thread(self._start_local, self._folder / "engine")
+            except VisionFluxError as error:
+                log.warning("the local engine did not start: %s", error)
+                self._note(link, LinkState(name="waiting", error=error.report(), retry_in=delay))
+                await asyncio.sleep(delay)
+                delay = min(60.0, delay * 2)
+                continue
+            delay = 1.0
+            self._open(link, pairing)
+            await self._lost(link)
+            await self._disconnect(link)
+
+    async def _lost(self, link: Link) -> None:
+        """Return once the engine has been out of reach for a while."""
+        missed = 0
+        while missed < LOST:
+            await asyncio.sleep(1)
+            missed = 0 if link.state.name in ("connected", "connecting") else missed + 1
+
+    def _open(self, link: Link, pairing: Pairing) -> Link:
+        link.connection = self._connect(
+            pairing,
+            on_message=lambda message: self._hear(link, message),
+            on_state=lambda state: self._note(link, state),
+        )
+        link.follower = Follower(link.connection, self.board, self.library)
+        link.follower.begin(link.connection.run())
+        link.follower.begin(self._refresh(link, link.connection))
+        return link
+
+    def _hear(self, link: Link, message: Message) -> None:
+        if link.follower:
+            link.follower.hear(message)
+
+    async def _refresh(self, link: Link, connection: Connection) -> None:
+        """Keep the engine's hello fresh and measure how long it takes to answer."""
+        while True:
+            with suppress(VisionFluxError):
+                if link.state.name == "connected":
+                    asked = time.monotonic()
+                    await connection.describe()
+                    link.latency = time.monotonic() - asked
+            await asyncio.sleep(REFRESH)
+
+    async def _disconnect(self, link: Link) -> None:
+        if link.connection:
+            await link.connection.close()
+        if link.follower:
+            await link.follower.close()
+        link.connection = link.follower = None
+        link.state = CONNECTING
+
+    async def _shut(self, link: Link) -> None:
+        if link.task:
+            link.task.cancel()
+        await self._disconnect(link)
+
+    def _note(self, link: Link, state: LinkState) -> None:
+        link.state = state
+        link.changed.set()
+        if link.follower:
+            link.follower.link_changed(state.name == "connected")
+
+    def _chosen(self) -> Link:
+        return self._links.get(self._saved.chosen) or self._links[LOCAL]
+
+    def _view(self, link: Link) -> EngineView:
+        connection = link.connection
+        return EngineView(
+            key=link.key,
+            state=link.state,
+            hello=connection.hello if connection else None,
+            latency=link.latency if link.state.name == "connected" else None,
+            chosen=link is self._chosen(),
+            starting=link.key == LOCAL and connection is None and link.state.error is None,
+        )
+
+    # Jobs
+
+    def submit(self, recipe: Recipe) -> str:
+        """Have a film made by the chosen engine; return its job's id.
+
+        Raises:
+            VisionFluxError: the engine refused the recipe, or is not connected.
+        """
+        return self._call(self._submit(recipe))
+
+    def find(self, job: str) -> View | None:
+        """Return what is known of a job; None if this laptop never had it."""
+        with self.board.reading(job) as view:
+            if view is not None:
+                return view
+        film = self.library.get(job)
+        if film is None:
+            return None
+        self.board.open(remembered(film, self.library))
+        with self.board.reading(job) as view:
+            return view
+
+    def cancel(self, job: str) -> None:
+        """Cancel a job as soon as its engine can be reached; returns at once."""
+        with self.board.changing(job) as view:
+            if view is None or view.progress.final:
+                return
+            view.cancelling, engine = True, view.engine
+        for link in self._links.copy().values():
+            if link.follower and link.follower.engine == engine:
+                self._loop.call_soon_threadsafe(link.follower.cancel, job)
+
+    async def _submit(self, recipe: Recipe) -> str:
+        link = self._chosen()
+        if link.follower is None or link.state.name != "connected":
+            raise EngineUnreachableError(
+                "the engine is not connected yet", remedy="wait a moment, then press Generate again"
+            )
+        job = uuid.uuid4().hex
+        await link.follower.submit(job, recipe)
+        return job
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the hub's thread and wait for it."""
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+        except TimeoutError:
+            raise EngineUnreachableError("the engine did not answer in time") from None

@@ -1,0 +1,65 @@
+"""The pairing links that this laptop has saved, and which engine is chosen.
+
+They hold keys, so their file is readable by its owner only. It does not know connections.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from engine.pairing import Pairing
+from ui.settings import write_private
+
+LOCAL = "local"  # stands for the engine on this computer, which needs no saved link
+
+
+class Saved(msgspec.Struct):
+    """The file's content: ``links`` by engine address."""
+
+    chosen: str = LOCAL
+    links: dict[str, str] = {}
+
+
+class Links:
+    """Reads once, writes on every change."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._saved = _read(path)
+
+    @property
+    def chosen(self) -> str:
+        """``LOCAL`` or the address of the chosen engine."""
+        return self._saved.chosen
+
+    def pairings(self) -> dict[str, Pairing]:
+        """Return the saved pairings by address."""
+        return {key: Pairing.parse(link) for key, link in self._saved.links.items()}
+
+    def save(self, pairing: Pairing) -> None:
+        """Keep a pairing; one of the same address is replaced."""
+        self._saved.links[pairing.url] = pairing.link
+        self._write()
+
+    def choose(self, key: str) -> None:
+        """Remember which engine new films go to."""
+        self._saved.chosen = key
+        self._write()
+
+    def forget(self, key: str) -> None:
+        """Drop a pairing; if it was chosen, this computer's engine is."""
+        self._saved.links.pop(key, None)
+        if self._saved.chosen == key:
+            self._saved.chosen = LOCAL
+        self._write()
+
+    def _write(self) -> None:
+        write_private(self._path, msgspec.json.encode(self._saved))
+
+
+def _read(path: Path) -> Saved:
+    """Return what was saved; a file that cannot be read counts as none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Saved)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return Saved()

@@ -1,0 +1,61 @@
+"""Plays a film of the library in the page and offers it as a file."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ui import resources
+from ui.library import Film
+from ui.words import size
+
+_FOLDER = Path(__file__).parent
+_HTML = """
+<div class="player">
+  <div class="screen">
+    <div class="glow" aria-hidden="true"></div>
+    <video controls loop muted playsinline hidden></video>
+    <img alt="" hidden>
+  </div>
+  <div class="foot"><a class="save" href="#">Download</a><span class="facts"></span></div>
+</div>
+"""
+_component = st.components.v2.component(
+    "visionflux_player",
+    html=_HTML,
+    css=(_FOLDER / "player.css").read_text("utf-8"),
+    js=(_FOLDER / "player.js").read_text("utf-8"),
+)
+
+
+def player(film: Film) -> None:
+    """Show a film with its controls, its facts and its download."""
+    source, poster = addresses(film)
+    _component(
+        key=f"player-{film.job}",
+        data={
+            "src": source,
+            "poster": poster,
+            "save": f"{source}&save",
+            "format": film.format,
+            "width": film.width,
+            "height": film.height,
+            "title": film.title,
+            "label": f"Download {film.format.upper()}",
+            "facts": facts(film),
+        },
+    )
+
+
+def addresses(film: Film) -> tuple[str, str]:
+    """Return the addresses of a film's file and of its poster, ``""`` if it has none."""
+    ticket = resources.get_tickets().issue(f"film:{film.job}")
+    pictures = resources.get_hub().library.pictures(film.job)
+    poster = f"/api/pictures/{film.job}/{pictures[0]}?ticket={ticket}" if pictures else ""
+    return f"/api/films/{film.job}?ticket={ticket}", poster
+
+
+def facts(film: Film) -> str:
+    """Return a film's length, size and weight in one line."""
+    sides = f"{film.width} × {film.height}"
+    rate = f"{film.recipe.fps} fps"
+    return f"{film.seconds:g} s · {film.frames} frames · {rate} · {sides} · {size(film.size)}"

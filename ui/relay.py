@@ -1,0 +1,212 @@
+"""Same-origin routes beside Streamlit's: the live channel of a job, films and small pictures.
+
+Streamlit protects none of them, so each asks for a ticket, and the live channel for the page's
+own Origin. They know the hub and the tickets; they never draw.
+"""
+
+import asyncio
+import json
+import re
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from engine.protocol import Preview
+from ui.hub import Hub
+from ui.tickets import Tickets
+from ui.words import state
+
+PROTOCOL = "visionflux.stage.v1"
+PAUSE = 0.03  # seconds between two words to one browser, at least
+KINDS = {"step": 0, "keyframe": 1, "frame": 2}
+HEADER = struct.Struct(">BHHH")  # kind, index, step, steps; the JPEG follows
+MEDIA = {"mp4": "video/mp4", "gif": "image/gif"}
+PRIVATE = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Policy": "same-origin"}
+
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        # Streamlit's front end and its components need inline styles, eval and blobs.
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+SECURITY = {
+    "content-security-policy": POLICY,
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+
+
+def routes(hub: Callable[[], Hub], tickets: Callable[[], Tickets]) -> list[BaseRoute]:
+    """Return the routes; both arguments are asked when a request comes."""
+    relay = Relay(hub, tickets)
+    return [
+        WebSocketRoute("/api/jobs/{job}/stream", relay.stream),
+        Route("/api/films/{job}", relay.film),
+        Route("/api/pictures/{job}/{index:int}", relay.picture),
+    ]
+
+
+class Relay:
+    """The handlers of the routes."""
+
+    def __init__(self, hub: Callable[[], Hub], tickets: Callable[[], Tickets]) -> None:
+        self._hub = hub
+        self._tickets = tickets
+
+    async def stream(self, socket: WebSocket) -> None:
+        """Send a job's state and newest preview whenever they change; hear "cancel"."""
+        job = socket.path_params["job"]
+        if not (_own_origin(socket) and self._admits(_offered_ticket(socket), f"job:{job}")):
+            await socket.close(1008)
+            return
+        await socket.accept(subprotocol=PROTOCOL)
+        hub, woken = self._hub(), asyncio.Event()
+        reading = asyncio.create_task(_hear(socket, lambda: hub.cancel(job)))
+        try:
+            with hub.board.following(job, woken):
+                await _tell(socket, hub, job, woken, reading)
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # the browser went away while we spoke
+        finally:
+            reading.cancel()
+
+    async def film(self, request: Request) -> Response:
+        """Send a film, in parts if asked; ``?save`` makes the browser keep it as a file."""
+        job = request.path_params["job"]
+        if not self._admits(request.query_params.get("ticket", ""), f"film:{job}"):
+            return PlainTextResponse("this address has expired; reload the page", 403)
+        library = self._hub().library
+        film = await asyncio.to_thread(library.get, job)
+        if film is None or not (path := library.file(film)).is_file():
+            return PlainTextResponse("this film is not on this computer", 404)
+        return FileResponse(
+            path,
+            media_type=MEDIA[film.format],
+            headers=PRIVATE,
+            filename=file_name(film.title, film.format),
+            content_disposition_type="attachment" if "save" in request.query_params else "inline",
+        )
+
+    async def picture(self, request: Request) -> Response:
+        """Send the small picture of a keyframe."""
+        job, index = request.path_params["job"], request.path_params["index"]
+        if not self._admits(request.query_params.get("ticket", ""), f"film:{job}"):
+            return PlainTextResponse("this address has expired; reload the page", 403)
+        path = self._hub().library.picture(job, index)
+        if not path.is_file():
+            return PlainTextResponse("no such picture", 404)
+        return FileResponse(path, media_type="image/jpeg", headers=PRIVATE)
+
+    def _admits(self, ticket: str, thing: str) -> bool:
+        return self._tickets().valid(ticket, thing)
+
+
+async def _tell(
+    socket: WebSocket, hub: Hub, job: str, woken: asyncio.Event, reading: asyncio.Task[None]
+) -> None:
+    """Speak until the job is settled or the browser leaves; only the newest counts."""
+    seen, shown = -1, None
+    while not reading.done():
+        with hub.board.reading(job) as view:
+            if view is None:
+                return
+            word = None
+            if view.version != seen:
+                word = state(view, silent=time.monotonic() - view.heard_at)
+            seen, preview, settled = view.version, view.preview, view.settled
+        if preview is not None and preview is not shown:
+            shown = preview
+            await socket.send_bytes(encode(preview))
+        if word:
+            await socket.send_text(json.dumps(word))
+        if settled:
+            await socket.close()
+            return
+        await _wait(woken, reading)
+
+
+async def _wait(woken: asyncio.Event, reading: asyncio.Task[None]) -> None:
+    await asyncio.sleep(PAUSE)
+    change = asyncio.create_task(woken.wait())
+    await asyncio.wait({change, reading}, return_when=asyncio.FIRST_COMPLETED)
+    change.cancel()
+    woken.clear()
+
+
+async def _hear(socket: WebSocket, cancel: Callable[[], None]) -> None:
+    """Read until the browser leaves."""
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        if message.get("text") == "cancel":
+            cancel()
+
+
+def encode(preview: Preview) -> bytes:
+    """Return a preview for the browser: a short header, then the JPEG."""
+    kind, index = KINDS[preview.kind], min(preview.index, 65535)
+    return HEADER.pack(kind, index, preview.step, preview.steps) + preview.jpeg
+
+
+def file_name(title: str, suffix: str) -> str:
+    """Return a film's name on disk: its first words, safe on every system."""
+    words = re.findall(r"\w+", title)[:8]
+    return f"{' '.join(words)[:60].strip() or 'VisionFlux'}.{suffix}"
+
+
+def _own_origin(socket: WebSocket) -> bool:
+    """Browsers always send an Origin; who sends none is no browser and still needs a ticket."""
+    origin = socket.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
+
+
+def _offered_ticket(socket: WebSocket) -> str:
+    """Return the ticket that stands beside the protocol's name among the subprotocols."""
+    offered = [name.strip() for name in socket.headers.get("sec-websocket-protocol", "").split(",")]
+    if len(offered) != 2 or offered[0] != PROTOCOL:
+        return ""
+    return offered[1].removeprefix("ticket.")
+
+
+class SecurityHeaders:
+    """ASGI middleware: every answer forbids foreign frames, foreign sources and sniffing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on and add the headers to the answer."""
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers: list[Any] = list(message.get("headers", []))
+                headers += [(name.encode(), value.encode()) for name, value in SECURITY.items()]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+MIDDLEWARE = [Middleware(SecurityHeaders)]

@@ -1,0 +1,270 @@
+// The live stage: draws previews and progress as they come over its own socket.
+// It reconnects by itself, keeps only the newest picture, and tells Python once, at the end.
+
+const PROTOCOL = "visionflux.stage.v1";
+const KINDS = ["step", "keyframe", "frame"];
+const BLEND = 140; // milliseconds in which one denoising step melts into the next
+const LAST_WAIT = 8000; // milliseconds between attempts to reconnect, at most
+const PATIENCE = 5; // refused attempts after which Python is asked for a fresh ticket
+
+const stages = new WeakMap();
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let stage = stages.get(parentElement);
+  if (!stage) {
+    stage = new Stage(parentElement);
+    stages.set(parentElement, stage);
+  }
+  stage.follow(data, setTriggerValue);
+  return () => {
+    stage.close();
+    stages.delete(parentElement);
+  };
+}
+
+class Stage {
+  constructor(root) {
+    this.find = (selector) => root.querySelector(selector);
+    this.canvas = this.find("canvas.picture");
+    this.picture = new Picture(this.canvas, this.find("canvas.glow"));
+    this.find(".cancel").onclick = () => this.cancel();
+    this.clock = setInterval(() => this.tick(), 1000);
+  }
+
+  follow(data, setTriggerValue) {
+    this.tell = setTriggerValue;
+    const same = this.data && this.data.job === data.job && this.data.ticket === data.ticket;
+    this.data = data;
+    if (same) return;
+    this.picture.size(data.width, data.height);
+    this.find(".strip").replaceChildren();
+    this.wait = 250;
+    this.failures = 0;
+    this.ended = false;
+    this.connect();
+  }
+
+  connect() {
+    if (this.ended) return;
+    if (this.socket) this.socket.onclose = null;
+    this.socket?.close();
+    const url = new URL(this.data.path, window.location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    const socket = new WebSocket(url, [PROTOCOL, `ticket.${this.data.ticket}`]);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      this.wait = 250;
+      this.failures = 0;
+      this.say("");
+    };
+    socket.onmessage = (event) =>
+      typeof event.data === "string" ? this.show(JSON.parse(event.data)) : this.picture.take(event.data);
+    socket.onclose = (event) => this.closed(event);
+    this.socket = socket;
+  }
+
+  closed(event) {
+    if (this.ended) return;
+    if (event.code === 1000) return this.finish("gone");
+    this.say("Reconnecting… your film goes on being made.");
+    this.failures += 1;
+    if (this.failures === PATIENCE) this.tell("stale", Date.now());
+    this.retry = setTimeout(() => this.connect(), this.wait * (0.75 + Math.random() / 2));
+    this.wait = Math.min(LAST_WAIT, this.wait * 2);
+  }
+
+  close() {
+    this.ended = true;
+    clearInterval(this.clock);
+    clearTimeout(this.retry);
+    this.socket?.close();
+  }
+
+  finish(status) {
+    if (this.ended) return;
+    this.ended = true;
+    this.tell("finished", status);
+  }
+
+  cancel() {
+    const button = this.find(".cancel");
+    button.disabled = true;
+    button.textContent = "Cancelling…";
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send("cancel");
+  }
+
+  show(state) {
+    this.state = state;
+    this.heard = Date.now();
+    this.find(".stage").dataset.status = state.status;
+    this.find(".headline").textContent = state.headline;
+    this.say(state.calm);
+    const bar = this.find(".bar");
+    bar.setAttribute("aria-valuenow", Math.round(state.fraction * 100));
+    this.find(".fill").style.transform = `scaleX(${state.fraction})`;
+    this.find(".percent").textContent = `${Math.floor(state.fraction * 100)} %`;
+    const cancel = this.find(".cancel");
+    cancel.hidden = state.status !== "queued" && state.status !== "running";
+    cancel.disabled = state.cancelling;
+    cancel.textContent = state.cancelling ? "Cancelling…" : "Cancel";
+    drawTimeline(this.find(".timeline"), state.timeline);
+    drawStrip(this.find(".strip"), state, (index) => this.pictureAddress(index));
+    this.tick();
+    if (state.settled) this.finish(state.status);
+  }
+
+  pictureAddress(index) {
+    return `${this.data.pictures}/${index}?ticket=${this.data.filmTicket}`;
+  }
+
+  tick() {
+    if (!this.state) return;
+    const running = this.state.status === "running" || this.state.status === "queued";
+    const { remaining } = this.state;
+    const left = remaining === null ? null : remaining - (Date.now() - this.heard) / 1000;
+    this.find(".eta").textContent = running ? words(left) : "";
+  }
+
+  say(text) {
+    const calm = this.find(".calm");
+    if (calm.textContent !== text) calm.textContent = text;
+  }
+}
+
+// The newest picture on a canvas, and its glow behind; steps melt into each other.
+class Picture {
+  constructor(canvas, glow) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    this.glow = glow.getContext("2d");
+    this.before = document.createElement("canvas");
+    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.count = 0;
+  }
+
+  size(width, height) {
+    for (const canvas of [this.canvas, this.before]) {
+      canvas.width = width;
+      canvas.height = height;
+    }
+    this.canvas.style.aspectRatio = `${width} / ${height}`;
+    this.context.imageSmoothingQuality = "high";
+  }
+
+  take(buffer) {
+    this.newest = buffer;
+    if (!this.decoding) this.decode();
+  }
+
+  async decode() {
+    this.decoding = true;
+    while (this.newest) {
+      const buffer = this.newest;
+      this.newest = null;
+      const header = new DataView(buffer);
+      const kind = KINDS[header.getUint8(0)];
+      try {
+        const image = await createImageBitmap(new Blob([new Uint8Array(buffer, 7)], { type: "image/jpeg" }));
+        this.draw(image, kind, header.getUint16(1), header.getUint16(3));
+      } catch {
+        // A picture that cannot be decoded is skipped; the next one replaces it.
+      }
+    }
+    this.decoding = false;
+  }
+
+  draw(image, kind, index, step) {
+    this.count += 1;
+    Object.assign(this.canvas.dataset, { previews: this.count, kind, index, step });
+    const melts = kind !== "frame" && this.count > 1 && !this.still.matches;
+    this.before.getContext("2d").drawImage(this.canvas, 0, 0);
+    this.image?.close();
+    this.image = image;
+    this.since = performance.now();
+    this.blend = melts ? BLEND : 0;
+    this.glow.drawImage(image, 0, 0, this.glow.canvas.width, this.glow.canvas.height);
+    this.paint();
+  }
+
+  paint() {
+    const { width, height } = this.canvas;
+    const share = this.blend ? Math.min(1, (performance.now() - this.since) / this.blend) : 1;
+    this.context.globalAlpha = 1;
+    if (share < 1) this.context.drawImage(this.before, 0, 0);
+    this.context.globalAlpha = share;
+    this.context.drawImage(this.image, 0, 0, width, height);
+    cancelAnimationFrame(this.next);
+    if (share < 1) this.next = requestAnimationFrame(() => this.paint());
+  }
+}
+
+function drawTimeline(list, steps) {
+  while (list.children.length < steps.length) list.append(phase());
+  steps.forEach((step, index) => {
+    const item = list.children[index];
+    item.dataset.state = step.state;
+    item.querySelector(".name").textContent = step.name;
+    item.querySelector(".count").textContent = step.count;
+    if (step.state === "active") item.setAttribute("aria-current", "step");
+    else item.removeAttribute("aria-current");
+  });
+}
+
+function phase() {
+  const item = document.createElement("li");
+  for (const name of ["dot", "name", "count"]) {
+    const part = document.createElement("span");
+    part.className = name;
+    item.append(part);
+  }
+  return item;
+}
+
+// The film as it grows: keyframes as pictures, the gaps between them filling up.
+function drawStrip(strip, state, address) {
+  const cells = state.keyframes.length + state.segments.length;
+  if (strip.children.length !== cells) {
+    strip.replaceChildren();
+    for (let index = 0; index < state.keyframes.length; index++) {
+      strip.append(cell("keyframe"));
+      if (index < state.segments.length) strip.append(cell("gap"));
+    }
+  }
+  const keyframes = strip.querySelectorAll(".keyframe");
+  const pictures = new Set(state.pictures);
+  state.keyframes.forEach((done, index) => {
+    const frame = keyframes[index];
+    frame.dataset.state = done ? "done" : index === state.painting ? "active" : "todo";
+    if (pictures.has(index) && !frame.firstChild) {
+      const image = document.createElement("img");
+      image.alt = `Keyframe ${index + 1}`;
+      image.src = address(index);
+      image.onload = () => frame.classList.add("shown");
+      frame.append(image);
+    }
+    if (frame.dataset.state === "active") reveal(strip, frame);
+  });
+  strip.querySelectorAll(".gap").forEach((gap, index) => {
+    gap.style.setProperty("--share", state.segments[index]);
+  });
+}
+
+function cell(name) {
+  const element = document.createElement("span");
+  element.className = name;
+  return element;
+}
+
+function reveal(strip, frame) {
+  if (strip.dataset.revealed === String(frame.offsetLeft)) return;
+  strip.dataset.revealed = String(frame.offsetLeft);
+  strip.scrollTo({ left: frame.offsetLeft - strip.clientWidth / 2, behavior: "smooth" });
+}
+
+function words(seconds) {
+  if (seconds === null) return "Estimating…";
+  if (seconds < 8) return "a few seconds left";
+  if (seconds < 60) return `about ${Math.ceil(seconds / 5) * 5} s left`;
+  if (seconds < 5400) return `about ${Math.round(seconds / 60)} min left`;
+  return `about ${(seconds / 3600).toFixed(1)} h left`;
+}

@@ -1,0 +1,63 @@
+"""The live stage of one job: a components-v2 canvas that the relay feeds.
+
+Python runs once when it appears and once when the job has ended, never per frame.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ui import resources
+from ui.board import View
+
+_FOLDER = Path(__file__).parent
+_HTML = """
+<div class="stage" data-status="queued">
+  <div class="screen">
+    <canvas class="glow" width="48" height="48" aria-hidden="true"></canvas>
+    <canvas class="picture" role="img" aria-label="The newest preview of your film"></canvas>
+  </div>
+  <div class="line">
+    <p class="headline">Connecting…</p>
+    <span class="percent"></span>
+    <span class="eta"></span>
+  </div>
+  <div class="bar" role="progressbar" aria-label="Film" aria-valuemin="0" aria-valuemax="100">
+    <div class="fill"></div>
+  </div>
+  <ol class="timeline" aria-label="Phases"></ol>
+  <div class="strip" aria-hidden="true"></div>
+  <div class="foot">
+    <p class="calm" role="status"></p>
+    <button class="cancel" type="button">Cancel</button>
+  </div>
+</div>
+"""
+_component = st.components.v2.component(
+    "visionflux_stage",
+    html=_HTML,
+    css=(_FOLDER / "stage.css").read_text("utf-8"),
+    js=(_FOLDER / "stage.js").read_text("utf-8"),
+)
+
+
+def stage(view: View) -> None:
+    """Show a running job live; rerun the page once when it has ended."""
+    tickets, job = resources.get_tickets(), view.job
+    result: Any = _component(
+        key=f"stage-{job}",
+        data={
+            "job": job,
+            "path": f"/api/jobs/{job}/stream",
+            "ticket": tickets.issue(f"job:{job}"),
+            "pictures": f"/api/pictures/{job}",
+            "filmTicket": tickets.issue(f"film:{job}"),
+            "width": view.recipe.width,
+            "height": view.recipe.height,
+        },
+        on_finished_change=lambda: None,
+        on_stale_change=lambda: None,
+    )
+    if result.finished:
+        st.rerun()
