@@ -6,6 +6,7 @@ It reads arguments and prints; the work is done elsewhere.
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ EXIT_USAGE, EXIT_ENGINE, EXIT_NETWORK, EXIT_INTERRUPTED = 2, 1, 3, 130
 def main() -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args()
-    level = logging.DEBUG if options.verbose else logging.INFO
+    level = "DEBUG" if options.verbose else options.log_level
+    os.environ["VISIONFLUX_LOG_LEVEL"] = level  # for the worker
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("websockets").setLevel(logging.WARNING)  # its debug log would hold proofs
     signal.signal(signal.SIGTERM, _interrupt)
@@ -56,7 +58,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="stop when the standard input is closed, as the app wants it",
     )
-    parser.set_defaults(run=_serve)
+    parser.set_defaults(run=_serve, log_level="INFO")
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
@@ -79,13 +81,15 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 def _add_render(parser: argparse.ArgumentParser) -> None:
     cli_render.add_arguments(parser)
     _add_place(parser)
-    parser.set_defaults(run=cli_render.run)
+    parser.set_defaults(run=cli_render.run, log_level="CRITICAL")
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_place(parser)
     _add_models(parser)
-    parser.set_defaults(run=lambda options: doctor.run(_engine_folder(options), options.model))
+    parser.set_defaults(
+        run=lambda options: doctor.run(_engine_folder(options), options.model), log_level="ERROR"
+    )
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from engine.errors import StorageError
+from engine.foreman import Foreman
 from engine.jobs import Jobs
 from engine.journal import Journal
 from engine.models import Model
@@ -37,6 +38,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     device: str = "auto"
     models: dict[str, Model]
+    worker: tuple[str, ...] = (sys.executable, "-m", "engine.worker")
 
 
 @asynccontextmanager
@@ -49,7 +51,8 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
     with _locked(options.data):
         journal = Journal(options.data / JOURNAL)
         store = Store(options.data, journal)
-        jobs = Jobs(journal, store, options.models, options.device)
+        foreman = Foreman(options.worker, options.device, lambda preview: jobs.show(preview))
+        jobs = Jobs(journal, store, options.models, foreman)
         key = load_key(options.data)
         server = EngineServer(jobs, journal, store, options.models, key)
         jobs.restore()
@@ -68,7 +71,7 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await work
-            await jobs.foreman.close()
+            await foreman.close()
             journal.close()
 
 

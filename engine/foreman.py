@@ -7,13 +7,14 @@ It knows nothing of jobs, clients or files; ``engine.worker`` is the process its
 import asyncio
 import contextlib
 import logging
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from engine import tasks
 from engine.errors import VisionFluxError
 from engine.protocol import DeviceInfo
 
+ROOT = Path(__file__).parent.parent
 log = logging.getLogger(__name__)
 
 SILENCE = 300.0  # seconds without a word after which a busy worker counts as hung
@@ -29,10 +30,17 @@ class TaskStoppedError(Exception):
 
 
 class Foreman:
-    """One worker process for one device."""
+    """One worker process for one device.
 
-    def __init__(self, device: str, on_preview: Callable[[bytes], None]) -> None:
-        self._device = device
+    Args:
+        command: what to start; it gets ``--device`` and ``device`` appended.
+        on_preview: called with every preview, as it is to be sent to clients.
+    """
+
+    def __init__(
+        self, command: Sequence[str], device: str, on_preview: Callable[[bytes], None]
+    ) -> None:
+        self._command = (*command, "--device", device)
         self._on_preview = on_preview
         self._process: asyncio.subprocess.Process | None = None
         self._replies: asyncio.Queue[tasks.AnyReply | None] = asyncio.Queue()
@@ -47,9 +55,10 @@ class Foreman:
             return
         self._replies = asyncio.Queue()
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "engine.worker", "--device", self._device),
+            *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
         )
         self._reader = asyncio.create_task(self._read(self._process, self._replies))
         if self._credited:

@@ -67,14 +67,14 @@ class Jobs:
     """All jobs of an engine; one film is made at a time."""
 
     def __init__(
-        self, journal: Journal, store: Store, models: dict[str, Model], device: str
+        self, journal: Journal, store: Store, models: dict[str, Model], foreman: Foreman
     ) -> None:
         self._journal, self._store, self._models = journal, store, models
         self._jobs: dict[str, Job] = {}
         self._queue: deque[Job] = deque()
         self._arrived = asyncio.Event()
         self._running: Job | None = None
-        self.foreman = Foreman(device, self._show)
+        self.foreman = foreman
 
     @property
     def waiting(self) -> int:
@@ -203,6 +203,7 @@ class Jobs:
             if job.progress.position != place:
                 self._record(job, events.Queued(position=place))
 
-    def _show(self, preview: bytes) -> None:
+    def show(self, preview: bytes) -> None:
+        """Give the running job's watchers its newest preview."""
         if self._running:
             self._running.show(preview)

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from engine import protocol, tasks
 from engine.errors import InternalError, StorageError, VisionFluxError
 from engine.models import Model
+from engine.pipe import Channel, claim_stdout
 from engine.render import Cancelled, assembly
 from engine.render.device import choose_device, describe
 from engine.render.keyframes import Painter
@@ -36,43 +37,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
-    channel = Channel(sys.stdin.buffer, _claim_stdout())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(message)s")
+    channel = Channel(sys.stdin.buffer, claim_stdout())
+    logging.basicConfig(
+        level=os.environ.get("VISIONFLUX_LOG_LEVEL", "INFO"),
+        format="%(asctime)s worker %(levelname)s %(message)s",
+    )
     bench = Bench(options.device, channel)
     channel.send(tasks.Ready(device=bench.device_info()))
     threading.Thread(target=bench.listen, daemon=True).start()
     while (work := bench.inbox.get()) is not None:
         channel.send(bench.answer(work))
     bench.close()
-
-
-class Channel:
-    """Frames to and from the server; any thread may send."""
-
-    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
-        self._source, self._sink = source, sink
-        self._lock = threading.Lock()
-
-    def send(self, reply: tasks.Reply) -> None:
-        """Send a reply."""
-        self._write(tasks.pack(reply))
-
-    def send_preview(self, preview: protocol.Preview) -> None:
-        """Send a preview."""
-        self._write(tasks.frame(tasks.PREVIEW_KIND, protocol.encode_preview(preview)))
-
-    def receive(self) -> tasks.AnyTask | None:
-        """Return the next task; None when the server is gone."""
-        head = self._source.read(tasks.FRAME.size)
-        if len(head) < tasks.FRAME.size:
-            return None
-        length, _ = tasks.FRAME.unpack(head)
-        return tasks.read_task(self._source.read(length))
-
-    def _write(self, data: bytes) -> None:
-        with self._lock:
-            self._sink.write(data)
-            self._sink.flush()
 
 
 class Bench:
@@ -244,13 +219,6 @@ def _write_png(path: Path, picture: Frame) -> None:
     cv2.imwrite(
         str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
     )
-
-
-def _claim_stdout() -> BinaryIO:
-    """Keep the pipe for frames alone; whatever libraries print goes to the log."""
-    sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return sink
 
 
 if __name__ == "__main__":

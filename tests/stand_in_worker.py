@@ -1,0 +1,95 @@
+"""A worker without torch, for tests in which the pixels do not matter.
+
+It speaks the real pipe protocol and is unrealistic in one way: what it makes are small texts,
+determined by the node alone. ``STEP_SECONDS`` in the environment slows it down; a prompt that
+contains ``crash once``, ``always crash``, ``fail`` or ``hang`` does what it says.
+"""
+
+import hashlib
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from engine import protocol, tasks
+from engine.errors import DeviceMemoryError
+from engine.pipe import Channel
+
+STEP = float(os.environ.get("STEP_SECONDS", "0"))
+INFO = protocol.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
+
+stopped: set[str] = set()
+credit = threading.Event()
+work: list[tasks.Work] = []
+arrived = threading.Semaphore(0)
+
+
+def listen(channel: Channel) -> None:
+    while (task := channel.receive()) is not None:
+        match task:
+            case tasks.Stop(job=job):
+                stopped.add(job)
+            case tasks.Credit():
+                credit.set()
+            case _:
+                work.append(task)
+                arrived.release()
+    os._exit(0)
+
+
+def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
+    if isinstance(task, tasks.Load):
+        channel.send(tasks.Loading(done=50, total=100))
+        return tasks.Loaded(model=f"{task.model.name}@0", interpolator="none@0", device=INFO)
+    prompt = str(task.node.prompt.first) if isinstance(task, tasks.Paint) else ""
+    misbehave(prompt, Path(task.target))
+    if "fail" in prompt:
+        return tasks.Broke(error=DeviceMemoryError("the device has 0 bytes free").report())
+    if not steps(channel, task):
+        return tasks.Stopped()
+    content = f"{type(task).__name__} {task.node.name}\n".encode() * 40
+    Path(task.target).write_bytes(content)
+    return tasks.Made(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+
+
+def misbehave(prompt: str, target: Path) -> None:
+    flag = target.parent.parent.parent / "crashed"
+    if "always crash" in prompt or ("crash once" in prompt and not flag.exists()):
+        flag.touch()
+        os._exit(7)
+
+
+def steps(channel: Channel, task: tasks.Work) -> bool:
+    match task:
+        case tasks.Paint():
+            total = task.node.num_inference_steps
+        case tasks.Draw():
+            total = task.node.length
+        case _:
+            total = 0
+    for step in range(1, total + 1):
+        time.sleep(STEP)
+        if task.job in stopped:
+            return False
+        channel.send(tasks.Advanced(done=step, total=total))
+        if credit.is_set():
+            credit.clear()
+            about = {"job": task.job, "kind": "step", "index": task.index}
+            size = {"step": step, "steps": total, "width": 8, "height": 8}
+            channel.send_preview(
+                protocol.Preview(**about, **size, jpeg=b"\xff\xd8" + os.urandom(8))
+            )
+    return True
+
+
+def main() -> None:
+    channel = Channel(sys.stdin.buffer, sys.stdout.buffer)
+    channel.send(tasks.Ready(device=INFO))
+    threading.Thread(target=listen, args=(channel,), daemon=True).start()
+    while arrived.acquire():
+        channel.send(do(channel, work.pop(0)))
+
+
+if __name__ == "__main__":
+    main()
