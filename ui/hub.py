@@ -92,7 +92,7 @@ class Hub:
 
         Args:
             library: where jobs and films are noted.
-            folder: the app's data folder; the local engine's is ``engine`` in it.
+            folder: the data folder, shared with the local engine.
             start_local: finds or starts the engine on this computer; may block.
             connect: makes a connection.
         """
@@ -119,7 +119,7 @@ class Hub:
             self._call(self._close_all())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(PATIENCE)
-        self._loop.close()
+            self._loop.close()
 
     async def _open_all(self) -> None:
         local = self._links[LOCAL] = Link(LOCAL)
@@ -192,7 +192,7 @@ class Hub:
         delay = 1.0
         while True:
             try:
-                pairing = await asyncio.to_thread(self._start_local, self._folder / "engine")
+                pairing = await asyncio.to_thread(self._start_local, self._folder)
             except VisionFluxError as error:
                 log.warning("the local engine did not start: %s", error)
                 self._note(link, LinkState(name="waiting", error=error.report(), retry_in=delay))

@@ -1,0 +1,155 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from engine import events
+from engine.recipe import Recipe, Scene
+from tests.ui_stand_in import FILM, FINISHED, PLANNED, World, until
+from ui import relay
+from ui.hub import Hub
+from ui.tickets import Tickets
+
+RECIPE = Recipe(scenes=(Scene(prompt='night, "city"/\\<b>'),))
+
+
+class App:
+    """The routes over a hub, asked as a browser would."""
+
+    def __init__(self, world: World) -> None:
+        self.hub: Hub = world.start()
+        self.engine = world.made[0]
+        self.tickets = Tickets()
+        routes = relay.routes(lambda: self.hub, lambda: self.tickets)
+        app = Starlette(routes=routes, middleware=relay.MIDDLEWARE)
+        self.client = TestClient(app, base_url="http://127.0.0.1:8501")
+
+    def stream(self, job: str, ticket: str | None = None, **headers: str):
+        given = self.tickets.issue(f"job:{job}") if ticket is None else ticket
+        return self.client.websocket_connect(
+            f"/api/jobs/{job}/stream",
+            subprotocols=[relay.PROTOCOL, f"ticket.{given}"],
+            headers=headers,
+        )
+
+    def finished(self) -> str:
+        job = self.hub.submit(RECIPE)
+        self.engine.say(job, PLANNED, FINISHED)
+        until(lambda: (view := self.hub.find(job)) and view.settled)
+        return job
+
+    def get(self, job: str, extra: str = "", **headers: str):
+        ticket = self.tickets.issue(f"film:{job}")
+        return self.client.get(f"/api/films/{job}?ticket={ticket}{extra}", headers=headers)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with World(tmp_path) as world:
+        yield App(world)
+
+
+def test_the_stream_begins_with_the_state_and_ends_with_the_film(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    with app.stream(job) as socket:
+        assert socket.accepted_subprotocol == relay.PROTOCOL
+        assert socket.receive_json()["status"] == "queued"
+        app.engine.say(job, events.Started(attempt=1, device="cpu"), PLANNED, FINISHED)
+        states: list[Any] = []
+        with pytest.raises(WebSocketDisconnect) as ended:
+            states.extend(iter(socket.receive_json, None))
+    assert ended.value.code == 1000
+    assert states[-1]["settled"]
+    assert states[-1]["status"] == "finished"
+
+
+def test_a_preview_goes_out_as_header_and_jpeg(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    with app.stream(job) as socket:
+        socket.receive_json()
+        app.engine.show(job, b"\xff\xd8jpeg")
+        data = socket.receive_bytes()
+    assert relay.HEADER.unpack(data[: relay.HEADER.size]) == (0, 0, 1, 20)
+    assert data[relay.HEADER.size :] == b"\xff\xd8jpeg"
+
+
+def test_who_joins_late_sees_the_newest_preview_at_once(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    app.engine.show(job, b"newest")
+    until(lambda: (view := app.hub.find(job)) and view.preview)
+    with app.stream(job) as first, app.stream(job) as second:
+        assert first.receive_bytes().endswith(b"newest")
+        assert second.receive_bytes().endswith(b"newest")
+
+
+def test_cancel_is_heard(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    with app.stream(job) as socket:
+        socket.receive_json()
+        socket.send_text("cancel")
+        until(lambda: app.engine.cancelled == [job])
+
+
+@pytest.mark.parametrize("ticket", ["", "1.aa", "ffffffffff." + "0" * 64])
+def test_a_wrong_ticket_opens_no_stream(app: App, ticket: str) -> None:
+    job = app.hub.submit(RECIPE)
+    with pytest.raises(WebSocketDisconnect), app.stream(job, ticket):
+        pass
+
+
+def test_a_foreign_origin_opens_no_stream_even_with_a_ticket(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    foreign = {"origin": "https://evil.example", "host": "127.0.0.1:8501"}
+    with pytest.raises(WebSocketDisconnect), app.stream(job, **foreign):
+        pass
+    own = {"origin": "http://127.0.0.1:8501", "host": "127.0.0.1:8501"}
+    with app.stream(job, **own) as socket:
+        assert socket.receive_json()["status"] == "queued"
+
+
+def test_a_ticket_for_another_job_opens_nothing(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    other = app.tickets.issue("job:other")
+    with pytest.raises(WebSocketDisconnect), app.stream(job, other):
+        pass
+    assert app.client.get(f"/api/films/{job}?ticket={other}").status_code == 403
+    assert app.client.get(f"/api/pictures/{job}/0?ticket={other}").status_code == 403
+
+
+def test_a_film_is_sent_whole_or_in_parts(app: App) -> None:
+    job = app.finished()
+    whole = app.get(job)
+    assert (whole.status_code, whole.content) == (200, FILM)
+    assert whole.headers["content-type"] == "video/mp4"
+    part = app.get(job, range="bytes=4-7")
+    assert (part.status_code, part.content) == (206, FILM[4:8])
+
+
+def test_a_film_is_saved_under_its_own_words(app: App) -> None:
+    job = app.finished()
+    disposition = app.get(job, "&save").headers["content-disposition"]
+    assert disposition == "attachment; filename*=utf-8''night%20city%20b.mp4"
+    assert app.get(job).headers["content-disposition"].startswith("inline")
+
+
+def test_what_is_not_here_is_not_found(app: App) -> None:
+    assert app.get("0" * 32).status_code == 404
+    ticket = app.tickets.issue("film:" + "0" * 32)
+    assert app.client.get(f"/api/pictures/{'0' * 32}/3?ticket={ticket}").status_code == 404
+
+
+def test_every_answer_carries_the_security_headers(app: App) -> None:
+    headers = app.client.get("/nothing").headers
+    assert headers["x-frame-options"] == "DENY"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_file_names_are_safe_everywhere() -> None:
+    assert relay.file_name("../../etc/passwd", "mp4") == "etc passwd.mp4"
+    assert relay.file_name("…", "gif") == "VisionFlux.gif"
+    assert len(relay.file_name("word " * 500, "mp4")) < 80

@@ -1,0 +1,113 @@
+import pytest
+
+from engine import events
+from engine.errors import ErrorReport
+from engine.recipe import Recipe, Scene
+from tests.ui_stand_in import FINISHED, PLANNED, progress
+from ui import words
+from ui.board import View
+
+STARTED = events.Started(attempt=1, device="cpu")
+PAINTED = events.KeyframeFinished(index=0, object="o", sha256="s", size=1, reused=False)
+
+
+def view(*happened: events.Event) -> View:
+    recipe = Recipe(scenes=(Scene(prompt="dawn"),))
+    return View("job", recipe, "engine", progress=progress(*happened))
+
+
+@pytest.mark.parametrize(
+    ("happened", "expected"),
+    [
+        ([events.Queued(position=0)], "Next in line"),
+        ([events.Queued(position=2)], "Waiting: 2 films go first"),
+        ([STARTED], "Loading the model"),
+        (
+            [
+                STARTED,
+                events.ModelLoading(model="m", done_bytes=45, total_bytes=100, percent=45.0),
+            ],
+            "Loading the model · 45 %",
+        ),
+        (
+            [
+                STARTED,
+                PLANNED,
+                events.KeyframeStarted(index=1),
+                events.KeyframeStep(index=1, step=7, steps=20),
+            ],
+            "Painting keyframe 2 of 2 · step 7 of 20",
+        ),
+        (
+            [
+                STARTED,
+                PLANNED,
+                events.SegmentStarted(index=0, frames=8),
+                events.SegmentFrame(index=0, frame=5, frames=8),
+            ],
+            "Filling gap 1 of 1 · frame 5 of 8",
+        ),
+        ([STARTED, PLANNED, events.Assembling()], "Joining the film"),
+        ([STARTED, PLANNED, FINISHED], "Bringing the film to this computer"),
+        ([STARTED, events.Cancelled()], "Cancelled"),
+        (
+            [STARTED, events.Interrupted(reason="worker")],
+            "The engine had to start over; everything finished is kept",
+        ),
+    ],
+)
+def test_the_headline_says_what_is_being_done(happened: list[events.Event], expected: str) -> None:
+    assert words.headline(view(*happened)) == expected
+
+
+def test_the_film_is_ready_once_it_is_on_this_laptop() -> None:
+    shown = view(STARTED, PLANNED, FINISHED)
+    shown.fetched = (50, 200)
+    assert words.headline(shown).endswith("· 25 %")
+    assert not words.state(shown)["settled"]
+    shown.saved = True
+    assert words.headline(shown) == "Your film is ready"
+    assert words.state(shown)["settled"]
+
+
+def test_the_timeline_counts_pieces() -> None:
+    steps = words.timeline(view(STARTED, PLANNED, events.KeyframeStarted(index=0), PAINTED))
+    assert [(step["name"], step["count"], step["state"]) for step in steps] == [
+        ("Model", "", "done"),
+        ("Keyframes", "1 / 2", "active"),
+        ("In-betweens", "0 / 1", "todo"),
+        ("Film", "", "todo"),
+    ]
+
+
+def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
+    shown = view(STARTED)
+    assert words.calm(shown) == ""
+    shown.reachable = False
+    assert "reconnecting" in words.calm(shown)
+
+
+def test_silence_counts_as_work_that_went_on() -> None:
+    shown = view(STARTED, PLANNED)
+    remaining = words.state(shown)["remaining"]
+    assert words.state(shown, silent=2.0)["remaining"] == pytest.approx(remaining - 2.0)
+
+
+def test_a_failure_carries_message_and_remedy() -> None:
+    report = ErrorReport("E_DEVICE_MEMORY", "out of memory", "choose a smaller size")
+    state = words.state(view(STARTED, events.Failed(error=report)))
+    assert state["error"] == {"message": "out of memory", "remedy": "choose a smaller size"}
+
+
+def test_plain_text_survives_markdown() -> None:
+    assert words.plain("*a* <b> [c](d) :red[e]") == r"\*a\* \<b\> \[c\]\(d\) \:red\[e\]"
+
+
+def test_sizes_read_well() -> None:
+    assert [words.size(n) for n in (0, 999, 25_011, 3_400_000, 21_500_000_000)] == [
+        "0 B",
+        "999 B",
+        "25 KB",
+        "3.4 MB",
+        "21.5 GB",
+    ]

@@ -1,0 +1,216 @@
+"""An engine's connection made by hand, for tests of the app; it never opens a socket.
+
+Unrealistic: everything arrives at once and in order, and jobs do only what a test says.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine import events
+from engine.client import LinkState
+from engine.errors import UnknownJobError, VisionFluxError
+from engine.events import Event, Logged
+from engine.models import Card, Defaults
+from engine.pairing import Pairing
+from engine.progress import Progress, fold
+from engine.protocol import Accepted, DeviceInfo, Hello, JobEvent, ModelInfo, Preview, Snapshot
+from engine.recipe import Recipe
+from ui.hub import Hub
+from ui.library import Library, sqlite_engine
+
+KEY = b"k" * 32
+LOCAL_PAIRING = Pairing("http://127.0.0.1:1", KEY)
+FILM = b"the film" * 100
+CARD = Card(
+    title="Landscapes",
+    description="A small *model*.",
+    knows={"time of day": ["dawn", "night"]},
+    examples=["dawn over the sea"],
+    defaults=Defaults(width=256, height=256, num_inference_steps=20, guidance_scale=4.0),
+)
+FINISHED = events.Finished(
+    object="a" * 64,
+    sha256="b" * 64,
+    size=len(FILM),
+    media_type="video/mp4",
+    frames=96,
+    seconds=4.0,
+    width=256,
+    height=256,
+)
+PLANNED = events.Planned(
+    keyframes=("k0", "k1"),
+    segments=("s0",),
+    segment_frames=(8,),
+    frames=9,
+    model="landscapes@1",
+    interpolator="rife@1",
+)
+
+
+class StandIn:
+    """Behaves as ``engine.client.Connection`` does."""
+
+    def __init__(
+        self,
+        pairing: Pairing,
+        *,
+        on_message: Callable[[Any], None],
+        on_state: Callable[[LinkState], None],
+    ) -> None:
+        self.pairing = pairing
+        self.on_message, self.on_state = on_message, on_state
+        self.hello: Hello | None = None
+        self.logs: dict[str, list[Logged]] = {}
+        self.recipes: dict[str, Recipe] = {}
+        self.cancelled: list[str] = []
+        self.refusal: VisionFluxError | None = None
+        self.fetch_failures: list[VisionFluxError] = []
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._closed = asyncio.Event()
+
+    async def run(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        if self.refusal:
+            self.on_state(LinkState(name="refused", error=self.refusal.report()))
+            return
+        self.connect()
+        await self._closed.wait()
+
+    def connect(self) -> None:
+        self.hello = Hello(
+            version="0.1.0",
+            engine=f"engine at {self.pairing.url}",
+            device=DeviceInfo(name="Two cores", kind="cpu", total_memory=8_000_000_000),
+            models=(ModelInfo(name="landscapes", card=CARD),),
+            queue=0,
+        )
+        self.on_state(LinkState(name="connected"))
+
+    async def close(self) -> None:
+        self._closed.set()
+
+    async def describe(self) -> Hello:
+        assert self.hello
+        return self.hello
+
+    async def submit(self, job: str, recipe: Recipe) -> Accepted:
+        if self.refusal:
+            raise self.refusal
+        duplicate = job in self.recipes
+        self.recipes[job] = recipe
+        self.logs.setdefault(job, [])
+        return Accepted(re=1, job=job, duplicate=duplicate)
+
+    async def watch(self, job: str, *, after: int | None = 0, previews: bool = True) -> Snapshot:
+        if job not in self.recipes:
+            raise UnknownJobError(job)
+        return Snapshot(
+            re=1,
+            job=job,
+            recipe=self.recipes[job],
+            created_at=1.0,
+            progress=fold(self.logs[job]),
+            fraction=0.0,
+            remaining=None,
+        )
+
+    async def unwatch(self, job: str) -> None:
+        pass
+
+    async def cancel(self, job: str) -> None:
+        self.cancelled.append(job)
+        self._log(job, events.Cancelled())
+
+    async def fetch(
+        self, name: str, target: Path, on_bytes: Callable[[int, int], None] = lambda *_: None
+    ) -> None:
+        if self.fetch_failures:
+            raise self.fetch_failures.pop()
+        await asyncio.to_thread(target.write_bytes, FILM)
+        on_bytes(len(FILM), len(FILM))
+
+    # What a test lets happen
+
+    def say(self, job: str, *happened: Event) -> None:
+        """Let events happen, in the hub's loop."""
+        assert self.loop
+        for event in happened:
+            self.loop.call_soon_threadsafe(self._log, job, event)
+
+    def show(self, job: str, jpeg: bytes, kind: Any = "step", index: int = 0) -> None:
+        """Send a preview."""
+        preview = Preview(
+            job=job, kind=kind, index=index, step=1, steps=20, width=8, height=8, jpeg=jpeg
+        )
+        assert self.loop
+        self.loop.call_soon_threadsafe(self.on_message, preview)
+
+    def drop(self) -> None:
+        """Lose the connection."""
+        assert self.loop
+        error = VisionFluxError("the connection to the engine broke").report()
+        state = LinkState(name="waiting", error=error, retry_in=1.0)
+        self.loop.call_soon_threadsafe(self.on_state, state)
+
+    def come_back(self) -> None:
+        """Have the connection again."""
+        assert self.loop
+        self.loop.call_soon_threadsafe(self.connect)
+
+    def _log(self, job: str, event: Event) -> None:
+        log = self.logs[job]
+        log.append(Logged(seq=len(log) + 1, at=time.time(), event=event))
+        self.on_message(JobEvent(job=job, seq=len(log), at=log[-1].at, event=event))
+
+
+class World:
+    """A hub with hand-made connections; ``start`` again is a restart of the app."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[StandIn] = []
+        self.refusals: dict[str, Any] = {}
+        self.hubs: list[Hub] = []
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hub in self.hubs:
+            hub.close()
+
+    def start(self) -> Hub:
+        library = Library(sqlite_engine(self.folder / "library.db"), self.folder / "films")
+        connect: Any = self._connect
+        hub = Hub(library, self.folder, start_local=lambda _: LOCAL_PAIRING, connect=connect)
+        self.hubs.append(hub)
+        hub.start()
+        until(lambda: hub.chosen().connected)
+        return hub
+
+    def _connect(self, pairing: Pairing, **callbacks: Callable[[Any], None]) -> StandIn:
+        connection = StandIn(pairing, **callbacks)
+        connection.refusal = self.refusals.get(pairing.url)
+        if self.made and self.made[-1].pairing == pairing:
+            connection.logs, connection.recipes = self.made[-1].logs, self.made[-1].recipes
+        self.made.append(connection)
+        return connection
+
+
+def progress(*happened: Event) -> Progress:
+    """Return the state after some events."""
+    return fold(Logged(seq=i, at=float(i), event=event) for i, event in enumerate(happened, 1))
+
+
+def until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+    """Wait for a condition; return what it gave."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.01)
+    raise AssertionError("it did not happen in time")
