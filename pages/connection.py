@@ -87,9 +87,9 @@ def _facts(engine: EngineView, hello: Hello) -> None:
 def _pairing() -> None:
     st.subheader("Use another engine", anchor=False)
     st.markdown(
-        "On the other machine, run `python -m engine serve --tunnel`, or use the Colab notebook. "
-        "It prints one line that begins with *https*; paste it here. It holds the key to that "
-        "engine, so treat it like a password."
+        "On the other machine, run `python -m engine serve`. It prints one line, its pairing link. "
+        "Paste it here. To reach it, forward its port with `ssh -L`, or put it behind any tunnel "
+        "with https. The link holds the key to that engine, so treat it like a password."
     )
     with st.form("pairing", border=False, clear_on_submit=False):
         link = st.text_input(

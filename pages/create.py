@@ -38,7 +38,7 @@ def _job(job: str) -> None:
         )
         st.button("New film", type="primary", on_click=_leave)
         return
-    look.heading(plain(film.title))
+    look.heading(plain(film.title), small=True)
     if not view.settled:
         stage(view)
     elif view.progress.status == "finished":

@@ -19,10 +19,10 @@ def dress() -> None:
     st.html(_STYLE)
 
 
-def heading(title: str, line: str = "") -> None:
-    """Begin a page: its name and one line about it."""
-    with st.container(key="heading", gap="small"):
-        st.title(title, anchor=False)
+def heading(title: str, line: str = "", *, small: bool = False) -> None:
+    """Begin a page: its name and one line about it; ``small`` for what may be long."""
+    with st.container(key="heading", gap="xsmall"):
+        (st.header if small else st.title)(title, anchor=False)
         if line:
             st.caption(line)
 

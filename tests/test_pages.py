@@ -1,0 +1,248 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine import events
+from engine.errors import ErrorReport, InvalidParameterError
+from engine.recipe import Recipe, Scene
+from tests.ui_stand_in import CARD, FINISHED, PLANNED, World, until
+from ui import resources
+from ui.hub import Hub
+from ui.tickets import Tickets
+
+APP = str(Path(__file__).parents[1] / "streamlit_app.py")
+RECIPE = Recipe(
+    scenes=(Scene(prompt="dawn <b>over</b> the *sea*", seconds=2.0), Scene(prompt="night")),
+    seed=4711,
+    negative_prompt="fog",
+)
+
+
+class Studio:
+    """The app with a hand-made engine; ``visit`` opens a page as a new visitor."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.hub: Hub = world.start()
+        self.tickets = Tickets()
+
+    def visit(self, page: str, **params: str) -> AppTest:
+        at = AppTest.from_file(APP, default_timeout=20)
+        for name, value in params.items():
+            at.query_params[name] = value
+        at.switch_page(f"pages/{page}.py")
+        at.run()
+        assert not at.exception
+        return at
+
+    def finished(self, recipe: Recipe = RECIPE) -> str:
+        job = self.hub.submit(recipe)
+        self.world.made[0].say(job, PLANNED, FINISHED)
+        until(lambda: (film := self.hub.library.get(job)) and film.status == "finished")
+        until(lambda: (view := self.hub.find(job)) and view.settled)
+        return job
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    with World(tmp_path) as world:
+        studio = Studio(world)
+        monkeypatch.setattr(resources, "get_hub", lambda: studio.hub)
+        monkeypatch.setattr(resources, "get_tickets", lambda: studio.tickets)
+        yield studio
+
+
+def words(at: AppTest) -> str:
+    kinds = (at.title, at.header, at.subheader, at.markdown, at.caption, at.warning, at.info)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def components(at: AppTest) -> list[str]:
+    return [element.proto.component_name for element in at.get("bidi_component")]
+
+
+def job_of(at: AppTest) -> str:
+    """Return the address's job; AppTest gives a list for what a test set, text for the page's."""
+    job = at.query_params["job"]
+    return job if isinstance(job, str) else job[0]
+
+
+def test_home_has_one_sentence_and_one_button(studio: Studio) -> None:
+    at = studio.visit("home")
+    assert at.title[0].value == "Write a scene. Watch it become a film."
+    assert [button.label for button in at.button] == ["Create a film"]
+
+
+def test_home_shows_the_latest_films(studio: Studio) -> None:
+    studio.finished()
+    assert components(studio.visit("home")) == ["visionflux_gallery"]
+
+
+def test_create_starts_with_the_models_defaults_and_says_what_it_knows(studio: Studio) -> None:
+    at = studio.visit("create")
+    assert at.slider(key="draft-num_inference_steps").value == CARD.defaults.num_inference_steps
+    assert "time of day" in words(at)
+    assert r"A small \*model\*" in words(at)
+    assert not at.button(key="generate").disabled
+
+
+def test_an_example_fills_the_empty_scene(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.button(key="example-0").click().run()
+    assert at.text_area[0].value == "dawn over the sea"
+
+
+def test_generate_submits_what_the_page_says(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn over the sea")
+    at.number_input(key="draft-fps").set_value(12)
+    at.number_input(key="draft-seed").set_value(99)
+    at.button(key="generate").click().run()
+    assert not at.exception
+    job = job_of(at)
+    recipe = studio.world.made[0].recipes[job]
+    assert (recipe.scenes[0].prompt, recipe.fps, recipe.seed) == ("dawn over the sea", 12, 99)
+    assert components(at) == ["visionflux_stage"]
+
+
+def test_scenes_are_added_and_removed(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    at.button(key="add-scene").click().run()
+    at.text_area[1].set_value("night")
+    at.button(key="add-scene").click().run()
+    scenes = [area for area in at.text_area if area.label.startswith("Scene")]
+    assert [area.value for area in scenes] == ["dawn", "night", ""]
+    removal = next(button for button in at.button if button.label == "Remove")
+    removal.click().run()
+    scenes = [area for area in at.text_area if area.label.startswith("Scene")]
+    assert [area.value for area in scenes] == ["night", ""]
+
+
+def test_an_empty_scene_is_named_where_it_stands(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.button(key="generate").click().run()
+    assert "It is empty" in words(at)
+    assert "job" not in at.query_params
+
+
+def test_a_refusal_of_the_engine_is_shown_calmly(studio: Studio) -> None:
+    at = studio.visit("create")
+    studio.world.made[0].refusal = InvalidParameterError("width", "it is too wide", "narrow it")
+    at.text_area[0].set_value("dawn")
+    at.button(key="generate").click().run()
+    assert "Narrow it" in words(at)
+    assert not at.exception
+
+
+def test_the_composed_film_survives_another_page(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("a prompt worth keeping")
+    at.run()
+    at.switch_page("pages/library.py").run()
+    at.switch_page("pages/create.py").run()
+    assert at.text_area[0].value == "a prompt worth keeping"
+
+
+def test_a_size_of_the_list_sets_width_and_height(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.selectbox(key="draft-size").set_value("Wide").run()
+    at.text_area[0].set_value("dawn")
+    at.button(key="generate").click().run()
+    recipe = studio.world.made[0].recipes[job_of(at)]
+    assert (recipe.width, recipe.height) == (344, 192)
+
+
+def test_the_address_of_a_running_job_shows_its_stage_to_anyone(studio: Studio) -> None:
+    job = studio.hub.submit(RECIPE)
+    assert components(studio.visit("create", job=job)) == ["visionflux_stage"]
+    assert components(studio.visit("create", job=job)) == ["visionflux_stage"]
+
+
+def test_a_finished_job_plays_and_offers_a_gif(studio: Studio) -> None:
+    job = studio.finished()
+    at = studio.visit("create", job=job)
+    assert components(at) == ["visionflux_player"]
+    at.button(key="gif").click().run()
+    gif = studio.world.made[0].recipes[job_of(at)]
+    assert (gif.format, gif.seed) == ("gif", RECIPE.seed)
+
+
+def test_a_failed_job_says_why_and_can_be_started_again(studio: Studio) -> None:
+    job = studio.hub.submit(RECIPE)
+    report = ErrorReport("E_DEVICE_MEMORY", "out of memory", "choose a smaller size")
+    studio.world.made[0].say(job, events.Failed(error=report))
+    until(lambda: (film := studio.hub.library.get(job)) and film.status == "failed")
+    at = studio.visit("create", job=job)
+    assert "Choose a smaller size" in words(at)
+    at.button(key="retry").click().run()
+    assert job_of(at) != job
+
+
+def test_changing_a_film_fills_the_composer_with_its_recipe(studio: Studio) -> None:
+    at = studio.visit("create", job=studio.finished())
+    at.button(key="again").click().run()
+    scenes = [area.value for area in at.text_area if area.label.startswith("Scene")]
+    assert scenes == [scene.prompt for scene in RECIPE.scenes]
+    assert at.number_input(key="draft-seed").value == 4711
+
+
+def test_an_unknown_job_is_said_calmly(studio: Studio) -> None:
+    assert "not on this computer" in words(studio.visit("create", job="nothing"))
+
+
+def test_library_shows_a_film_with_its_recipe_escaped(studio: Studio) -> None:
+    job = studio.finished()
+    at = studio.visit("library", film=job)
+    assert "visionflux_player" in components(at)
+    assert r"dawn \<b\>over\</b\> the \*sea\*" in words(at)
+    assert "4711" in words(at)
+
+
+def test_library_reuses_a_recipe(studio: Studio) -> None:
+    at = studio.visit("library", film=studio.finished())
+    at.button(key="remix").click().run()
+    assert at.number_input(key="draft-seed").value == 4711
+
+
+def test_library_deletes_for_good(studio: Studio) -> None:
+    job = studio.finished()
+    at = studio.visit("library", film=job)
+    at.button(key="delete").click().run()
+    assert studio.hub.library.get(job) is None
+    assert "film" not in at.query_params
+
+
+def test_library_searches_prompts(studio: Studio) -> None:
+    studio.finished()
+    at = studio.visit("library")
+    at.text_input(key="search").set_value("volcano").run()
+    assert "No film matches." in words(at)
+
+
+def test_connection_shows_device_latency_model_and_version(studio: Studio) -> None:
+    shown = words(studio.visit("connection"))
+    for word in ("Connected", "Two cores", "Landscapes", "protocol 1", "0 films"):
+        assert word in shown.replace("\\", "")
+
+
+def test_connection_refuses_a_bad_link_in_plain_words(studio: Studio) -> None:
+    at = studio.visit("connection")
+    at.text_input[0].set_value("http://far.example/#vf1.abc")
+    at.button[-1].click().run()
+    assert "without encryption" in words(at).replace("\\", "")
+
+
+def test_a_defect_is_a_calm_word_and_a_logged_traceback(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr(studio.hub.library, "films", broken)
+    shown = words(studio.visit("library"))
+    assert "defect of ours" in shown
+    assert "secret detail" not in shown
+    assert "secret detail" in caplog.text
