@@ -1,0 +1,104 @@
+"""What several tests share: an engine with a stand-in worker, and clients of it."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from engine import daemon
+from engine.client import Connection, Message
+from engine.models import Card, Model
+from engine.pairing import Pairing
+from engine.protocol import JobEvent, Preview, Snapshot
+from engine.recipe import Recipe, parse_recipe
+
+STAND_IN = (sys.executable, "-m", "tests.stand_in_worker")
+MODELS = {"landscapes": Model(name="landscapes", source="nowhere", card=Card(title="Stand-in"))}
+PATIENCE = 20.0  # seconds that anything in a test may take
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def a_recipe(*prompts: str, **settings: object) -> Recipe:
+    """Return a small recipe: half a second for each scene, two steps."""
+    scenes = [{"prompt": prompt, "seconds": 0.5} for prompt in prompts or ("dawn",)]
+    return parse_recipe({"scenes": scenes, "num_inference_steps": 2, **settings})
+
+
+@asynccontextmanager
+async def an_engine(data: Path, **options: object) -> AsyncIterator[Pairing]:
+    """Run an engine with the stand-in worker."""
+    settings = {"models": MODELS, "worker": STAND_IN, **options}
+    async with daemon.running(daemon.Options(data=data, **settings)) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Pairing]:
+    async with an_engine(tmp_path) as running:
+        yield running
+
+
+class Client:
+    """A connection that keeps everything it hears."""
+
+    def __init__(self, engine: Pairing) -> None:
+        self.heard: list[Message] = []
+        self.connection = Connection(engine, on_message=self._take)
+        self._news = asyncio.Event()
+
+    def _take(self, message: Message) -> None:
+        self.heard.append(message)
+        self._news.set()
+
+    def events(self, job: str) -> list[JobEvent]:
+        return [m for m in self.heard if isinstance(m, JobEvent) and m.job == job]
+
+    def types(self, job: str) -> list[str]:
+        return [type(message.event).__name__ for message in self.events(job)]
+
+    @property
+    def previews(self) -> list[Preview]:
+        return [m for m in self.heard if isinstance(m, Preview)]
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        return [m for m in self.heard if isinstance(m, Snapshot)]
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what was heard makes ``condition`` true."""
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+    async def count(self, job: str, number: int) -> None:
+        """Wait until ``number`` events of a job were heard."""
+        await self.until(lambda: len(self.events(job)) >= number)
+
+    async def ended(self, job: str) -> str:
+        """Wait for a job's last event and return its type."""
+        last = {"Finished", "Cancelled", "Failed"}
+        await self.until(lambda: bool(last & set(self.types(job))))
+        return self.types(job)[-1]
+
+
+@asynccontextmanager
+async def connected(engine: Pairing) -> AsyncIterator[Client]:
+    """Connect a client for as long as the context lasts."""
+    client = Client(engine)
+    task = asyncio.create_task(client.connection.run())
+    try:
+        await client.connection.connected()
+        yield client
+    finally:
+        await client.connection.close()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

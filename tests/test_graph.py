@@ -1,0 +1,122 @@
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.graph import Plan, keyframe_frames, plan, prompt_at
+from engine.recipe import Recipe, parse_recipe
+
+
+def planned(*prompts: str, seconds: float = 2.0, **settings: Any) -> Plan:
+    return plan(recipe(*prompts, seconds=seconds, **settings), model="m@1", interpolator="i@1")
+
+
+def recipe(*prompts: str, seconds: float = 2.0, **settings: Any) -> Recipe:
+    scenes = [{"prompt": prompt, "seconds": seconds} for prompt in prompts]
+    return parse_recipe({"scenes": scenes, **settings})
+
+
+@given(
+    scenes=st.lists(st.floats(0.1, 3), min_size=1, max_size=5),
+    fps=st.integers(1, 60),
+    factor=st.integers(1, 64),
+    motion=st.sampled_from(["morph", "cut"]),
+)
+def test_every_frame_stands_once(scenes: list[float], fps: int, factor: int, motion: str) -> None:
+    made = parse_recipe(
+        {
+            "scenes": [{"prompt": str(i), "seconds": s} for i, s in enumerate(scenes)],
+            "fps": fps,
+            "interpolation_factor": factor,
+            "motion": motion,
+        }
+    )
+    found = plan(made, model="m", interpolator="i")
+    assert sum(segment.length for segment in found.segments) == made.frames
+    frames = keyframe_frames(made)
+    assert frames[0] == 0
+    assert frames[-1] == made.frames - 1
+    assert len(found.keyframes) == len(frames) == len(set(frames))
+    assert len(found.segments) == max(1, len(frames) - 1)
+
+
+def test_the_order_of_work_has_what_each_node_needs() -> None:
+    found, done = planned("a", "b"), set()
+    for kind, _, node in found.order:
+        if kind == "segment":
+            assert {node.first, node.second} <= done  # type: ignore[union-attr]
+        if kind == "film":
+            assert set(found.film.segments) <= done
+        done.add(node.name)
+    assert len(done) == len(found.keyframes) + len(found.segments) + 1
+
+
+def test_the_same_recipe_has_the_same_names() -> None:
+    assert planned("a", "b") == planned("a", "b")
+    assert planned("a", "b").film.name == planned("a", "b").film.name
+
+
+def test_names_are_stable_from_release_to_release() -> None:
+    # Stores outlive releases: change this value only together with what nodes mean.
+    assert planned("a").keyframes[0].name[:16] == "3d1f0115b4cf70d4"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"width": 512},
+        {"num_inference_steps": 7},
+        {"guidance_scale": 2},
+        {"negative_prompt": "x"},
+        {"scheduler": "ddim"},
+    ],
+)
+def test_what_determines_a_keyframe_changes_its_name(change: dict[str, Any]) -> None:
+    before, after = planned("a"), planned("a", **change)
+    assert all(a.name != b.name for a, b in zip(before.keyframes, after.keyframes, strict=True))
+
+
+def test_other_weights_make_other_keyframes() -> None:
+    one = plan(recipe("a"), model="m@1", interpolator="i")
+    two = plan(recipe("a"), model="m@2", interpolator="i")
+    assert not {k.name for k in one.keyframes} & {k.name for k in two.keyframes}
+
+
+def test_the_format_changes_the_film_alone() -> None:
+    mp4, gif = planned("a", "b"), planned("a", "b", format="gif")
+    assert mp4.segments == gif.segments
+    assert mp4.film.name != gif.film.name
+
+
+def test_changing_the_second_prompt_keeps_the_first_scene() -> None:
+    before, after = planned("a", "b"), planned("a", "c")
+    kept = {k.name for k in before.keyframes} & {k.name for k in after.keyframes}
+    assert 4 <= len(kept) < len(before.keyframes)
+    assert before.segments[0] == after.segments[0]
+    assert before.segments[-1] != after.segments[-1]
+
+
+def test_a_scene_is_purely_itself_away_from_its_borders() -> None:
+    made = recipe("a", "b")
+    assert prompt_at(made, 0.0).first == "a"
+    assert prompt_at(made, 1.0).position == 0
+    middle = prompt_at(made, 2.0)
+    assert (middle.first, middle.second, middle.position) == ("a", "b", 0.5)
+    assert prompt_at(made, 3.9).first == "b"
+
+
+def test_a_cut_never_mixes_prompts() -> None:
+    found = planned("a", "b", motion="cut")
+    assert all(k.prompt.position == 0 for k in found.keyframes)
+    assert [k.prompt.first for k in found.keyframes] == sorted(
+        k.prompt.first for k in found.keyframes
+    )
+
+
+def test_noise_moves_at_one_pace() -> None:
+    walked = [k.noise.first + k.noise.position for k in planned("a", "b").keyframes[:-1]]
+    steps = {round(b - a, 4) for a, b in itertools.pairwise(walked)}
+    assert len(steps) == 1

@@ -1,0 +1,206 @@
+"""The life of jobs: reuse, cancelling, failures, dying workers, restarts."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.errors import JobConflictError, LimitError, UnknownModelError
+from engine.pairing import Pairing
+from engine.protocol import LIMITS, JobEvent
+from tests.conftest import Client, a_recipe, an_engine, connected
+
+pytestmark = pytest.mark.anyio
+JOB = "job-0001"
+
+
+async def made(client: Client, job: str, *prompts: str, **settings: object) -> list[str]:
+    """Have a film made and return the types of its events."""
+    await client.connection.submit(job, a_recipe(*prompts, **settings))
+    await client.connection.watch(job)
+    await client.ended(job)
+    return client.types(job)
+
+
+def painted(client: Client, job: str) -> int:
+    return client.types(job).count("KeyframeStarted")
+
+
+async def test_events_tell_the_whole_story_in_order(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        types = await made(client, JOB)
+    first_seen = list(dict.fromkeys(types))
+    assert first_seen == [
+        "Queued",
+        "Started",
+        "ModelLoading",
+        "Planned",
+        "KeyframeStarted",
+        "KeyframeStep",
+        "KeyframeFinished",
+        "SegmentStarted",
+        "SegmentFrame",
+        "SegmentFinished",
+        "Assembling",
+        "Finished",
+    ]
+    assert types.count("SegmentFrame") == a_recipe().frames
+
+
+async def test_the_same_id_twice_starts_nothing_twice(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        first = await client.connection.submit(JOB, a_recipe())
+        second = await client.connection.submit(JOB, a_recipe())
+        assert (first.duplicate, second.duplicate) == (False, True)
+        with pytest.raises(JobConflictError):
+            await client.connection.submit(JOB, a_recipe("else"))
+        assert len(await client.connection.jobs()) == 1
+
+
+async def test_the_same_recipe_again_computes_nothing(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        await made(client, "job-0001", "a", "b")
+        types = await made(client, "job-0002", "a", "b")
+    assert not {"KeyframeStarted", "SegmentStarted", "Assembling"} & set(types)
+    films = [client.events(job)[-1].event for job in ("job-0001", "job-0002")]
+    assert films[0] == films[1]
+
+
+async def test_a_changed_prompt_computes_only_what_changed(engine: Pairing) -> None:
+    settings = {"interpolation_factor": 2}
+    async with connected(engine) as client:
+        await made(client, "job-0001", "a", "b", **settings)
+        await made(client, "job-0002", "a", "c", **settings)
+        everything, changed = painted(client, "job-0001"), painted(client, "job-0002")
+    assert 0 < changed < everything
+
+
+async def test_a_gif_of_a_film_reuses_every_segment(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        await made(client, "job-0001", "a")
+        types = await made(client, "job-0002", "a", format="gif")
+        film = client.events("job-0002")[-1].event
+    assert not {"KeyframeStarted", "SegmentStarted"} & set(types)
+    assert film.media_type == "image/gif"  # type: ignore[union-attr]
+
+
+async def test_cancel_takes_effect_within_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.05")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
+        await client.connection.watch(JOB)
+        await client.until(lambda: client.types(JOB).count("KeyframeStep") >= 3)
+        await client.connection.cancel(JOB)
+        at_cancel = client.types(JOB).count("KeyframeStep")
+        assert await client.ended(JOB) == "Cancelled"
+        assert client.types(JOB).count("KeyframeStep") <= at_cancel + 2
+        await client.connection.cancel(JOB)  # again: nothing happens
+        assert await made(client, "job-0002", num_inference_steps=1)
+
+
+async def test_a_waiting_job_is_cancelled_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.05")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.submit("job-0001", a_recipe())
+        await client.connection.submit("job-0002", a_recipe(seed=2))
+        await client.connection.watch("job-0002")
+        await client.connection.cancel("job-0002")
+        assert await client.ended("job-0002") == "Cancelled"
+        assert "Started" not in client.types("job-0002")
+
+
+async def test_a_failed_task_fails_its_job_with_a_coded_error(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        await made(client, JOB, "fail")
+        failed = client.events(JOB)[-1].event
+        assert failed.error.code == "E_DEVICE_MEMORY"  # type: ignore[union-attr]
+        assert (await made(client, "job-0002"))[-1] == "Finished"
+
+
+async def test_a_worker_that_dies_is_replaced_and_the_film_goes_on(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        types = await made(client, JOB, "crash once", interpolation_factor=2)
+    assert types[-1] == "Finished"
+    assert types.count("Interrupted") == 1
+    finished = [m.event.index for m in client.events(JOB) if "KeyframeFinished" in str(m.event)]  # type: ignore[union-attr]
+    assert finished == sorted(set(finished))
+
+
+async def test_a_task_that_kills_every_worker_fails_its_job_alone(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        assert (await made(client, JOB, "always crash"))[-1] == "Failed"
+        assert client.events(JOB)[-1].event.error.code == "E_WORKER_LOST"  # type: ignore[union-attr]
+        assert (await made(client, "job-0002"))[-1] == "Finished"
+
+
+async def test_the_queue_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.5")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        for number in range(LIMITS.queued_jobs + 1):  # the first one is taken up at once
+            await client.connection.submit(f"job-{number:04}", a_recipe(seed=number))
+            await asyncio.sleep(0)
+        with pytest.raises(LimitError):
+            await client.connection.submit("job-last", a_recipe())
+        assert len(await client.connection.jobs()) == LIMITS.queued_jobs + 1
+
+
+async def test_an_unknown_model_is_refused_with_the_known_ones(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        with pytest.raises(UnknownModelError) as caught:
+            await client.connection.submit(JOB, a_recipe(model="of/somebody"))
+        assert "landscapes" in caught.value.remedy
+
+
+SERVE = """
+import asyncio, sys
+from pathlib import Path
+from tests.conftest import an_engine
+
+async def main():
+    async with an_engine(Path(sys.argv[1])) as engine:
+        print(engine.link, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def start(data: Path) -> tuple[subprocess.Popen[str], Pairing]:
+    """Start an engine in a process of its own, to be killed."""
+    env = {**os.environ, "STEP_SECONDS": "0.005"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(data)], stdout=subprocess.PIPE, text=True, env=env
+    )
+    assert process.stdout
+    return process, Pairing.parse(process.stdout.readline())
+
+
+async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
+    recipe = a_recipe("a", "b", interpolation_factor=2, num_inference_steps=20)
+    seen: list[JobEvent] = []
+    for lifetime in (0.7, 1.1, 1000.0):
+        process, engine = await asyncio.to_thread(start, tmp_path)
+        async with connected(engine) as client:
+            await client.connection.submit(JOB, recipe)
+            await client.connection.watch(JOB, after=len(seen))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(client.ended(JOB), lifetime)
+            process.kill()
+            seen += client.events(JOB)
+        with process:
+            process.wait()
+    names = [type(message.event).__name__ for message in seen]
+    assert names[-1] == "Finished"
+    assert names.count("Interrupted") == 2
+    assert [message.seq for message in seen] == list(range(1, len(seen) + 1))
+    for kind in ("KeyframeFinished", "SegmentFinished"):
+        indexes = [m.event.index for m in seen if type(m.event).__name__ == kind]  # type: ignore[union-attr]
+        assert indexes == sorted(set(indexes))

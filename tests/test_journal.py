@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from engine import events
+from engine.errors import StorageError
+from engine.journal import Journal, ObjectRow
+from tests.conftest import a_recipe
+
+
+def test_jobs_and_events_are_there_after_reopening(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    journal.add_job("job-0001", a_recipe("a"))
+    journal.append("job-0001", 1, events.Queued(position=0), final=False)
+    engine_id = journal.engine_id
+    journal.close()
+    again = Journal(tmp_path / "j.db")
+    assert again.engine_id == engine_id
+    assert [row.id for row in again.unfinished()] == ["job-0001"]
+    assert again.job("job-0001").recipe == a_recipe("a")  # type: ignore[union-attr]
+    assert [logged.event for logged in again.events("job-0001")] == [events.Queued(position=0)]
+    again.close()
+
+
+def test_a_final_event_ends_the_job(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    journal.add_job("job-0001", a_recipe("a"))
+    journal.append("job-0001", 1, events.Cancelled(), final=True)
+    assert journal.unfinished() == []
+    journal.close()
+
+
+def test_a_number_is_given_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    journal.add_job("job-0001", a_recipe("a"))
+    journal.append("job-0001", 1, events.Queued(position=0), final=False)
+    with pytest.raises(StorageError):
+        journal.append("job-0001", 1, events.Cancelled(), final=True)
+    assert len(journal.unfinished()) == 1
+    journal.close()
+
+
+def test_newest_jobs_come_first(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    for job in ("job-0001", "job-0002", "job-0003"):
+        journal.add_job(job, a_recipe("a"))
+    assert [row.id for row in journal.jobs(2)] == ["job-0003", "job-0002"]
+    assert [row.id for row in journal.unfinished()] == ["job-0001", "job-0002", "job-0003"]
+    journal.close()
+
+
+def test_objects_are_found_by_name(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    row = ObjectRow("a" * 64, "b" * 64, 3, "image/png", "detail")
+    journal.add_object(row)
+    assert journal.object(row.name) == row
+    journal.forget_object(row.name)
+    assert journal.object(row.name) is None
+    journal.close()
+
+
+def test_a_damaged_file_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "j.db").write_bytes(b"this is no database" * 1000)
+    with pytest.raises(StorageError) as caught:
+        Journal(tmp_path / "j.db")
+    assert caught.value.remedy

@@ -1,0 +1,69 @@
+from engine import events
+from engine.errors import ErrorReport
+from engine.events import AnyEvent, Logged
+from engine.progress import Progress, advance, fold
+
+PLANNED = events.Planned(
+    keyframes=("k0", "k1"),
+    segments=("s0",),
+    segment_frames=(9,),
+    frames=9,
+    model="m",
+    interpolator="i",
+)
+KEY = {"sha256": "0", "size": 1}
+
+
+def log(*happened: AnyEvent) -> list[Logged]:
+    return [Logged(seq=i, at=100.0 + i, event=event) for i, event in enumerate(happened, 1)]
+
+
+START = (events.Queued(position=0), events.Started(attempt=1, device="cpu"), PLANNED)
+PAINTED = (
+    events.KeyframeStarted(index=0),
+    events.KeyframeStep(index=0, step=1, steps=2),
+    events.KeyframeFinished(index=0, object="k0", reused=False, **KEY),
+)
+
+
+def test_a_waiting_job_has_no_estimate() -> None:
+    progress = fold(log(*START[:2]))
+    assert (progress.status, progress.remaining, progress.fraction) == ("running", None, 0.0)
+
+
+def test_work_done_moves_the_fraction_and_never_back() -> None:
+    progress, seen = Progress(), []
+    for logged in log(*START, *PAINTED):
+        advance(progress, logged)
+        seen.append(progress.fraction)
+    assert seen == sorted(seen)
+    assert 0 < seen[-1] < 1
+
+
+def test_the_estimate_learns_from_what_was_measured() -> None:
+    progress = fold(log(*START, *PAINTED))
+    assert progress.painting.mean(99) == 2.0  # started at 104, finished at 106
+    assert progress.remaining == 2.0 + 9 * 0.1
+
+
+def test_a_reused_keyframe_teaches_nothing() -> None:
+    reused = events.KeyframeFinished(index=0, object="k0", reused=True, **KEY)
+    assert fold(log(*START, reused)).painting.count == 0
+
+
+def test_an_event_counts_once() -> None:
+    happened = log(*START, *PAINTED)
+    assert fold([*happened, *happened]) == fold(happened)
+
+
+def test_an_interruption_keeps_what_was_finished() -> None:
+    progress = fold(log(*START, *PAINTED, events.Interrupted(reason="engine")))
+    assert (progress.status, progress.keyframes) == ("queued", ["k0", ""])
+
+
+def test_a_failure_is_final() -> None:
+    report = ErrorReport("E_X", "it broke")
+    progress = fold(log(*START, events.Failed(error=report)))
+    assert progress.final
+    assert progress.error == report
+    assert progress.remaining == 0.0
