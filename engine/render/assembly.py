@@ -47,7 +47,7 @@ def encode_segment(
         StorageError: the disk is full.
     """
     count = 0
-    with _removed_onfailure(path), _Encoder(path, fps=fps, width=width, height=height) as encoder:
+    with _removed_on_failure(path), _Encoder(path, fps=fps, width=width, height=height) as encoder:
         for frame in frames:
             encoder.write(frame)
             count += 1
@@ -63,6 +63,7 @@ def join_film(
     recipe_json: str,
     format: Format,
     fps: int,
+    frames: int | None = None,
 ) -> Probe:
     """Join segments in order into a film that carries its recipe.
 
@@ -75,6 +76,7 @@ def join_film(
         recipe_json: any text without U+0000.
         format: ``mp4`` or ``gif``.
         fps: of the segments.
+        frames: how many the segments hold together; None counts them first, which takes longer.
 
     Returns:
         What the film holds.
@@ -83,7 +85,9 @@ def join_film(
         AssemblyError: the encoder failed, or frames went missing.
         StorageError: the disk is full.
     """
-    with _removed_onfailure(path), tempfile.TemporaryDirectory() as scratch:
+    if "\0" in recipe_json:
+        raise AssemblyError("the recipe holds the character U+0000, which metadata cannot")
+    with _removed_on_failure(path), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         listing = folder / "segments.txt"
         listing.write_text("".join(map(_listed, segments)), encoding="utf-8")
@@ -93,9 +97,10 @@ def join_film(
             return probe(path)
         _join_mp4(listing, path, recipe_json, fps, folder)
         film = probe(path)
-        expected = sum(probe(segment).frames for segment in segments)
+        # ffmpeg says "success" where it could not read a segment.
+        expected = frames or sum(probe(segment).frames for segment in segments)
         if film.frames != expected or film.seconds != Fraction(expected, fps):
-            raise AssemblyError(f"{expected} frames went in, {film} came out")
+            raise AssemblyError(f"{expected} frames at {fps} fps were to be joined, not {film}")
     return film
 
 
@@ -216,7 +221,7 @@ def _metadata(listing: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _removed_onfailure(path: Path) -> Iterator[None]:
+def _removed_on_failure(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:

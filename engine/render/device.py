@@ -8,7 +8,7 @@ import platform
 from typing import Any
 
 import msgspec
-import psutil  # type: ignore[import-untyped]
+import psutil
 import torch
 
 from engine.errors import InvalidParameterError

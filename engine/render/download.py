@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from engine.errors import ModelLoadError, StorageError
 
@@ -111,9 +111,12 @@ def _cached(repo: str, cache: Path | None) -> Path:
     try:
         return Path(snapshot_download(repo, cache_dir=cache, local_files_only=True))
     except (OSError, ValueError) as error:
+        # To the hub's library a snapshot without the files that we left out is incomplete.
+        if folder := getattr(error, "snapshot_path", None):
+            return Path(folder)
         raise ModelLoadError(
             repo,
-            "the hub cannot be reached and no complete copy is in the cache",
+            "the hub cannot be reached and no copy is in the cache",
             "check the network of the machine that runs the engine, or give it a local folder",
         ) from error
 

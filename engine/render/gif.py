@@ -69,6 +69,8 @@ def add_comment(path: Path, text: str) -> None:
     ASCII; the comment is UTF-8, which no reader of pictures looks at.
     """
     content, gif = text.encode(), path.read_bytes()
+    if not content:
+        return  # ffmpeg stops reading at an empty comment
     chunks = (content[at : at + 255] for at in range(0, len(content), 255))
     blocks = b"".join(bytes([len(chunk)]) + chunk for chunk in chunks)
     start = 13 + _colours(gif[10])

@@ -5,6 +5,7 @@ It knows diffusers; it knows nothing of films, jobs or previews beyond one callb
 
 import contextlib
 import functools
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -215,6 +216,7 @@ def _load_pipeline(name: str, folder: Path, device: Device) -> Any:
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     auto: Any = AutoPipelineForText2Image
+    _check_parts(name, folder)
     half = device.dtype == "float16"
     try:
         pipe = auto.from_pretrained(
@@ -226,11 +228,7 @@ def _load_pipeline(name: str, folder: Path, device: Device) -> Any:
             trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, ImportError) as error:
-        raise ModelLoadError(
-            name,
-            f"its files are incomplete, damaged or of an unknown kind ({_first_line(error)})",
-            f"compare the files in {folder} with their source, or fetch the model again",
-        ) from error
+        raise _damaged(name, folder, _first_line(error)) from error
     if not isinstance(pipe, StableDiffusionPipeline):
         raise ModelLoadError(
             name,
@@ -239,6 +237,29 @@ def _load_pipeline(name: str, folder: Path, device: Device) -> Any:
         )
     loaded: Any = pipe
     return loaded.to(device.name)
+
+
+def _check_parts(name: str, folder: Path) -> None:
+    """Refuse a folder that lacks a part; transformers would make up an empty vocabulary."""
+    try:
+        index = json.loads((folder / "model_index.json").read_bytes())
+        parts = [part for part, value in index.items() if isinstance(value, list) and value[0]]
+        missing = [part for part in parts if not (folder / part).is_dir()]
+    except (OSError, ValueError, AttributeError, IndexError) as error:
+        raise _damaged(name, folder, f"model_index.json: {_first_line(error)}") from error
+    vocabulary = ("vocab.json", "tokenizer.json")
+    if not any((folder / "tokenizer" / file).is_file() for file in vocabulary):
+        missing.append("tokenizer/vocab.json")
+    if missing:
+        raise _damaged(name, folder, f"{missing[0]} is missing")
+
+
+def _damaged(name: str, folder: Path, problem: str) -> ModelLoadError:
+    return ModelLoadError(
+        name,
+        f"its files are incomplete, damaged or of an unknown kind ({problem})",
+        f"compare the files in {folder} with their source, or fetch the model again",
+    )
 
 
 def _verified_identity(model: Model, folder: Path, on_bytes: OnBytes) -> str:

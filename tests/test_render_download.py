@@ -1,0 +1,213 @@
+"""Real downloads over loopback, from a hub that speaks just enough of its API."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import ModelLoadError
+from engine.models import Card, Model
+from engine.render import download
+from engine.render.device import choose_device
+from engine.render.download import fetch, needed
+from engine.render.keyframes import Painter
+from tests.pipelines import save_tiny_pipeline
+
+REPO = "someone/tiny"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SAFE = "diffusion_pytorch_model.safetensors"
+SMALL = "diffusion_pytorch_model.fp16.safetensors"
+
+
+class Hub(ThreadingHTTPServer):
+    """Serves a folder as a repository and notes which files were asked for."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        self.asked: set[str] = set()
+        self.refusal: tuple[int, str] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if self.server.refusal:
+            status, code = self.server.refusal
+            self._answer(status, b"{}", {"X-Error-Code": code})
+        elif path.startswith(f"/api/models/{REPO}/tree/"):
+            self._json([self._entry(name, data) for name, data in self.server.files.items()])
+        elif path.startswith(f"/api/models/{REPO}"):
+            files = self.server.files.items()
+            siblings = [{"rfilename": name, "size": len(data)} for name, data in files]
+            self._json({"id": REPO, "modelId": REPO, "sha": COMMIT, "siblings": siblings})
+        else:
+            self._file(path.partition(f"/resolve/{COMMIT}/")[2])
+
+    def _entry(self, name: str, data: bytes) -> dict[str, Any]:
+        return {"type": "file", "path": name, "size": len(data), "oid": _oid(data)}
+
+    def _file(self, name: str) -> None:
+        data = self.server.files[name]
+        if self.command == "GET":
+            self.server.asked.add(name)
+        self._answer(200, data, {"ETag": f'"{_oid(data)}"', "X-Repo-Commit": COMMIT})
+
+    def _json(self, value: Any) -> None:
+        self._answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+
+def _oid(data: bytes) -> str:
+    return hashlib.sha1(data).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with what is not to be fetched, too."""
+    folder = save_tiny_pipeline(tmp_path_factory.mktemp("hub") / "tiny")
+    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"a pickle")
+    (folder / "unet" / "evil.py").write_bytes(b"raise SystemExit")
+    (folder / "tiny-pruned.safetensors").write_bytes(b"the whole model in one file")
+    (folder / "README.md").write_bytes(b"# Tiny")
+    return folder
+
+
+@pytest.fixture
+def hub(folder: Path) -> Iterator[Hub]:
+    hub = Hub(folder)
+    thread = threading.Thread(target=hub.serve_forever, args=(0.05,))
+    thread.start()
+    yield hub
+    hub.shutdown()
+    hub.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def ignore(done: int, total: int) -> None:
+    pass
+
+
+def test_a_model_is_fetched_and_its_bytes_are_counted(hub: Hub, cache: Path) -> None:
+    reports: list[tuple[int, int]] = []
+    fetch(REPO, lambda *report: reports.append(report), endpoint=hub.address, cache=cache)
+    total = sum(len(hub.files[name]) for name in hub.asked)
+    assert reports == sorted(reports)
+    assert reports[-1] == (total, total)
+
+
+def test_only_what_is_needed_is_fetched(hub: Hub, cache: Path) -> None:
+    fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+    assert f"unet/{SAFE}" in hub.asked
+    assert not [name for name in hub.asked if name.endswith((".bin", ".py", ".md"))]
+    assert "tiny-pruned.safetensors" not in hub.asked
+
+
+def test_what_was_fetched_paints(
+    hub: Hub, cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fetch
+    monkeypatch.setattr(
+        download,
+        "fetch",
+        lambda *args, **named: real(*args, **named, endpoint=hub.address, cache=cache),
+    )
+    model = Model(name=REPO, source=REPO, card=Card(title="Tiny"))
+    assert Painter.load(model, choose_device("cpu"), ignore).identity.startswith(f"{REPO}@")
+
+
+def test_a_second_time_nothing_is_fetched(hub: Hub, cache: Path) -> None:
+    first = fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+    hub.asked.clear()
+    assert fetch(REPO, ignore, endpoint=hub.address, cache=cache) == first
+    assert not hub.asked
+
+
+def test_without_a_network_the_cache_serves(hub: Hub, cache: Path) -> None:
+    first = fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+    nowhere = "http://127.0.0.1:9"
+    assert fetch(REPO, ignore, endpoint=nowhere, cache=cache) == first
+
+
+def test_without_network_and_cache_the_remedy_says_so(cache: Path) -> None:
+    with pytest.raises(ModelLoadError, match="cannot be reached") as caught:
+        fetch(REPO, ignore, endpoint="http://127.0.0.1:9", cache=cache)
+    assert "network" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (404, "RepoNotFound", "no such model"),
+        (401, "RepoNotFound", "no such model"),
+        (403, "GatedRepo", "asked first"),
+        (500, "", "answered"),
+    ],
+)
+def test_refusals_are_translated(hub: Hub, cache: Path, status: int, code: str, words: str) -> None:
+    hub.refusal = status, code
+    with pytest.raises(ModelLoadError, match=words) as caught:
+        fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+    assert caught.value.remedy
+
+
+# --- Which files are needed ---
+
+NAMES = ["model_index.json", "unet/config.json", f"unet/{SAFE}", "vae/config.json", f"vae/{SAFE}"]
+
+
+def test_half_precision_files_are_preferred_where_they_suffice() -> None:
+    names = [*NAMES, f"unet/{SMALL}"]
+    assert f"unet/{SMALL}" in needed(REPO, names, half=True)
+    assert f"unet/{SAFE}" not in needed(REPO, names, half=True)
+    assert f"vae/{SAFE}" in needed(REPO, names, half=True)
+    assert f"unet/{SAFE}" in needed(REPO, names, half=False)
+    assert f"unet/{SMALL}" not in needed(REPO, names, half=False)
+
+
+def test_a_model_of_pickles_is_refused() -> None:
+    names = ["model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.bin"]
+    with pytest.raises(ModelLoadError, match="can run code") as caught:
+        needed(REPO, names, half=False)
+    assert "safetensors" in caught.value.remedy
+
+
+def test_another_layout_is_refused() -> None:
+    with pytest.raises(ModelLoadError, match="diffusers layout"):
+        needed(REPO, ["config.json", "model.safetensors"], half=False)

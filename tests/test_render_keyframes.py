@@ -1,0 +1,358 @@
+"""The real path with a tiny random pipeline; slow tests use the model that is shipped."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from engine import models
+from engine.errors import DeviceMemoryError, ModelLoadError
+from engine.graph import KeyframeNode, Weighted
+from engine.models import Model
+from engine.render import Cancelled, keyframes
+from engine.render.blend import noise
+from engine.render.device import choose_device
+from engine.render.keyframes import SCHEDULERS, Painter
+from tests.pipelines import save_tiny_pipeline
+
+CPU = choose_device("cpu")
+SIZE, STEPS = 64, 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_pipeline(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def painter(folder: Path) -> Painter:
+    return Painter.load(model(folder), CPU, ignore)
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the model that a test may damage."""
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def model(folder: Path) -> Model:
+    return Model(name=folder.name, source=str(folder), card=models.Card(title="Tiny"))
+
+
+def ignore(*anything: Any) -> None:
+    pass
+
+
+def node(**changes: Any) -> KeyframeNode:
+    values: dict[str, Any] = {
+        "model": "tiny@0",
+        "prompt": Weighted("a sea", "a sea", 0.0),
+        "negative_prompt": "fog",
+        "noise": Weighted(3, 3, 0.0),
+        "width": SIZE,
+        "height": SIZE,
+        "num_inference_steps": STEPS,
+        "guidance_scale": 4.0,
+        "scheduler": "dpmsolver++",
+    }
+    return KeyframeNode(**{**values, **changes})
+
+
+def paint(
+    painter: Painter, wanted: KeyframeNode, on_step: Callable[..., None] = ignore
+) -> np.ndarray:
+    return painter.paint(wanted, on_step=on_step, cancelled=lambda: False)
+
+
+# --- The picture is the one that plain diffusers paints ---
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 4.0])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_the_picture_is_that_of_plain_diffusers(
+    painter: Painter, folder: Path, scheduler: str, guidance_scale: float
+) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(folder)
+    pipe.scheduler = SCHEDULERS[scheduler][0].from_config(pipe.scheduler.config)
+    plain = pipe(
+        "a sea",
+        negative_prompt="fog",
+        latents=noise(3, (1, 4, SIZE // 8, SIZE // 8)),
+        num_inference_steps=STEPS,
+        guidance_scale=guidance_scale,
+        width=SIZE,
+        height=SIZE,
+    ).images[0]
+    ours = paint(painter, node(scheduler=scheduler, guidance_scale=guidance_scale))
+    assert np.array_equal(ours, np.asarray(plain))
+    assert ours.std() > 1  # a picture, so that equality says something
+
+
+def test_a_seed_means_what_a_cpu_generator_gives_diffusers(painter: Painter, folder: Path) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(folder)
+    pipe.scheduler = SCHEDULERS["ddim"][0].from_config(pipe.scheduler.config)
+    plain = pipe(
+        "a sea",
+        generator=torch.Generator("cpu").manual_seed(3),
+        num_inference_steps=STEPS,
+        guidance_scale=4.0,
+        width=SIZE,
+        height=SIZE,
+    ).images[0]
+    ours = paint(painter, node(scheduler="ddim", negative_prompt=""))
+    assert np.array_equal(ours, np.asarray(plain))
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_the_same_node_gives_the_same_picture_in_any_order(
+    painter: Painter, scheduler: str
+) -> None:
+    mixed = node(
+        scheduler=scheduler,
+        prompt=Weighted("a sea", "a city", 0.4),
+        noise=Weighted(3, 4, 0.4),
+    )
+    first = paint(painter, mixed)
+    paint(painter, node(prompt=Weighted("a lake", "a lake", 0.0), num_inference_steps=2))
+    assert np.array_equal(paint(painter, mixed), first)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": Weighted("a sea", "a city", 0.5)},
+        {"prompt": Weighted("a city", "a city", 0.0)},
+        {"noise": Weighted(3, 4, 0.5)},
+        {"noise": Weighted(4, 4, 0.0)},
+        {"negative_prompt": "rain"},
+        {"guidance_scale": 9.0},
+        {"num_inference_steps": STEPS + 1},
+        {"scheduler": "ddim"},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_every_ingredient_changes_the_picture(painter: Painter, change: dict[str, Any]) -> None:
+    assert not np.array_equal(paint(painter, node(**change)), paint(painter, node()))
+
+
+def test_at_position_zero_only_the_first_counts(painter: Painter) -> None:
+    wanted = node(prompt=Weighted("a sea", "a city", 0.0), noise=Weighted(3, 9, 0.0))
+    assert np.array_equal(paint(painter, wanted), paint(painter, node()))
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (72, 64), (64, 136)])
+def test_the_picture_has_the_size_asked_for(painter: Painter, width: int, height: int) -> None:
+    picture = paint(painter, node(width=width, height=height, num_inference_steps=1))
+    assert (picture.shape, picture.dtype) == ((height, width, 3), np.uint8)
+
+
+def test_a_prompt_longer_than_the_model_reads_is_cut(painter: Painter) -> None:
+    long = "sea " * 400
+    assert paint(painter, node(prompt=Weighted(long, long, 0.0))).shape == (SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_one_step_is_enough_for_a_picture(painter: Painter, scheduler: str) -> None:
+    picture = paint(painter, node(scheduler=scheduler, num_inference_steps=1))
+    assert picture.shape == (SIZE, SIZE, 3)
+
+
+# --- Steps and cancelling ---
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_steps_are_counted_and_come_with_clean_latents(painter: Painter, scheduler: str) -> None:
+    seen: list[tuple[int, int, torch.Tensor]] = []
+    paint(painter, node(scheduler=scheduler), lambda *step: seen.append(step))
+    assert [(step, steps) for step, steps, _ in seen] == [(i, STEPS) for i in range(1, STEPS + 1)]
+    assert all(latents.shape == (1, 4, SIZE // 8, SIZE // 8) for _, _, latents in seen)
+    assert len({latents.data_ptr() for _, _, latents in seen}) == STEPS
+
+
+@pytest.mark.parametrize("scheduler", ["dpmsolver++", "euler", "unipc"])
+def test_the_last_clean_latents_decode_to_the_picture(painter: Painter, scheduler: str) -> None:
+    """These three end without noise; DDIM keeps a trace of it with this model's settings."""
+    seen: list[torch.Tensor] = []
+    picture = paint(painter, node(scheduler=scheduler), lambda i, n, clean: seen.append(clean))
+    pipe = painter._pipe
+    with torch.inference_mode():
+        decoded = pipe.vae.decode(seen[-1] / pipe.vae.config.scaling_factor).sample
+    decoded_picture = np.asarray(pipe.image_processor.postprocess(decoded)[0])
+    assert np.abs(decoded_picture.astype(int) - picture).max() <= 1
+
+
+def test_changing_what_was_handed_out_changes_nothing(painter: Painter) -> None:
+    spoiled = paint(painter, node(), lambda i, n, latents: latents.fill_(99))
+    assert np.array_equal(spoiled, paint(painter, node()))
+
+
+@pytest.mark.parametrize("when", [0, 1, 3])
+def test_cancelling_takes_effect_within_one_step(painter: Painter, when: int) -> None:
+    steps: list[int] = []
+    with pytest.raises(Cancelled):
+        painter.paint(
+            node(num_inference_steps=8),
+            on_step=lambda step, *rest: steps.append(step),
+            cancelled=lambda: len(steps) >= when,
+        )
+    assert len(steps) == when
+
+
+def test_after_cancelling_the_next_picture_is_whole(painter: Painter) -> None:
+    expected = paint(painter, node())
+    with pytest.raises(Cancelled):
+        painter.paint(node(), on_step=ignore, cancelled=iter([False, False, True]).__next__)
+    assert np.array_equal(paint(painter, node()), expected)
+
+
+# --- Prompts are encoded once ---
+
+
+def test_embeddings_are_remembered(painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    encode = painter._pipe.encode_prompt
+
+    def counting(prompt: str | None, *rest: Any, **named: Any) -> Any:
+        encoded.extend([prompt] if prompt else [])
+        return encode(prompt, *rest, **named)
+
+    monkeypatch.setattr(painter._pipe, "encode_prompt", counting)
+    painter._prompts.clear()
+    for position in (0.0, 0.25, 0.5):
+        paint(painter, node(prompt=Weighted("a sea", "a city", position), num_inference_steps=1))
+    assert sorted(encoded) == ["a city", "a sea", "fog"]
+
+
+def test_only_so_many_embeddings_are_kept(
+    painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyframes, "REMEMBERED_PROMPTS", 3)
+    painter._prompts.clear()
+    for prompt in "abcde":
+        painter._encode(prompt)
+    assert list(painter._prompts) == list("cde")
+
+
+# --- Loading ---
+
+
+def test_the_identity_is_that_of_the_files(painter: Painter, folder: Path) -> None:
+    assert painter.identity == models.identity(model(folder), folder)
+
+
+def test_loading_reports_bytes_up_to_the_total(folder: Path) -> None:
+    reports: list[tuple[int, int]] = []
+    Painter.load(model(folder), CPU, lambda done, total: reports.append((done, total)))
+    assert reports == sorted(reports)
+    assert reports[-1][0] == reports[-1][1] > 100_000
+
+
+def _truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def _no_weights(folder: Path) -> None:
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+
+
+def _truncated_weights(folder: Path) -> None:
+    _truncate(folder / "unet" / "diffusion_pytorch_model.safetensors")
+
+
+def _truncated_text_encoder(folder: Path) -> None:
+    _truncate(folder / "text_encoder" / "model.safetensors")
+
+
+def _empty_weights(folder: Path) -> None:
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"")
+
+
+def _damaged_index(folder: Path) -> None:
+    _truncate(folder / "model_index.json")
+
+
+def _no_tokenizer(folder: Path) -> None:
+    shutil.rmtree(folder / "tokenizer")
+
+
+def _no_vocabulary(folder: Path) -> None:
+    for file in ("vocab.json", "tokenizer.json"):
+        (folder / "tokenizer" / file).unlink(missing_ok=True)
+
+
+def _other_shapes(folder: Path) -> None:
+    path = folder / "unet" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "block_out_channels": [16, 48]}))
+
+
+def _pickle_only(folder: Path) -> None:
+    """A pickle is never opened, even where it is all there is."""
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save({}, weights.with_suffix(".bin"))
+    weights.unlink()
+
+
+def _unknown_pipeline(folder: Path) -> None:
+    path = folder / "model_index.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "_class_name": "NoSuchPipeline"}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _no_weights,
+        _truncated_weights,
+        _truncated_text_encoder,
+        _empty_weights,
+        _damaged_index,
+        _no_tokenizer,
+        _no_vocabulary,
+        _other_shapes,
+        _pickle_only,
+        _unknown_pipeline,
+    ],
+)
+def test_a_damaged_model_is_refused_with_a_remedy(
+    copy: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(copy)
+    with pytest.raises(ModelLoadError) as caught:
+        Painter.load(model(copy), CPU, ignore)
+    assert caught.value.model == "copy"
+    assert caught.value.remedy
+
+
+def test_code_in_a_model_folder_is_never_run(copy: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "ran"
+    (copy / "evil.py").write_text(f"open({str(trace)!r}, 'w')\nclass Evil: pass\n")
+    index = json.loads((copy / "model_index.json").read_text())
+    for change in ({"_class_name": ["evil", "Evil"]}, {"unet": ["evil", "Evil"]}):
+        (copy / "model_index.json").write_text(json.dumps({**index, **change}))
+        with pytest.raises(ModelLoadError):
+            Painter.load(model(copy), CPU, ignore)
+        assert not trace.exists()
+
+
+def test_running_out_of_memory_names_the_numbers(
+    painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(painter._pipe.unet, "forward", exhausted)
+    with pytest.raises(DeviceMemoryError, match=r"painting 64x64: \d+\.\d of \d+\.\d GB"):
+        paint(painter, node())
+
+
+def test_the_cpus_own_memory_error_is_recognised(painter: Painter) -> None:
+    """The allocator's words, taken from torch itself."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert keyframes._is_memory_error(caught.value)
+    assert not keyframes._is_memory_error(RuntimeError("shapes do not match"))

@@ -1,0 +1,258 @@
+import json
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from engine.errors import ModelLoadError
+from engine.render.preview import (
+    FIT_SIDE,
+    LONGER_SIDE,
+    Previewer,
+    Projection,
+    encode_jpeg,
+    fit_projection,
+    read_projection,
+)
+
+SECOND = 10.0  # generous: two shared cores
+MOMENT = 0.15  # in which something that must not happen would happen
+GREY = Projection(torch.full((4, 3), 0.25), torch.zeros(3))
+
+
+class Receiver:
+    """Keeps what is sent; ``gate`` holds the sender up, as a slow socket would."""
+
+    def __init__(self) -> None:
+        self.previews: queue.Queue[tuple[dict[str, Any], bytes]] = queue.Queue()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def send(self, header: dict[str, Any], jpeg: bytes) -> None:
+        self.gate.wait(SECOND)
+        self.previews.put((header, jpeg))
+
+    def take(self) -> tuple[dict[str, Any], bytes]:
+        return self.previews.get(timeout=SECOND)
+
+    def got_nothing(self) -> bool:
+        time.sleep(MOMENT)
+        return self.previews.empty()
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+def previewer(receiver: Receiver) -> Iterator[Previewer]:
+    previewer = Previewer(receiver.send, GREY)
+    yield previewer
+    previewer.close()
+
+
+def latents(value: float = 0.5, height: int = 32, width: int = 32) -> torch.Tensor:
+    return torch.full((1, 4, height, width), value)
+
+
+def decoded(jpeg: bytes) -> np.ndarray:
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+# --- Credits and the slot ---
+
+
+def test_without_credit_nothing_is_encoded(previewer: Previewer, receiver: Receiver) -> None:
+    previewer.offer(latents(), {"step": 1})
+    assert receiver.got_nothing()
+
+
+def test_a_credit_buys_one_preview(previewer: Previewer, receiver: Receiver) -> None:
+    previewer.credit()
+    previewer.offer(latents(), {"step": 1})
+    assert receiver.take()[0] == {"step": 1}
+    previewer.offer(latents(), {"step": 2})
+    assert receiver.got_nothing()
+
+
+def test_a_late_credit_buys_the_newest(previewer: Previewer, receiver: Receiver) -> None:
+    for step in range(1, 10):
+        previewer.offer(latents(), {"step": step})
+    previewer.credit()
+    previewer.credit()
+    assert receiver.take()[0] == {"step": 9}
+    assert receiver.got_nothing()
+
+
+def test_offering_never_waits_for_a_slow_receiver(previewer: Previewer, receiver: Receiver) -> None:
+    receiver.gate.clear()
+    for _ in range(100):
+        previewer.credit()
+    previewer.offer(latents(), {"step": 0})
+    time.sleep(MOMENT)  # the thread is in send by now
+    began = time.perf_counter()
+    for step in range(1, 1001):
+        previewer.offer(latents(), {"step": step})
+    assert time.perf_counter() - began < 1
+    receiver.gate.set()
+    assert [receiver.take()[0]["step"] for _ in range(2)] == [0, 1000]
+    assert receiver.got_nothing()
+
+
+def test_clearing_forgets_picture_and_credit(previewer: Previewer, receiver: Receiver) -> None:
+    previewer.offer(latents(), {"step": 1})
+    previewer.clear()
+    previewer.credit()
+    previewer.clear()
+    previewer.offer(latents(), {"step": 2})
+    assert receiver.got_nothing()
+
+
+def test_closing_ends_the_thread() -> None:
+    before = threading.active_count()
+    previewer = Previewer(lambda header, jpeg: None, GREY)
+    previewer.offer(latents(), {})
+    previewer.close()
+    previewer.close()
+    assert threading.active_count() == before
+
+
+def test_without_a_projection_the_credit_is_kept(receiver: Receiver) -> None:
+    previewer = Previewer(receiver.send)
+    try:
+        previewer.credit()
+        previewer.offer(latents(), {"step": 1})
+        assert receiver.got_nothing()
+        previewer.projection = GREY
+        previewer.offer(latents(), {"step": 2})
+        assert receiver.take()[0] == {"step": 2}
+    finally:
+        previewer.close()
+
+
+def test_a_preview_that_fails_does_not_end_the_others(
+    previewer: Previewer, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    previewer.credit()
+    previewer.offer(torch.zeros(1, 7, 8, 8), {"step": 1})  # seven channels, four factors
+    deadline = time.monotonic() + SECOND
+    while not caplog.records and time.monotonic() < deadline:
+        time.sleep(0.01)
+    previewer.offer(latents(), {"step": 2})
+    assert receiver.take()[0] == {"step": 2}
+
+
+# --- Pictures ---
+
+
+def test_latents_become_a_smooth_picture_of_their_colours(
+    previewer: Previewer, receiver: Receiver
+) -> None:
+    ramp = torch.linspace(0, 1, 32).expand(1, 4, 32, 32)
+    previewer.credit()
+    previewer.offer(ramp, {})
+    picture = decoded(receiver.take()[1])
+    assert picture.shape == (256, 256, 3)
+    row = picture[128, 16:-16, 0].astype(int)
+    assert np.abs(row - np.linspace(8, 247, 256)[16:-16]).max() < 12
+    assert np.abs(np.diff(row)).max() <= 4  # no steps of eight pixels
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((32, 32), (256, 256)), ((128, 64), (256, 128)), ((8, 16), (64, 128)), ((16, 8), (128, 64))],
+)
+def test_previews_are_at_most_256_pixels(
+    previewer: Previewer, receiver: Receiver, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    previewer.credit()
+    previewer.offer(latents(0.5, *size), {})
+    assert decoded(receiver.take()[1]).shape[:2] == expected
+
+
+def test_numbers_that_are_none_become_black() -> None:
+    broken = torch.tensor([float("nan"), float("inf"), -float("inf"), 9e9]).reshape(1, 4, 1, 1)
+    assert GREY.picture(broken).tolist() == [[[0, 0, 0]]]
+
+
+def test_half_precision_latents_are_fine() -> None:
+    assert GREY.picture(latents(0.5).half())[0, 0].tolist() == [128, 128, 128]
+
+
+def test_a_finished_picture_is_sent_as_it_is(previewer: Previewer, receiver: Receiver) -> None:
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:, :48] = (200, 100, 50)
+    previewer.credit()
+    previewer.offer_picture(picture, {"final": True})
+    header, jpeg = receiver.take()
+    assert header == {"final": True}
+    assert np.abs(decoded(jpeg)[:, 8:40].astype(int) - picture[:, 8:40]).max() < 6
+
+
+def test_large_pictures_are_made_smaller() -> None:
+    assert decoded(encode_jpeg(np.zeros((512, 1024, 3), np.uint8))).shape == (128, LONGER_SIDE, 3)
+
+
+def test_previews_are_small_enough_for_a_slow_line() -> None:
+    noisy = Projection(torch.randn(4, 3) * 0.2, torch.full((3,), 0.5)).picture(
+        torch.randn(1, 4, 32, 32)
+    )
+    assert len(encode_jpeg(cv2.resize(noisy, (256, 256)))) < 30_000
+
+
+# --- The projection ---
+
+
+def test_a_fit_finds_a_linear_decoder_again() -> None:
+    factors, bias = torch.randn(4, 3) * 0.1, torch.tensor([0.4, 0.5, 0.6])
+
+    def decode(latents: torch.Tensor) -> torch.Tensor:
+        pictures = torch.einsum("nchw,cr->nrhw", latents, factors) + bias[:, None, None]
+        return pictures.repeat_interleave(8, 2).repeat_interleave(8, 3)
+
+    fitted = fit_projection(decode, 4)
+    assert torch.allclose(fitted.factors, factors, atol=1e-4)
+    assert torch.allclose(fitted.bias, bias, atol=1e-4)
+
+
+def test_a_fit_asks_for_little() -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def decode(latents: torch.Tensor) -> torch.Tensor:
+        asked.append(tuple(latents.shape))
+        return torch.zeros(len(latents), 3, 8 * FIT_SIDE, 8 * FIT_SIDE)
+
+    fit_projection(decode, 8)
+    assert asked == [(4, 8, FIT_SIDE, FIT_SIDE)]
+
+
+def test_a_models_own_projection_is_read(tmp_path: Path) -> None:
+    content = {"factors": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], "bias": [0, 0.5, 1]}
+    (tmp_path / "preview.json").write_text(json.dumps(content))
+    projection = read_projection(tmp_path)
+    assert projection is not None
+    assert projection.factors.shape == (4, 3)
+    assert projection.bias.tolist() == [0, 0.5, 1]
+
+
+def test_no_file_is_no_projection(tmp_path: Path) -> None:
+    assert read_projection(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"factors": [[1, 2]], "bias": [0, 0, 0]}', '{"factors": 1}']
+)
+def test_a_damaged_projection_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "preview.json").write_text(content)
+    with pytest.raises(ModelLoadError, match=r"preview\.json"):
+        read_projection(tmp_path)
