@@ -1,0 +1,10 @@
+"""RIFE: frames between two pictures, with official weights or with ours.
+
+``load_ifnet`` runs any official 4.x checkpoint; ``load_interpolator`` is what a render uses.
+"""
+
+from engine.render.rife.interpolator import Interpolator, load_interpolator
+from engine.render.rife.judge import Judgement
+from engine.render.rife.weights import load_ifnet
+
+__all__ = ["Interpolator", "Judgement", "load_ifnet", "load_interpolator"]

@@ -1,0 +1,203 @@
+"""Frames between keyframes, as a render needs them: 8-bit in, 8-bit out, in order.
+
+Chooses between copying, fading and interpolating, keeps what belongs to one keyframe for both
+of its gaps, and draws as many positions at once as memory allows. Knows nothing about
+pictures on disk, films or jobs.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError
+from engine.render.rife.inputs import check_position
+from engine.render.rife.judge import Judgement, judge
+from engine.render.rife.network import Drawn, Network, Pair, Prepared
+from engine.render.rife.offline import OfflineNet
+from engine.render.rife.weights import file_sha256, load_ifnet
+
+OFFLINE_WEIGHTS = Path(__file__).parents[2] / "models" / "rife" / "offline.safetensors"
+ALGORITHM = 1  # raise it when the same weights begin to give other pixels
+REMEMBERED = 3  # keyframes: the two of this gap, and the one they may share with the last
+BATCH_PIXELS = 1 << 20  # per batch; about 0.4 KB of activations for each of them
+BIG, HUGE = 2_500_000, 10_000_000  # pixels above which flow is found at 1/2 and 1/4 scale
+# The warped sides may disagree by this share of the keyframes' difference; beyond it the
+# motion explains nothing and a fade looks better. 1 is what no motion at all gives.
+DISAGREEMENT = 1.05
+
+
+def load_interpolator(device: str = "cpu", weights: Path | None = None) -> "Interpolator":
+    """Load a network onto a device.
+
+    Args:
+        device: a torch device, "cpu" or "cuda".
+        weights: an official RIFE 4.x file; None takes the offline network of this package.
+
+    Raises:
+        ModelLoadError: the file is missing, damaged or not RIFE 4.x.
+    """
+    network: Network = load_offline() if weights is None else load_ifnet(weights)
+    source = weights or OFFLINE_WEIGHTS
+    return Interpolator(network.to(device), file_sha256(source)[:16], torch.device(device))
+
+
+def load_offline(path: Path = OFFLINE_WEIGHTS) -> OfflineNet:
+    """Load the offline network onto the CPU.
+
+    Raises:
+        ModelLoadError: the file is missing, damaged or of another network.
+    """
+    net = OfflineNet()
+    try:
+        state = {name: value.float() for name, value in load_file(path).items()}
+        net.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        remedy = "restore engine/models/rife from the repository"
+        raise ModelLoadError(path.name, "it is missing or damaged", remedy) from error
+    return net.requires_grad_(False).eval()
+
+
+class Interpolator:
+    """Draws frames between uint8 RGB keyframes.
+
+    Attributes:
+        identity: names the network, its weights and this algorithm; equal identities give
+            equal frames.
+    """
+
+    def __init__(self, network: Network, digest: str, device: torch.device) -> None:
+        self.identity = f"{network.name}@{digest}+{ALGORITHM}"
+        self.network = network
+        self.device = device
+        self._prepared: list[tuple[np.ndarray, Prepared]] = []
+        self._batch_pixels = BATCH_PIXELS
+
+    def judge(self, first: np.ndarray, second: np.ndarray) -> Judgement:
+        """Say what ``between`` will do with two frames, without running the network."""
+        _check_frames(first, second)
+        return judge(first, second)
+
+    def between(
+        self, first: np.ndarray, second: np.ndarray, positions: Sequence[float]
+    ) -> Iterator[np.ndarray]:
+        """Yield the frames at some positions between two keyframes, in order.
+
+        Args:
+            first: uint8 RGB (H, W, 3).
+            second: likewise, of the same size.
+            positions: in [0, 1], as a rule strictly inside and ascending.
+
+        Yields:
+            uint8 RGB (H, W, 3), one for each position, as soon as its batch is drawn.
+
+        Raises:
+            InvalidParameterError: sizes or types differ, or a position is out of range.
+            DeviceMemoryError: not even a single frame fits.
+        """
+        _check_frames(first, second)
+        moments = [check_position(position) for position in positions]
+        return self._draw_all(first, second, moments)
+
+    def _draw_all(
+        self, first: np.ndarray, second: np.ndarray, moments: list[float]
+    ) -> Iterator[np.ndarray]:
+        mode = judge(first, second).mode
+        if mode == "interpolate" and moments:
+            yield from self._interpolate(first, second, moments)
+            return
+        for moment in moments:
+            yield first.copy() if mode == "copy" else fade(first, second, moment)
+
+    @torch.inference_mode()
+    def _interpolate(
+        self, first: np.ndarray, second: np.ndarray, moments: list[float]
+    ) -> Iterator[np.ndarray]:
+        """Draw the middle first, to see whether the two sides agree; then all in order."""
+        pair = self.network.relate(self._prepare(first), self._prepare(second))
+        middle = min(range(len(moments)), key=lambda index: abs(moments[index] - 0.5))
+        drawn = self._draw(pair, [moments[middle]])
+        if disagreement(pair, drawn) > DISAGREEMENT:
+            yield from (fade(first, second, moment) for moment in moments)
+            return
+        yield from self._batches(pair, moments[:middle])
+        yield to_frame(drawn.frames[0])
+        yield from self._batches(pair, moments[middle + 1 :])
+
+    def _batches(self, pair: Pair, moments: list[float]) -> Iterator[np.ndarray]:
+        pixels = pair.first.padded.shape[-1] * pair.first.padded.shape[-2]
+        while moments:
+            count = max(1, self._batch_pixels // pixels)
+            try:
+                frames = self._draw(pair, moments[:count]).frames
+            except DeviceMemoryError:
+                if count == 1:
+                    raise
+                self._batch_pixels = count // 2 * pixels
+                continue
+            moments = moments[count:]
+            yield from (to_frame(frame) for frame in frames)
+
+    def _draw(self, pair: Pair, moments: list[float]) -> Drawn:
+        try:
+            return self.network.draw(pair, moments)
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU raises it bare
+            if "memory" not in str(error):
+                raise
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            height, width = pair.first.image.shape[-2:]
+            raise DeviceMemoryError(
+                f"{len(moments)} frames of {width}x{height} do not fit into memory"
+            ) from error
+
+    def _prepare(self, frame: np.ndarray) -> Prepared:
+        """What belongs to this keyframe alone, from memory if it was seen just before."""
+        for known, prepared in self._prepared:
+            if known.shape == frame.shape and np.array_equal(known, frame):
+                return prepared
+        image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)
+        image = image.permute(2, 0, 1)[None].float() / 255
+        prepared = self.network.prepare(image, scale_for(frame))
+        self._prepared = [*self._prepared[1 - REMEMBERED :], (frame.copy(), prepared)]
+        return prepared
+
+
+def scale_for(frame: np.ndarray) -> float:
+    """The flow scale that keeps time and memory in bounds for large frames."""
+    pixels = frame.shape[0] * frame.shape[1]
+    return 1.0 if pixels <= BIG else 0.5 if pixels <= HUGE else 0.25
+
+
+def disagreement(pair: Pair, drawn: Drawn) -> float:
+    """Difference of the two warped sides, relative to that of the keyframes; 1 is no better."""
+    sides = drawn.warped[:, :3] - drawn.warped[:, 3:]
+    raw = (pair.first.image - pair.second.image).abs().mean()
+    return float(sides.abs().mean() / raw.clamp(min=1 / 255))
+
+
+def fade(first: np.ndarray, second: np.ndarray, position: float) -> np.ndarray:
+    """The cross-fade of two uint8 frames."""
+    mixed = first * np.float32(1 - position) + second * np.float32(position)
+    return (mixed + 0.5).astype(np.uint8)
+
+
+def to_frame(image: Tensor) -> np.ndarray:
+    """float32 (3, H, W), clamped to [0, 1] → uint8 (H, W, 3)."""
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+    return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def _check_frames(first: np.ndarray, second: np.ndarray) -> None:
+    for field, frame in (("first", first), ("second", second)):
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+            problem = f"it is {frame.dtype} {frame.shape}, not uint8 (height, width, 3)"
+            raise InvalidParameterError(field, problem, "pass an RGB frame")
+    if first.shape != second.shape:
+        sizes = " and ".join(f"{frame.shape[1]}x{frame.shape[0]}" for frame in (first, second))
+        problem = f"the two frames differ in size: {sizes}"
+        raise InvalidParameterError("second", problem, "scale one to the other's size")

@@ -1,0 +1,1 @@
+"""How the offline interpolation network is trained and measured."""
