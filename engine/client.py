@@ -112,13 +112,13 @@ class Connection:
         if self._socket:
             await self._socket.close()
 
-    async def connected(self) -> protocol.Hello:
-        """Wait for the connection and return the engine's hello.
+    async def connected(self, patience: float = 8.0) -> protocol.Hello:
+        """Wait at most ``patience`` seconds for the connection; return the engine's hello.
 
         Raises:
             TransportError: the engine refuses us, or it did not answer in time.
         """
-        deadline = time.monotonic() + ANSWER
+        deadline = time.monotonic() + patience
         while not self._connected.is_set():
             if self.state.name in ("refused", "closed") or time.monotonic() > deadline:
                 report = self.state.error or EngineUnreachableError("no engine answers").report()

@@ -1,0 +1,159 @@
+"""Does watching slow down painting? Three engines, the same films, in turns, in one run.
+
+    python -m benchmarks.previews [--rounds 6]
+
+``off``: one client follows the events without previews. ``on``: one client takes every preview it
+is sent. ``slow``: as ``off``, and a second client takes previews through a link of 10 KB/s.
+Prints how much longer a film takes than with ``off``, as the median over rounds of the ratio
+inside one round, and asserts that the three films are equal bit for bit.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import statistics
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from engine import daemon
+from engine.client import Connection, Message
+from engine.models import catalogue
+from engine.pairing import Pairing
+from engine.protocol import JobEvent, Preview
+from engine.recipe import Recipe, parse_recipe
+
+MODES = ("off", "on", "slow")
+SLOW = 10_000  # bytes per second
+SLICE = 0.05  # seconds
+
+
+class Watcher:
+    """A client that follows one job and counts what it is sent."""
+
+    def __init__(self, engine: Pairing) -> None:
+        self.events: list[JobEvent] = []
+        self.previews = 0
+        self.ended = asyncio.Event()
+        self.connection = Connection(engine, on_message=self._take)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Preview):
+            self.previews += 1
+        elif isinstance(message, JobEvent):
+            self.events.append(message)
+            if type(message.event).__name__ in ("Finished", "Failed"):
+                self.ended.set()
+
+    def seconds(self) -> float:
+        """Return the time from the plan to the film, by the engine's clock."""
+        at = {type(message.event).__name__: message.at for message in self.events}
+        return at["Finished"] - at["Planned"]
+
+
+@asynccontextmanager
+async def watching(engine: Pairing) -> AsyncIterator[Watcher]:
+    """Connect a watcher."""
+    watcher = Watcher(engine)
+    task = asyncio.create_task(watcher.connection.run())
+    try:
+        await watcher.connection.connected()
+        yield watcher
+    finally:
+        await watcher.connection.close()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def throttled(engine: Pairing) -> AsyncIterator[Pairing]:
+    """Put a link of ``SLOW`` bytes per second before an engine."""
+    target = urlsplit(engine.url)
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, rate: int) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(int(rate * SLICE)):
+                sink.write(data)
+                await sink.drain()
+                await asyncio.sleep(SLICE)
+            sink.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_connection(target.hostname, target.port, limit=2_000)
+        await asyncio.gather(pump(reader, outer, 10 * SLOW), pump(inner, writer, SLOW))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2_000)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield Pairing(f"http://127.0.0.1:{port}", engine.key)
+
+
+async def film(engine: Pairing, mode: str, recipe: Recipe, job: str) -> tuple[float, int, str]:
+    """Make a film; return its seconds, the previews that were taken, and its hash."""
+    async with contextlib.AsyncExitStack() as stack:
+        watcher = await stack.enter_async_context(watching(engine))
+        await watcher.connection.submit(job, recipe)
+        await watcher.connection.watch(job, previews=mode == "on")
+        taken = watcher
+        if mode == "slow":
+            link = await stack.enter_async_context(throttled(engine))
+            taken = await stack.enter_async_context(watching(link))
+            await taken.connection.watch(job)
+        await watcher.ended.wait()
+        finished = watcher.events[-1].event
+        return watcher.seconds(), taken.previews, finished.sha256  # type: ignore[union-attr]
+
+
+def a_recipe(seed: int, seconds: float) -> Recipe:
+    """Return a recipe that no earlier round shares anything with."""
+    scenes = [{"prompt": "dawn over the sea, sun on the left", "seconds": seconds}]
+    return parse_recipe({"scenes": scenes, "seed": 1000 * seed})
+
+
+async def run(rounds: int, seconds: float) -> None:
+    """Measure and print."""
+    times: dict[str, list[float]] = {mode: [] for mode in MODES}
+    counts = dict.fromkeys(MODES, 0)
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        engines = {}
+        for mode in MODES:
+            options = daemon.Options(data=folder / mode, models=catalogue())
+            engines[mode] = await stack.enter_async_context(daemon.running(options))
+        for number in range(rounds + 1):
+            recipe = a_recipe(number, seconds)
+            hashes = set()
+            for shift in range(len(MODES)):
+                mode = MODES[(number + shift) % len(MODES)]
+                took, previews, sha256 = await film(
+                    engines[mode], mode, recipe, f"round-{number:03}"
+                )
+                hashes.add(sha256)
+                if number:  # the first round warms up
+                    times[mode].append(took)
+                    counts[mode] += previews
+            assert len(hashes) == 1, "watching changed the film"
+    report(times, counts)
+
+
+def report(times: dict[str, list[float]], counts: dict[str, int]) -> None:
+    """Print one line for each mode."""
+    for mode in MODES:
+        ratios = [a / b for a, b in zip(times[mode], times["off"], strict=True)]
+        print(
+            f"{mode:5} median {statistics.median(times[mode]):6.2f} s  "
+            f"min {min(times[mode]):6.2f} s  "
+            f"against off: median {100 * (statistics.median(ratios) - 1):+5.1f} %, "
+            f"of the minima {100 * (min(times[mode]) / min(times['off']) - 1):+5.1f} %  "
+            f"previews taken {counts[mode]}"
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of each film")
+    options = parser.parse_args()
+    asyncio.run(run(options.rounds, options.seconds))

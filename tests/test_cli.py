@@ -1,0 +1,123 @@
+"""The command line as a Unix person uses it; the slow tests make real films."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def engine(*arguments: str, data: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m engine``."""
+    return subprocess.run(
+        [sys.executable, "-m", "engine", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "VISIONFLUX_DATA": str(data)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_help_names_every_command_and_says_defaults(tmp_path: Path) -> None:
+    assert all(
+        word in engine("--help", data=tmp_path).stdout for word in ("serve", "render", "doctor")
+    )
+    shown = engine("render", "--help", data=tmp_path).stdout
+    for flag in (
+        "--seconds",
+        "--fps",
+        "--seed",
+        "--steps",
+        "--guidance-scale",
+        "--negative-prompt",
+    ):
+        assert flag in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        ([], 2, "PROMPT"),
+        (["a", "--fps", "many"], 2, "--fps"),
+        (["a", "-o", "film.avi"], 2, "E_INVALID_PARAMETER: output"),
+        (["a", "-o", "nowhere/film.mp4"], 1, "E_STORAGE"),
+        (["a", "--model", "of/../somebody"], 1, "E_MODEL_LOAD"),
+        (["a", "--engine", "https://host"], 3, "E_BAD_LINK"),
+        (["a", "--engine", f"http://127.0.0.1:9/#vf1.{'A' * 43}"], 3, "E_UNREACHABLE"),
+    ],
+)
+def test_bad_arguments_end_with_a_status_and_one_line(
+    tmp_path: Path, arguments: list[str], status: int, says: str
+) -> None:
+    ended = engine("render", *arguments, data=tmp_path)
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_no_command_is_a_usage_error(tmp_path: Path) -> None:
+    assert engine(data=tmp_path).returncode == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (["", "-o", "f.mp4"], "scenes[0].prompt"),
+        (["x" * 100_000], "scenes[0].prompt"),
+        (["a", "--width", "515"], "width"),
+        (["a", "--seed", "-1"], "seed"),
+        (["a", "--fps", "0"], "fps"),
+        (["a", "--scheduler", "magic"], "scheduler"),
+        (["a", "--model", "unheard"], "model"),
+    ],
+)
+def test_a_bad_recipe_names_its_field(tmp_path: Path, arguments: list[str], field: str) -> None:
+    ended = engine("render", *arguments, "-o", str(tmp_path / "f.mp4"), data=tmp_path)
+    assert ended.returncode == 2
+    assert field in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_doctor_says_what_this_machine_can_do(tmp_path: Path) -> None:
+    ended = engine("doctor", data=tmp_path)
+    assert ended.returncode == 0, ended.stdout
+    for word in ("torch", "cpu:", "ffmpeg", "landscapes", "data folder"):
+        assert word in ended.stdout
+
+
+@pytest.mark.slow
+def test_two_prompts_become_a_film_that_others_can_read(tmp_path: Path) -> None:
+    from engine.render.assembly import read_recipe
+    from engine.render.ffmpeg import probe
+
+    film = tmp_path / "film.mp4"
+    prompts = ["dawn over the sea, sun on the left", "a city at night under a starry sky"]
+    settings = ["--seconds", "1", "--steps", "4", "--interpolation-factor", "8"]
+    first = engine("render", *prompts, *settings, "-o", str(film), data=tmp_path)
+    assert first.returncode == 0, first.stderr
+    found = probe(film)
+    assert (found.frames, found.width, found.height) == (24, 256, 256)
+    assert found.seconds == pytest.approx(1.0, abs=0.001)
+    recipe = json.loads(read_recipe(film) or "")
+    assert [scene["prompt"] for scene in recipe["scenes"]] == prompts
+    before = film.read_bytes()
+
+    elsewhere = tmp_path / "elsewhere"
+    again = engine("render", *prompts, *settings, "-o", str(film), data=elsewhere)
+    assert again.returncode == 0, again.stderr
+    assert film.read_bytes() == before  # another store: everything was computed anew, and is equal
+
+    prompts[1] = "a forest at noon"
+    changed = engine("render", *prompts, *settings, "-o", str(film), data=tmp_path)
+    assert changed.returncode == 0, changed.stderr
+    assert "4 keyframes painted" not in first.stderr
+    painted, _, total = changed.stderr.rpartition(": ")[2].partition(" keyframes")[0].split()[-3:]
+    assert 0 < int(painted) < int(total)
+    assert film.read_bytes() != before
