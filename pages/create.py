@@ -93,6 +93,8 @@ def _compose() -> None:
     with left:
         composer.scenes(_problem_of)
         _generate(engine)
+        if card:
+            composer.examples(card)
     with right:
         if card:
             composer.knowledge(card)

@@ -83,7 +83,7 @@ def test_home_shows_the_latest_films(studio: Studio) -> None:
 def test_create_starts_with_the_models_defaults_and_says_what_it_knows(studio: Studio) -> None:
     at = studio.visit("create")
     assert at.slider(key="draft-num_inference_steps").value == CARD.defaults.num_inference_steps
-    assert "time of day" in words(at)
+    assert "Time of day" in words(at)
     assert r"A small \*model\*" in words(at)
     assert not at.button(key="generate").disabled
 

@@ -109,24 +109,29 @@ def price() -> None:
 
 
 def knowledge(card: Card) -> None:
-    """Say what the model knows, with examples to click."""
-    state: Any = st.session_state
+    """Say what the model knows."""
     with st.container(key="glass_knows", border=True, gap="small"):
         st.markdown(f"**{plain(card.title)}**")
         if card.description:
             st.caption(plain(card.description))
         for kind, words in card.knows.items():
-            st.markdown(f":gray[{plain(kind)}]  {plain(' · '.join(words))}")
-        if card.examples:
-            st.caption("Try one")
-        with st.container(key="examples", gap="small"):
-            for index, example in enumerate(card.examples[:6]):
-                st.button(
-                    plain(example),
-                    key=f"example-{index}",
-                    on_click=draft.put_prompt,
-                    args=[state, example],
-                )
+            st.markdown(f":gray[{plain(kind.capitalize())}]  \n{plain(' · '.join(words))}")
+
+
+def examples(card: Card) -> None:
+    """Offer prompts to click."""
+    state: Any = st.session_state
+    if not card.examples:
+        return
+    st.caption("Or start from one of these")
+    with st.container(key="examples", horizontal=True, gap="small"):
+        for index, example in enumerate(card.examples[:6]):
+            st.button(
+                plain(example),
+                key=f"example-{index}",
+                on_click=draft.put_prompt,
+                args=[state, example],
+            )
 
 
 def settings(models: dict[str, Card]) -> None:

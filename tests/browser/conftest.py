@@ -1,0 +1,130 @@
+"""What the browser tests share: Chromium, the app on a free port, its engine, pages of it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60_000  # milliseconds that anything on a page may take
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
+SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+
+
+@dataclass
+class Server:
+    """The app, served by ``streamlit run`` as a user would start it."""
+
+    address: str
+    data: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@dataclass
+class Visitor:
+    """A browser window on the app, and what went wrong in it."""
+
+    page: Page
+    address: str
+    foreign: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def open(self, path: str = "/") -> Page:
+        """Open a page of the app and wait until it has been drawn."""
+        self.page.goto(self.address + path)
+        self.page.wait_for_selector(SETTLED)
+        return self.page
+
+
+@contextmanager
+def serving(data: Path, log: Path) -> Iterator[Server]:
+    """Run the app on a free port; a file takes its output, since a full pipe would stop it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "--server.port", str(port)]
+    command += ["--server.fileWatcherType", "none"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "VISIONFLUX_DATA": str(data)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(f"http://127.0.0.1:{port}", data, process, log)
+    try:
+        _wait(server)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait(server: Server) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(server.address + "/_stcore/health", timeout=2).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise AssertionError(server.log.read_text())
+
+
+@pytest.fixture(scope="session")
+def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    # The browser comes first, so that nothing is started where it is missing.
+    folder = tmp_path_factory.mktemp("studio")
+    with serving(folder / "data", folder / "app.log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    if chromium is None:
+        pytest.skip("Chromium is missing: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visitor]]:
+    """Return a function that opens another window, by default on the session's app."""
+    contexts = []
+
+    def visit(width: int = 1440, height: int = 900, at: Server = server) -> Visitor:
+        context = browser.new_context(viewport={"width": width, "height": height})
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        visitor = Visitor(context.new_page(), at.address)
+
+        def note(request: Request) -> None:
+            if not request.url.startswith((at.address, "data:", "blob:")):
+                visitor.foreign.append(request.url)
+
+        visitor.page.on("request", note)
+        visitor.page.on("pageerror", lambda error: visitor.errors.append(str(error)))
+        return visitor
+
+    yield visit
+    for context in contexts:
+        context.close()

@@ -1,0 +1,199 @@
+"""The app in Chromium, with the real engine and the offline model."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from engine.pairing import LINK_FILE, Pairing
+from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Visit = Callable[..., Visitor]
+PAGES = ("/", "/create", "/library", "/connection")
+
+
+def generate(page: Page, prompt: str, seconds: str = "1") -> Locator:
+    """Fill in a scene and press Generate; return the stage's canvas."""
+    page.get_by_label("Scene 1").fill(prompt)
+    page.get_by_label("Seconds").fill(seconds)
+    page.get_by_label("Seconds").press("Enter")
+    expect(page.get_by_text(re.compile(rf"^{seconds} s · "))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Generate")).to_be_enabled(timeout=PATIENCE)
+    page.get_by_role("button", name="Generate").click()
+    canvas = page.locator("canvas.picture")
+    canvas.wait_for()
+    return canvas
+
+
+def drawn(canvas: Locator) -> int:
+    return int(canvas.get_attribute("data-previews") or 0)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_cold_deep_link_shows_the_whole_frame(
+    path: str, server: Server, visit: Visit, tmp_path: Path
+) -> None:
+    with serving(server.data, tmp_path / "app.log") as cold:
+        visitor = visit(at=cold)
+        page = visitor.open(path)
+        expect(page.locator("header").get_by_role("link", name="Connection")).to_be_visible()
+        expect(page.get_by_test_id("stSidebar")).to_have_count(0)
+        style = page.get_by_test_id("stHeader").evaluate("e => getComputedStyle(e).backdropFilter")
+        assert "blur" in style
+        assert not visitor.errors
+
+
+def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
+    visitor = visit()
+    page = visitor.open("/")
+    page.get_by_role("button", name="Create a film").click()
+    canvas = generate(page, "dawn over the sea, sun on the left")
+    page.locator(".headline").evaluate(WATCH_HEADLINES)
+    pictures = set()
+
+    def painted() -> bool:
+        if canvas.get_attribute("data-index") == "0":
+            pictures.add(canvas.evaluate("canvas => canvas.toDataURL()"))
+        return canvas.get_attribute("data-index") not in (None, "0")
+
+    wait_for(painted)
+    assert len(pictures) >= 5
+    video = page.locator("video")
+    video.wait_for()
+    headlines = page.evaluate("window.headlines")
+    assert any(re.match(r"Painting keyframe 1 of 4 · step \d+ of \d+", line) for line in headlines)
+    assert any(re.match(r"Filling gap \d of 3 · frame \d of 8", line) for line in headlines)
+    wait_for(lambda: video.evaluate("v => v.currentTime > 0.1 && v.readyState >= 2"))
+    assert video.evaluate("v => [v.videoWidth, v.videoHeight]") == [256, 256]
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download MP4").click()
+    assert download.value.suggested_filename == "dawn over the sea sun on the left.mp4"
+    download.value.save_as(tmp_path / "film.mp4")
+    assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"
+    assert not visitor.errors
+    page.get_by_role("link", name="Library").click()
+    expect(page.locator("button.card").first).to_contain_text("dawn over the sea")
+
+
+def test_refresh_and_second_tab_join_a_running_film(visit: Visit) -> None:
+    first = visit()
+    page = first.open("/create")
+    canvas = generate(page, "a city at night under a starry sky", "4")
+    wait_for(lambda: drawn(canvas) > 3)
+    page.reload()
+    wait_for(lambda: drawn(page.locator("canvas.picture")) > 3)
+    second = visit()
+    other = second.page
+    other.goto(page.url)
+    wait_for(lambda: drawn(other.locator("canvas.picture")) > 3)
+    expect(other.locator(".strip .keyframe")).to_have_count(13)
+    other.get_by_role("button", name="Cancel").click()
+    for tab in (page, other):
+        expect(tab.get_by_text("You cancelled this film")).to_be_visible(timeout=PATIENCE)
+    assert not first.errors
+    assert not second.errors
+
+
+def test_an_engine_that_is_killed_comes_back_and_goes_on(visit: Visit, server: Server) -> None:
+    visitor = visit()
+    page = visitor.open("/create")
+    canvas = generate(page, "snowy mountains at dusk", "2")
+    wait_for(lambda: page.locator(".strip .keyframe[data-state=done]").count() > 1)
+    for child in psutil.Process(server.process.pid).children():
+        if "serve" in child.cmdline():
+            child.kill()
+    expect(page.locator(".calm")).to_contain_text("reconnecting", timeout=PATIENCE)
+    expect(page.locator(".calm")).to_be_empty(timeout=PATIENCE)
+    before = drawn(canvas)
+    wait_for(lambda: page.locator("video").count() or drawn(canvas) > before)
+    page.locator("video").wait_for()
+    assert not visitor.errors
+
+
+def test_a_gif_is_made_of_a_finished_film(visit: Visit) -> None:
+    page = visit().open("/create")
+    generate(page, "dawn over the sea, sun on the left")
+    page.locator("video").wait_for()
+    page.get_by_role("button", name="Make a GIF").click()
+    image = page.locator(".player img")
+    image.wait_for()
+    wait_for(lambda: image.evaluate("i => i.complete && i.naturalWidth === 256"))
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("hello", "This is not a pairing link"),
+        ("https://far.example/", "The link carries no key"),
+        ("http://far.example/#vf1." + "A" * 43, "without encryption"),
+        ("http://127.0.0.1:1/#vf1." + "A" * 43, "No engine answers at"),
+    ],
+)
+def test_a_wrong_pairing_link_is_explained(visit: Visit, link: str, words: str) -> None:
+    page = visit().open("/connection")
+    page.get_by_label("Pairing link").fill(link)
+    page.get_by_role("button", name="Pair", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text(words, timeout=PATIENCE)
+
+
+def test_a_wrong_key_is_explained(visit: Visit, server: Server) -> None:
+    engine = Pairing.parse((server.data / "engine" / LINK_FILE).read_text())
+    page = visit().open("/connection")
+    page.get_by_label("Pairing link").fill(Pairing(engine.url, b"x" * 32).link)
+    page.get_by_role("button", name="Pair", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("refused the key", timeout=PATIENCE)
+    expect(page.get_by_role("alert")).to_contain_text("newest pairing link", timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_phone_shows_every_page_without_scrolling_sideways(path: str, visit: Visit) -> None:
+    visitor = visit(390, 844)
+    page = visitor.open(path)
+    page.wait_for_timeout(500)
+    main = page.get_by_test_id("stMain")
+    assert main.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert visitor.foreign == []
+
+
+def test_a_phone_shows_the_stage_without_scrolling_sideways(visit: Visit) -> None:
+    visitor = visit(390, 844)
+    page = visitor.open("/create")
+    canvas = generate(page, "a pine forest at night", "2")
+    wait_for(lambda: drawn(canvas) > 2)
+    assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("You cancelled this film")).to_be_visible(timeout=PATIENCE)
+    assert visitor.foreign == []
+
+
+def test_what_the_user_typed_is_text_everywhere(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.open("/create")
+    prompt = '<img src=x onerror="window.pwned=1"> **dawn** :red[sea]'
+    generate(page, prompt, "0.2")
+    page.locator("video").wait_for()
+    expect(page.get_by_role("heading", name=prompt)).to_be_visible()
+    page.get_by_role("link", name="Library").click()
+    expect(page.locator("button.card .title").first).to_have_text(prompt)
+    page.wait_for_selector(SETTLED)
+    assert page.evaluate("window.pwned") is None
+
+
+WATCH_HEADLINES = """line => {
+  window.headlines = [line.textContent];
+  new MutationObserver(() => window.headlines.push(line.textContent))
+    .observe(line, {childList: true, characterData: true, subtree: true});
+}"""
