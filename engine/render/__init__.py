@@ -11,6 +11,9 @@ os.environ["DIFFUSERS_DISABLE_REMOTE_CODE"] = "1"
 # Read once by torch's OpenMP when it is loaded: idle threads sleep instead of spinning. Beside
 # another busy process on two cores, small operations were ten times faster for it.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Their warnings are about things that nobody here chose, such as the absence of torchvision.
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 
 class Cancelled(Exception):
