@@ -62,3 +62,11 @@ def test_half_precision_is_for_cards_that_are_made_for_it(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert module._dtype("cuda:0") == dtype
+
+
+def test_the_cpus_own_memory_error_is_recognised() -> None:
+    """The allocator's words, taken from torch itself."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60)
+    assert module._is_memory_error(caught.value)
+    assert not module._is_memory_error(RuntimeError("shapes do not match"))

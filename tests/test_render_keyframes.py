@@ -1,7 +1,5 @@
 """The real path with a tiny random pipeline; slow tests use the model that is shipped."""
 
-import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +11,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from engine import models
-from engine.errors import DeviceMemoryError, ModelLoadError
+from engine.errors import DeviceMemoryError
 from engine.graph import KeyframeNode, Weighted
 from engine.models import Model
 from engine.render import Cancelled, keyframes
@@ -34,12 +32,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def painter(folder: Path) -> Painter:
     return Painter.load(model(folder), CPU, ignore)
-
-
-@pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
-    """A copy of the model that a test may damage."""
-    return Path(shutil.copytree(folder, tmp_path / "copy"))
 
 
 def model(folder: Path) -> Model:
@@ -240,104 +232,7 @@ def test_only_so_many_embeddings_are_kept(
     assert list(painter._prompts) == list("cde")
 
 
-# --- Loading ---
-
-
-def test_the_identity_is_that_of_the_files(painter: Painter, folder: Path) -> None:
-    assert painter.identity == models.identity(model(folder), folder)
-
-
-def test_loading_reports_bytes_up_to_the_total(folder: Path) -> None:
-    reports: list[tuple[int, int]] = []
-    Painter.load(model(folder), CPU, lambda done, total: reports.append((done, total)))
-    assert reports == sorted(reports)
-    assert reports[-1][0] == reports[-1][1] > 100_000
-
-
-def _truncate(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def _no_weights(folder: Path) -> None:
-    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
-
-
-def _truncated_weights(folder: Path) -> None:
-    _truncate(folder / "unet" / "diffusion_pytorch_model.safetensors")
-
-
-def _truncated_text_encoder(folder: Path) -> None:
-    _truncate(folder / "text_encoder" / "model.safetensors")
-
-
-def _empty_weights(folder: Path) -> None:
-    (folder / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"")
-
-
-def _damaged_index(folder: Path) -> None:
-    _truncate(folder / "model_index.json")
-
-
-def _no_tokenizer(folder: Path) -> None:
-    shutil.rmtree(folder / "tokenizer")
-
-
-def _no_vocabulary(folder: Path) -> None:
-    for file in ("vocab.json", "tokenizer.json"):
-        (folder / "tokenizer" / file).unlink(missing_ok=True)
-
-
-def _other_shapes(folder: Path) -> None:
-    path = folder / "unet" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "block_out_channels": [16, 48]}))
-
-
-def _pickle_only(folder: Path) -> None:
-    """A pickle is never opened, even where it is all there is."""
-    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    torch.save({}, weights.with_suffix(".bin"))
-    weights.unlink()
-
-
-def _unknown_pipeline(folder: Path) -> None:
-    path = folder / "model_index.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "_class_name": "NoSuchPipeline"}))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        _no_weights,
-        _truncated_weights,
-        _truncated_text_encoder,
-        _empty_weights,
-        _damaged_index,
-        _no_tokenizer,
-        _no_vocabulary,
-        _other_shapes,
-        _pickle_only,
-        _unknown_pipeline,
-    ],
-)
-def test_a_damaged_model_is_refused_with_a_remedy(
-    copy: Path, damage: Callable[[Path], None]
-) -> None:
-    damage(copy)
-    with pytest.raises(ModelLoadError) as caught:
-        Painter.load(model(copy), CPU, ignore)
-    assert caught.value.model == "copy"
-    assert caught.value.remedy
-
-
-def test_code_in_a_model_folder_is_never_run(copy: Path, tmp_path: Path) -> None:
-    trace = tmp_path / "ran"
-    (copy / "evil.py").write_text(f"open({str(trace)!r}, 'w')\nclass Evil: pass\n")
-    index = json.loads((copy / "model_index.json").read_text())
-    for change in ({"_class_name": ["evil", "Evil"]}, {"unet": ["evil", "Evil"]}):
-        (copy / "model_index.json").write_text(json.dumps({**index, **change}))
-        with pytest.raises(ModelLoadError):
-            Painter.load(model(copy), CPU, ignore)
-        assert not trace.exists()
+# --- Memory ---
 
 
 def test_running_out_of_memory_names_the_numbers(
@@ -349,14 +244,6 @@ def test_running_out_of_memory_names_the_numbers(
     monkeypatch.setattr(painter._pipe.unet, "forward", exhausted)
     with pytest.raises(DeviceMemoryError, match=r"painting 64x64: \d+\.\d of \d+\.\d GB"):
         paint(painter, node())
-
-
-def test_the_cpus_own_memory_error_is_recognised(painter: Painter) -> None:
-    """The allocator's words, taken from torch itself."""
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(2**60)
-    assert keyframes._is_memory_error(caught.value)
-    assert not keyframes._is_memory_error(RuntimeError("shapes do not match"))
 
 
 # --- The model that is shipped ---

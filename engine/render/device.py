@@ -3,15 +3,17 @@
 It knows torch's devices; it knows no model and no job.
 """
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import psutil
 import torch
 
-from engine.errors import InvalidParameterError
+from engine.errors import DeviceMemoryError, InvalidParameterError
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
@@ -117,6 +119,21 @@ def describe(device: Device) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def memory_errors(device: Device, doing: str) -> Iterator[None]:
+    """Turn torch's memory errors into ours."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_memory_error(error):
+            raise
+        free, total = memory(device.name)
+        raise DeviceMemoryError(
+            f"{device.label} ran out of memory while {doing}: "
+            f"{free / 1e9:.1f} of {total / 1e9:.1f} GB are free"
+        ) from error
+
+
 def _unknown(name: str) -> InvalidParameterError:
     choice = ", ".join(["auto", *available()])
     return InvalidParameterError(
@@ -151,3 +168,13 @@ def _dtype(name: str) -> str:
     if name.startswith("cuda") and torch.cuda.get_device_capability(torch.device(name)) >= (7, 0):
         return "float16"
     return "float32"
+
+
+def _is_memory_error(error: BaseException) -> bool:
+    """Recognise CUDA's own class, and the bare RuntimeErrors of MPS and of the CPU's allocator."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text
+    )

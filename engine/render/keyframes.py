@@ -3,37 +3,28 @@
 It knows diffusers; it knows nothing of films, jobs or previews beyond one callback.
 """
 
-import contextlib
 import functools
-import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import (
-    AutoPipelineForText2Image,
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
-    StableDiffusionPipeline,
     UniPCMultistepScheduler,
 )
-from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers.utils import logging as transformers_logging
 
-from engine import models
-from engine.errors import DeviceMemoryError, ModelLoadError
 from engine.graph import KeyframeNode, Weighted
 from engine.models import Model
-from engine.render import Cancelled, download
+from engine.render import Cancelled
 from engine.render.blend import blended_embeddings, blended_noise
-from engine.render.device import Device, memory
+from engine.render.device import Device, memory_errors
+from engine.render.pipeline import OnBytes, load_pipeline
 from engine.render.preview import Projection, fit_projection, read_projection
 
 REMEMBERED_PROMPTS = 64  # embeddings kept; 236 kB each with Stable Diffusion 1.5 in float32
@@ -48,7 +39,6 @@ SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "unipc": (UniPCMultistepScheduler, {}),
 }
 
-OnBytes = Callable[[int, int], None]
 OnStep = Callable[[int, int, Tensor], None]
 Picture = NDArray[np.uint8]  # RGB (height, width, 3)
 
@@ -73,25 +63,10 @@ class Painter:
 
     @classmethod
     def load(cls, model: Model, device: Device, on_bytes: OnBytes) -> "Painter":
-        """Load a model of the Stable Diffusion 1.5 family, fetching it first if it is a hub's.
-
-        Args:
-            model: as the catalogue has it.
-            device: where to paint.
-            on_bytes: called with bytes done and in total, while files are fetched and verified.
-
-        Raises:
-            ModelLoadError: files are missing, damaged or of another kind.
-            DeviceMemoryError: the weights do not fit on the device.
-            StorageError: the disk is full.
-        """
-        half = device.dtype == "float16"
-        folder = model.folder or download.fetch(model.source, on_bytes, half=half)
-        identity = _verified_identity(model, folder, on_bytes)
-        with _memory_errors(device, f"loading {model.name}"):
-            pipe = _load_pipeline(model.name, folder, device)
-            painter = cls(pipe, device, identity)
-            painter.projection = read_projection(folder) or painter._fit_projection()
+        """Load a model; arguments and errors are those of ``load_pipeline``."""
+        pipe, folder, identity = load_pipeline(model, device, on_bytes)
+        painter = cls(pipe, device, identity)
+        painter.projection = read_projection(folder) or painter._fit_projection()
         return painter
 
     def paint(
@@ -114,7 +89,7 @@ class Painter:
             DeviceMemoryError: the picture is too large for the device.
         """
         doing = f"painting {node.width}x{node.height}"
-        with _memory_errors(self.device, doing), torch.inference_mode():
+        with memory_errors(self.device, doing), torch.inference_mode():
             return self._paint(node, on_step, cancelled)
 
     def _paint(self, node: KeyframeNode, on_step: OnStep, cancelled: Callable[[], bool]) -> Picture:
@@ -212,97 +187,6 @@ def make_scheduler(name: str, config: dict[str, Any]) -> Any:
     return kind.from_config(config, **settings)
 
 
-def _load_pipeline(name: str, folder: Path, device: Device) -> Any:
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    auto: Any = AutoPipelineForText2Image
-    _check_parts(name, folder)
-    half = device.dtype == "float16"
-    try:
-        pipe = auto.from_pretrained(
-            folder,
-            dtype=device.torch_dtype,
-            variant="fp16" if half and download.has_half(folder) else None,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, ImportError) as error:
-        raise _damaged(name, folder, _first_line(error)) from error
-    if not isinstance(pipe, StableDiffusionPipeline):
-        raise ModelLoadError(
-            name,
-            f"it is a {type(pipe).__name__}",
-            "choose a model of the Stable Diffusion 1.5 family (a StableDiffusionPipeline)",
-        )
-    loaded: Any = pipe
-    return loaded.to(device.name)
-
-
-def _check_parts(name: str, folder: Path) -> None:
-    """Refuse a folder that lacks a part; transformers would make up an empty vocabulary."""
-    try:
-        index = json.loads((folder / "model_index.json").read_bytes())
-        parts = [part for part, value in index.items() if isinstance(value, list) and value[0]]
-        missing = [part for part in parts if not (folder / part).is_dir()]
-    except (OSError, ValueError, AttributeError, IndexError) as error:
-        raise _damaged(name, folder, f"model_index.json: {_first_line(error)}") from error
-    vocabulary = ("vocab.json", "tokenizer.json")
-    if not any((folder / "tokenizer" / file).is_file() for file in vocabulary):
-        missing.append("tokenizer/vocab.json")
-    if missing:
-        raise _damaged(name, folder, f"{missing[0]} is missing")
-
-
-def _damaged(name: str, folder: Path, problem: str) -> ModelLoadError:
-    return ModelLoadError(
-        name,
-        f"its files are incomplete, damaged or of an unknown kind ({problem})",
-        f"compare the files in {folder} with their source, or fetch the model again",
-    )
-
-
-def _verified_identity(model: Model, folder: Path, on_bytes: OnBytes) -> str:
-    """Return the model's identity; its hashes are taken file by file, so that it can be watched."""
-    files = [path for path in folder.rglob("*") if path.suffix in models.WEIGHTS]
-    sizes = [path.stat().st_size for path in files]
-    done, total = 0, sum(sizes)
-    for path, size in zip(files, sizes, strict=True):
-        models.file_sha256(path, size, path.stat().st_mtime_ns)
-        done += size
-        on_bytes(done, total)
-    return models.identity(model, folder)
-
-
 def _stop_if(cancelled: Callable[[], bool]) -> None:
     if cancelled():
         raise Cancelled
-
-
-@contextlib.contextmanager
-def _memory_errors(device: Device, doing: str) -> Iterator[None]:
-    """Turn torch's memory errors into ours."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not _is_memory_error(error):
-            raise
-        free, total = memory(device.name)
-        raise DeviceMemoryError(
-            f"{device.label} ran out of memory while {doing}: "
-            f"{free / 1e9:.1f} of {total / 1e9:.1f} GB are free"
-        ) from error
-
-
-def _is_memory_error(error: BaseException) -> bool:
-    """Recognise CUDA's own class, and the bare RuntimeErrors of MPS and of the CPU's allocator."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
