@@ -233,7 +233,7 @@ def test_a_fit_asks_for_little() -> None:
         return torch.zeros(len(latents), 3, 8 * FIT_SIDE, 8 * FIT_SIDE)
 
     fit_projection(decode, 8)
-    assert asked == [(4, 8, FIT_SIDE, FIT_SIDE)]
+    assert asked == [(2, 8, FIT_SIDE, FIT_SIDE)]
 
 
 def test_a_models_own_projection_is_read(tmp_path: Path) -> None:

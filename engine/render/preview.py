@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 LONGER_SIDE = 256  # pixels of a preview's longer side, at most
 QUALITY = 80  # of JPEG
-FIT_LATENTS = 4  # smooth random latents that a projection is fitted on
+FIT_LATENTS = 2  # smooth random latents that a projection is fitted on; more gave nothing
 FIT_SIDE = 16  # their height and width
 
 Header = dict[str, Any]
