@@ -77,6 +77,7 @@ def _remix(recipe: Recipe) -> None:
 
 
 def _leave() -> None:
+    st.session_state.pop("problem", None)
     st.query_params.pop("job", None)
 
 
@@ -108,6 +109,7 @@ def _generate(engine: EngineView) -> None:
         "Generate", key="generate", type="primary", width="stretch", disabled=not engine.connected
     )
     if wanted:
+        st.session_state.pop("problem", None)
         draft.keep(st.session_state)
         try:
             recipe = draft.recipe_of(st.session_state)
@@ -139,17 +141,20 @@ def _refuse(error: VisionFluxError) -> None:
 def _problem_of(field: str) -> None:
     """Show the problem here if ``field`` is to blame."""
     report: ErrorReport | None = st.session_state.get("problem")
-    if report and report.field and report.field.startswith(field):
-        del st.session_state["problem"]
+    if report and _beside_a_scene(report) and (report.field or "").startswith(field):
         message = report.message.removeprefix(f"{report.field}: ")
         look.tell(ErrorReport(report.code, message, report.remedy))
 
 
 def _problem() -> None:
-    """Show a problem that no field has shown."""
-    report: ErrorReport | None = st.session_state.pop("problem", None)
-    if report:
+    """Show a problem that no scene has shown; it stays until something is handed in again."""
+    report: ErrorReport | None = st.session_state.get("problem")
+    if report and not _beside_a_scene(report):
         look.tell(report)
+
+
+def _beside_a_scene(report: ErrorReport) -> bool:
+    return (report.field or "").startswith("scenes[")
 
 
 @st.fragment(run_every=1.5)

@@ -63,6 +63,11 @@ def components(at: AppTest) -> list[str]:
     return [element.proto.component_name for element in at.get("bidi_component")]
 
 
+def setting(at: AppTest, kind: str, name: str):
+    """Return the widget of a setting, whose key ends in a number that grows."""
+    return next(one for one in at.get(kind) if (one.key or "").startswith(f"draft-{name}-"))
+
+
 def job_of(at: AppTest) -> str:
     """Return the address's job; AppTest gives a list for what a test set, text for the page's."""
     job = at.query_params["job"]
@@ -82,7 +87,7 @@ def test_home_shows_the_latest_films(studio: Studio) -> None:
 
 def test_create_starts_with_the_models_defaults_and_says_what_it_knows(studio: Studio) -> None:
     at = studio.visit("create")
-    assert at.slider(key="draft-num_inference_steps").value == CARD.defaults.num_inference_steps
+    assert setting(at, "slider", "num_inference_steps").value == CARD.defaults.num_inference_steps
     assert "Time of day" in words(at)
     assert r"A small \*model\*" in words(at)
     assert not at.button(key="generate").disabled
@@ -97,8 +102,8 @@ def test_an_example_fills_the_empty_scene(studio: Studio) -> None:
 def test_generate_submits_what_the_page_says(studio: Studio) -> None:
     at = studio.visit("create")
     at.text_area[0].set_value("dawn over the sea")
-    at.number_input(key="draft-fps").set_value(12)
-    at.number_input(key="draft-seed").set_value(99)
+    setting(at, "number_input", "fps").set_value(12)
+    setting(at, "number_input", "seed").set_value(99)
     at.button(key="generate").click().run()
     assert not at.exception
     job = job_of(at)
@@ -124,7 +129,7 @@ def test_scenes_are_added_and_removed(studio: Studio) -> None:
 def test_an_empty_scene_is_named_where_it_stands(studio: Studio) -> None:
     at = studio.visit("create")
     at.button(key="generate").click().run()
-    assert "It is empty" in words(at)
+    assert "This scene is empty" in words(at)
     assert "job" not in at.query_params
 
 
@@ -148,7 +153,7 @@ def test_the_composed_film_survives_another_page(studio: Studio) -> None:
 
 def test_a_size_of_the_list_sets_width_and_height(studio: Studio) -> None:
     at = studio.visit("create")
-    at.selectbox(key="draft-size").set_value("Wide").run()
+    setting(at, "selectbox", "size").set_value("Wide").run()
     at.text_area[0].set_value("dawn")
     at.button(key="generate").click().run()
     recipe = studio.world.made[0].recipes[job_of(at)]
@@ -186,7 +191,7 @@ def test_changing_a_film_fills_the_composer_with_its_recipe(studio: Studio) -> N
     at.button(key="again").click().run()
     scenes = [area.value for area in at.text_area if area.label.startswith("Scene")]
     assert scenes == [scene.prompt for scene in RECIPE.scenes]
-    assert at.number_input(key="draft-seed").value == 4711
+    assert setting(at, "number_input", "seed").value == 4711
 
 
 def test_an_unknown_job_is_said_calmly(studio: Studio) -> None:
@@ -204,7 +209,7 @@ def test_library_shows_a_film_with_its_recipe_escaped(studio: Studio) -> None:
 def test_library_reuses_a_recipe(studio: Studio) -> None:
     at = studio.visit("library", film=studio.finished())
     at.button(key="remix").click().run()
-    assert at.number_input(key="draft-seed").value == 4711
+    assert setting(at, "number_input", "seed").value == 4711
 
 
 def test_library_deletes_for_good(studio: Studio) -> None:

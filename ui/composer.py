@@ -11,7 +11,6 @@ from engine.models import Card, Defaults
 from engine.protocol import Hello
 from engine.recipe import MAX_PROMPT, MAX_SCENES, Motion, Recipe, Scheduler
 from ui import draft
-from ui.draft import PREFIX
 from ui.words import plain
 
 CUSTOM = "Custom"
@@ -40,9 +39,10 @@ def choose_model(hello: Hello | None) -> Card | None:
     if state["draft"]["settings"]["model"] not in models or guessed:
         name = state["draft"]["settings"]["model"]
         name = name if name in models else first
-        draft.put(state, "model", name)
+        draft.put(state, model=name)
         draft.adopt(state, models[name].defaults)
-    return models[state.get(PREFIX + "model", state["draft"]["settings"]["model"])]
+    draft.keep(state)
+    return models[state["draft"]["settings"]["model"]]
 
 
 def scenes(problem_of: Callable[[str], None]) -> None:
@@ -68,7 +68,7 @@ def _scene(index: int, scene_id: str, *, alone: bool) -> None:
     state: Any = st.session_state
     st.text_area(
         f"Scene {index + 1}",
-        key=f"{PREFIX}prompt-{scene_id}",
+        key=draft.key(state, "prompt", scene_id),
         placeholder="dawn over the sea, sun on the left",
         max_chars=MAX_PROMPT,
         height=96,
@@ -80,7 +80,7 @@ def _scene(index: int, scene_id: str, *, alone: bool) -> None:
             max_value=120.0,
             step=0.5,
             format="%.1f",
-            key=f"{PREFIX}seconds-{scene_id}",
+            key=draft.key(state, "seconds", scene_id),
             width=150,
         )
         if not alone:
@@ -140,12 +140,10 @@ def settings(models: dict[str, Card]) -> None:
         _size(models)
         left, right = st.columns(2)
         with left:
-            st.number_input(
-                "Frames per second", min_value=1, max_value=60, step=1, key=PREFIX + "fps"
-            )
+            st.number_input("Frames per second", min_value=1, max_value=60, step=1, key=_key("fps"))
         with right:
             st.selectbox(
-                "Format", FORMATS, format_func=lambda name: FORMATS[name], key=PREFIX + "format"
+                "Format", FORMATS, format_func=lambda name: FORMATS[name], key=_key("format")
             )
         _seed()
         with st.expander("Fine tuning"):
@@ -160,14 +158,14 @@ def _seed() -> None:
             min_value=0,
             max_value=2**32 - 1,
             step=1,
-            key=PREFIX + "seed",
+            key=_key("seed"),
             help="The same seed and settings give the same film again.",
         )
         st.button(
             "New seed",
             key="dice",
             icon=":material/casino:",
-            on_click=lambda: draft.put(state, "seed", draft.new_seed()),
+            on_click=lambda: draft.put(state, seed=draft.new_seed()),
         )
 
 
@@ -177,12 +175,12 @@ def _fine_tuning(models: dict[str, Card]) -> None:
             "Model",
             list(models),
             format_func=lambda name: models[name].title,
-            key=PREFIX + "model",
+            key=_key("model"),
             on_change=lambda: _adopt(models),
         )
     st.text_area(
         "Negative prompt",
-        key=PREFIX + "negative_prompt",
+        key=_key("negative_prompt"),
         max_chars=MAX_PROMPT,
         height=68,
         help="What the pictures should stay away from.",
@@ -191,7 +189,7 @@ def _fine_tuning(models: dict[str, Card]) -> None:
         "Steps",
         1,
         150,
-        key=PREFIX + "num_inference_steps",
+        key=_key("num_inference_steps"),
         help="How often each keyframe is refined. More is slower, and not always better.",
     )
     st.slider(
@@ -199,37 +197,35 @@ def _fine_tuning(models: dict[str, Card]) -> None:
         1.0,
         30.0,
         step=0.5,
-        key=PREFIX + "guidance_scale",
+        key=_key("guidance_scale"),
         help="How strictly the picture follows the prompt; 1 lets it wander.",
     )
     st.selectbox(
         "Scheduler",
         SCHEDULERS,
         format_func=lambda name: SCHEDULERS[name],
-        key=PREFIX + "scheduler",
+        key=_key("scheduler"),
         help="The recipe by which noise becomes a picture.",
     )
     st.selectbox(
         "Between scenes",
         MOTIONS,
         format_func=lambda name: MOTIONS[name],
-        key=PREFIX + "motion",
+        key=_key("motion"),
     )
     st.number_input(
         "Frames per keyframe",
         min_value=1,
         max_value=64,
         step=1,
-        key=PREFIX + "interpolation_factor",
+        key=_key("interpolation_factor"),
         help="One of so many frames is painted, the others are drawn between. 1 paints them all.",
     )
 
 
 def _adopt(models: dict[str, Card]) -> None:
     state: Any = st.session_state
-    draft.keep(state)
-    draft.adopt(state, models[state[PREFIX + "model"]].defaults)
-    state.pop(PREFIX + "size", None)
+    draft.adopt(state, models[state[_key("model")]].defaults)
 
 
 def _size(models: dict[str, Card]) -> None:
@@ -240,30 +236,33 @@ def _size(models: dict[str, Card]) -> None:
     current = (now["width"], now["height"])
     names = [*options, CUSTOM]
     found = next((name for name, sides in options.items() if sides == current), CUSTOM)
-    state.setdefault(PREFIX + "size", found)
+    state.setdefault(_key("size"), found)
     st.selectbox(
         "Size",
         names,
         format_func=lambda name: (
             f"{name} · {options[name][0]} × {options[name][1]}" if name in options else name
         ),
-        key=PREFIX + "size",
+        key=_key("size"),
         on_change=lambda: _resize(options),
     )
-    if state[PREFIX + "size"] == CUSTOM:
+    if state[_key("size")] == CUSTOM:
         left, right = st.columns(2)
         with left:
-            st.number_input("Width", min_value=64, max_value=1024, step=8, key=PREFIX + "width")
+            st.number_input("Width", min_value=64, max_value=1024, step=8, key=_key("width"))
         with right:
-            st.number_input("Height", min_value=64, max_value=1024, step=8, key=PREFIX + "height")
+            st.number_input("Height", min_value=64, max_value=1024, step=8, key=_key("height"))
 
 
 def _resize(options: dict[str, tuple[int, int]]) -> None:
     state: Any = st.session_state
-    sides = options.get(state[PREFIX + "size"])
+    sides = options.get(state[_key("size")])
     if sides:
-        draft.put(state, "width", sides[0])
-        draft.put(state, "height", sides[1])
+        draft.put(state, width=sides[0], height=sides[1])
+
+
+def _key(name: str) -> str:
+    return draft.key(st.session_state, name)
 
 
 def sizes(defaults: Defaults) -> dict[str, tuple[int, int]]:

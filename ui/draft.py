@@ -1,7 +1,9 @@
 """The film that the user is composing, kept in the session across pages.
 
-Widgets lose their values when another page is shown, so the draft holds them; ``widgets`` puts
-them back before a page draws. Pure but for the dictionary it is given.
+Widgets lose their values when another page is shown, so the draft holds them, and ``widgets``
+puts them back before a page draws. Whenever a program changes the draft, all its widgets get new
+keys: a browser that had not yet heard of the change would otherwise send the old value back.
+Pure but for the dictionary it is given.
 """
 
 import secrets
@@ -30,64 +32,72 @@ def begin(state: State, model: str, defaults: Defaults) -> None:
 
 def load(state: State, recipe: Recipe) -> None:
     """Replace the film being composed by what ``recipe`` says."""
-    for key in [key for key in state if str(key).startswith(PREFIX)]:
-        del state[key]
     state["draft"] = {
+        "epoch": state.get("draft", {}).get("epoch", 0) + 1,
         "scenes": [_scene(scene.prompt, scene.seconds) for scene in recipe.scenes],
         "settings": {name: getattr(recipe, name) for name in SETTINGS},
     }
 
 
-def adopt(state: State, defaults: Defaults) -> None:
-    """Take over a model's defaults."""
-    for name, value in msgspec.structs.asdict(defaults).items():
-        put(state, name, value)
+def key(state: State, name: str, scene: str = "") -> str:
+    """Return the key of a widget; ``scene`` is the id of the scene it belongs to, if any."""
+    return f"{PREFIX}{name}{scene and '-'}{scene}-{state['draft']['epoch']}"
 
 
 def widgets(state: State) -> None:
     """Give every widget that has no value the draft's."""
     draft = state["draft"]
+    ours = [name for name in state if str(name).startswith(PREFIX)]
+    for name in ours:
+        if not str(name).endswith(f"-{draft['epoch']}"):
+            del state[name]
     for name, value in draft["settings"].items():
-        state.setdefault(PREFIX + name, value)
+        state.setdefault(key(state, name), value)
     for scene in draft["scenes"]:
         for name in ("prompt", "seconds"):
-            state.setdefault(f"{PREFIX}{name}-{scene['id']}", scene[name])
+            state.setdefault(key(state, name, scene["id"]), scene[name])
 
 
 def keep(state: State) -> None:
     """Take the widgets' values into the draft."""
     draft = state["draft"]
     for name in SETTINGS:
-        draft["settings"][name] = state.get(PREFIX + name, draft["settings"][name])
+        draft["settings"][name] = state.get(key(state, name), draft["settings"][name])
     for scene in draft["scenes"]:
         for name in ("prompt", "seconds"):
-            scene[name] = state.get(f"{PREFIX}{name}-{scene['id']}", scene[name])
+            scene[name] = state.get(key(state, name, scene["id"]), scene[name])
 
 
-def put(state: State, name: str, value: Any) -> None:
-    """Set one setting, in the draft and in its widget."""
-    state["draft"]["settings"][name] = state[PREFIX + name] = value
+def put(state: State, **values: Any) -> None:
+    """Change settings."""
+    keep(state)
+    state["draft"]["settings"].update(values)
+    state["draft"]["epoch"] += 1
+
+
+def adopt(state: State, defaults: Defaults) -> None:
+    """Take over a model's defaults."""
+    put(state, **msgspec.structs.asdict(defaults))
 
 
 def put_prompt(state: State, text: str) -> None:
     """Write an example into the first scene that is empty, else into the last one."""
-    keep(state)
+    put(state)
     scenes = state["draft"]["scenes"]
     empty = [scene for scene in scenes if not scene["prompt"].strip()]
-    scene = (empty or scenes[-1:])[0]
-    scene["prompt"] = state[f"{PREFIX}prompt-{scene['id']}"] = text
+    (empty or scenes[-1:])[0]["prompt"] = text
 
 
 def add_scene(state: State) -> None:
     """Append an empty scene as long as the one before it."""
-    keep(state)
+    put(state)
     scenes = state["draft"]["scenes"]
     scenes.append(_scene("", scenes[-1]["seconds"]))
 
 
 def drop_scene(state: State, scene_id: str) -> None:
     """Remove a scene."""
-    keep(state)
+    put(state)
     draft = state["draft"]
     draft["scenes"] = [scene for scene in draft["scenes"] if scene["id"] != scene_id]
 
@@ -102,7 +112,7 @@ def recipe_of(state: State, filler: str = "") -> Recipe:
     draft = state["draft"]
     for index, scene in enumerate(draft["scenes"]):
         if not scene["prompt"].strip() and not filler:
-            problem, remedy = "it is empty", "describe what this scene shows"
+            problem, remedy = "this scene is empty", "describe what it shows"
             raise InvalidParameterError(f"scenes[{index}].prompt", problem, remedy)
     scenes = [
         {"prompt": scene["prompt"].strip() or filler, "seconds": scene["seconds"]}

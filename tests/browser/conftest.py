@@ -18,9 +18,7 @@ from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60_000  # milliseconds that anything on a page may take
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
 SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
