@@ -106,7 +106,7 @@ def activity(progress: Progress) -> str:
 
 
 async def _render(options: argparse.Namespace) -> int:
-    _check_folder(options.output)
+    _check_output(options.output)
     model = _offered(options)
     async with _engine(options, model) as engine:
         following = Following(str(uuid.uuid4()))
@@ -133,9 +133,8 @@ class Following:
     def __init__(self, job: str) -> None:
         self.job, self.progress = job, Progress()
         self._ended = asyncio.Event()
-        self._bar = tqdm(
-            total=100, bar_format="{percentage:3.0f}% |{bar}| {desc} [{elapsed}{postfix}]"
-        )
+        layout = "{percentage:3.0f}% |{bar}| {desc} [{elapsed}{postfix}]"
+        self._bar = tqdm(total=100, bar_format=layout, delay=0.2)
 
     def take(self, message: Message) -> None:
         """Take in an event of the job."""
@@ -206,7 +205,8 @@ def _format(output: Path) -> str:
     return output.suffix.lower()[1:]
 
 
-def _check_folder(output: Path) -> None:
+def _check_output(output: Path) -> None:
+    _format(output)
     if not output.resolve().parent.is_dir():
         raise StorageError(
             f"the folder of {output} does not exist", remedy="create it, or give another -o"

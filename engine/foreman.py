@@ -18,7 +18,6 @@ ROOT = Path(__file__).parent.parent
 log = logging.getLogger(__name__)
 
 SILENCE = 300.0  # seconds without a word after which a busy worker counts as hung
-FAREWELL = 5.0  # seconds that a worker has to end by itself
 
 
 class WorkerDiedError(Exception):
@@ -101,14 +100,11 @@ class Foreman:
     async def close(self) -> None:
         """End the process."""
         process = self._process
-        if process is None or process.stdin is None:
+        if process is None:
             return
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), FAREWELL)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if process.returncode is None:
+            process.kill()  # it owns nothing that could be lost
+        await process.wait()
         if self._reader:
             await self._reader
 

@@ -5,7 +5,7 @@ It knows the limits that hold everywhere; it does not know models, devices or fi
 
 import re
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +21,32 @@ Scheduler = Literal["dpmsolver++", "ddim", "euler", "unipc"]
 Format = Literal["mp4", "gif"]
 Motion = Literal["morph", "cut"]
 Side = Annotated[int, Meta(ge=64, le=1024, multiple_of=8)]  # pixels
+
+WORDS = {  # msgspec's words for JSON's kinds
+    "`int`": "a whole number",
+    "`float`": "a number",
+    "`str`": "a text",
+    "`bool`": "true or false",
+    "`array`": "a list",
+    "`object`": "an object",
+}
+REMEDIES = {
+    "scenes": f"give 1 to {MAX_SCENES} scenes, each with a prompt",
+    "prompt": f"describe the scene in 1 to {MAX_PROMPT} characters",
+    "negative_prompt": f"use at most {MAX_PROMPT} characters",
+    "seconds": "let each scene last 0.1 to 120 seconds",
+    "seed": "give a whole number from 0 to 4294967295",
+    "width": "give a multiple of 8 from 64 to 1024 pixels",
+    "height": "give a multiple of 8 from 64 to 1024 pixels",
+    "num_inference_steps": "give 1 to 150 steps",
+    "guidance_scale": "give a number from 1 (off) to 30",
+    "scheduler": f"choose one of: {', '.join(get_args(Scheduler))}",
+    "fps": "give 1 to 60 frames per second",
+    "interpolation_factor": "give 1 to 64 frames per keyframe interval",
+    "motion": f"choose one of: {', '.join(get_args(Motion))}",
+    "format": f"choose one of: {', '.join(get_args(Format))}",
+    "version": "make the recipe with the same version of VisionFlux",
+}
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,7 +132,10 @@ def invalid(error: msgspec.ValidationError, default_field: str = "recipe") -> In
     problem, path = (match[1], match[2]) if match else (str(error), None)
     unknown = re.search(r"unknown field `(.*)`", problem)
     field = path or (unknown[1] if unknown else default_field)
-    return InvalidParameterError(field.replace("[...]", "[]"), problem[0].lower() + problem[1:])
+    for theirs, ours in WORDS.items():
+        problem = problem.replace(theirs, ours)
+    remedy = REMEDIES.get(field.rpartition(".")[2].partition("[")[0], "")
+    return InvalidParameterError(field, problem[0].lower() + problem[1:], remedy)
 
 
 def _check_text(field: str, text: str, *, required: bool = False) -> None:
