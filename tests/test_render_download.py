@@ -12,10 +12,11 @@ import pytest
 
 from engine.errors import ModelLoadError
 from engine.models import Card, Model
-from engine.render import download
+from engine.render import Cancelled, download
 from engine.render.device import choose_device
 from engine.render.download import fetch, needed
 from engine.render.keyframes import Painter
+from engine.render.pipeline import load_pipeline
 from tests.pipelines import save_tiny_pipeline
 
 REPO = "someone/tiny"
@@ -157,6 +158,27 @@ def test_a_second_time_nothing_is_fetched(hub: Hub, cache: Path) -> None:
     hub.asked.clear()
     assert fetch(REPO, ignore, endpoint=hub.address, cache=cache) == first
     assert not hub.asked
+
+
+def test_stopping_while_bytes_arrive_stops_the_download(hub: Hub, cache: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        fetch(REPO, stop, endpoint=hub.address, cache=cache)
+    fetch(REPO, ignore, endpoint=hub.address, cache=cache)  # and it can be taken up again
+
+
+def test_a_damaged_file_of_a_hub_is_noticed_when_loading(hub: Hub, cache: Path) -> None:
+    name = f"unet/{SAFE}"
+    hub.files[name] = hub.files[name][:-1000]
+    fetched = fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+    with pytest.raises(ModelLoadError, match="damaged"):
+        load_pipeline(
+            Model(name="tiny", source=str(fetched), card=Card(title="Tiny")),
+            choose_device("cpu"),
+            ignore,
+        )
 
 
 def test_without_a_network_the_cache_serves(hub: Hub, cache: Path) -> None:

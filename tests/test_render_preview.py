@@ -109,15 +109,6 @@ def test_offering_never_waits_for_a_slow_receiver(previewer: Previewer, receiver
     assert receiver.got_nothing()
 
 
-def test_clearing_forgets_picture_and_credit(previewer: Previewer, receiver: Receiver) -> None:
-    previewer.offer(latents(), {"step": 1})
-    previewer.clear()
-    previewer.credit()
-    previewer.clear()
-    previewer.offer(latents(), {"step": 2})
-    assert receiver.got_nothing()
-
-
 def test_closing_ends_the_thread() -> None:
     before = threading.active_count()
     previewer = Previewer(lambda header, jpeg: None, GREY)

@@ -49,7 +49,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose_device(name: str = "auto") -> Device:
-    """Return the device to draw on and set torch's thread count to match the machine.
+    """Return the device to draw on and set torch up for it.
 
     Args:
         name: ``auto`` (the CUDA device with most free memory, else MPS, else the CPU), ``cpu``,
@@ -61,6 +61,7 @@ def choose_device(name: str = "auto") -> Device:
     if name not in available() and name not in ("auto", "cuda"):
         raise _unknown(name)
     torch.set_num_threads(cpu_threads())
+    torch.backends.cudnn.deterministic = True  # the same node, the same picture
     if name in ("auto", "cuda"):
         cards = [card for card in available() if card.startswith("cuda")]
         if name == "cuda" and not cards:

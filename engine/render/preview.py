@@ -147,11 +147,6 @@ class Previewer:
             self._credits += 1
             self._changed.notify()
 
-    def clear(self) -> None:
-        """Forget the picture on offer and all credit, as when a job ends."""
-        with self._changed:
-            self._slot, self._credits = None, 0
-
     def close(self) -> None:
         """End the thread and wait for it: torch must not be in use when the process ends."""
         with self._changed:
