@@ -179,8 +179,8 @@ def _encoding(fps: int) -> list[str]:
         *("-vf", f"{BT709},format=yuv420p,{TAGS}"),
         *("-color_range", "tv", "-colorspace", "bt709"),
         *("-color_primaries", "bt709", "-color_trc", "bt709"),
-        *("-crf", CRF, "-aq-mode", "3", "-bf", "0", "-g", str(max(1, fps * 2)), "-flags", "+cgop"),
-        *("-fflags", "+bitexact", "-flags:v", "+bitexact+cgop", "-map_metadata", "-1"),
+        *("-crf", CRF, "-aq-mode", "3", "-bf", "0", "-g", str(max(1, fps * 2))),
+        *("-fflags", "+bitexact", "-flags", "+bitexact+cgop", "-map_metadata", "-1"),
         *("-video_track_timescale", str(fps * TICKS), "-movflags", "+faststart"),
     ]
 
