@@ -13,7 +13,7 @@ from ui.library import Film
 from ui.player import player
 from ui.recipe_card import recipe_card
 from ui.stage import stage
-from ui.words import plain
+from ui.words import plain, short
 
 
 def page() -> None:
@@ -38,7 +38,7 @@ def _job(job: str) -> None:
         )
         st.button("New film", type="primary", on_click=_leave)
         return
-    look.heading(plain(film.title), small=True)
+    look.heading(plain(short(film.title)), small=True)
     if not view.settled:
         stage(view)
     elif view.progress.status == "finished":

@@ -8,7 +8,7 @@ from ui.gallery import gallery
 from ui.library import Film
 from ui.player import player
 from ui.recipe_card import recipe_card
-from ui.words import plain
+from ui.words import plain, short
 
 SHELF = 24  # films shown at once
 
@@ -32,7 +32,7 @@ def page() -> None:
 
 def _detail(film: Film) -> None:
     st.button("← All films", type="tertiary", key="back", on_click=_close)
-    st.header(plain(film.title), anchor=False)
+    look.heading(plain(short(film.title)), small=True)
     left, right = st.columns([5, 3], gap="large")
     with left:
         player(film)
@@ -74,7 +74,9 @@ def _under_way() -> None:
     st.subheader("In the making", anchor=False)
     with st.container(horizontal=True):
         for film in films:
-            if st.button(plain(film.title[:60]), key=f"watch-{film.job}", icon=":material/movie:"):
+            if st.button(
+                plain(short(film.title, 60)), key=f"watch-{film.job}", icon=":material/movie:"
+            ):
                 st.switch_page("pages/create.py", query_params={"job": film.job})
 
 

@@ -5,7 +5,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine import events
-from engine.errors import ErrorReport, InvalidParameterError
+from engine.errors import (
+    EngineUnreachableError,
+    ErrorReport,
+    InvalidParameterError,
+    NotPairedError,
+    ProtocolVersionError,
+    TransportError,
+)
+from engine.pairing import Pairing
 from engine.recipe import Recipe, Scene
 from tests.ui_stand_in import CARD, FINISHED, PLANNED, World, until
 from ui import resources
@@ -238,6 +246,38 @@ def test_connection_refuses_a_bad_link_in_plain_words(studio: Studio) -> None:
     at.text_input[0].set_value("http://far.example/#vf1.abc")
     at.button[-1].click().run()
     assert "without encryption" in words(at).replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (NotPairedError("the engine refused the key in this link"), "newest pairing link"),
+        (ProtocolVersionError("this engine speaks version 2"), "same version of VisionFlux"),
+        (EngineUnreachableError("no engine answers there"), "tunnel is up"),
+    ],
+)
+def test_connection_says_what_to_do_when_pairing_fails(
+    studio: Studio, error: TransportError, remedy: str
+) -> None:
+    far = Pairing("https://far.example", b"r" * 32)
+    studio.world.refusals[far.url] = error
+    at = studio.visit("connection")
+    at.text_input[0].set_value(far.link)
+    at.button[-1].click().run()
+    shown = words(at).replace("\\", "")
+    assert remedy in shown
+    assert studio.hub.chosen().local
+
+
+def test_connection_pairs_and_uses_another_engine(studio: Studio) -> None:
+    at = studio.visit("connection")
+    at.text_input[0].set_value(Pairing("https://far.example", b"r" * 32).link)
+    at.button[-1].click().run()
+    assert "far.example" in words(at).replace("\\", "")
+    assert not studio.hub.chosen().local
+    assert "r" * 8 not in words(at)
+    next(button for button in at.button if button.label == "Forget").click().run()
+    assert studio.hub.chosen().local
 
 
 def test_a_defect_is_a_calm_word_and_a_logged_traceback(

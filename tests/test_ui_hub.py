@@ -128,6 +128,17 @@ def test_cancelling_reaches_the_engine(world: World) -> None:
     assert world.made[0].cancelled == [job]
 
 
+def test_cancelling_what_no_paired_engine_has_ends_it_here(world: World) -> None:
+    hub = world.start()
+    hub.library.add("orphan01", RECIPE, "an engine that was forgotten")
+    assert hub.find("orphan01")
+    hub.cancel("orphan01")
+    view = hub.find("orphan01")
+    assert view is not None
+    assert view.settled
+    assert hub.library.unfinished() == []
+
+
 def test_keyframe_pictures_are_kept_on_disk(world: World) -> None:
     hub = world.start()
     job = hub.submit(RECIPE)

@@ -111,3 +111,8 @@ def test_sizes_read_well() -> None:
         "3.4 MB",
         "21.5 GB",
     ]
+
+
+def test_long_prompts_become_short_titles() -> None:
+    assert words.short("a\nb") == "a b"
+    assert len(words.short("word " * 100)) <= 90

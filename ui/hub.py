@@ -297,9 +297,19 @@ class Hub:
             if view is None or view.progress.final:
                 return
             view.cancelling, engine = True, view.engine
-        for link in self._links.copy().values():
-            if link.follower and link.follower.engine == engine:
-                self._loop.call_soon_threadsafe(link.follower.cancel, job)
+        followers = [link.follower for link in self._links.copy().values()]
+        for follower in followers:
+            if follower and follower.engine == engine:
+                self._loop.call_soon_threadsafe(follower.cancel, job)
+                return
+        if all(follower and follower.engine for follower in followers):
+            self._give_up(job)  # no paired engine has it, so none will ever answer
+
+    def _give_up(self, job: str) -> None:
+        self.library.end(job, "cancelled")
+        with self.board.changing(job) as view:
+            if view:
+                view.progress.status, view.progress.phase = "cancelled", "done"
 
     async def _submit(self, recipe: Recipe) -> str:
         link = self._chosen()

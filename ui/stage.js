@@ -99,6 +99,7 @@ class Stage {
     this.find(".stage").dataset.status = state.status;
     this.find(".headline").textContent = state.headline;
     this.say(state.calm);
+    write(this.find(".spoken"), state.headline.split(" · ")[0]); // for those who listen: no steps
     const bar = this.find(".bar");
     bar.setAttribute("aria-valuenow", Math.round(state.fraction * 100));
     this.find(".fill").style.transform = `scaleX(${state.fraction})`;
@@ -126,9 +127,12 @@ class Stage {
   }
 
   say(text) {
-    const calm = this.find(".calm");
-    if (calm.textContent !== text) calm.textContent = text;
+    write(this.find(".calm"), text);
   }
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 // The newest picture on a canvas, and its glow behind; steps melt into each other.

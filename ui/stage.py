@@ -32,6 +32,7 @@ _HTML = """
     <p class="calm" role="status"></p>
     <button class="cancel" type="button">Cancel</button>
   </div>
+  <p class="spoken" role="status"></p>
 </div>
 """
 _component = st.components.v2.component(

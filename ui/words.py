@@ -164,6 +164,12 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
+def short(text: str, length: int = 90) -> str:
+    """Return ``text`` in one line of at most ``length`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
 def plain(text: str) -> str:
     """Return ``text`` so that Streamlit's Markdown shows it as it is."""
     special = set("\\`*_{}[]()<>#+-.!|~$:&")
