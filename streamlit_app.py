@@ -34,7 +34,7 @@ def frame() -> None:
         st.Page("pages/connection.py", title="Connection", url_path="connection"),
     ]
     page = st.navigation(pages, position="top")
-    st.logo(str(look.ASSETS / "logo.svg"), size="large")
+    st.logo(str(look.ASSETS / "logo.png"), size="large")
     look.dress()
     page.run()
 

@@ -70,14 +70,14 @@ def _facts(engine: EngineView, hello: Hello) -> None:
     device = hello.device
     memory = f"{size(device.free_memory)} free of {size(device.total_memory)}"
     facts = {
-        "Device": device.name,
+        "Device": "warming up" if device.name == "starting" else device.name,
         "Memory": memory if device.total_memory else "unknown",
         "Answers in": f"{engine.latency * 1000:.0f} ms" if engine.latency else "…",
         "Models": ", ".join(model.card.title for model in hello.models),
         "In the queue": f"{hello.queue} films" if hello.queue != 1 else "1 film",
         "Version": f"{hello.version} · protocol {hello.protocol}",
     }
-    with st.container(horizontal=True, key=f"facts_{engine.key}", gap="large"):
+    with st.container(horizontal=True, key=f"facts_{engine.key}", gap="medium"):
         for name, value in facts.items():
             with st.container(width="content", gap=None):
                 st.caption(name)

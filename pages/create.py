@@ -171,7 +171,9 @@ def _engine_line() -> None:
     elif not engine.connected:
         st.caption(f":orange[●] Connecting to {plain(engine.name)}… You can write meanwhile.")
     elif engine.hello:
-        st.caption(f":green[●] {plain(engine.name)} · {plain(engine.hello.device.name)}")
+        device = engine.hello.device.name
+        doing = "warming up" if device == "starting" else plain(device)
+        st.caption(f":green[●] {plain(engine.name)} · {doing}")
 
 
 def _models(hello: Hello | None) -> dict[str, Card]:

@@ -22,16 +22,14 @@ _HTML = """
     <p class="headline">Connecting…</p>
     <span class="percent"></span>
     <span class="eta"></span>
+    <button class="cancel" type="button">Cancel</button>
   </div>
   <div class="bar" role="progressbar" aria-label="Film" aria-valuemin="0" aria-valuemax="100">
     <div class="fill"></div>
   </div>
   <ol class="timeline" aria-label="Phases"></ol>
   <div class="strip" aria-hidden="true"></div>
-  <div class="foot">
-    <p class="calm" role="status"></p>
-    <button class="cancel" type="button">Cancel</button>
-  </div>
+  <p class="calm" role="status"></p>
   <p class="spoken" role="status"></p>
 </div>
 """
