@@ -33,7 +33,7 @@ from typing import ClassVar
 import msgspec
 
 
-class ErrorReport(msgspec.Struct, frozen=True, omit_defaults=True):
+class ErrorReport(msgspec.Struct, frozen=True):
     """An error as it travels: a stable code, a sentence, a remedy and the field to blame."""
 
     code: str

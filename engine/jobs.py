@@ -146,12 +146,18 @@ class Jobs:
         return tuple(
             protocol.JobSummary(
                 job=row.id,
-                status=self.get(row.id).progress.status,
+                status=self._status(row),
                 created_at=row.created_at,
                 prompt=row.recipe.scenes[0].prompt[:200],
             )
             for row in self._journal.jobs(200)
         )
+
+    def _status(self, row: JobRow) -> str:
+        if row.id in self._jobs:
+            return self._jobs[row.id].progress.status
+        last = self._journal.last_event(row.id)
+        return type(last).__name__.lower() if row.ended and last else "queued"
 
     async def work(self) -> None:
         """Make films for ever, oldest job first."""

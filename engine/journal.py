@@ -109,14 +109,12 @@ class Journal:
 
     def events(self, job: str) -> list[Logged]:
         """Return the whole log of a job."""
-        with translated(self._path):
-            rows = self._db.execute(
-                "SELECT seq, at, body FROM event WHERE job = ? ORDER BY seq", (job,)
-            ).fetchall()
-        return [
-            Logged(seq=seq, at=at, event=msgspec.json.decode(body, type=AnyEvent))
-            for seq, at, body in rows
-        ]
+        return self._events("WHERE job = ? ORDER BY seq", job)
+
+    def last_event(self, job: str) -> AnyEvent | None:
+        """Return the newest event of a job."""
+        found = self._events("WHERE job = ? ORDER BY seq DESC LIMIT 1", job)
+        return found[0].event if found else None
 
     # Objects
 
@@ -148,6 +146,14 @@ class Journal:
             ).fetchall()
         for job, recipe, created_at, ended in rows:
             yield JobRow(job, msgspec.json.decode(recipe, type=Recipe), created_at, bool(ended))
+
+    def _events(self, clause: str, *values: str | int) -> list[Logged]:
+        with translated(self._path):
+            rows = self._db.execute(f"SELECT seq, at, body FROM event {clause}", values).fetchall()
+        return [
+            Logged(seq=seq, at=at, event=msgspec.json.decode(body, type=AnyEvent))
+            for seq, at, body in rows
+        ]
 
     def _identity(self) -> str:
         with translated(self._path):

@@ -23,6 +23,7 @@ SCHEME = "VF1"  # of the Authorization header
 PROOF_HEADER = "X-VF-Proof"
 CLOCK_TOLERANCE = 120  # seconds between the two clocks
 KEY_BYTES = 32
+NONCE = 22  # characters, of 16 bytes in base64url
 MARK = "vf1."
 LINK_FILE = "engine.link"  # in the data folder of a running engine
 
@@ -122,7 +123,7 @@ class Gatekeeper:
         expected = _proof(self._key, "client", when, nonce, path)
         now = time.time()
         fresh = when.isdecimal() and abs(now - int(when)) <= CLOCK_TOLERANCE
-        genuine = same(given, expected) and scheme == SCHEME
+        genuine = same(given, expected) and scheme == SCHEME and len(nonce) >= NONCE
         if not (genuine and fresh) or self._replayed(nonce, now):
             return None
         return nonce

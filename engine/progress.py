@@ -92,24 +92,22 @@ class Progress(msgspec.Struct, kw_only=True):
         """Expected seconds until the film is done; None while the plan is not known."""
         if self.final:
             return 0.0
-        if not self.keyframes:
-            return None
-        return self._work(
-            sum(not name for name in self.keyframes) - self._part(),
-            sum(n for n, name in zip(self.segment_frames, self.segments, strict=True) if not name)
-            - self.frame,
-        )
+        return self._left() if self.keyframes else None
 
     @property
     def fraction(self) -> float:
         """Share of the work that is done, in [0, 1]."""
         if self.status == "finished":
             return 1.0
-        remaining = self.remaining
         total = self._work(len(self.keyframes), sum(self.segment_frames))
-        if remaining is None or total <= 0:
-            return 0.0
-        return min(0.999, max(0.0, 1 - remaining / total))
+        return min(0.999, max(0.0, 1 - self._left() / total)) if total else 0.0
+
+    def _left(self) -> float:
+        frames = zip(self.segment_frames, self.segments, strict=True)
+        return self._work(
+            sum(not name for name in self.keyframes) - self._part(),
+            sum(count for count, name in frames if not name) - self.frame,
+        )
 
     def _work(self, keyframes: float, frames: float) -> float:
         painting, drawing = self.painting.mean(KEYFRAME_GUESS), self.drawing.mean(FRAME_GUESS)

@@ -228,7 +228,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         index: of the keyframe or segment.
         step: denoising step, or frame of the segment; of ``steps``.
-        jpeg: the encoded picture, ``width`` × ``height`` pixels.
+        jpeg: the encoded picture, its longer side at most 256 pixels.
     """
 
     job: str
@@ -236,8 +236,6 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     step: int
     steps: int
-    width: int
-    height: int
     jpeg: bytes = b""
 
 

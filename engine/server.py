@@ -5,11 +5,11 @@ own pace, so a slow one delays nobody, and holds at most one preview.
 """
 
 import asyncio
-import contextlib
 import http
 import json
 import logging
 from collections.abc import Callable
+from email.utils import formatdate
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -163,15 +163,17 @@ class Session:
         """Answer until the client goes; its jobs go on."""
         self._answers.put_nowait(protocol.encode(self._hello(None)))
         self._news.set()
-        sender = asyncio.create_task(self._send_all())
+        both = {asyncio.create_task(self._send_all()), asyncio.create_task(self._receive_all())}
         try:
-            await self._receive_all()
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
-                await sender
+            for task in both:
+                task.cancel()
+            await asyncio.wait(both)
             for watching in self._watched.values():
                 self._leave(watching)
+        for task in done:
+            task.result()
 
     async def _receive_all(self) -> None:
         malformed = 0
@@ -338,6 +340,7 @@ def _response(status: http.HTTPStatus, body: dict[str, object]) -> Response:
             "Content-Type": "application/json",
             "Content-Length": str(len(content)),
             "Cache-Control": "no-store",
+            "Date": formatdate(usegmt=True),  # a client whose clock is off learns it from a 401
             "Connection": "close",
         }
     )

@@ -76,10 +76,8 @@ def steps(channel: Channel, task: tasks.Work) -> bool:
         if credit.is_set():
             credit.clear()
             about = {"job": task.job, "kind": "step", "index": task.index}
-            size = {"step": step, "steps": total, "width": 8, "height": 8}
-            channel.send_preview(
-                protocol.Preview(**about, **size, jpeg=b"\xff\xd8" + os.urandom(8))
-            )
+            jpeg = b"\xff\xd8" + os.urandom(8)
+            channel.send_preview(protocol.Preview(**about, step=step, steps=total, jpeg=jpeg))
     return True
 
 

@@ -61,6 +61,11 @@ def test_an_interruption_keeps_what_was_finished() -> None:
     assert (progress.status, progress.keyframes) == ("queued", ["k0", ""])
 
 
+def test_a_cancelled_job_says_how_far_it_came() -> None:
+    progress = fold(log(*START, events.Cancelled()))
+    assert (progress.fraction, progress.remaining) == (0.0, 0.0)
+
+
 def test_a_failure_is_final() -> None:
     report = ErrorReport("E_X", "it broke")
     progress = fold(log(*START, events.Failed(error=report)))

@@ -86,7 +86,7 @@ def test_any_answer_is_read_or_refused(data: bytes) -> None:
 
 def test_previews_and_chunks_survive_the_wire() -> None:
     about: dict[str, Any] = {"job": JOB, "kind": "step", "index": 1, "step": 2, "steps": 3}
-    preview = Preview(**about, width=8, height=8, jpeg=b"\xff\xd8\x00")
+    preview = Preview(**about, jpeg=b"\xff\xd8\x00")
     chunk = Chunk(re=7, object="a" * 64, offset=5, data=bytes(range(256)))
     assert protocol.decode_answer(protocol.encode_preview(preview)) == preview
     assert protocol.decode_answer(protocol.encode_chunk(chunk)) == chunk

@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import socket
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from engine import pairing, protocol
+from engine import client, pairing, protocol, server
 from engine.client import opened
 from engine.errors import VisionFluxError
 from engine.pairing import Pairing
@@ -75,6 +78,7 @@ async def test_without_proof_the_answer_is_401_and_nothing_more(engine: Pairing)
         assert answer.response.status_code == 401
         assert answer.response.body == b"{}"
         assert pairing.PROOF_HEADER not in answer.response.headers
+        assert answer.response.headers["Date"]  # what a client with a wrong clock goes by
 
 
 async def test_a_proof_is_not_taken_twice(engine: Pairing) -> None:
@@ -97,6 +101,23 @@ async def test_another_version_gets_a_coded_error(engine: Pairing, offered: Any)
     error = json.loads(answer.response.body or b"")["error"]
     assert answer.response.status_code == 400
     assert (error["code"], error["field"]) == ("E_PROTOCOL_VERSION", "Sec-WebSocket-Protocol")
+
+
+@pytest.mark.parametrize("ahead", [-7200.0, 7200.0])
+async def test_a_client_whose_clock_is_wrong_gets_in(
+    engine: Pairing, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    true_authorization, true_time = pairing.authorization, time.time
+
+    def authorization(key: bytes, path: str, *, skew: float = 0.0) -> tuple[str, str]:
+        return true_authorization(key, path, skew=skew + ahead)
+
+    wrong = SimpleNamespace(time=lambda: true_time() + ahead, monotonic=time.monotonic)
+    monkeypatch.setattr(client, "time", wrong)
+    monkeypatch.setattr(client, "pairing", SimpleNamespace(**vars(pairing)))
+    monkeypatch.setattr(client.pairing, "authorization", authorization)
+    async with opened(engine, CONTROL_PATH) as socket:
+        assert await socket.recv()
 
 
 async def test_plain_http_gets_no_further_than_the_door(engine: Pairing) -> None:
@@ -286,6 +307,28 @@ async def test_a_client_that_reads_nothing_delays_nobody(
             await client.connection.watch(JOB)
             assert await client.ended(JOB) == "Finished"
         deaf.transport.abort()
+
+
+async def test_a_reader_that_stalls_is_cut_off(
+    engine: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serving() -> int:
+        names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+        return names.count("Session._receive_all")
+
+    monkeypatch.setattr(server, "STALL", 0.5)
+    deaf = await entered(engine)
+    deaf.transport.pause_reading()
+    deaf.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    for _ in range(12_000):  # their answers are more than all buffers in between can hold
+        await deaf.send('{"type":"describe","id":1}')
+    async with asyncio.timeout(PATIENCE):
+        while serving():
+            await asyncio.sleep(0.05)
+    deaf.transport.abort()
+    async with connected(engine) as other:
+        assert await other.connection.jobs() == ()
+        assert serving() == 1
 
 
 # Data
