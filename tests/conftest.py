@@ -72,9 +72,9 @@ class Client:
     def snapshots(self) -> list[Snapshot]:
         return [m for m in self.heard if isinstance(m, Snapshot)]
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Wait until what was heard makes ``condition`` true."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
