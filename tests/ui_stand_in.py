@@ -143,9 +143,7 @@ class StandIn:
 
     def show(self, job: str, jpeg: bytes, kind: Any = "step", index: int = 0) -> None:
         """Send a preview."""
-        preview = Preview(
-            job=job, kind=kind, index=index, step=1, steps=20, width=8, height=8, jpeg=jpeg
-        )
+        preview = Preview(job=job, kind=kind, index=index, step=1, steps=20, jpeg=jpeg)
         assert self.loop
         self.loop.call_soon_threadsafe(self.on_message, preview)
 

@@ -9,6 +9,7 @@ import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from engine.local import ensure_local_engine
 from engine.pairing import LINK_FILE, Pairing
 from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving
 
@@ -147,6 +148,18 @@ def test_a_wrong_key_is_explained(visit: Visit, server: Server) -> None:
     page.get_by_role("button", name="Pair", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("refused the key", timeout=PATIENCE)
     expect(page.get_by_role("alert")).to_contain_text("newest pairing link", timeout=PATIENCE)
+
+
+def test_another_engine_is_paired_by_its_link_and_forgotten(visit: Visit, tmp_path: Path) -> None:
+    engine = ensure_local_engine(tmp_path / "other")
+    page = visit().open("/connection")
+    page.get_by_label("Pairing link").fill(engine.link)
+    page.get_by_role("button", name="Pair", exact=True).click()
+    name = engine.url.removeprefix("http://")
+    expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Forget").click()
+    expect(page.get_by_role("button", name="Forget")).to_have_count(0, timeout=PATIENCE)
+    expect(page.get_by_text("Connected · makes your films")).to_be_visible(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("path", PAGES)
