@@ -15,8 +15,9 @@ from pathlib import Path
 
 import msgspec
 from filelock import FileLock, Timeout
+from websockets.asyncio.server import Server
 
-from engine.errors import StorageError
+from engine.errors import PortError, StorageError
 from engine.foreman import Foreman
 from engine.jobs import Jobs
 from engine.journal import Journal
@@ -55,9 +56,9 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
         jobs = Jobs(journal, store, options.models, foreman)
         key = load_key(options.data)
         server = EngineServer(jobs, journal, store, options.models, key)
+        listening = await _listen(server, options.host, options.port)
         jobs.restore()
         work = asyncio.create_task(jobs.work())
-        listening = await server.start(options.host, options.port)
         port = listening.sockets[0].getsockname()[1]
         engine = Pairing(f"http://{_reachable(options.host)}:{port}", key)
         link = options.data / LINK_FILE
@@ -102,6 +103,13 @@ def write_private(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
         new.replace(path)
+
+
+async def _listen(server: EngineServer, host: str, port: int) -> Server:
+    try:
+        return await server.start(host, port)
+    except (OSError, OverflowError) as error:
+        raise PortError(host, port, str(error)) from error
 
 
 def _reachable(host: str) -> str:

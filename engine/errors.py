@@ -13,6 +13,7 @@ VisionFluxError
 │   ├── DeviceMemoryError         out of memory on the device
 │   ├── AssemblyError             the encoder failed
 │   ├── StorageError              a full disk, a read-only folder, a damaged database
+│   ├── PortError                the port to listen on is taken or not ours to take
 │   ├── WorkerLostError           the worker process died or hung again and again
 │   └── InternalError             a defect of ours; the log has the traceback
 └── TransportError            retry, or correct the address
@@ -168,6 +169,19 @@ class StorageError(EngineError):
     default_remedy = (
         "free disk space or choose another folder with --data; nothing finished is lost"
     )
+
+
+class PortError(EngineError):
+    """The engine cannot listen on its port."""
+
+    code = "E_PORT"
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"cannot listen on {host} port {port}: {reason}",
+            remedy="choose another with --port; 0 takes a free one",
+            field="port",
+        )
 
 
 class WorkerLostError(EngineError):

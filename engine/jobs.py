@@ -15,7 +15,6 @@ from engine.errors import (
     LimitError,
     UnknownJobError,
     UnknownModelError,
-    VisionFluxError,
 )
 from engine.events import AnyEvent
 from engine.foreman import Foreman
@@ -167,11 +166,11 @@ class Jobs:
                 self._arrived.clear()
                 await self._arrived.wait()
             self._running = job = self._queue.popleft()
-            self._number_queue()
             try:
+                self._number_queue()
                 self._record(job, await self._make(job))
-            except VisionFluxError:
-                log.exception("The end of job %s cannot be recorded.", job.id)
+            except Exception:  # the journal itself failed; the job goes on at the next start
+                log.exception("What became of job %s cannot be recorded.", job.id)
             finally:
                 self._running = None
                 self.release(job)

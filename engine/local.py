@@ -64,7 +64,10 @@ def ensure_local_engine(data: Path) -> Pairing:
     log_file = folder / "engine.log"
     with log_file.open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "engine", "serve", "--data", str(data), "--until-input-ends"],
+            [
+                *(sys.executable, "-m", "engine", "serve", "--data", str(data)),
+                *("--port", "0", "--until-input-ends"),
+            ],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,  # it prints its pairing link there, which no log may hold
