@@ -15,7 +15,7 @@ from engine.errors import (
 )
 from engine.pairing import Pairing
 from engine.recipe import Recipe, Scene
-from tests.ui_stand_in import FILM, FINISHED, PLANNED, World, until
+from tests.ui_stand_in import FILM, FINISHED, PLANNED, World, png, until
 from ui.hub import Hub
 from ui.library import Library, sqlite_engine
 
@@ -145,6 +145,16 @@ def test_keyframe_pictures_are_kept_on_disk(world: World) -> None:
     world.made[0].show(job, b"jpeg", kind="keyframe", index=2)
     until(lambda: (view := hub.find(job)) and view.pictures == {2})
     assert hub.library.picture(job, 2).read_bytes() == b"jpeg"
+
+
+def test_a_reused_keyframe_is_fetched_for_the_filmstrip(world: World) -> None:
+    hub = world.start()
+    job = hub.submit(RECIPE)
+    reused = events.KeyframeFinished(index=1, object="o", sha256="s", size=1, reused=True)
+    world.made[0].objects["o"] = png()
+    world.made[0].say(job, PLANNED, reused)
+    until(lambda: (view := hub.find(job)) and view.pictures == {1})
+    assert hub.library.picture(job, 1).read_bytes().startswith(b"\xff\xd8")
 
 
 def test_only_the_newest_preview_is_held(world: World) -> None:

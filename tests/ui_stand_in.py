@@ -4,10 +4,13 @@ Unrealistic: everything arrives at once and in order, and jobs do only what a te
 """
 
 import asyncio
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from engine import events
 from engine.client import LinkState
@@ -67,6 +70,7 @@ class StandIn:
         self.logs: dict[str, list[Logged]] = {}
         self.recipes: dict[str, Recipe] = {}
         self.cancelled: list[str] = []
+        self.objects: dict[str, bytes] = {}
         self.refusal: VisionFluxError | None = None
         self.fetch_failures: list[VisionFluxError] = []
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -130,7 +134,7 @@ class StandIn:
     ) -> None:
         if self.fetch_failures:
             raise self.fetch_failures.pop()
-        await asyncio.to_thread(target.write_bytes, FILM)
+        await asyncio.to_thread(target.write_bytes, self.objects.get(name, FILM))
         on_bytes(len(FILM), len(FILM))
 
     # What a test lets happen
@@ -202,6 +206,13 @@ class World:
 def progress(*happened: Event) -> Progress:
     """Return the state after some events."""
     return fold(Logged(seq=i, at=float(i), event=event) for i, event in enumerate(happened, 1))
+
+
+def png() -> bytes:
+    """Return a small picture."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), "orange").save(file, "PNG")
+    return file.getvalue()
 
 
 def until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:

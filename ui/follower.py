@@ -8,11 +8,14 @@ import logging
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from engine.client import Connection
 from engine.errors import ErrorReport, TransportError, VisionFluxError
-from engine.events import Finished, Logged
+from engine.events import Finished, KeyframeFinished, Logged
 from engine.progress import advance
 from engine.protocol import JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
@@ -21,6 +24,8 @@ from ui.library import Film, Library
 
 log = logging.getLogger(__name__)
 
+GRACE = 1.0  # seconds in which a finished keyframe's own preview may still come
+SIDE = 512  # pixels of a small picture's longer side
 RETRIES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
 
 
@@ -38,8 +43,20 @@ def remembered(film: Film, library: Library) -> View:
 class Follower:
     """One engine's jobs; ``tasks`` end with it."""
 
-    def __init__(self, connection: Connection, board: Board, library: Library) -> None:
+    def __init__(
+        self, connection: Connection, board: Board, library: Library, *, near: bool = False
+    ) -> None:
+        """Follow nothing yet.
+
+        Args:
+            connection: to the engine.
+            board: where the jobs' views are.
+            library: where jobs and films are noted.
+            near: whether fetching a picture costs next to nothing.
+        """
         self.engine = ""
+        self._near = near
+        self._one_by_one = asyncio.Lock()
         self.tasks: set[asyncio.Task[Any]] = set()
         self._connection = connection
         self._board = board
@@ -99,8 +116,11 @@ class Follower:
                 case Preview():
                     view.preview = message
             final = view.progress.final
-        if isinstance(message, Preview) and message.kind == "keyframe":
-            self.begin(self._keep_picture(message))
+        match message:
+            case Preview(kind="keyframe"):
+                self.begin(self._keep_picture(message))
+            case JobEvent(event=KeyframeFinished(index=index, object=name)) if self._near:
+                self.begin(self._fetch_picture(message.job, index, name))
         if final and message.job not in self._settling:
             self._settling.add(message.job)
             self.begin(self._settle(message.job))
@@ -141,6 +161,25 @@ class Follower:
             if view:
                 view.pictures.add(preview.index)
 
+    async def _fetch_picture(self, job: str, index: int, name: str) -> None:
+        """Fetch a keyframe that came without a preview, as one that was reused does."""
+        await asyncio.sleep(GRACE)
+        async with self._one_by_one:
+            with self._board.reading(job) as view:
+                if view is None or index in view.pictures:
+                    return
+            path = self._library.picture(job, index)
+            whole = path.with_suffix(".whole")
+            try:
+                await self._connection.fetch(name, whole)
+                await asyncio.to_thread(_shrink, whole, path)
+            except (VisionFluxError, OSError) as error:
+                log.info("keyframe %s of %s stays without a picture: %s", index, job, error)
+                return
+        with self._board.changing(job) as view:
+            if view:
+                view.pictures.add(index)
+
     async def _settle(self, job: str) -> None:
         """Bring the film home, or note how the job ended."""
         with self._board.reading(job) as view:
@@ -175,7 +214,7 @@ class Follower:
                 if view:
                     view.saved = True
 
-    async def _fetch(self, job: str, film: Finished, target: Any) -> None:
+    async def _fetch(self, job: str, film: Finished, target: Path) -> None:
         def arrived(have: int, whole: int) -> None:
             with self._board.changing(job) as view:
                 if view:
@@ -206,3 +245,11 @@ class Follower:
         self.tasks.discard(task)
         if not task.cancelled() and task.exception():
             log.error("following a job failed", exc_info=task.exception())
+
+
+def _shrink(source: Path, target: Path) -> None:
+    """Turn a fetched keyframe into a small JPEG."""
+    with Image.open(source) as picture:
+        picture.thumbnail((SIDE, SIDE))
+        picture.convert("RGB").save(target, "JPEG", quality=85)
+    source.unlink()

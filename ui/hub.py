@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from engine.client import Connection, LinkState, Message
 from engine.errors import EngineUnreachableError, VisionFluxError
 from engine.local import ensure_local_engine
-from engine.pairing import Pairing
+from engine.pairing import Pairing, is_loopback
 from engine.protocol import Hello
 from engine.recipe import Recipe
 from ui.board import Board, View
@@ -217,7 +217,8 @@ class Hub:
             on_message=lambda message: self._hear(link, message),
             on_state=lambda state: self._note(link, state),
         )
-        link.follower = Follower(link.connection, self.board, self.library)
+        near = is_loopback(urlsplit(pairing.url).hostname or "")
+        link.follower = Follower(link.connection, self.board, self.library, near=near)
         link.follower.begin(link.connection.run())
         link.follower.begin(self._refresh(link, link.connection))
         return link

@@ -35,8 +35,8 @@ PRIVATE = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Poli
 POLICY = "; ".join(
     (
         "default-src 'self'",
-        # Streamlit's front end and its components need inline styles, eval and blobs.
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        # Streamlit's front end and its components need inline styles and blobs.
+        "script-src 'self' 'unsafe-inline' blob:",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "media-src 'self' data: blob:",
