@@ -5,23 +5,19 @@ It knows the protocol and sockets; it knows nothing of Streamlit, files of the a
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.http11 import Response
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
-from engine import pairing, protocol
+from engine import protocol, transfer
+from engine.dial import opened
 from engine.errors import (
     BadLinkError,
     ConnectionLostError,
@@ -43,7 +39,6 @@ Message = Snapshot | JobEvent | Preview
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between attempts, growing by 1.6, with jitter
 HEALTHY = 30.0  # seconds after which a connection counts as good and the delay starts anew
 ANSWER = 30.0  # seconds to wait for an answer
-WINDOW = 4  # chunks that a download has under way
 FATAL = (NotPairedError, ProtocolVersionError, BadLinkError)
 
 
@@ -164,6 +159,11 @@ class Connection:
         answer = await self._ask(protocol.ListJobs(id=next(self._ids)), protocol.JobList)
         return answer.jobs
 
+    async def find_missing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the named objects that the engine lacks."""
+        request = protocol.FindMissing(id=next(self._ids), objects=tuple(names))
+        return (await self._ask(request, protocol.Missing)).objects
+
     async def describe(self) -> protocol.Hello:
         """Return a fresh hello."""
         self.hello = await self._ask(protocol.Describe(id=next(self._ids)), protocol.Hello)
@@ -179,7 +179,23 @@ class Connection:
             UnknownObjectError: the engine does not have it.
         """
         async with opened(self.engine, protocol.DATA_PATH) as socket:
-            await _Download(socket, name, target, on_bytes).run()
+            await transfer.Download(socket, name, target, on_bytes).run()
+
+    async def upload(
+        self, name: str, file: Path, media_type: str, *, origin: str = "", detail: str = ""
+    ) -> None:
+        """Bring an object, made by another engine, to this one; both ends check its hash.
+
+        Args:
+            name: the node's content address.
+            file: its content.
+            media_type: ``image/png`` or ``video/mp4``.
+            origin: the device that made it.
+            detail: a segment's judgement.
+        """
+        about = {"object": name, "media_type": media_type, "origin": origin, "detail": detail}
+        async with opened(self.engine, protocol.DATA_PATH) as socket:
+            await transfer.upload(socket, file, about)
 
     async def _ask(self, request: protocol.Request, kind: type[A]) -> A:
         if self._socket is None:
@@ -262,154 +278,3 @@ class Connection:
     def _change(self, state: LinkState) -> None:
         self.state = state
         self._on_state(state)
-
-
-@asynccontextmanager
-async def opened(engine: Pairing, path: str) -> AsyncIterator[ClientConnection]:
-    """Open a socket whose two ends have proved to each other that they know the key.
-
-    Raises:
-        EngineUnreachableError: nothing answers there.
-        NotPairedError: the engine refused our key, or could not prove that it knows it.
-        ProtocolVersionError: it speaks another version.
-    """
-    try:
-        socket = await _open(engine, path, skew=0.0)
-    except InvalidStatus as error:
-        if error.response.status_code != 401:
-            raise _refused(error.response) from error
-        socket = await _open_again(engine, path, _skew(error.response))
-    except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
-        raise _unreachable(engine, error) from error
-    try:
-        yield socket
-    finally:
-        await socket.close()
-
-
-async def _open(engine: Pairing, path: str, *, skew: float) -> ClientConnection:
-    authorization, nonce = pairing.authorization(engine.key, path, skew=skew)
-    local = pairing.is_loopback(urlsplit(engine.url).hostname or "")
-    socket = await connect(
-        engine.websocket_url + path,
-        subprotocols=[protocol.SUBPROTOCOL],  # type: ignore[list-item]
-        additional_headers={
-            "Authorization": authorization,
-            "ngrok-skip-browser-warning": "1",
-        },
-        proxy=None if local else True,
-        compression=None,
-        max_size=protocol.LIMITS.message,
-        ping_interval=15,
-        ping_timeout=15,
-        close_timeout=2,
-        open_timeout=15,
-    )
-    response = socket.response
-    given = response.headers.get(pairing.PROOF_HEADER, "") if response else ""
-    if not pairing.same(given, pairing.proof(engine.key, nonce)):
-        await socket.close()
-        raise NotPairedError("what answers at this address does not know the engine's key")
-    return socket
-
-
-async def _open_again(engine: Pairing, path: str, skew: float) -> ClientConnection:
-    """Try once more with the engine's clock, which a 401 tells us."""
-    if abs(skew) > pairing.CLOCK_TOLERANCE / 2:
-        with contextlib.suppress(OSError, InvalidHandshake, TimeoutError):
-            return await _open(engine, path, skew=skew)
-    raise NotPairedError("the engine refused the key in this link")
-
-
-def _skew(response: Response) -> float:
-    date = response.headers.get("Date")
-    try:
-        return parsedate_to_datetime(date).timestamp() - time.time() if date else 0.0
-    except ValueError:
-        return 0.0
-
-
-def _refused(response: Response) -> TransportError:
-    """Say what an answer other than 101 and 401 means."""
-    with contextlib.suppress(msgspec.MsgspecError, KeyError, TypeError):
-        report = msgspec.convert(msgspec.json.decode(response.body or b"")["error"], ErrorReport)
-        error = VisionFluxError.restore(report)
-        if isinstance(error, TransportError):
-            return error
-    tunnel = response.headers.get("ngrok-error-code", "")
-    return EngineUnreachableError(
-        f"the address answers with HTTP {response.status_code} {tunnel}".rstrip()
-        + ": no engine is behind it at the moment"
-    )
-
-
-def _unreachable(engine: Pairing, error: Exception) -> EngineUnreachableError:
-    reason = str(error) or type(error).__name__
-    return EngineUnreachableError(f"no engine answers at {engine.url} ({reason})")
-
-
-class _Download:
-    """One object on its way into a file."""
-
-    def __init__(
-        self,
-        socket: ClientConnection,
-        name: str,
-        target: Path,
-        on_bytes: Callable[[int, int], None],
-    ) -> None:
-        self._socket, self._name, self._target = socket, name, target
-        self._part = target.with_name(target.name + ".part")
-        self._on_bytes = on_bytes
-
-    async def run(self) -> None:
-        """Fetch what is missing, check the whole, move it into place."""
-        try:
-            info = await self._open()
-            await self._pull(info)
-        except ConnectionClosed as error:
-            raise ConnectionLostError("the connection broke during the download") from error
-        if await asyncio.to_thread(_sha256, self._part) != info.sha256:
-            self._part.unlink()
-            raise ConnectionLostError("what arrived is damaged; it is fetched anew next time")
-        self._part.replace(self._target)
-
-    async def _open(self) -> protocol.ObjectInfo:
-        await self._socket.send(protocol.encode(protocol.Open(id=0, object=self._name)))
-        answer = protocol.decode_answer(await self._socket.recv())
-        if isinstance(answer, protocol.Refused):
-            raise VisionFluxError.restore(answer.error)
-        if not isinstance(answer, protocol.ObjectInfo):
-            raise MalformedMessageError("the engine did not describe the object")
-        return answer
-
-    async def _pull(self, info: protocol.ObjectInfo) -> None:
-        done = self._part.stat().st_size if self._part.exists() else 0
-        done = done if done <= info.size else 0
-        asked = done
-        with self._part.open("r+b" if done else "wb") as file:
-            file.seek(done)
-            while done < info.size:
-                while asked < info.size and asked - done < WINDOW * protocol.LIMITS.chunk:
-                    asked += await self._ask(info, asked)
-                done += file.write(await self._chunk(done))
-                self._on_bytes(done, info.size)
-
-    async def _ask(self, info: protocol.ObjectInfo, offset: int) -> int:
-        length = min(protocol.LIMITS.chunk, info.size - offset)
-        request = protocol.Read(id=offset, object=self._name, offset=offset, length=length)
-        await self._socket.send(protocol.encode(request))
-        return length
-
-    async def _chunk(self, offset: int) -> bytes:
-        answer = protocol.decode_answer(await self._socket.recv())
-        if isinstance(answer, protocol.Refused):
-            raise VisionFluxError.restore(answer.error)
-        if not isinstance(answer, Chunk) or answer.offset != offset or not answer.data:
-            raise MalformedMessageError("the engine sent another part than was asked for")
-        return answer.data
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -62,13 +62,14 @@ class KeyframeStep(Event, frozen=True, kw_only=True, tag="keyframe_step"):
 
 
 class KeyframeFinished(Event, frozen=True, kw_only=True, tag="keyframe_finished"):
-    """A keyframe is in the store; ``reused`` says that it was there before."""
+    """A keyframe is in the store; ``reused``: it was there before; ``origin``: what made it."""
 
     index: int
     object: str
     sha256: str
     size: int
     reused: bool
+    origin: str = ""
 
 
 class SegmentStarted(Event, frozen=True, kw_only=True, tag="segment_started"):
@@ -99,6 +100,7 @@ class SegmentFinished(Event, frozen=True, kw_only=True, tag="segment_finished"):
     size: int
     reused: bool
     judgement: str = ""
+    origin: str = ""
 
 
 class Assembling(Event, frozen=True, kw_only=True, tag="assembling"):

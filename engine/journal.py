@@ -6,7 +6,7 @@ WAL mode: a kill at any instant leaves whole transactions. It knows no files and
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from engine.errors import StorageError
 from engine.events import AnyEvent, Logged
 from engine.recipe import Recipe
 
+VERSION = 1  # raise when the tables change
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS job (
@@ -26,8 +27,9 @@ CREATE TABLE IF NOT EXISTS event (
     PRIMARY KEY (job, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS object (
     name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
-    media_type TEXT NOT NULL, detail TEXT NOT NULL, created_at REAL NOT NULL);
+    media_type TEXT NOT NULL, detail TEXT NOT NULL, origin TEXT NOT NULL, used_at REAL NOT NULL);
 """
+OBJECT = "name, sha256, size, media_type, detail, origin"
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -42,7 +44,8 @@ class JobRow(msgspec.Struct, frozen=True):
 class ObjectRow(msgspec.Struct, frozen=True):
     """A finished node: its content address, the hash and size of its content, its media type.
 
-    ``detail`` is what its maker had to say of it, such as a segment's judgement.
+    ``detail`` is what its maker had to say of it, such as a segment's judgement; ``origin`` is the
+    device that made it.
     """
 
     name: str
@@ -50,6 +53,7 @@ class ObjectRow(msgspec.Struct, frozen=True):
     size: int
     media_type: str
     detail: str = ""
+    origin: str = ""
 
 
 class Journal:
@@ -60,7 +64,14 @@ class Journal:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            made_by = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if made_by not in (0, VERSION):
+                raise StorageError(
+                    f"the journal {path.name} was made by another version of VisionFlux",
+                    remedy="use that version, or choose another folder with --data",
+                )
             self._db.executescript(SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
         self._path = path
         self.engine_id = self._identity()
 
@@ -122,17 +133,36 @@ class Journal:
         """Keep that an object is in the store."""
         with translated(self._path):
             self._db.execute(
-                "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?)",
-                (row.name, row.sha256, row.size, row.media_type, row.detail, time.time()),
+                "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*msgspec.structs.astuple(row), time.time()),
             )
 
     def object(self, name: str) -> ObjectRow | None:
         """Return an object's row, or None."""
         with translated(self._path):
             row = self._db.execute(
-                "SELECT name, sha256, size, media_type, detail FROM object WHERE name = ?", (name,)
+                f"SELECT {OBJECT} FROM object WHERE name = ?", (name,)
             ).fetchone()
         return ObjectRow(*row) if row else None
+
+    def touch_objects(self, names: Iterable[str]) -> None:
+        """Note that objects are in use now."""
+        now = time.time()
+        with translated(self._path), self._transaction():
+            self._db.executemany(
+                "UPDATE object SET used_at = ? WHERE name = ?", ((now, name) for name in names)
+            )
+
+    def objects_size(self) -> int:
+        """Return the bytes of all objects."""
+        with translated(self._path):
+            return int(self._db.execute("SELECT TOTAL(size) FROM object").fetchone()[0])
+
+    def objects_by_use(self) -> list[ObjectRow]:
+        """Return all objects, the one that was used longest ago first."""
+        with translated(self._path):
+            rows = self._db.execute(f"SELECT {OBJECT} FROM object ORDER BY used_at").fetchall()
+        return [ObjectRow(*row) for row in rows]
 
     def forget_object(self, name: str) -> None:
         """Drop the row of an object whose file is lost."""

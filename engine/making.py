@@ -111,6 +111,7 @@ class Making:
         planned = _planned(plan, loaded)
         if planned != self.progress.plan:
             self.record(planned)
+        self.store.touch([node.name for _, _, node in plan.order])
         return plan
 
     async def _keyframe(self, index: int, node: KeyframeNode) -> None:
@@ -125,6 +126,7 @@ class Making:
                 sha256=row.sha256,
                 size=row.size,
                 reused=found is not None,
+                origin=row.origin,
             )
         )
 
@@ -151,6 +153,7 @@ class Making:
                 size=row.size,
                 reused=found is not None,
                 judgement=row.detail,
+                origin=row.origin,
             )
         )
 
@@ -205,7 +208,8 @@ class Making:
         """Have a task done and take what it made into the store."""
         made = await self.foreman.run(task, on_reply)
         assert isinstance(made, tasks.Made)
-        row = ObjectRow(task.node.name, made.sha256, made.size, media_type, made.detail)
+        about = (made.sha256, made.size, media_type, made.detail, self.foreman.device.name)
+        row = ObjectRow(task.node.name, *about)
         await asyncio.to_thread(self.store.place, Path(task.target), row)
         self.store.index(row)
         return row

@@ -22,7 +22,7 @@ CONTROL_PATH = "/v1/ws"
 DATA_PATH = "/v1/data"
 HEALTH_PATH = "/healthz"
 
-PREVIEW_KIND, CHUNK_KIND = 1, 2
+PREVIEW_KIND, CHUNK_KIND, PART_KIND = 1, 2, 3
 _BINARY = struct.Struct(">BI")  # kind, length of the JSON header
 
 
@@ -34,6 +34,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 64  # at once
     queued_jobs: int = 32
     watched_jobs: int = 64  # by one connection
+    upload: int = 64 * 2**20  # one object
     scenes: int = 64
     prompt: int = 2_000  # characters
     frames: int = 3_000
@@ -93,6 +94,14 @@ class Describe(Request, frozen=True, kw_only=True, tag="describe", forbid_unknow
     """Answer with a fresh hello."""
 
 
+class FindMissing(
+    Request, frozen=True, kw_only=True, tag="find_missing", forbid_unknown_fields=True
+):
+    """Ask which of these objects the engine lacks, so that they can be uploaded."""
+
+    objects: Annotated[tuple[ObjectName, ...], Meta(max_length=8_192)]
+
+
 # From the client, on the data socket
 
 
@@ -110,7 +119,26 @@ class Read(Request, frozen=True, kw_only=True, tag="read", forbid_unknown_fields
     length: Annotated[int, Meta(ge=1, le=LIMITS.chunk)]
 
 
-ControlRequest = Submit | Watch | Unwatch | Cancel | ListJobs | Describe
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of an object that a client uploads, as a binary message; parts come in order.
+
+    Attributes:
+        size, sha256: of the whole object, which counts only once both are met.
+        origin: device that made it, for the film's record.
+    """
+
+    id: RequestId
+    object: ObjectName
+    offset: Annotated[int, Meta(ge=0)]
+    size: Annotated[int, Meta(ge=1, le=LIMITS.upload)]
+    sha256: ObjectName
+    media_type: Literal["image/png", "video/mp4"]
+    origin: Annotated[str, Meta(max_length=200)] = ""
+    detail: Annotated[str, Meta(max_length=40, pattern=r"^[a-z]*\Z")] = ""
+    data: bytes = b""
+
+
+ControlRequest = Submit | Watch | Unwatch | Cancel | ListJobs | Describe | FindMissing
 DataRequest = Open | Read
 
 
@@ -196,6 +224,13 @@ class JobList(Answer, frozen=True, kw_only=True, tag="job_list"):
     jobs: tuple[JobSummary, ...]
 
 
+class Missing(Answer, frozen=True, kw_only=True, tag="missing"):
+    """Those of the named objects that the engine lacks."""
+
+    re: int
+    objects: tuple[str, ...]
+
+
 class Done(Answer, frozen=True, kw_only=True, tag="done"):
     """A request without another answer was carried out."""
 
@@ -219,7 +254,7 @@ class Refused(Answer, frozen=True, kw_only=True, tag="error"):
     error: ErrorReport
 
 
-AnyAnswer = Hello | Accepted | Snapshot | JobEvent | JobList | Done | ObjectInfo | Refused
+AnyAnswer = Hello | Accepted | Snapshot | JobEvent | JobList | Missing | Done | ObjectInfo | Refused
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -271,6 +306,32 @@ def encode_chunk(chunk: Chunk) -> bytes:
     return _binary(CHUNK_KIND, chunk, "data", chunk.data)
 
 
+def encode_part(part: Part) -> bytes:
+    """Return the binary message of a part."""
+    return _binary(PART_KIND, part, "data", part.data)
+
+
+def decode_part(data: bytes) -> Part:
+    """Read a client's binary message.
+
+    Raises:
+        MalformedMessageError: it is no part of an object.
+        InvalidParameterError: one of its fields is not acceptable.
+    """
+    try:
+        kind, header, payload = _split(data)
+        if kind != PART_KIND:
+            raise MalformedMessageError(f"unknown kind of binary message: {kind}", field="message")
+        part = msgspec.json.decode(header, type=Part)
+    except msgspec.ValidationError as error:
+        raise _refusal(error) from error
+    except (msgspec.DecodeError, struct.error, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessageError(f"this is no part: {error}", field="message") from error
+    if len(payload) > LIMITS.chunk or part.offset + len(payload) > part.size:
+        raise InvalidParameterError("data", "the part is too long", "send at most 256 KiB a part")
+    return msgspec.structs.replace(part, data=payload)
+
+
 def decode_request(data: str | bytes, kind: Any) -> Any:
     """Read a client's message; ``kind`` is ``ControlRequest`` or ``DataRequest``.
 
@@ -306,8 +367,9 @@ def decode_answer(data: str | bytes) -> AnyAnswer | Preview | Chunk:
 def request_id(data: str | bytes) -> int | None:
     """Return the id of a message that could not be read whole, so that its error finds home."""
     try:
-        return msgspec.json.decode(data, type=_OnlyId).id
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        text = _split(data)[1] if isinstance(data, bytes) else data
+        return msgspec.json.decode(text, type=_OnlyId).id
+    except (msgspec.MsgspecError, struct.error, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -322,7 +384,12 @@ def _refusal(error: msgspec.ValidationError) -> MalformedMessageError | InvalidP
     return translated
 
 
-def _binary(kind: int, value: Preview | Chunk, payload_field: str, payload: bytes) -> bytes:
+def _split(data: bytes) -> tuple[int, bytes, bytes]:
+    kind, length = _BINARY.unpack_from(data)
+    return kind, data[_BINARY.size : _BINARY.size + length], data[_BINARY.size + length :]
+
+
+def _binary(kind: int, value: Preview | Chunk | Part, payload_field: str, payload: bytes) -> bytes:
     fields = {name: getattr(value, name) for name in value.__struct_fields__}
     del fields[payload_field]
     header = msgspec.json.encode(fields)
@@ -330,8 +397,7 @@ def _binary(kind: int, value: Preview | Chunk, payload_field: str, payload: byte
 
 
 def _read_binary(data: bytes) -> Preview | Chunk:
-    kind, length = _BINARY.unpack_from(data)
-    header, payload = data[_BINARY.size : _BINARY.size + length], data[_BINARY.size + length :]
+    kind, header, payload = _split(data)
     if kind == PREVIEW_KIND:
         return msgspec.structs.replace(msgspec.json.decode(header, type=Preview), jpeg=payload)
     if kind == CHUNK_KIND:

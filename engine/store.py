@@ -6,7 +6,7 @@ A file is written elsewhere, flushed, moved into place, and only then indexed in
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,20 @@ SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
 
 
 class Store:
-    """The objects of one data folder."""
+    """The objects of one data folder.
 
-    def __init__(self, root: Path, journal: Journal) -> None:
+    Args:
+        root: the data folder.
+        journal: where objects are indexed.
+        room: bytes that objects may take; the ones used longest ago make way.
+    """
+
+    def __init__(self, root: Path, journal: Journal, room: int = 20 * 2**30) -> None:
         self._objects = root / "objects"
         self._scratch = root / "scratch"
         self._journal = journal
+        self._room = room
+        self._needed: set[str] = set()
         with translated(root):
             shutil.rmtree(self._scratch, ignore_errors=True)  # what a killed engine left half-done
             self._objects.mkdir(parents=True, exist_ok=True)
@@ -53,6 +61,11 @@ class Store:
             raise UnknownObjectError(name)
         return self._path(row)
 
+    def touch(self, names: Iterable[str]) -> None:
+        """Note what the film in the making needs: it is never evicted, and most recently used."""
+        self._needed = set(names)
+        self._journal.touch_objects(self._needed)
+
     def scratch(self, media_type: str) -> Path:
         """Return a fresh path to write to."""
         with translated(self._scratch):
@@ -70,8 +83,21 @@ class Store:
             file.parent.rmdir()
 
     def index(self, row: ObjectRow) -> None:
-        """Make a placed file count as finished."""
+        """Make a placed file count as finished, and make room if it was the last straw."""
         self._journal.add_object(row)
+        excess = self._journal.objects_size() - self._room
+        if excess > 0:
+            self._evict(excess, row.name)
+
+    def _evict(self, excess: int, newest: str) -> None:
+        for row in self._journal.objects_by_use():
+            if excess <= 0:
+                break
+            if row.name == newest or row.name in self._needed:
+                continue
+            self._journal.forget_object(row.name)
+            self._path(row).unlink(missing_ok=True)
+            excess -= row.size
 
     def read(self, row: ObjectRow, offset: int, length: int) -> bytes:
         """Return at most ``length`` bytes of an object's content from ``offset`` on."""

@@ -1,3 +1,4 @@
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,11 @@ def test_a_damaged_file_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         Journal(tmp_path / "j.db")
     assert caught.value.remedy
+
+
+def test_a_journal_of_another_version_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "j.db") as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(StorageError, match="another version"):
+        Journal(tmp_path / "j.db")

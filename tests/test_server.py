@@ -14,8 +14,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from engine import client, pairing, protocol, server
-from engine.client import opened
+from engine import dial, pairing, protocol, session
+from engine.dial import opened
 from engine.errors import VisionFluxError
 from engine.pairing import Pairing
 from engine.protocol import CONTROL_PATH, DATA_PATH
@@ -113,9 +113,9 @@ async def test_a_client_whose_clock_is_wrong_gets_in(
         return true_authorization(key, path, skew=skew + ahead)
 
     wrong = SimpleNamespace(time=lambda: true_time() + ahead, monotonic=time.monotonic)
-    monkeypatch.setattr(client, "time", wrong)
-    monkeypatch.setattr(client, "pairing", SimpleNamespace(**vars(pairing)))
-    monkeypatch.setattr(client.pairing, "authorization", authorization)
+    monkeypatch.setattr(dial, "time", wrong)
+    monkeypatch.setattr(dial, "pairing", SimpleNamespace(**vars(pairing)))
+    monkeypatch.setattr(dial.pairing, "authorization", authorization)
     async with opened(engine, CONTROL_PATH) as socket:
         assert await socket.recv()
 
@@ -316,7 +316,7 @@ async def test_a_reader_that_stalls_is_cut_off(
         names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
         return names.count("Session._receive_all")
 
-    monkeypatch.setattr(server, "STALL", 0.5)
+    monkeypatch.setattr(session, "STALL", 0.5)
     deaf = await entered(engine)
     deaf.transport.pause_reading()
     deaf.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

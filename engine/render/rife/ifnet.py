@@ -7,7 +7,8 @@ Source: RIFE, Huang et al. 2022, arXiv:2011.06294; the graph of each version as 
 published it (Practical-RIFE, MIT). "Position" is what RIFE calls timestep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 
 from engine.render.rife.network import Drawn, Network, Pair, Prepared
 from engine.render.rife.versions import Architecture, Encoder, Layers
+
+if TYPE_CHECKING:
+    from engine.render.rife.fast import FastIFNet
 
 MIDDLE_LAYERS = 8
 FAR = 32.0  # pixels; beyond this the versions that can double their scales do so
@@ -33,9 +37,24 @@ class ResConv(nn.Module):
         return F.leaky_relu(self.conv(x) * self.beta + x, 0.2)
 
 
-def _activated(inputs: int, outputs: int, stride: int, layers: Layers) -> nn.Sequential:
-    slope = nn.PReLU(outputs) if layers is Layers.PRELU else nn.LeakyReLU(0.2)
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), slope)
+class Activated(nn.Sequential):
+    """A convolution and its activation, named 0 and 1 as in the official files."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, layers: Layers) -> None:
+        slope = nn.PReLU(outputs) if layers is Layers.PRELU else nn.LeakyReLU(0.2)
+        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1), slope)
+
+    @property
+    def convolution(self) -> nn.Conv2d:
+        """The convolution."""
+        found = self[0]
+        assert isinstance(found, nn.Conv2d)
+        return found
+
+    @property
+    def slope(self) -> Tensor | float:
+        """The activation's slope below zero: one number, or one for each channel."""
+        return self[1].weight if isinstance(self[1], nn.PReLU) else 0.2
 
 
 class IFBlock(nn.Module):
@@ -45,18 +64,21 @@ class IFBlock(nn.Module):
         super().__init__()
         layers, width = architecture.layers, architecture.channels[index]
         self.conv0 = nn.Sequential(
-            _activated(architecture.inputs(index), width // 2, 2, layers),
-            _activated(width // 2, width, 2, layers),
+            Activated(architecture.inputs(index), width // 2, 2, layers),
+            Activated(width // 2, width, 2, layers),
         )
-        if layers is Layers.RESIDUAL:
+        self.residual = layers is Layers.RESIDUAL
+        if self.residual:
             middle = [ResConv(width, architecture.groups) for _ in range(MIDDLE_LAYERS)]
             self.convblock = nn.Sequential(*middle)
         else:
-            plain = [_activated(width, width, 1, layers) for _ in range(MIDDLE_LAYERS)]
+            plain = [Activated(width, width, 1, layers) for _ in range(MIDDLE_LAYERS)]
             self.convblock = nn.Sequential(*plain)
         last = nn.ConvTranspose2d(width, architecture.last, 4, 2, 1)
         self.shuffles = architecture.last > 5
-        self.lastconv = nn.Sequential(last, nn.PixelShuffle(2)) if self.shuffles else last
+        self.lastconv: nn.Module = last
+        if self.shuffles:
+            self.lastconv = nn.Sequential(last, nn.PixelShuffle(2))
         self.adds = layers is Layers.PRELU
 
     def forward(
@@ -133,27 +155,67 @@ class IFNet(Network):
         self.architecture = architecture
         self.version = version
         self.name = f"rife-{version}"
+        self.precision = torch.float32  # of the convolutions
+        self._fast: FastIFNet | None = None
         self.encode = _encoder(architecture)
         for index in range(len(architecture.channels)):
             self.add_module(f"block{index}", IFBlock(architecture, index))
 
     def prepare(self, image: Tensor, scale: float = 1.0) -> Prepared:
-        """Pad a keyframe (1, 3, H, W) and encode it."""
+        """Pad a keyframe (1, 3, H, W), encode it, and reduce both for the first block."""
         padded = self.pad(image, scale)
-        encoded = (self.encode(padded),) if self.encode else ()
-        return Prepared(image, padded, encoded, scale)
+        stacked = torch.cat((padded, self.encode(padded)), 1) if self.encode else padded
+        return Prepared(image, padded, (stacked, self.fast().coarse(stacked, scale)), scale)
 
     def relate(self, first: Prepared, second: Prepared) -> Pair:
         """IFNet finds motion anew for each position; nothing more is shared."""
         return Pair(first, second)
 
     def draw(self, pair: Pair, positions: Sequence[float]) -> Drawn:
-        """Draw frames one position at a time."""
+        """Draw frames at some positions in one batch, the fast way where it exists."""
+        fast, scale = self.fast(), pair.first.scale
+        if not fast.can(scale):
+            return self.draw_plainly(pair, positions)
+        stacked = pair.first.encoded[0], pair.second.encoded[0]
+        coarse = pair.first.encoded[1], pair.second.encoded[1]
+        size = (pair.first.image.shape[-2], pair.first.image.shape[-1])
+        frames, sides, far = fast.draw(stacked, coarse, positions, scale, size)
+        for index in far:
+            again = self.draw_plainly(pair, [positions[index]])
+            frames[index] = again.frames[0]
+            sides = again.sides if index == len(positions) - 1 else sides
+        return Drawn(frames, sides)
+
+    def draw_plainly(self, pair: Pair, positions: Sequence[float]) -> Drawn:
+        """Draw frames by ``forward``, one position at a time."""
         height, width = pair.first.image.shape[-2:]
-        drawn = [self(pair, position) for position in positions]
+        pictures = (pair.first.padded, pair.second.padded)
+        stacked = (pair.first.encoded[0], pair.second.encoded[0])
+        encoded = [maps[:, 3:] for maps in stacked] if self.encode else []
+        scale = pair.first.scale
+        drawn = [self(pictures, encoded, position, scale) for position in positions]
         warped = torch.cat([warped for warped, _, _ in drawn])[..., :height, :width]
         share = torch.sigmoid(torch.cat([mask for _, _, mask in drawn]))[..., :height, :width]
-        return Drawn(warped[:, :3] * share + warped[:, 3:] * (1 - share), warped)
+        first, second = warped.chunk(2, 1)
+        return Drawn(first * share + second * (1 - share), (first[-1:], second[-1:]))
+
+    def fast(self) -> "FastIFNet":
+        """The prepared evaluator of these weights, made when first asked for."""
+        if self._fast is None:
+            from engine.render.rife.fast import FastIFNet
+
+            self._fast = FastIFNet(self, self.precision)
+        return self._fast
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._fast = None  # the weights move or change type
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """Load weights as torch does, and forget what was prepared from the old ones."""
+        self._fast = None
+        return super().load_state_dict(*arguments, **options)
 
     def pad(self, image: Tensor, scale: float) -> Tensor:
         """Add zeros right and below, to this version's multiple divided by the scale."""
@@ -161,35 +223,50 @@ class IFNet(Network):
         height, width = image.shape[-2:]
         return F.pad(image, (0, -width % multiple, 0, -height % multiple))
 
-    def forward(self, pair: Pair, position: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Warped pictures, flows and mask logits at one position, in the padded size.
+    def forward(
+        self,
+        pictures: tuple[Tensor, Tensor],
+        encoded: list[Tensor],
+        position: float,
+        scale: float = 1.0,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Warped pictures, flows and mask logits at one position.
 
         Written the straightforward way, one position at a time and everything at full
-        resolution, as a reference. Returns (1, 6, H, W), (1, 4, H, W) and (1, 1, H, W).
+        resolution, as a reference.
+
+        Args:
+            pictures: two padded pictures (1, 3, H, W).
+            encoded: what ``encode`` made of both, (1, C, H, W) each; empty before 4.7.
+            position: in [0, 1].
+            scale: of the flow estimate.
+
+        Returns:
+            (1, 6, H, W), (1, 4, H, W) in pixels, and (1, 1, H, W).
         """
-        pictures = (pair.first.padded, pair.second.padded)
-        encoded = [*pair.first.encoded, *pair.second.encoded]
-        scale = pair.first.scale
         plane = torch.full_like(pictures[0][:, :1], position)
         scales = [factor / scale for factor in self.architecture.scales]
         still = torch.cat((*pictures, *encoded, plane), 1)
-        flow, mask, features = self._block(0)(still, None, scales[0])
+        flow, mask, features = self.block(0)(still, None, scales[0])
         for index in range(1, len(scales)):
             inputs = self._seen(pictures, encoded, plane, flow, mask, features)
-            change, new_mask, new_features = self._block(index)(inputs, flow, scales[index])
+            change, new_mask, new_features = self.block(index)(inputs, flow, scales[index])
             if index == 1 and self.architecture.doubles and _both_far(change):
                 scales = [factor * 2 for factor in scales]
-                flow, mask, features = self._block(0)(still, None, scales[0])
+                flow, mask, features = self.block(0)(still, None, scales[0])
                 inputs = self._seen(pictures, encoded, plane, flow, mask, features)
-                change, new_mask, new_features = self._block(1)(inputs, flow, scales[1])
+                change, new_mask, new_features = self.block(1)(inputs, flow, scales[1])
             flow = flow + change
             mask = mask + new_mask if self.architecture.mask_adds else new_mask
             features = new_features
         warped = [warp(p, f) for p, f in zip(pictures, flow.chunk(2, 1), strict=True)]
         return torch.cat(warped, 1), flow, mask
 
-    def _block(self, index: int) -> nn.Module:
-        return self.get_submodule(f"block{index}")
+    def block(self, index: int) -> IFBlock:
+        """The block at an index, 0 the coarsest."""
+        found = self.get_submodule(f"block{index}")
+        assert isinstance(found, IFBlock)
+        return found
 
     def _seen(
         self,

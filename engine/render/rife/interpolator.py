@@ -175,7 +175,7 @@ def scale_for(frame: np.ndarray) -> float:
 
 def disagreement(pair: Pair, drawn: Drawn) -> float:
     """Difference of the two warped sides, relative to that of the keyframes; 1 is no better."""
-    sides = drawn.warped[:, :3] - drawn.warped[:, 3:]
+    sides = drawn.sides[0] - drawn.sides[1]
     raw = (pair.first.image - pair.second.image).abs().mean()
     return float(sides.abs().mean() / raw.clamp(min=1 / 255))
 

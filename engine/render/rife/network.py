@@ -7,7 +7,7 @@ when to interpolate.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -48,12 +48,12 @@ class Drawn:
 
     Attributes:
         frames: float32 (N, 3, H, W) in the size of the keyframes, roughly in [0, 1].
-        warped: the two sides that were blended, (N, 6, H, W), for a judgement of how well
-            they agree.
+        sides: the two warped pictures that were blended into the last frame, (1, 3, H, W)
+            each, for a judgement of how well they agree.
     """
 
     frames: Tensor
-    warped: Tensor = field(repr=False)
+    sides: tuple[Tensor, Tensor]
 
 
 class Network(nn.Module):

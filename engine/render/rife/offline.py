@@ -193,7 +193,8 @@ class OfflineNet(Network):
         if pair.first.scale != 1:
             return _enlarge(pair, found)
         height, width = pair.first.image.shape[-2:]
-        return Drawn(*(found[key][..., :height, :width] for key in ("frames", "warped")))
+        first, second = found["warped"][-1:, :, :height, :width].chunk(2, 1)
+        return Drawn(found["frames"][..., :height, :width], (first, second))
 
     def features(self, image: Tensor) -> Tensor:
         """Matching features (1, 24, H/8, W/8) of a picture (1, 3, H, W), aligned."""
@@ -289,4 +290,4 @@ def _enlarge(pair: Pair, found: dict[str, Tensor]) -> Drawn:
         for image, flow in zip((first, second), maps[:, :4].chunk(2, 1), strict=True)
     ]
     share = maps[:, 4:]
-    return Drawn(sides[0] * share + sides[1] * (1 - share), torch.cat(sides, 1))
+    return Drawn(sides[0] * share + sides[1] * (1 - share), (sides[0][-1:], sides[1][-1:]))

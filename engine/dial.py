@@ -1,0 +1,110 @@
+"""Opening a socket to an engine, with both ends proving that they know the key.
+
+It knows addresses, proofs and what refusals mean; it knows no messages.
+"""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.http11 import Response
+
+from engine import pairing, protocol
+from engine.errors import (
+    EngineUnreachableError,
+    ErrorReport,
+    NotPairedError,
+    TransportError,
+    VisionFluxError,
+)
+from engine.pairing import Pairing
+
+
+@asynccontextmanager
+async def opened(engine: Pairing, path: str) -> AsyncIterator[ClientConnection]:
+    """Open a socket whose two ends have proved to each other that they know the key.
+
+    Raises:
+        EngineUnreachableError: nothing answers there.
+        NotPairedError: the engine refused our key, or could not prove that it knows it.
+        ProtocolVersionError: it speaks another version.
+    """
+    try:
+        socket = await _open(engine, path, skew=0.0)
+    except InvalidStatus as error:
+        if error.response.status_code != 401:
+            raise _refused(error.response) from error
+        socket = await _open_again(engine, path, _skew(error.response))
+    except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
+        raise _unreachable(engine, error) from error
+    try:
+        yield socket
+    finally:
+        await socket.close()
+
+
+async def _open(engine: Pairing, path: str, *, skew: float) -> ClientConnection:
+    authorization, nonce = pairing.authorization(engine.key, path, skew=skew)
+    local = pairing.is_loopback(urlsplit(engine.url).hostname or "")
+    socket = await connect(
+        engine.websocket_url + path,
+        subprotocols=[protocol.SUBPROTOCOL],  # type: ignore[list-item]
+        additional_headers={
+            "Authorization": authorization,
+            "ngrok-skip-browser-warning": "1",
+        },
+        proxy=None if local else True,
+        compression=None,
+        max_size=protocol.LIMITS.message,
+        ping_interval=15,
+        ping_timeout=15,
+        close_timeout=2,
+        open_timeout=15,
+    )
+    response = socket.response
+    given = response.headers.get(pairing.PROOF_HEADER, "") if response else ""
+    if not pairing.same(given, pairing.proof(engine.key, nonce)):
+        await socket.close()
+        raise NotPairedError("what answers at this address does not know the engine's key")
+    return socket
+
+
+async def _open_again(engine: Pairing, path: str, skew: float) -> ClientConnection:
+    """Try once more with the engine's clock, which a 401 tells us."""
+    if abs(skew) > pairing.CLOCK_TOLERANCE / 2:
+        with contextlib.suppress(OSError, InvalidHandshake, TimeoutError):
+            return await _open(engine, path, skew=skew)
+    raise NotPairedError("the engine refused the key in this link")
+
+
+def _skew(response: Response) -> float:
+    date = response.headers.get("Date")
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time() if date else 0.0
+    except ValueError:
+        return 0.0
+
+
+def _refused(response: Response) -> TransportError:
+    """Say what an answer other than 101 and 401 means."""
+    with contextlib.suppress(msgspec.MsgspecError, KeyError, TypeError):
+        report = msgspec.convert(msgspec.json.decode(response.body or b"")["error"], ErrorReport)
+        error = VisionFluxError.restore(report)
+        if isinstance(error, TransportError):
+            return error
+    tunnel = response.headers.get("ngrok-error-code", "")
+    return EngineUnreachableError(
+        f"the address answers with HTTP {response.status_code} {tunnel}".rstrip()
+        + ": no engine is behind it at the moment"
+    )
+
+
+def _unreachable(engine: Pairing, error: Exception) -> EngineUnreachableError:
+    reason = str(error) or type(error).__name__
+    return EngineUnreachableError(f"no engine answers at {engine.url} ({reason})")

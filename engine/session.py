@@ -1,0 +1,231 @@
+"""One client inside the engine: what it asks, and what it is sent, at its own pace.
+
+Each watcher reads the jobs' logs from its own position, so a slow one delays nobody, and holds at
+most one preview. Who may come in was decided by ``engine.server``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from engine import protocol
+from engine.errors import LimitError, MalformedMessageError, UnknownObjectError, VisionFluxError
+from engine.jobs import Job, Jobs
+from engine.recipe import Recipe, parse_recipe
+from engine.store import Store
+from engine.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+STALL = 30.0  # seconds that one message may take to leave before its reader counts as gone
+TOLERATED = 20  # malformed messages in a row before a connection is closed
+
+
+class Watching:
+    """How far one client has read one job."""
+
+    def __init__(self, job: Job, sent: int, previews: bool) -> None:
+        self.job, self.sent, self.previews = job, sent, previews
+        self.seen_preview = 0
+
+
+class Session:
+    """One client on the control socket."""
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        jobs: Jobs,
+        store: Store,
+        hello: Callable[[int | None], protocol.Hello],
+    ) -> None:
+        self._connection, self._jobs, self._store, self._hello = connection, jobs, store, hello
+        self._watched: dict[str, Watching] = {}
+        self._answers: asyncio.Queue[str] = asyncio.Queue(maxsize=64)
+        self._news = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Answer until the client goes; its jobs go on."""
+        self._answers.put_nowait(protocol.encode(self._hello(None)))
+        self._news.set()
+        both = {asyncio.create_task(self._send_all()), asyncio.create_task(self._receive_all())}
+        try:
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.wait(both)
+            for watching in self._watched.values():
+                self._leave(watching)
+        for task in done:
+            task.result()
+
+    async def _receive_all(self) -> None:
+        malformed = 0
+        async for data in self._connection:
+            answer, bad = self._answer(data)
+            malformed = malformed + 1 if bad else 0
+            await self._answers.put(protocol.encode(answer))
+            self._news.set()
+            if malformed >= TOLERATED:
+                await self._connection.close(1008, "too many malformed messages")
+
+    def _answer(self, data: str | bytes) -> tuple[protocol.AnyAnswer, bool]:
+        try:
+            request = protocol.decode_request(data, protocol.ControlRequest)
+        except VisionFluxError as error:
+            answer = protocol.Refused(re=protocol.request_id(data), error=error.report())
+            return answer, isinstance(error, MalformedMessageError)
+        try:
+            return self._carry_out(request), False
+        except VisionFluxError as error:
+            return protocol.Refused(re=request.id, error=error.report()), False
+
+    def _carry_out(self, request: protocol.ControlRequest) -> protocol.AnyAnswer:
+        match request:
+            case protocol.Submit():
+                fresh = self._jobs.submit(request.job, _recipe(request))
+                return protocol.Accepted(re=request.id, job=request.job, duplicate=not fresh)
+            case protocol.Watch():
+                return self._watch(request)
+            case protocol.Unwatch():
+                if request.job in self._watched:
+                    self._leave(self._watched.pop(request.job))
+            case protocol.Cancel():
+                self._jobs.cancel(self._jobs.get(request.job))
+            case protocol.ListJobs():
+                return protocol.JobList(re=request.id, jobs=self._jobs.summaries())
+            case protocol.Describe():
+                return self._hello(request.id)
+            case protocol.FindMissing():
+                missing = tuple(name for name in request.objects if not self._store.find(name))
+                return protocol.Missing(re=request.id, objects=missing)
+        return protocol.Done(re=request.id)
+
+    def _watch(self, request: protocol.Watch) -> protocol.Snapshot:
+        job = self._jobs.get(request.job)
+        known = self._watched.pop(job.id, None)
+        if known:
+            self._leave(known)
+        elif len(self._watched) >= protocol.LIMITS.watched_jobs:
+            raise LimitError("this connection watches too many jobs", remedy="unwatch one")
+        sent = len(job.messages) if request.after is None else request.after
+        self._watched[job.id] = Watching(job, sent, request.previews)
+        job.watchers.add(self._news.set)
+        if request.previews:
+            self._jobs.foreman.credit()
+        return _snapshot(request.id, job)
+
+    def _leave(self, watching: Watching) -> None:
+        watching.job.watchers.discard(self._news.set)
+        self._jobs.release(watching.job)
+
+    # Sending: answers first, then events, then the newest preview
+
+    async def _send_all(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while await self._send_some():
+                pass
+
+    async def _send_some(self) -> bool:
+        """Send what is most urgent; return whether there was anything."""
+        if not self._answers.empty():
+            await self._send(self._answers.get_nowait())
+            return True
+        for watching in tuple(self._watched.values()):
+            if watching.sent < len(watching.job.messages):
+                watching.sent += 1
+                await self._send(watching.job.messages[watching.sent - 1])
+                return True
+        return await self._send_preview()
+
+    async def _send_preview(self) -> bool:
+        for watching in tuple(self._watched.values()):
+            job = watching.job
+            if watching.previews and watching.seen_preview < job.preview_number:
+                watching.seen_preview = job.preview_number
+                await self._send(job.preview)
+                self._jobs.foreman.credit()
+                return True
+        return False
+
+    async def _send(self, message: str | bytes) -> None:
+        """Send one message; a reader that does not take it is cut off and may come back."""
+        try:
+            async with asyncio.timeout(STALL):
+                await self._connection.send(message)
+        except TimeoutError:
+            log.info("A client stopped reading; its connection is ended.")
+            self._connection.transport.abort()
+            raise ConnectionClosed(None, None) from None
+
+
+class Hatch:
+    """One client on the data socket: it pulls and brings objects, part by part, at its own pace."""
+
+    def __init__(self, connection: ServerConnection, store: Store) -> None:
+        self._connection, self._store = connection, store
+        self._uploads = Uploads(store)
+
+    async def serve(self) -> None:
+        """Answer until the client goes."""
+        try:
+            async for data in self._connection:
+                answer = await self._answer(data)
+                async with asyncio.timeout(STALL):
+                    await self._connection.send(answer)
+        except TimeoutError:
+            self._connection.transport.abort()
+        finally:
+            self._uploads.close()
+
+    async def _answer(self, data: str | bytes) -> str | bytes:
+        try:
+            if isinstance(data, bytes):
+                part = protocol.decode_part(data)
+                self._uploads.take(part)
+                return protocol.encode(protocol.Done(re=part.id))
+            return await self._look_up(protocol.decode_request(data, protocol.DataRequest))
+        except VisionFluxError as error:
+            refused = protocol.Refused(re=protocol.request_id(data), error=error.report())
+            return protocol.encode(refused)
+
+    async def _look_up(self, request: protocol.DataRequest) -> str | bytes:
+        row = self._store.find(request.object)
+        if row is None:
+            raise UnknownObjectError(request.object)
+        if isinstance(request, protocol.Read):
+            content = await asyncio.to_thread(self._store.read, row, request.offset, request.length)
+            return protocol.encode_chunk(
+                protocol.Chunk(re=request.id, object=row.name, offset=request.offset, data=content)
+            )
+        info = protocol.ObjectInfo(
+            re=request.id,
+            object=row.name,
+            size=row.size,
+            sha256=row.sha256,
+            media_type=row.media_type,
+        )
+        return protocol.encode(info)
+
+
+def _recipe(request: protocol.Submit) -> Recipe:
+    return parse_recipe(msgspec.json.decode(request.recipe))
+
+
+def _snapshot(re: int, job: Job) -> protocol.Snapshot:
+    return protocol.Snapshot(
+        re=re,
+        job=job.id,
+        recipe=job.recipe,
+        created_at=job.created_at,
+        progress=job.progress,
+        fraction=job.progress.fraction,
+        remaining=job.progress.remaining,
+    )

@@ -1,0 +1,110 @@
+"""Objects on their way: pulled from an engine into a file, or brought from a file to an engine.
+
+It knows the data socket's messages; how the socket was opened is ``engine.dial``'s business.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from engine import protocol
+from engine.errors import ConnectionLostError, MalformedMessageError, VisionFluxError
+from engine.protocol import Chunk
+
+WINDOW = 4  # chunks that a download has under way
+
+
+class Download:
+    """One object on its way into a file."""
+
+    def __init__(
+        self,
+        socket: ClientConnection,
+        name: str,
+        target: Path,
+        on_bytes: Callable[[int, int], None],
+    ) -> None:
+        self._socket, self._name, self._target = socket, name, target
+        self._part = target.with_name(target.name + ".part")
+        self._on_bytes = on_bytes
+
+    async def run(self) -> None:
+        """Fetch what is missing, check the whole, move it into place."""
+        try:
+            info = await self._open()
+            await self._pull(info)
+        except ConnectionClosed as error:
+            raise ConnectionLostError("the connection broke during the download") from error
+        if await asyncio.to_thread(_sha256, self._part) != info.sha256:
+            self._part.unlink()
+            raise ConnectionLostError("what arrived is damaged; it is fetched anew next time")
+        self._part.replace(self._target)
+
+    async def _open(self) -> protocol.ObjectInfo:
+        await self._socket.send(protocol.encode(protocol.Open(id=0, object=self._name)))
+        answer = protocol.decode_answer(await self._socket.recv())
+        if isinstance(answer, protocol.Refused):
+            raise VisionFluxError.restore(answer.error)
+        if not isinstance(answer, protocol.ObjectInfo):
+            raise MalformedMessageError("the engine did not describe the object")
+        return answer
+
+    async def _pull(self, info: protocol.ObjectInfo) -> None:
+        done = self._part.stat().st_size if self._part.exists() else 0
+        done = done if done <= info.size else 0
+        asked = done
+        with self._part.open("r+b" if done else "wb") as file:
+            file.seek(done)
+            while done < info.size:
+                while asked < info.size and asked - done < WINDOW * protocol.LIMITS.chunk:
+                    asked += await self._ask(info, asked)
+                done += file.write(await self._chunk(done))
+                self._on_bytes(done, info.size)
+
+    async def _ask(self, info: protocol.ObjectInfo, offset: int) -> int:
+        length = min(protocol.LIMITS.chunk, info.size - offset)
+        request = protocol.Read(id=offset, object=self._name, offset=offset, length=length)
+        await self._socket.send(protocol.encode(request))
+        return length
+
+    async def _chunk(self, offset: int) -> bytes:
+        answer = protocol.decode_answer(await self._socket.recv())
+        if isinstance(answer, protocol.Refused):
+            raise VisionFluxError.restore(answer.error)
+        if not isinstance(answer, Chunk) or answer.offset != offset or not answer.data:
+            raise MalformedMessageError("the engine sent another part than was asked for")
+        return answer.data
+
+
+async def upload(socket: ClientConnection, file: Path, about: dict[str, Any]) -> None:
+    """Send a file part by part, each one answered before the next.
+
+    Args:
+        socket: an open data socket.
+        file: the content.
+        about: the fields of ``protocol.Part`` that stay the same.
+    """
+    digest = await asyncio.to_thread(_sha256, file)
+    with file.open("rb") as source:
+        about = {**about, "size": os.fstat(source.fileno()).st_size, "sha256": digest}
+        while data := source.read(protocol.LIMITS.chunk):
+            offset = source.tell() - len(data)
+            part = protocol.Part(id=offset, offset=offset, data=data, **about)
+            try:
+                await socket.send(protocol.encode_part(part))
+                answer = protocol.decode_answer(await socket.recv())
+            except ConnectionClosed as error:
+                raise ConnectionLostError("the connection broke during the upload") from error
+            if isinstance(answer, protocol.Refused):
+                raise VisionFluxError.restore(answer.error)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
