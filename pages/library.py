@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from engine.errors import ErrorReport
+from engine.errors import ErrorReport, VisionFluxError
 from ui import draft, look, resources
 from ui.gallery import gallery
 from ui.library import Film
@@ -54,7 +54,11 @@ def _actions(film: Film) -> None:
 
 
 def _make_gif(film: Film) -> None:
-    job = resources.get_hub().submit(draft.as_gif(film.recipe))
+    try:
+        job = resources.get_hub().submit(draft.as_gif(film.recipe))
+    except VisionFluxError as error:
+        look.tell(error.report())
+        return
     st.switch_page("pages/create.py", query_params={"job": job})
 
 

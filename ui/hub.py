@@ -316,7 +316,7 @@ class Hub:
         link = self._chosen()
         if link.follower is None or link.state.name != "connected":
             raise EngineUnreachableError(
-                "the engine is not connected yet", remedy="wait a moment, then press Generate again"
+                "the engine is not connected yet", remedy="wait a moment, then try again"
             )
         job = uuid.uuid4().hex
         await link.follower.submit(job, recipe)
