@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 
+from training import processes
 from training.pictures import RUNS, load
 
 CHANNELS = 64
@@ -61,27 +62,36 @@ def block_colours(pictures: torch.Tensor) -> torch.Tensor:
     return torch.einsum("nchw,ca->nahw", small - mean[:, None, None], axes / spread)
 
 
-def losses(
+def joint_losses(
     model: AutoencoderTiny, pictures: torch.Tensor, guide: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the loss, and the mean squared error of RGB in 0..1 for the report.
+    """Return the loss of encoder and decoder, and the squared error for the report.
 
     `guide` pulls three latent channels to the blocks' colours: without it the first
     thousands of steps know brightness only.
     """
     with torch.autocast("cpu", torch.bfloat16):
         latents = model.encode(pictures).latents
+    loss, squared = decoder_losses(model, latents, pictures)
+    spread, mean = torch.std_mean(latents.float(), dim=(0, 2, 3))
+    loss = loss + 0.1 * (mean.square().mean() + (spread - 1).square().mean())
+    if guide > 0:
+        loss = loss + guide * (latents[:, :3].float() - block_colours(pictures)).abs().mean()
+    return loss, squared
+
+
+def decoder_losses(
+    model: AutoencoderTiny, latents: torch.Tensor, pictures: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the loss of what is decoded, and its mean squared error in RGB 0..1."""
+    with torch.autocast("cpu", torch.bfloat16):
         noisy = latents + LATENT_NOISE * torch.randn_like(latents)
         decoded = model.decode(noisy).sample
     error = decoded.float() - pictures
     edges = sum(part.abs().mean() for part in slopes(error))
-    coarse = torch.nn.functional.avg_pool2d(error, 8).abs().mean()
-    spread, mean = torch.std_mean(latents.float(), dim=(0, 2, 3))
-    loss = 0.02 * (mean.square().mean() + (spread - 1).square().mean())
+    colours = block_colours(decoded.float()) - block_colours(pictures)
     # Squared error beside the absolute one: it keeps small bright things (stars) alive.
-    loss = loss + error.abs().mean() + error.square().mean() + 0.6 * edges + coarse
-    if guide > 0:
-        loss = loss + guide * (latents[:, :3].float() - block_colours(pictures)).abs().mean()
+    loss = error.abs().mean() + error.square().mean() + 0.6 * edges + 0.25 * colours.abs().mean()
     return loss, (error.detach() / 2).square().mean()
 
 
@@ -91,38 +101,71 @@ def rate_at(share: float) -> float:
     return PEAK_RATE * warm * (0.5 + 0.5 * math.cos(math.pi * min(share, 1.0))) + 1e-6
 
 
-def train(folder: Path, output: Path, minutes: float, threads: int) -> None:
-    """Train for some minutes of the clock and save in diffusers' layout."""
+def refined_batch(
+    pixels: np.ndarray, latents: np.ndarray, rng: np.random.Generator, step: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return crops of stored latents and of their pictures, as `batch` does."""
+    count, size = (1, 32) if step % 4 == 3 else (4, 16)
+    inputs, targets = [], []
+    for index in rng.integers(len(latents), size=count):
+        top, left = rng.integers(32 - size + 1, size=2)
+        inputs.append(latents[index, :, top : top + size, left : left + size])
+        rows, columns = slice(8 * top, 8 * (top + size)), slice(8 * left, 8 * (left + size))
+        targets.append(pixels[index, rows, columns])
+    pictures = torch.from_numpy(np.stack(targets)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    small = torch.from_numpy(np.stack(inputs)).float()
+    layout = {"memory_format": torch.channels_last}
+    return small.contiguous(**layout), pictures.contiguous(**layout)
+
+
+def train(runs: Path, minutes: float, threads: int, stage: str) -> None:
+    """Train for some minutes of the clock and save in diffusers' layout.
+
+    Stage "new" begins with random weights and "more" with the last save. Stage "refine"
+    takes the decoder alone further, on stored latents: those stay as they are, so that
+    diffusion can be trained on them at the same time.
+    """
+    processes.start(threads)
     torch.manual_seed(0)
-    torch.set_num_threads(threads)
-    rng = np.random.default_rng(0)
-    model = build().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=1e-4)
+    refine, output = stage == "refine", runs / "autoencoder"
+    model = build() if stage == "new" else AutoencoderTiny.from_pretrained(output)
+    model.to(memory_format=torch.channels_last)
+    trained = list((model.decoder if refine else model).parameters())
+    optimiser = torch.optim.AdamW(trained, lr=PEAK_RATE, weight_decay=1e-4, fused=True)
+    latents = np.load(runs / "latents.npy") if refine else None
+    seed = processes.RANK + 10 * ("new", "more", "refine").index(stage)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
     began, step, average = time.monotonic(), 0, 0.02
-    while (share := (time.monotonic() - began) / (60 * minutes)) < 1:
-        if step % 100 == 0:
-            pixels, _ = load(folder)
-            torch.set_num_threads(threads if len(pixels) >= 19_900 else 1)
+    while (share := processes.together((time.monotonic() - began) / (60 * minutes))) < 1:
+        if step % 500 == 0:
+            pixels, _ = load(runs / "pictures")
         for group in optimiser.param_groups:
-            group["lr"] = rate_at(share)
-        loss, squared = losses(model, batch(pixels, rng, step), max(0.0, 0.5 - 5 * share))
+            group["lr"] = rate_at(share) * (0.6 if refine else 1.0)
+        if refine:
+            loss, squared = decoder_losses(model, *refined_batch(pixels, latents, rng, step))
+        else:
+            guide = max(0.0, 0.5 - 3 * share)
+            loss, squared = joint_losses(model, batch(pixels, rng, step), guide)
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        processes.average_gradients(trained)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         step, average = step + 1, 0.99 * average + 0.01 * squared.item()
-        if step % 100 == 0:
+        if processes.RANK == 0 and step % 100 == 0:
             print(f"step {step} {share:.0%} {-10 * math.log10(average):.2f} dB", flush=True)
-        if step % 1000 == 0:
+        if processes.RANK == 0 and step % 500 == 0:
             model.save_pretrained(output)
-    model.save_pretrained(output)
+    if processes.RANK == 0:
+        model.save_pretrained(output)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=27)
+    parser.add_argument("--minutes", type=float, default=25)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--pictures", type=Path, default=RUNS / "pictures")
-    parser.add_argument("--output", type=Path, default=RUNS / "autoencoder")
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--stage", choices=("new", "more", "refine"), default="new")
     arguments = parser.parse_args()
-    train(arguments.pictures, arguments.output, arguments.minutes, arguments.threads)
+    train(arguments.runs, arguments.minutes, arguments.threads, arguments.stage)

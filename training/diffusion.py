@@ -21,11 +21,11 @@ def build_unet() -> UNet2DConditionModel:
         in_channels=4,
         out_channels=4,
         layers_per_block=1,
-        block_out_channels=(64, 128, 256),
+        block_out_channels=(64, 128, 192),
         down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
         cross_attention_dim=WIDTH,
-        attention_head_dim=(1, 2, 4),  # Heads, in spite of the name: 64 channels each.
+        attention_head_dim=(1, 2, 3),  # Heads, in spite of the name: 64 channels each.
         norm_num_groups=16,
         resnet_time_scale_shift="scale_shift",
         addition_embed_type="text",
@@ -71,11 +71,7 @@ def build_scheduler() -> DPMSolverMultistepScheduler:
     )
 
 
-def embed(
-    text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: list[str]
-) -> torch.Tensor:
-    """Return the embeddings the UNet reads, `(count, 48, 192)`."""
-    tokens = tokenizer(
-        prompts, padding="max_length", truncation=True, max_length=LENGTH, return_tensors="pt"
-    )
-    return text_encoder(tokens.input_ids).last_hidden_state
+def token_ids(tokenizer: CLIPTokenizer, prompts: list[str]) -> torch.Tensor:
+    """Return the prompts' tokens as the pipeline makes them, `(count, 48)`."""
+    options = {"padding": "max_length", "truncation": True, "max_length": LENGTH}
+    return tokenizer(prompts, return_tensors="pt", **options).input_ids

@@ -71,6 +71,17 @@ def seconds_per_keyframe(pipeline: DiffusionPipeline, prompt: str) -> float:
     return min(taken)
 
 
+@torch.inference_mode()
+def autoencoder_psnr(pipeline: DiffusionPipeline, pictures: list[np.ndarray]) -> float:
+    """Return the mean signal-to-noise ratio of pictures encoded and decoded, in dB."""
+    ratios = []
+    for picture in pictures:
+        pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+        decoded = pipeline.vae(pixels).sample.clamp(-1, 1)
+        ratios.append(-10 * torch.log10(((decoded - pixels) / 2).square().mean()).item())
+    return float(np.mean(ratios))
+
+
 def misses(recognise: Recogniser, pictures: list[np.ndarray], scenes: list[Scene]) -> Counter[str]:
     """Return what was asked and what came instead, with counts."""
     wrong: Counter[str] = Counter()
@@ -98,10 +109,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     recognise = Recogniser.fit(*examples(1500, seed=5))
-    print(
-        "recogniser on the generator's pictures:", percent(agreement(recognise, *examples(500, 6)))
-    )
+    fresh = examples(500, seed=6)
+    print("recogniser on the generator's pictures:", percent(agreement(recognise, *fresh)))
     pipeline = load_pipeline(arguments.model)
+    print(f"autoencoder: {autoencoder_psnr(pipeline, fresh[0][:60]):.1f} dB")
     scenes, prompts = unseen(arguments.count, arguments.seed)
     pictures = render(pipeline, prompts, arguments.seed)
     save_sheet(pictures, arguments.sheet)

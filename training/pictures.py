@@ -6,6 +6,7 @@ Knows the world and a folder; nothing about captions or models.
 import argparse
 import json
 from dataclasses import asdict
+from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,22 @@ RUNS = Path(__file__).parent / "runs"
 SIZE = 256
 
 
-def fill(folder: Path, count: int, seed: int) -> None:
+def picture(seed_and_index: tuple[int, int]) -> tuple[Scene, np.ndarray]:
+    """Return one scene and its picture; they depend on nothing but the two numbers."""
+    rng = np.random.default_rng(seed_and_index)
+    scene = random_scene(rng)
+    return scene, draw(scene, rng, SIZE, SIZE)
+
+
+def fill(folder: Path, count: int, seed: int, processes: int) -> None:
     """Draw `count` pictures; `scenes.jsonl` grows line by line, so it tells how far it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
     shape = (count, SIZE, SIZE, 3)
     pixels = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, shape)
-    with (folder / "scenes.jsonl").open("w") as scenes:
-        for index in range(count):
-            scene = random_scene(rng)
-            pixels[index] = draw(scene, rng, SIZE, SIZE)
+    jobs = ((seed, index) for index in range(count))
+    with Pool(processes) as pool, (folder / "scenes.jsonl").open("w") as scenes:
+        for index, (scene, drawn) in enumerate(pool.imap(picture, jobs, chunksize=20)):
+            pixels[index] = drawn
             scenes.write(json.dumps(asdict(scene)) + "\n")
             if index % 100 == 99:
                 scenes.flush()
@@ -43,6 +50,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=RUNS / "pictures")
     arguments = parser.parse_args()
-    fill(arguments.folder, arguments.count, arguments.seed)
+    fill(arguments.folder, arguments.count, arguments.seed, arguments.processes)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from training.palettes import mix
-from training.world import Canvas, fractal
+from training.world import CELL, Canvas, fractal
 
 
 def paint(canvas: Canvas) -> None:
@@ -155,7 +155,7 @@ def cactus(x: float, foot: float, size: float) -> list[np.ndarray]:
 def paint_sea(canvas: Canvas) -> None:
     """Paint far headlands, the water that mirrors the sky, and a boat."""
     rng, palette = canvas.rng, canvas.palette
-    horizon = float(rng.uniform(0.57, 0.63))
+    horizon = int(rng.integers(18, 21)) * CELL
     shape = {"frequency": float(rng.uniform(1.2, 2.2)), "octaves": 4, "smooth": False}
     line = ridge(canvas, horizon + 0.04, float(rng.uniform(0.05, 0.12)), 0.1, **shape)
     canvas.paint(canvas.below(line), misty(canvas, line, palette.layer(0.3), 0.3))
@@ -206,8 +206,8 @@ def paint_swell(canvas: Canvas, horizon: float) -> None:
 def paint_glitter(canvas: Canvas, horizon: float) -> None:
     """Paint the disc's path of light on the water."""
     streaks = []
-    for near, across, phase, long in canvas.rng.random((46, 4)):
-        y = horizon + 0.008 + (0.97 - horizon) * near
+    for near, across, phase, long in canvas.rng.random((36, 4)):
+        y = (round((horizon + 0.97 * (1 - horizon) * near) / CELL * 2) + 0.5) * CELL / 2
         wide = 0.035 + 0.07 * near
         sway = 0.008 * np.sin(2 * np.pi * (phase + 0.35 * canvas.time))
         x = canvas.disc_x + (across + across - 1) * wide + sway
@@ -218,7 +218,7 @@ def paint_glitter(canvas: Canvas, horizon: float) -> None:
 def paint_lake(canvas: Canvas) -> None:
     """Paint mountains and a shore of pines, and mirror them in still water."""
     rng, palette = canvas.rng, canvas.palette
-    shore = float(rng.uniform(0.58, 0.64))
+    shore = int(rng.integers(18, 21)) * CELL
     paint_mountains(canvas, floor=shore)
     bank = ridge(canvas, shore, 0.03, 0.6, frequency=2.0, octaves=2, smooth=True)
     trees = canvas.shapes(pines(canvas, bank, 0.6, float(rng.uniform(0.07, 0.12)), 0.05))
@@ -238,60 +238,57 @@ def paint_lake(canvas: Canvas) -> None:
     canvas.paint(line * 0.45, palette.horizon)
 
 
-def block(rng: np.random.Generator, x: float, wide: float, top: float) -> list[np.ndarray]:
-    """Return the outlines of one building that stands from `top` to the ground."""
-    kind, lean = rng.integers(5), rng.uniform(0.25, 0.4)
-    shapes = [np.array([(x, top), (x + wide, top), (x + wide, 1.1), (x, 1.1)], np.float32)]
-    middle, inset = x + wide / 2, wide * lean
-    if kind == 0:  # A spire.
-        points = [(middle - wide * 0.08, top), (middle, top - 0.09), (middle + wide * 0.08, top)]
-        shapes.append(np.array(points, np.float32))
-    elif kind == 1:  # A stepped top.
-        left, right, high = x + inset * 0.6, x + wide - inset * 0.6, top - 0.035
-        shapes.append(
-            np.array([(left, high), (right, high), (right, top), (left, top)], np.float32)
-        )
-    elif kind == 2:  # A slanting roof.
-        shapes.append(np.array([(x, top), (x + wide, top - 0.05), (x + wide, top)], np.float32))
-    return shapes
-
-
 def paint_city(canvas: Canvas) -> None:
-    """Paint three depths of towers; windows are lit when the sun is low or gone."""
+    """Paint three depths of towers; windows are lit when the sun is low or gone.
+
+    At time 0 all edges lie on a grid of `CELL`, one cell of the model's latents: an
+    autoencoder then draws them crisply.
+    """
     rng, palette = canvas.rng, canvas.palette
     lit = canvas.scene.time in ("sunset", "dusk", "night")
-    for depth, low, high in ((0.22, 0.50, 0.36), (0.52, 0.62, 0.42), (1.0, 0.78, 0.54)):
-        x, towers, windows = -0.6, [], []
+    for depth, low, high in ((0.22, 18, 11), (0.52, 21, 13), (1.0, 26, 16)):
+        left, towers, windows = -16, [], []
         skyline = fractal(np.arange(0, 4, 0.05, dtype=np.float32), rng, 0.9, 2, True)
         colour = palette.layer(depth) * np.float32(1 - 0.22 * depth)
-        for step in range(int(24 / (0.6 + 0.7 * depth))):
-            wide = float(rng.uniform(0.07, 0.12)) * (0.8 + 0.5 * depth)
+        for step in range(20 if depth < 1 else 16):
+            wide = int(rng.integers(2, 5) + (depth == 1.0))
             share = 0.6 * skyline[min(step * 2, 79)] + 0.4 * rng.random()
-            top = float(mix(low, high, share))
-            left = x - canvas.shift(depth)
+            top = round(float(mix(low, high, share)))
             towers += block(rng, left, wide, top)
-            windows += lights(rng, left, wide, top, depth)
-            x += wide * (1.02 if depth < 1 else 1.12)
-        far = np.full(canvas.width, low, np.float32)
-        canvas.paint(canvas.shapes(towers), misty(canvas, far, colour, depth))
+            windows += lights(rng, left, wide, top)
+            left += wide + int(depth == 1.0 and rng.random() < 0.35)
+        offset = np.float32((canvas.shift(depth) / CELL, 0))
+        far = np.full(canvas.width, low * CELL, np.float32)
+        mask = canvas.shapes([(shape - offset) * CELL for shape in towers])
+        canvas.paint(mask, misty(canvas, far, colour, depth))
         if depth > 0.3:
             warm = np.float32((255, 208, 122)) if lit else mix(colour, palette.horizon, 0.35)
-            canvas.paint(canvas.shapes(windows) * (0.45 + 0.5 * depth), warm)
+            panes = canvas.shapes([(shape - offset) * CELL for shape in windows])
+            canvas.paint(panes * (0.45 + 0.5 * depth), warm)
 
 
-def lights(
-    rng: np.random.Generator, left: float, wide: float, top: float, depth: float
-) -> list[np.ndarray]:
-    """Return the lit windows of one building, on a grid of floors and columns."""
-    pitch, count = 0.024 + 0.012 * depth, 3
-    on = rng.random((14, count)) < 0.34
-    gap = wide / (count + 0.6)
-    size = np.float32((gap * 0.26, pitch * 0.26))
-    corners = np.float32([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * size
+def block(rng: np.random.Generator, left: int, wide: int, top: int) -> list[np.ndarray]:
+    """Return the outlines, in cells, of one building that stands from `top` to the ground."""
+    kind, right, middle = rng.integers(5), left + wide, left + wide // 2
+    corners = [[(left, top), (right, top), (right, 34), (left, 34)]]
+    if kind == 0:  # A spire.
+        corners.append([(middle + 0.35, top), (middle + 0.5, top - 3), (middle + 0.65, top)])
+    elif kind == 1:  # A stepped top.
+        ends = (left + 1, right - 1) if wide > 2 else (left, left + 1)
+        corners.append([(ends[0], top - 1), (ends[1], top - 1), (ends[1], top), (ends[0], top)])
+    elif kind == 2:  # A slanting roof.
+        corners.append([(left, top), (left, top - wide / 2), (right, top)])
+    return [np.array(shape, np.float32) for shape in corners]
+
+
+def lights(rng: np.random.Generator, left: int, wide: int, top: int) -> list[np.ndarray]:
+    """Return the lit windows of one building, in cells: one at most in each."""
+    on = rng.random((16, 6)) < 0.36
+    pane = np.float32([(0.28, 0.25), (0.72, 0.25), (0.72, 0.75), (0.28, 0.75)])
     return [
-        corners + np.float32((left + gap * (column + 0.8), top + pitch * (floor + 0.9)))
-        for floor, column in zip(*np.nonzero(on), strict=True)
-        if top + pitch * (floor + 0.9) < 1.0
+        pane + np.float32((left + column, top + floor))
+        for floor, column in zip(*np.nonzero(on[:, :wide]), strict=True)
+        if top + floor < 32
     ]
 
 

@@ -16,15 +16,40 @@ import torch
 from diffusers import AutoencoderTiny
 from diffusers.training_utils import EMAModel
 
-from training import captions, diffusion, tokens
+from training import captions, diffusion, processes, tokens
 from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
 from training.pictures import RUNS
 
 BATCH = 32
-PEAK_RATE = 6e-4
+PEAK_RATE = 8e-4
 SNR_CAP = 5.0
 EMPTY_SHARE = 0.1
+
+
+class Denoiser(torch.nn.Module):
+    """The two networks that learn together; its forward is the loss."""
+
+    def __init__(self, text_encoder: torch.nn.Module):
+        super().__init__()
+        self.unet = diffusion.build_unet().to(memory_format=torch.channels_last)
+        self.text_encoder = text_encoder
+        self.noise_levels = diffusion.build_scheduler().alphas_cumprod
+
+    def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the capped v-prediction loss of `(batch, 4, 32, 32)` and `(batch, 48)`."""
+        timesteps = torch.randint(0, len(self.noise_levels), (len(latents),))
+        level = self.noise_levels[timesteps][:, None, None, None]
+        noise = torch.randn_like(latents)
+        noisy = level.sqrt() * latents + (1 - level).sqrt() * noise
+        target = level.sqrt() * noise - (1 - level).sqrt() * latents
+        with torch.autocast("cpu", torch.bfloat16):
+            states = self.text_encoder(tokens).last_hidden_state
+            noisy = noisy.contiguous(memory_format=torch.channels_last)
+            predicted = self.unet(noisy, timesteps, states).sample
+        errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+        weights = (SNR_CAP * (1 - level.flatten())).clamp(max=1.0)  # 1 / (1 - level) = SNR + 1.
+        return (weights * errors).mean()
 
 
 class Training:
@@ -34,15 +59,14 @@ class Training:
         torch.manual_seed(0)
         self.runs = runs
         self.tokenizer = tokens.build(runs / "tokenizer")
-        self.unet = diffusion.build_unet().to(memory_format=torch.channels_last)
-        self.text_encoder = diffusion.build_text_encoder(self.tokenizer)
-        self.models = torch.nn.ModuleList([self.unet, self.text_encoder])
+        self.models = Denoiser(diffusion.build_text_encoder(self.tokenizer))
+        self.loss_of = self.models  # Or the same, averaging gradients with other processes.
         self.optimiser = torch.optim.AdamW(
-            self.models.parameters(), lr=PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01
+            self.models.parameters(), PEAK_RATE, (0.9, 0.99), weight_decay=0.01, fused=True
         )
-        self.average = EMAModel(self.models.parameters(), decay=0.9995, use_ema_warmup=True,
-                                power=0.75)  # fmt: skip
-        self.noise_levels = diffusion.build_scheduler().alphas_cumprod
+        self.average = EMAModel(
+            self.models.parameters(), decay=0.9995, use_ema_warmup=True, power=0.75
+        )
         self.step, self.seconds, self.loss = 0, 0.0, 1.0
 
     def save(self) -> None:
@@ -69,7 +93,7 @@ class Training:
         """Take one step on latents `(batch, 4, 32, 32)` and their prompts."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = self.losses(latents, prompts)
+        loss = self.loss_of(latents, diffusion.token_ids(self.tokenizer, prompts))
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.models.parameters(), 1.0)
@@ -77,27 +101,12 @@ class Training:
         self.average.step(self.models.parameters())
         self.step, self.loss = self.step + 1, 0.99 * self.loss + 0.01 * loss.item()
 
-    def losses(self, latents: torch.Tensor, prompts: list[str]) -> torch.Tensor:
-        """Return the capped v-prediction loss."""
-        timesteps = torch.randint(0, len(self.noise_levels), (len(latents),))
-        level = self.noise_levels[timesteps][:, None, None, None]
-        noise = torch.randn_like(latents)
-        noisy = level.sqrt() * latents + (1 - level).sqrt() * noise
-        target = level.sqrt() * noise - (1 - level).sqrt() * latents
-        with torch.autocast("cpu", torch.bfloat16):
-            states = diffusion.embed(self.text_encoder, self.tokenizer, prompts)
-            noisy = noisy.contiguous(memory_format=torch.channels_last)
-            predicted = self.unet(noisy, timesteps, states).sample
-        errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
-        weights = (SNR_CAP * (1 - level.flatten())).clamp(max=1.0)  # 1 / (1 - level) = SNR + 1.
-        return (weights * errors).mean()
-
     def ship(self, target: Path) -> None:
         """Export the averaged weights as a whole pipeline."""
-        unet, text_encoder = copy.deepcopy(self.unet), copy.deepcopy(self.text_encoder)
-        self.average.copy_to([*unet.parameters(), *text_encoder.parameters()])
+        averaged = copy.deepcopy(self.models)
+        self.average.copy_to(averaged.parameters())
         vae = AutoencoderTiny.from_pretrained(self.runs / "autoencoder")
-        pipeline = assemble(unet, text_encoder, self.tokenizer, vae)
+        pipeline = assemble(averaged.unet, averaged.text_encoder, self.tokenizer, vae)
         export(pipeline, preview_of(self.runs), target)
 
 
@@ -116,26 +125,36 @@ def prompts_for(scenes: list, chosen: np.ndarray, rng: np.random.Generator) -> l
 
 
 def train(runs: Path, minutes: float, threads: int) -> None:
-    """Train until `minutes` of training, those of earlier runs counted in, are over."""
-    torch.set_num_threads(threads)
+    """Train until `minutes` of training, those of earlier runs counted in, are over.
+
+    Under torchrun each process takes its own share of the batch.
+    """
+    processes.start(threads)
     training = Training(runs)
     training.resume()
-    rng = np.random.default_rng(training.step)
+    if processes.COUNT > 1:
+        training.loss_of = torch.nn.parallel.DistributedDataParallel(training.models)
+    seed = training.step * processes.COUNT + processes.RANK
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    latents, scenes = load_latents(runs)
+    usable = np.array([at for at, one in enumerate(scenes) if not captions.held_out(one)])
     began = time.monotonic() - training.seconds
-    while (share := (time.monotonic() - began) / (60 * minutes)) < 1:
-        if training.step % 500 == 0 or "latents" not in locals():
-            latents, scenes = load_latents(runs)
-            usable = np.array([at for at, one in enumerate(scenes) if not captions.held_out(one)])
-        chosen = rng.choice(usable, BATCH)
+    while True:
+        training.seconds = time.monotonic() - began
+        share = processes.together(training.seconds / (60 * minutes))
+        if share >= 1:
+            break
+        chosen = rng.choice(usable, BATCH // processes.COUNT)
         inputs = torch.from_numpy(latents[chosen]).float()
         rate = rate_at(training.step, share)
         training.learn(inputs, prompts_for(scenes, chosen, rng), rate)
-        training.seconds = time.monotonic() - began
-        if training.step % 50 == 0:
-            print(f"step {training.step} {share:.0%} loss {training.loss:.4f}", flush=True)
-        if training.step % 250 == 0:
+        if processes.RANK == 0 and training.step % 25 == 0:
+            print(f"step {training.step} {share:.1%} loss {training.loss:.4f}", flush=True)
+        if processes.RANK == 0 and training.step % 250 == 0:
             training.save()
-    training.save()
+    if processes.RANK == 0:
+        training.save()
 
 
 if __name__ == "__main__":

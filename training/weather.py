@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from training.palettes import mix
-from training.world import Canvas, fractal
+from training.world import CELL, Canvas, fractal
 
 
 def paint_behind(canvas: Canvas) -> None:
@@ -39,13 +39,18 @@ def dots(canvas: Canvas, centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
     return mask.astype(np.float32) / 255
 
 
+def cells(centres: np.ndarray) -> np.ndarray:
+    """Move points `(count, 2)` to the middle of their cell."""
+    return (np.floor(centres / CELL) + 0.5) * CELL
+
+
 def paint_stars(canvas: Canvas, count: int) -> None:
     """Paint stars of mixed sizes, fewer toward the horizon and around the disc."""
     spots = canvas.rng.random((count, 3))
     reach = canvas.width / canvas.height
-    centres = np.stack([spots[:, 0] * reach, spots[:, 1] ** 1.4 * 0.56], -1)
+    centres = cells(np.stack([spots[:, 0] * reach, spots[:, 1] ** 1.4 * 0.56], -1))
     away = np.hypot(centres[:, 0] - canvas.disc_x, centres[:, 1] - canvas.disc_y) > 0.15
-    radii = 0.0022 + 0.0050 * spots[:, 2] ** 4
+    radii = np.choose((spots[:, 2] > 0.6) + 0 + (spots[:, 2] > 0.9), (0.0034, 0.0052, 0.0080))
     canvas.paint(dots(canvas, centres[away], radii[away]) * 0.9, np.float32((250, 248, 240)))
 
 
@@ -90,13 +95,17 @@ def streak(x: float, y: float, half: float) -> np.ndarray:
 
 def paint_snow(canvas: Canvas) -> None:
     """Paint falling flakes; near ones are larger and fall faster."""
-    flakes = canvas.rng.random((110, 4))
+    flakes = canvas.rng.random((100, 4))
     reach, near = canvas.width / canvas.height, flakes[:, 2] ** 2
-    sway = 0.02 * np.sin(2 * np.pi * (flakes[:, 3] + 0.25 * canvas.time))
-    x = flakes[:, 0] * (reach + 0.2) - 0.1 + sway
-    y = (flakes[:, 1] * 1.1 + (0.06 + 0.12 * near) * canvas.time) % 1.1 - 0.05
+    phase = 2 * np.pi * flakes[:, 3]
+    sway = 0.02 * (np.sin(phase + 0.5 * np.pi * canvas.time) - np.sin(phase))
+    home = cells(flakes[:, :2] * np.float32((reach + 0.2, 1.1)))
+    x = home[:, 0] - 3 * CELL + sway
+    y = (home[:, 1] + (0.06 + 0.12 * near) * canvas.time) % 1.1 - 2 * CELL
     white = mix(canvas.palette.white, np.float32(255), 0.4)
-    canvas.paint(dots(canvas, np.stack([x, y], -1), 0.0035 + 0.006 * near) * 0.85, white)
+    canvas.paint(
+        dots(canvas, np.stack([x, y], -1), np.where(near > 0.4, 0.0095, 0.0060)) * 0.85, white
+    )
 
 
 def paint_birds(canvas: Canvas) -> None:

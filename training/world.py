@@ -34,6 +34,10 @@ WEATHERS_BY_TIME = {
 SIDE_RANGES = {"left": (0.13, 0.27), "centre": (0.44, 0.56), "right": (0.73, 0.87)}
 DISC_RADIUS = {"dawn": 0.072, "noon": 0.060, "sunset": 0.085, "dusk": 0.070, "night": 0.066}
 
+# One cell of the model's latents in a picture 256 high, in picture heights. What is small and
+# has to be crisp lies on this grid.
+CELL = 8 / 256
+
 
 @dataclass(frozen=True)
 class Scene:
