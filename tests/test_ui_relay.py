@@ -91,7 +91,7 @@ def test_cancel_is_heard(app: App) -> None:
     with app.stream(job) as socket:
         socket.receive_json()
         socket.send_text("cancel")
-        until(lambda: app.engine.cancelled == [job])
+        until(lambda: set(app.engine.cancelled) == {job})
 
 
 @pytest.mark.parametrize("ticket", ["", "1.aa", "ffffffffff." + "0" * 64])

@@ -70,6 +70,7 @@ class StandIn:
         self.logs: dict[str, list[Logged]] = {}
         self.recipes: dict[str, Recipe] = {}
         self.cancelled: list[str] = []
+        self.ready: list[Event] = []  # what a job finds done when it is submitted
         self.objects: dict[str, bytes] = {}
         self.refusal: VisionFluxError | None = None
         self.fetch_failures: list[VisionFluxError] = []
@@ -106,7 +107,10 @@ class StandIn:
             raise self.refusal
         duplicate = job in self.recipes
         self.recipes[job] = recipe
-        self.logs.setdefault(job, [])
+        self.logs.setdefault(
+            job,
+            [Logged(seq=i, at=float(i), event=event) for i, event in enumerate(self.ready, 1)],
+        )
         return Accepted(re=1, job=job, duplicate=duplicate)
 
     async def watch(self, job: str, *, after: int | None = 0, previews: bool = True) -> Snapshot:

@@ -119,8 +119,11 @@ class Follower:
         match message:
             case Preview(kind="keyframe"):
                 self.begin(self._keep_picture(message))
-            case JobEvent(event=KeyframeFinished(index=index, object=name)) if self._near:
-                self.begin(self._fetch_picture(message.job, index, name))
+            case JobEvent(event=KeyframeFinished(index=index, object=name)):
+                self._want_pictures(message.job, [(index, name)])
+            case Snapshot(progress=progress):
+                names = list(enumerate(progress.keyframes))
+                self._want_pictures(message.job, names[:1] if final else names)
         if final and message.job not in self._settling:
             self._settling.add(message.job)
             self.begin(self._settle(message.job))
@@ -160,6 +163,11 @@ class Follower:
         with self._board.changing(preview.job) as view:
             if view:
                 view.pictures.add(preview.index)
+
+    def _want_pictures(self, job: str, names: list[tuple[int, str]]) -> None:
+        for index, name in names:
+            if name and self._near:
+                self.begin(self._fetch_picture(job, index, name))
 
     async def _fetch_picture(self, job: str, index: int, name: str) -> None:
         """Fetch a keyframe that came without a preview, as one that was reused does."""
