@@ -3,6 +3,7 @@
 It knows proofs, paths and limits; what clients say inside is ``engine.session``'s business.
 """
 
+import asyncio
 import http
 import json
 import logging
@@ -23,6 +24,7 @@ from engine.store import Store
 
 log = logging.getLogger(__name__)
 
+LATE, FEW = 0.25, 4  # seconds until a refusal is answered, and how many at a time
 PING = 15.0  # seconds between pings, and until a missing pong ends a connection
 
 
@@ -36,6 +38,7 @@ class EngineServer:
         self._key, self._gate = key, pairing.Gatekeeper(key)
         self._nonces: dict[int, str] = {}  # of admitted handshakes, until they are answered
         self._connections = 0
+        self._refusals = asyncio.Semaphore(FEW)
 
     async def start(self, host: str, port: int) -> Server:
         """Listen; ``port`` 0 takes a free one."""
@@ -57,7 +60,7 @@ class EngineServer:
 
     # The door
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer what needs no pairing, refuse what lacks it, let the rest through."""
         path = request.path
         if path == protocol.HEALTH_PATH and request.method in ("GET", "HEAD"):
@@ -65,6 +68,8 @@ class EngineServer:
         authorizations = request.headers.get_all("Authorization")
         nonce = self._gate.admit(authorizations[0] if len(authorizations) == 1 else None, path)
         if nonce is None:
+            async with self._refusals:
+                await asyncio.sleep(LATE)
             return _response(http.HTTPStatus.UNAUTHORIZED, {})
         if "Origin" in request.headers:
             return _refusal(http.HTTPStatus.FORBIDDEN, "browsers do not talk to the engine")
