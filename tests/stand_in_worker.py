@@ -58,6 +58,8 @@ def misbehave(prompt: str, target: Path) -> None:
     if "always crash" in prompt or ("crash once" in prompt and not flag.exists()):
         flag.touch()
         os._exit(7)
+    if "hang" in prompt:
+        time.sleep(1_000)
 
 
 def steps(channel: Channel, task: tasks.Work) -> bool:

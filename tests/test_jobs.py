@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import foreman
 from engine.errors import JobConflictError, LimitError, UnknownModelError
 from engine.pairing import Pairing
 from engine.protocol import LIMITS, JobEvent
@@ -137,6 +138,17 @@ async def test_a_worker_that_dies_is_replaced_and_the_film_goes_on(engine: Pairi
 async def test_a_task_that_kills_every_worker_fails_its_job_alone(engine: Pairing) -> None:
     async with connected(engine) as client:
         assert (await made(client, JOB, "always crash"))[-1] == "Failed"
+        assert client.events(JOB)[-1].event.error.code == "E_WORKER_LOST"  # type: ignore[union-attr]
+        assert (await made(client, "job-0002"))[-1] == "Finished"
+
+
+async def test_a_worker_that_hangs_is_replaced(
+    engine: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreman, "SILENCE", 0.7)
+    async with connected(engine) as client:
+        types = await made(client, JOB, "hang")
+        assert types.count("Interrupted") == 2
         assert client.events(JOB)[-1].event.error.code == "E_WORKER_LOST"  # type: ignore[union-attr]
         assert (await made(client, "job-0002"))[-1] == "Finished"
 
