@@ -1,5 +1,6 @@
 """engine.render.rife.ifnet: the official network, against a reference and against itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,34 +8,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from benchmarks.rife import moved_pictures, random_ifnet
 from engine.errors import InvalidParameterError
 from engine.render.rife import load_ifnet
 from engine.render.rife.ifnet import IFNet
-from engine.render.rife.versions import VERSIONS
+from engine.render.rife.versions import VERSIONS, names_of
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "rife" / "ifnet-4.25-random.safetensors"
 TOLERANCE = 2e-4  # the public float32 networks differ from float64 by up to 1e-4
-
-
-def random_ifnet(version: str) -> IFNet:
-    """A network with weights that give motion of a few pixels."""
-    torch.manual_seed(4)
-    net = IFNet(VERSIONS[version], version)
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            if name.endswith("weight") and parameter.dim() == 4:
-                fan = parameter[0].numel()
-                parameter.normal_(0, (1.6 if "conv" in name else 2.0) / fan**0.5)
-    return net.requires_grad_(False).eval()
-
-
-def pictures(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Two smooth pictures (1, 3, height, width), the second a moved first."""
-    torch.manual_seed(7)
-    large = torch.nn.functional.interpolate(
-        torch.rand(1, 3, height // 6 + 4, width // 6 + 4), (height + 9, width + 9), mode="bicubic"
-    ).clamp(0, 1)
-    return large[..., :height, :width].clone(), large[..., 5 : 5 + height, 3 : 3 + width].clone()
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +50,61 @@ def test_parity_would_notice_one_per_cent_of_one_beta(reference: dict[str, Tenso
     images = [reference[name].float() / 255 for name in ("image0", "image1")]
     frames = load_ifnet(state).interpolate(*images, reference["positions"].tolist())
     assert (frames - reference["output"]).abs().max() > 5 * TOLERANCE
+
+
+def both_ways(
+    version: str, size: tuple[int, int], scale: float, precision: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """The same three frames as ``draw`` and as the straightforward ``forward`` make them."""
+    net = random_ifnet(version)
+    net.precision = precision
+    with torch.inference_mode():
+        pair = net.relate(*(net.prepare(image, scale) for image in moved_pictures(*size)))
+        positions = [0.25, 0.5, 0.9]
+        return net.draw(pair, positions).frames, net.draw_plainly(pair, positions).frames
+
+
+GRAPHS = sorted({names_of(architecture)[0] for architecture in VERSIONS.values()})
+
+
+@pytest.mark.parametrize("version", GRAPHS)
+def test_the_fast_way_equals_the_straightforward_one(version: str) -> None:
+    fast, plain = both_ways(version, (70, 90), 1.0)
+    assert (fast - plain).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 2.0, 4.0])
+@pytest.mark.parametrize("version", ["4.4", "4.6", "4.25", "4.25.lite"])
+def test_the_fast_way_equals_it_at_every_scale(version: str, scale: float) -> None:
+    fast, plain = both_ways(version, (33, 50), scale)
+    assert (fast - plain).abs().max() <= TOLERANCE
+
+
+def test_40_begins_again_with_doubled_scales_when_motion_is_large() -> None:
+    net = random_ifnet("4.0")
+    with torch.inference_mode():
+        net.block(1).lastconv.weight.mul_(20)
+        first, second = (net.pad(image, 1.0) for image in moved_pictures(64, 64))
+        _, flow, _ = net((first, second), [], 0.5)
+        net.architecture = replace(net.architecture, doubles=False)
+        _, undoubled, _ = net((first, second), [], 0.5)
+    assert (flow - undoubled).abs().max() > 1
+
+
+@pytest.mark.parametrize("version", ["4.6", "4.25"])
+def test_bfloat16_convolutions_stay_close(version: str) -> None:
+    """The bound is what the public network loses in bfloat16 on average, with random weights."""
+    half, plain = both_ways(version, (70, 90), 1.0, torch.bfloat16)
+    assert 0 < (half - plain).abs().mean() <= 4e-3
+
+
+def test_new_weights_are_not_answered_with_old_ones() -> None:
+    net, other = random_ifnet("4.15.lite"), random_ifnet("4.15.lite", seed=5)
+    images = moved_pictures(40, 40)
+    before = net.interpolate(*images, [0.5])
+    net.load_state_dict(other.state_dict())
+    assert not torch.equal(net.interpolate(*images, [0.5]), before)
+    assert torch.equal(net.interpolate(*images, [0.5]), other.interpolate(*images, [0.5]))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 70), (33, 64), (65, 40)])
