@@ -107,7 +107,7 @@ class Painter:
             guidance_scale=node.guidance_scale,
             callback_on_step_end=watch,
         )
-        return np.asarray(result.images[0].convert("RGB"))
+        return np.array(result.images[0].convert("RGB"))  # a copy that may be written to
 
     def _noise(self, node: KeyframeNode) -> Tensor:
         """Return the initial latents ``(1, channels, height / 8, width / 8)``, unscaled."""
