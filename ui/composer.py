@@ -51,7 +51,7 @@ def scenes(problem_of: Callable[[str], None]) -> None:
     parts = state["draft"]["scenes"]
     for index, scene in enumerate(parts):
         with st.container(key=f"glass_scene_{scene['id']}", border=True):
-            _scene(index, scene["id"], alone=len(parts) == 1)
+            _scene(index, scene, alone=len(parts) == 1)
             problem_of(f"scenes[{index}]")
     if len(parts) < MAX_SCENES:
         st.button(
@@ -64,11 +64,11 @@ def scenes(problem_of: Callable[[str], None]) -> None:
         )
 
 
-def _scene(index: int, scene_id: str, *, alone: bool) -> None:
+def _scene(index: int, scene: dict[str, Any], *, alone: bool) -> None:
     state: Any = st.session_state
     st.text_area(
         f"Scene {index + 1}",
-        key=draft.key(state, "prompt", scene_id),
+        key=draft.scene_key(scene, "prompt"),
         placeholder="dawn over the sea, sun on the left",
         max_chars=MAX_PROMPT,
         height=96,
@@ -80,16 +80,16 @@ def _scene(index: int, scene_id: str, *, alone: bool) -> None:
             max_value=120.0,
             step=0.5,
             format="%.1f",
-            key=draft.key(state, "seconds", scene_id),
+            key=draft.scene_key(scene, "seconds"),
             width=150,
         )
         if not alone:
             st.button(
                 "Remove",
-                key=f"drop-{scene_id}",
+                key=f"drop-{scene['id']}",
                 type="tertiary",
                 on_click=draft.drop_scene,
-                args=[state, scene_id],
+                args=[state, scene["id"]],
             )
 
 
@@ -236,17 +236,18 @@ def _size(models: dict[str, Card]) -> None:
     current = (now["width"], now["height"])
     names = [*options, CUSTOM]
     found = next((name for name, sides in options.items() if sides == current), CUSTOM)
-    state.setdefault(_key("size"), found)
+    key = f"{draft.PREFIX}size-{_key('width')}-{_key('height')}"
+    state.setdefault(key, found)
     st.selectbox(
         "Size",
         names,
         format_func=lambda name: (
             f"{name} · {options[name][0]} × {options[name][1]}" if name in options else name
         ),
-        key=_key("size"),
-        on_change=lambda: _resize(options),
+        key=key,
+        on_change=lambda: _resize(options.get(state[key])),
     )
-    if state[_key("size")] == CUSTOM:
+    if state[key] == CUSTOM:
         left, right = st.columns(2)
         with left:
             st.number_input("Width", min_value=64, max_value=1024, step=8, key=_key("width"))
@@ -254,11 +255,9 @@ def _size(models: dict[str, Card]) -> None:
             st.number_input("Height", min_value=64, max_value=1024, step=8, key=_key("height"))
 
 
-def _resize(options: dict[str, tuple[int, int]]) -> None:
-    state: Any = st.session_state
-    sides = options.get(state[_key("size")])
+def _resize(sides: tuple[int, int] | None) -> None:
     if sides:
-        draft.put(state, width=sides[0], height=sides[1])
+        draft.put(st.session_state, width=sides[0], height=sides[1])
 
 
 def _key(name: str) -> str:

@@ -1,8 +1,8 @@
 """The film that the user is composing, kept in the session across pages.
 
 Widgets lose their values when another page is shown, so the draft holds them, and ``widgets``
-puts them back before a page draws. Whenever a program changes the draft, all its widgets get new
-keys: a browser that had not yet heard of the change would otherwise send the old value back.
+puts them back before a page draws. Whenever a program changes a value, its widget gets a new key:
+a browser that had not yet heard of the change would otherwise send the old value back.
 Pure but for the dictionary it is given.
 """
 
@@ -32,30 +32,32 @@ def begin(state: State, model: str, defaults: Defaults) -> None:
 
 def load(state: State, recipe: Recipe) -> None:
     """Replace the film being composed by what ``recipe`` says."""
+    before = state.get("draft", {}).get("turns", {})
     state["draft"] = {
-        "epoch": state.get("draft", {}).get("epoch", 0) + 1,
+        "turns": {name: before.get(name, 0) + 1 for name in SETTINGS},  # in the widgets' keys
         "scenes": [_scene(scene.prompt, scene.seconds) for scene in recipe.scenes],
         "settings": {name: getattr(recipe, name) for name in SETTINGS},
     }
 
 
-def key(state: State, name: str, scene: str = "") -> str:
-    """Return the key of a widget; ``scene`` is the id of the scene it belongs to, if any."""
-    return f"{PREFIX}{name}{scene and '-'}{scene}-{state['draft']['epoch']}"
+def key(state: State, name: str) -> str:
+    """Return the key of a setting's widget."""
+    return f"{PREFIX}{name}-{state['draft']['turns'][name]}"
+
+
+def scene_key(scene: dict[str, Any], name: str) -> str:
+    """Return the key of a widget of a scene; ``name`` is ``prompt`` or ``seconds``."""
+    return f"{PREFIX}{name}-{scene['id']}"
 
 
 def widgets(state: State) -> None:
     """Give every widget that has no value the draft's."""
     draft = state["draft"]
-    ours = [name for name in state if str(name).startswith(PREFIX)]
-    for name in ours:
-        if not str(name).endswith(f"-{draft['epoch']}"):
-            del state[name]
     for name, value in draft["settings"].items():
         state.setdefault(key(state, name), value)
     for scene in draft["scenes"]:
         for name in ("prompt", "seconds"):
-            state.setdefault(key(state, name, scene["id"]), scene[name])
+            state.setdefault(scene_key(scene, name), scene[name])
 
 
 def keep(state: State) -> None:
@@ -65,14 +67,17 @@ def keep(state: State) -> None:
         draft["settings"][name] = state.get(key(state, name), draft["settings"][name])
     for scene in draft["scenes"]:
         for name in ("prompt", "seconds"):
-            scene[name] = state.get(key(state, name, scene["id"]), scene[name])
+            scene[name] = state.get(scene_key(scene, name), scene[name])
 
 
 def put(state: State, **values: Any) -> None:
     """Change settings."""
     keep(state)
-    state["draft"]["settings"].update(values)
-    state["draft"]["epoch"] += 1
+    draft = state["draft"]
+    for name, value in values.items():
+        if draft["settings"][name] != value:
+            draft["settings"][name] = value
+            draft["turns"][name] += 1
 
 
 def adopt(state: State, defaults: Defaults) -> None:
@@ -82,22 +87,23 @@ def adopt(state: State, defaults: Defaults) -> None:
 
 def put_prompt(state: State, text: str) -> None:
     """Write an example into the first scene that is empty, else into the last one."""
-    put(state)
+    keep(state)
     scenes = state["draft"]["scenes"]
     empty = [scene for scene in scenes if not scene["prompt"].strip()]
-    (empty or scenes[-1:])[0]["prompt"] = text
+    scene = (empty or scenes[-1:])[0]
+    scene.update(_scene(text, scene["seconds"]))
 
 
 def add_scene(state: State) -> None:
     """Append an empty scene as long as the one before it."""
-    put(state)
+    keep(state)
     scenes = state["draft"]["scenes"]
     scenes.append(_scene("", scenes[-1]["seconds"]))
 
 
 def drop_scene(state: State, scene_id: str) -> None:
     """Remove a scene."""
-    put(state)
+    keep(state)
     draft = state["draft"]
     draft["scenes"] = [scene for scene in draft["scenes"] if scene["id"] != scene_id]
 
