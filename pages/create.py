@@ -166,7 +166,7 @@ def _engine_line() -> None:
         st.rerun()
     if engine.starting:
         st.caption(":orange[●] Starting the engine on this computer…")
-    elif not engine.connected and engine.state.error and engine.state.name == "refused":
+    elif engine.hello is None and engine.state.error:
         look.tell(engine.state.error)
     elif not engine.connected:
         st.caption(f":orange[●] Connecting to {plain(engine.name)}… You can write meanwhile.")

@@ -120,6 +120,20 @@ def test_generate_submits_what_the_page_says(studio: Studio) -> None:
     assert components(at) == ["visionflux_stage"]
 
 
+def test_an_engine_that_does_not_start_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with World(tmp_path) as world:
+        world.failure = EngineUnreachableError("the engine did not start", remedy="read its log")
+        studio = Studio(world)
+        monkeypatch.setattr(resources, "get_hub", lambda: studio.hub)
+        for page in ("create", "connection"):
+            assert "Read its log" in words(studio.visit(page))
+        at = studio.visit("create")
+        at.text_area[0].set_value("one can write meanwhile").run()
+        assert at.button(key="generate").disabled
+
+
 def test_scenes_are_added_and_removed(studio: Studio) -> None:
     at = studio.visit("create")
     at.text_area[0].set_value("dawn")

@@ -17,7 +17,6 @@ from engine.pairing import Pairing
 from engine.recipe import Recipe, Scene
 from tests.ui_stand_in import FILM, FINISHED, PLANNED, World, png, until
 from ui.hub import Hub
-from ui.library import Library, sqlite_engine
 
 RECIPE = Recipe(scenes=(Scene(prompt="dawn over the sea"),))
 REMOTE = Pairing("https://far.example", b"r" * 32)
@@ -208,16 +207,8 @@ def test_an_engine_that_refuses_us_is_neither_saved_nor_chosen(world: World) -> 
     assert len(hub.engines()) == 1
 
 
-def test_without_an_engine_submitting_says_so(tmp_path: Path) -> None:
-    def fail(_: Path) -> Pairing:
-        raise EngineUnreachableError("the engine on this computer did not start")
-
-    library = Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films")
-    hub = Hub(library, tmp_path, start_local=fail)
-    hub.start()
-    try:
-        until(lambda: hub.chosen().state.error)
-        with pytest.raises(EngineUnreachableError):
-            hub.submit(RECIPE)
-    finally:
-        hub.close()
+def test_without_an_engine_submitting_says_so(world: World) -> None:
+    world.failure = EngineUnreachableError("the engine on this computer did not start")
+    hub = world.start()
+    with pytest.raises(EngineUnreachableError):
+        hub.submit(RECIPE)

@@ -181,6 +181,7 @@ class World:
         self.made: list[StandIn] = []
         self.refusals: dict[str, Any] = {}
         self.hubs: list[Hub] = []
+        self.failure: VisionFluxError | None = None
 
     def __enter__(self) -> "World":
         return self
@@ -192,11 +193,16 @@ class World:
     def start(self) -> Hub:
         library = Library(sqlite_engine(self.folder / "library.db"), self.folder / "films")
         connect: Any = self._connect
-        hub = Hub(library, self.folder, start_local=lambda _: LOCAL_PAIRING, connect=connect)
+        hub = Hub(library, self.folder, start_local=self._start_local, connect=connect)
         self.hubs.append(hub)
         hub.start()
-        until(lambda: hub.chosen().connected)
+        until(lambda: hub.chosen().connected or hub.chosen().state.error)
         return hub
+
+    def _start_local(self, _folder: Path) -> Pairing:
+        if self.failure:
+            raise self.failure
+        return LOCAL_PAIRING
 
     def _connect(self, pairing: Pairing, **callbacks: Callable[[Any], None]) -> StandIn:
         connection = StandIn(pairing, **callbacks)

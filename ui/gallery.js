@@ -11,6 +11,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
 }
 
+const STILL = window.matchMedia("(prefers-reduced-motion: reduce)");
+
 function card(film) {
   const button = document.createElement("button");
   button.type = "button";
@@ -47,5 +49,9 @@ function video(film, button) {
   const rest = () => element.pause();
   button.onmouseenter = button.onfocus = play;
   button.onmouseleave = button.onblur = rest;
+  if (window.matchMedia("(hover: none)").matches && !STILL.matches) {
+    new IntersectionObserver(([entry]) => (entry.isIntersecting ? play() : rest()), { threshold: 0.7 })
+      .observe(element); // where nothing can point, what is in view plays
+  }
   return element;
 }

@@ -181,6 +181,7 @@ class Library:
 
 def sqlite_engine(path: Path) -> sa.Engine:
     """Return an engine for a SQLite file that readers and one writer share without waiting."""
+    path.touch(mode=0o600)  # prompts are private; SQLite gives its other files the same mode
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
     prepare(engine)
     return engine
