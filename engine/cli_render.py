@@ -34,6 +34,7 @@ SETTINGS = (
     ("--height", int, "pixels, a multiple of 8"),
     ("--scheduler", str, "dpmsolver++, ddim, euler or unipc"),
     ("--interpolation-factor", int, "frames per keyframe interval (8)"),
+    ("--drift", float, "picture widths a second that the ground moves past"),
     ("--motion", str, "morph or cut: how one scene follows the other"),
     ("--negative-prompt", str, "what the film should not show"),
 )

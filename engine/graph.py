@@ -13,7 +13,7 @@ import msgspec
 from engine.recipe import Format, Recipe, Scene, Scheduler, Value
 
 NOISE_SECONDS = 8.0  # time in which the noise walks a quarter of a great circle, seed to seed + 1
-TRANSITION = 0.6  # share of the shorter neighbour that a morph between two scenes takes
+TRANSITION = 1.0  # share of the shorter neighbour that a morph between two scenes takes
 ENCODING = 1  # raise when the way frames are encoded changes
 
 
@@ -32,12 +32,14 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
         model: identity of the weights, hash included.
         prompt: two prompts and the position between their embeddings.
         noise: two seeds and the position on the great circle between their noises.
+        drift: how far the ground has moved past, in picture widths.
     """
 
     model: str
     prompt: Weighted
     negative_prompt: str
     noise: Weighted
+    drift: float = 0.0
     width: int
     height: int
     num_inference_steps: int
@@ -188,6 +190,7 @@ def _keyframe(recipe: Recipe, frame: int, model: str) -> KeyframeNode:
         prompt=prompt_at(recipe, seconds),
         negative_prompt=recipe.negative_prompt,
         noise=noise_at(recipe, seconds),
+        drift=round(recipe.drift * seconds, 6),
         width=recipe.width,
         height=recipe.height,
         num_inference_steps=recipe.num_inference_steps,
@@ -230,9 +233,9 @@ def _starts(scenes: tuple[Scene, ...]) -> list[float]:
 def _crossing(
     scenes: tuple[Scene, ...], starts: list[float], boundary: int, seconds: float
 ) -> float:
-    """Return how far the morph at ``boundary`` has come, eased (smoothstep), in [0, 1]."""
+    """Return how far the morph at ``boundary`` has come, in [0, 1]; pictures ease themselves."""
     if not 0 < boundary < len(scenes):
         return 0.0
     half = TRANSITION * min(scenes[boundary - 1].seconds, scenes[boundary].seconds) / 2
     linear = min(1.0, max(0.0, (seconds - starts[boundary] + half) / (2 * half)))
-    return round(linear * linear * (3 - 2 * linear), 6)
+    return round(linear, 6)

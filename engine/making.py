@@ -187,16 +187,16 @@ class Making:
                 target=str(target),
             )
             row = await self._made(task, media_type, lambda _: None)
-        recipe = self.recipe
+        shape = tasks.read_shape(row.detail)
         return events.Finished(
             object=row.name,
             sha256=row.sha256,
             size=row.size,
             media_type=row.media_type,
-            frames=recipe.frames,
-            seconds=recipe.frames / recipe.fps,
-            width=recipe.width,
-            height=recipe.height,
+            frames=shape.frames,
+            seconds=shape.seconds,
+            width=shape.width,
+            height=shape.height,
         )
 
     async def _made(

@@ -43,6 +43,7 @@ REMEDIES = {
     "scheduler": f"choose one of: {', '.join(get_args(Scheduler))}",
     "fps": "give 1 to 60 frames per second",
     "interpolation_factor": "give 1 to 64 frames per keyframe interval",
+    "drift": "give a number from 0 (still) to 1 (a picture width a second)",
     "motion": f"choose one of: {', '.join(get_args(Motion))}",
     "format": f"choose one of: {', '.join(get_args(Format))}",
     "version": "make the recipe with the same version of VisionFlux",
@@ -68,6 +69,7 @@ class Recipe(Value, frozen=True, kw_only=True):
         seed: of the first noise; drawn on the CPU, so it means the same on every device.
         guidance_scale: classifier-free guidance; 1 switches it off.
         interpolation_factor: frames per keyframe interval; 1 paints every frame.
+        drift: picture widths a second that the ground moves past; 0 stands still.
         motion: how scenes follow each other: ``morph`` melts one into the next, ``cut`` cuts.
         fps: frames per second.
     """
@@ -84,6 +86,7 @@ class Recipe(Value, frozen=True, kw_only=True):
     model: Annotated[str, Meta(min_length=1, max_length=200)] = "landscapes"
     fps: Annotated[int, Meta(ge=1, le=60)] = 24
     interpolation_factor: Annotated[int, Meta(ge=1, le=64)] = 8
+    drift: Annotated[float, Meta(ge=0, le=1)] = 0.0
     motion: Motion = "morph"
     format: Format = "mp4"
 

@@ -101,8 +101,17 @@ class Advanced(Reply, frozen=True, kw_only=True, tag="advanced"):
     total: int
 
 
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """What a film's file holds; a GIF has fewer and smaller frames than its recipe says."""
+
+    frames: int
+    seconds: float
+    width: int
+    height: int
+
+
 class Made(Reply, frozen=True, kw_only=True, tag="made"):
-    """The target is written; ``detail`` is a segment's judgement."""
+    """The target is written; ``detail`` is a segment's judgement, or a film's encoded shape."""
 
     sha256: str
     size: int
@@ -120,6 +129,16 @@ class Broke(Reply, frozen=True, kw_only=True, tag="broke"):
 
 
 AnyReply = Ready | Loading | Loaded | Advanced | Made | Stopped | Broke
+
+
+def encode_shape(shape: Shape) -> str:
+    """Return a shape as text."""
+    return msgspec.json.encode(shape).decode()
+
+
+def read_shape(text: str) -> Shape:
+    """Read a shape."""
+    return msgspec.json.decode(text, type=Shape)
 
 
 def pack(message: Task | Reply) -> bytes:

@@ -113,7 +113,7 @@ class Bench:
             case tasks.Draw():
                 return self._made(work.target, self._draw(work))
             case tasks.Join():
-                self._join(work)
+                return self._made(work.target, self._join(work))
         return self._made(work.target)
 
     def _load(self, work: tasks.Load) -> tasks.Loaded:
@@ -178,14 +178,23 @@ class Bench:
         if node.closing:
             yield second
 
-    def _join(self, work: tasks.Join) -> None:
+    def _join(self, work: tasks.Join) -> str:
         recipe = work.node.recipe
-        assembly.join_film(
+        probe = assembly.join_film(
             Path(work.target),
             [Path(segment) for segment in work.segments],
             recipe_json=protocol.encode_recipe(recipe),
             format=recipe.format,
             fps=recipe.fps,
+            frames=recipe.frames,
+        )
+        return tasks.encode_shape(
+            tasks.Shape(
+                frames=probe.frames,
+                seconds=float(probe.seconds),
+                width=probe.width,
+                height=probe.height,
+            )
         )
 
     def _made(self, target: str, detail: str = "") -> tasks.Made:

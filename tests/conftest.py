@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import engine.render  # sets how torch's threads wait, before anything loads torch
 from engine import daemon
 from engine.client import Connection, Message
 from engine.models import Card, Model

@@ -50,7 +50,10 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
         return tasks.Stopped()
     content = f"{type(task).__name__} {task.node.name}\n".encode() * 40
     Path(task.target).write_bytes(content)
-    return tasks.Made(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+    shape = tasks.Shape(frames=1, seconds=1.0, width=8, height=8)
+    detail = tasks.encode_shape(shape) if isinstance(task, tasks.Join) else ""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return tasks.Made(sha256=sha256, size=len(content), detail=detail)
 
 
 def misbehave(prompt: str, target: Path) -> None:

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.render.blend import blended_embeddings, blended_noise, noise, slerp
+from engine.render.blend import blended_embeddings, blended_noise, drifted_noise, noise, slerp
 
 SHAPE = (1, 4, 8, 8)
 positions = st.floats(0, 1, allow_nan=False)
@@ -58,6 +58,21 @@ def test_seeds_up_to_the_last_are_accepted_and_differ() -> None:
 
 def test_blended_noise_at_zero_is_the_first_seeds() -> None:
     assert torch.equal(blended_noise(5, 6, 0.0, SHAPE), noise(5, SHAPE))
+
+
+def test_without_drift_the_noise_is_the_seeds() -> None:
+    assert torch.equal(drifted_noise(5, SHAPE, 0.0), noise(5, SHAPE))
+
+
+def test_the_ground_moves_and_the_sky_stays() -> None:
+    still, moved = noise(5, SHAPE), drifted_noise(5, SHAPE, 3 / 8)
+    assert torch.equal(moved[..., :3, :], still[..., :3, :])
+    assert not torch.equal(moved[..., 4:, :], still[..., 4:, :])
+    assert torch.equal(moved[..., 7, :-3], still[..., 7, 3:])
+
+
+def test_far_drift_is_as_strong_as_the_start() -> None:
+    assert drifted_noise(5, (1, 4, 32, 32), 7.3).std() == pytest.approx(1, abs=0.05)
 
 
 def test_each_token_keeps_its_own_norm() -> None:

@@ -27,6 +27,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     num_inference_steps: int = 25
     guidance_scale: float = 7.5
     scheduler: Scheduler = "dpmsolver++"
+    drift: float = 0.0
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):

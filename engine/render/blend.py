@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 PARALLEL = 1e-4  # radians; below this angle the arc is its chord
+HORIZON = 0.45  # share of the height above which nothing drifts
+FARTHEST = 0.25  # speed just below the horizon, as a share of the lowest row's
 
 
 def slerp(first: Tensor, second: Tensor, position: float, *, dim: int | None = None) -> Tensor:
@@ -52,11 +54,35 @@ def noise(seed: int, shape: tuple[int, ...]) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float32)
 
 
-def blended_noise(first: int, second: int, position: float, shape: tuple[int, ...]) -> Tensor:
-    """Return the noise at ``position`` between those of two seeds, as ``noise`` gives them."""
+def drifted_noise(seed: int, shape: tuple[int, ...], drift: float) -> Tensor:
+    """Return a seed's noise with its rows below the horizon moved to the left, lower ones more.
+
+    Pictures follow their noise, so the ground moves past while sun and sky stay. Rows move by whole
+    cells, which keeps every value; what comes in at the right is what the generator draws next.
+
+    Args:
+        seed: in [0, 2**32).
+        shape: ``(1, channels, height / 8, width / 8)``.
+        drift: of the lowest row, in picture widths, at least 0; 0 gives exactly ``noise``.
+    """
+    height, width = shape[-2:]
+    generator = torch.Generator("cpu").manual_seed(seed)
+    blocks = [torch.randn(shape, generator=generator) for _ in range(int(drift) + 2)]
+    strip = torch.cat(blocks, dim=-1)  # (1, channels, height / 8, blocks * width / 8)
+    rows = [
+        strip[..., row, _start(row / max(1, height - 1), drift * width) :][..., :width]
+        for row in range(height)
+    ]
+    return torch.stack(rows, dim=-2)
+
+
+def blended_noise(
+    first: int, second: int, position: float, shape: tuple[int, ...], drift: float = 0.0
+) -> Tensor:
+    """Return the noise at ``position`` between those of two seeds, drifted alike."""
     if position == 0:
-        return noise(first, shape)
-    return slerp(noise(first, shape), noise(second, shape), position)
+        return drifted_noise(first, shape, drift)
+    return slerp(drifted_noise(first, shape, drift), drifted_noise(second, shape, drift), position)
 
 
 def blended_embeddings(first: Tensor, second: Tensor, position: float) -> Tensor:
@@ -71,3 +97,9 @@ def blended_embeddings(first: Tensor, second: Tensor, position: float) -> Tensor
         position: 0 gives exactly ``first``.
     """
     return slerp(first, second, position, dim=-1)
+
+
+def _start(depth: float, cells: float) -> int:
+    """Return by how many cells the row at ``depth`` (0 top, 1 bottom) has moved."""
+    near = (depth - HORIZON) / (1 - HORIZON)
+    return round(cells * (FARTHEST + (1 - FARTHEST) * near)) if near > 0 else 0

@@ -115,7 +115,7 @@ class Painter:
         channels = self._pipe.unet.config.in_channels
         shape = (1, channels, node.height // factor, node.width // factor)
         first, second = int(node.noise.first), int(node.noise.second)
-        noise = blended_noise(first, second, node.noise.position, shape)
+        noise = blended_noise(first, second, node.noise.position, shape, node.drift)
         return noise.to(self.device.name, self.device.torch_dtype)
 
     def _embeddings(self, prompt: Weighted) -> Tensor:
