@@ -213,6 +213,14 @@ def _fine_tuning(models: dict[str, Card]) -> None:
         format_func=lambda name: MOTIONS[name],
         key=_key("motion"),
     )
+    st.slider(
+        "Drift",
+        0.0,
+        0.5,
+        step=1 / 32,
+        key=_key("drift"),
+        help="How fast the ground moves past, in picture widths a second; 0 stands still.",
+    )
     st.number_input(
         "Frames per keyframe",
         min_value=1,
