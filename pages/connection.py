@@ -18,6 +18,7 @@ def page() -> None:
     )
     _engines()
     _pairing()
+    _mirroring()
 
 
 @st.fragment(run_every=2)
@@ -115,6 +116,22 @@ def _pair(link: str) -> None:
     else:
         st.toast(f"Paired with {plain(engine.name)}. New films are made there.")
         st.rerun()
+
+
+def _mirroring() -> None:
+    st.subheader("If an engine is lost", anchor=False)
+    st.markdown(
+        "While an engine elsewhere makes a film, its finished keyframes are kept on this computer, "
+        "and its in-betweens as far as there is room. If that engine dies, pair another one, open "
+        "the film and press Continue. What is kept here costs traffic while the film is made, and "
+        "is removed when it is done."
+    )
+    preferences = resources.get_hub().preferences
+    megabytes = st.number_input(
+        "Megabytes of each film to keep here", 0, 5000, preferences.mirror, 10, key="mirror"
+    )
+    if megabytes != preferences.mirror:
+        preferences.mirror = megabytes
 
 
 look.guarded(page)

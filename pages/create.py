@@ -9,10 +9,11 @@ from engine.recipe import Recipe
 from ui import composer, draft, look, resources
 from ui.board import View
 from ui.hub import EngineView
-from ui.library import Film
 from ui.player import player
 from ui.recipe_card import recipe_card
+from ui.rescue import rescue
 from ui.stage import stage
+from ui.tables import Film
 from ui.words import plain, short
 
 
@@ -31,6 +32,9 @@ def page() -> None:
 def _job(job: str) -> None:
     hub = resources.get_hub()
     film, view = hub.library.get(job), hub.find(job)
+    if view and view.successor:
+        st.query_params["job"] = view.successor  # it goes on under this id on another engine
+        st.rerun()
     if film is None or view is None:
         look.heading("Create")
         look.tell(
@@ -41,6 +45,7 @@ def _job(job: str) -> None:
     look.heading(plain(short(film.title)), small=True)
     if not view.settled:
         stage(view)
+        rescue(job)
     elif view.progress.status == "finished":
         player(film)
         _after_film(film)
@@ -56,7 +61,7 @@ def _after_film(film: Film) -> None:
         st.button("New film", key="new", type="tertiary", on_click=_leave)
     _problem()
     with st.expander("Recipe"):
-        recipe_card(film.recipe)
+        recipe_card(film.recipe, resources.get_hub().pieces.of(film.job))
 
 
 def _ended(film: Film, view: View) -> None:

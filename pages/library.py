@@ -5,9 +5,10 @@ import streamlit as st
 from engine.errors import ErrorReport, VisionFluxError
 from ui import draft, look, resources
 from ui.gallery import gallery
-from ui.library import Film
 from ui.player import player
 from ui.recipe_card import recipe_card
+from ui.rescue import continue_button
+from ui.tables import Film
 from ui.words import plain, short
 
 SHELF = 24  # films shown at once
@@ -37,7 +38,7 @@ def _detail(film: Film) -> None:
     with left:
         player(film)
     with right, st.container(key="glass_recipe", border=True):
-        recipe_card(film.recipe)
+        recipe_card(film.recipe, resources.get_hub().pieces.of(film.job))
         _actions(film)
 
 
@@ -81,6 +82,9 @@ def _under_way() -> None:
             if st.button(
                 plain(short(film.title, 60)), key=f"watch-{film.job}", icon=":material/movie:"
             ):
+                st.switch_page("pages/create.py", query_params={"job": film.job})
+            engine = resources.get_hub().refuge(film.job)
+            if engine and continue_button(film.job, engine):
                 st.switch_page("pages/create.py", query_params={"job": film.job})
 
 

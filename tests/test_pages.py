@@ -15,7 +15,7 @@ from engine.errors import (
 )
 from engine.pairing import Pairing
 from engine.recipe import Recipe, Scene
-from tests.ui_stand_in import CARD, FINISHED, PLANNED, World, until
+from tests.ui_stand_in import CARD, FINISHED, PLANNED, World, png, until
 from ui import resources
 from ui.hub import Hub
 from ui.tickets import Tickets
@@ -216,6 +216,66 @@ def test_changing_a_film_fills_the_composer_with_its_recipe(studio: Studio) -> N
     assert setting(at, "number_input", "seed").value == 4711
 
 
+FAR = Pairing("https://far.example", b"r" * 32)
+OTHER = Pairing("https://other.example", b"o" * 32)
+
+
+def lost(studio: Studio) -> str:
+    """Begin a film on a distant engine, and lose that for good."""
+    studio.hub.pair(FAR.link)
+    job = studio.hub.submit(RECIPE)
+    studio.world.made[-1].objects["k0"] = png()
+    keyframe = events.KeyframeFinished(index=0, object="k0", sha256="", size=9, reused=False)
+    studio.world.made[-1].say(job, PLANNED, keyframe)
+    until(lambda: studio.hub.pieces.here(job))
+    studio.world.made[-1].drop()
+    until(lambda: (view := studio.hub.find(job)) and not view.reachable)
+    return job
+
+
+def test_a_film_whose_engine_is_lost_goes_on_where_the_user_says(studio: Studio) -> None:
+    job = lost(studio)
+    at = studio.visit("create", job=job)
+    assert "Safe on this computer: 1 keyframe" in words(at)
+    assert "pair another one on the Connection page" in words(at)
+    studio.hub.pair(OTHER.link)
+    at = studio.visit("create", job=job)
+    at.button(key=f"continue-{job}").click().run()
+    view = studio.hub.find(job)
+    assert view is not None
+    new = until(lambda: view.successor)
+    at.run()
+    assert job_of(at) == new
+    assert studio.world.made[-1].recipes == {new: RECIPE}
+
+
+def test_the_library_offers_to_go_on_with_a_lost_film(studio: Studio) -> None:
+    job = lost(studio)
+    studio.hub.pair(OTHER.link)
+    at = studio.visit("library")
+    at.button(key=f"continue-{job}").click().run()
+    assert not at.exception
+    until(lambda: studio.world.made[-1].recipes)
+
+
+def test_a_film_that_cannot_go_on_says_why_and_what_to_do(studio: Studio) -> None:
+    job = lost(studio)
+    studio.hub.pair(OTHER.link)
+    studio.world.made[-1].refusal = InvalidParameterError("width", "it is too wide", "narrow it")
+    studio.hub.move(job)
+    until(lambda: (view := studio.hub.find(job)) and view.trouble)
+    at = studio.visit("create", job=job)
+    assert "Narrow it" in words(at)
+    assert at.button(key=f"continue-{job}")
+
+
+def test_the_budget_of_kept_parts_is_set_on_the_connection_page(studio: Studio) -> None:
+    at = studio.visit("connection")
+    assert at.number_input(key="mirror").value == 50
+    at.number_input(key="mirror").set_value(120).run()
+    assert studio.hub.preferences.mirror == 120
+
+
 def test_an_unknown_job_is_said_calmly(studio: Studio) -> None:
     assert "not on this computer" in words(studio.visit("create", job="nothing"))
 
@@ -273,10 +333,9 @@ def test_connection_refuses_a_bad_link_in_plain_words(studio: Studio) -> None:
 def test_connection_says_what_to_do_when_pairing_fails(
     studio: Studio, error: TransportError, remedy: str
 ) -> None:
-    far = Pairing("https://far.example", b"r" * 32)
-    studio.world.refusals[far.url] = error
+    studio.world.refusals[FAR.url] = error
     at = studio.visit("connection")
-    at.text_input[0].set_value(far.link)
+    at.text_input[0].set_value(FAR.link)
     at.button[-1].click().run()
     shown = words(at).replace("\\", "")
     assert remedy in shown
@@ -285,7 +344,7 @@ def test_connection_says_what_to_do_when_pairing_fails(
 
 def test_connection_pairs_and_uses_another_engine(studio: Studio) -> None:
     at = studio.visit("connection")
-    at.text_input[0].set_value(Pairing("https://far.example", b"r" * 32).link)
+    at.text_input[0].set_value(FAR.link)
     at.button[-1].click().run()
     assert "far.example" in words(at).replace("\\", "")
     assert not studio.hub.chosen().local

@@ -90,3 +90,28 @@ def test_prompts_are_data_for_the_database(library: Library) -> None:
     film = library.get("job1")
     assert film is not None
     assert film.title == prompt
+
+
+def test_a_job_that_goes_on_elsewhere_keeps_its_time_and_its_pictures(library: Library) -> None:
+    library.add("job1", recipe(), "engine1")
+    library.accepted("job1")
+    library.picture("job1", 3).write_bytes(b"jpeg")
+    before = library.get("job1")
+    assert library.replace("job1", "job2", "engine2")
+    after = library.get("job2")
+    assert before is not None
+    assert after is not None
+    assert (after.engine, after.status, after.created_at) == (
+        "engine2",
+        "submitting",
+        before.created_at,
+    )
+    assert library.get("job1") is None
+    assert library.pictures("job2") == [3]
+
+
+def test_a_finished_job_is_not_replaced(library: Library) -> None:
+    library.add("job1", recipe(), "engine1")
+    library.finish("job1", DONE)
+    assert not library.replace("job1", "job2", "engine2")
+    assert library.get("job1") is not None

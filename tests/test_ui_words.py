@@ -6,6 +6,7 @@ from engine.recipe import Recipe, Scene
 from tests.ui_stand_in import FINISHED, PLANNED, progress
 from ui import words
 from ui.board import View
+from ui.tables import KEYFRAME, SEGMENT, Piece
 
 STARTED = events.Started(attempt=1, device="cpu")
 PAINTED = events.KeyframeFinished(index=0, object="o", sha256="s", size=1, reused=False)
@@ -116,3 +117,29 @@ def test_sizes_read_well() -> None:
 def test_long_prompts_become_short_titles() -> None:
     assert words.short("a\nb") == "a b"
     assert len(words.short("word " * 100)) <= 90
+
+
+def piece(kind: str, index: int, origin: str) -> Piece:
+    return Piece(job="j", media_type=kind, index=index, object="o", size=1_000_000, origin=origin)
+
+
+def test_a_film_made_on_one_device_needs_no_word_about_it() -> None:
+    assert words.made_where([piece(KEYFRAME, 0, "A"), piece(SEGMENT, 0, "A")]) == ""
+    assert words.made_where([piece(KEYFRAME, 0, "A"), piece(KEYFRAME, 1, "")]) == ""
+
+
+def test_a_film_made_on_two_devices_says_which_made_what() -> None:
+    keyframes = [piece(KEYFRAME, index, "A" if index < 4 else "B") for index in range(13)]
+    segments = [piece(SEGMENT, index, "A" if index < 1 else "B") for index in range(12)]
+    assert words.made_where(keyframes + segments) == (
+        "Keyframes 1–4 were painted on A, 5–13 on B. In-between 1 was drawn on A, 2–12 on B. "
+        "Different hardware may differ in tiny details of colour and texture."
+    )
+
+
+def test_what_is_safe_here_is_counted() -> None:
+    assert words.kept([], 50_000_000) == ""
+    some = [piece(KEYFRAME, 0, "A"), piece(KEYFRAME, 1, "A"), piece(SEGMENT, 0, "A")]
+    assert words.kept(some, 50_000_000) == (
+        "Safe on this computer: 2 keyframes and 1 in-between · 3.0 MB of at most 50.0 MB"
+    )

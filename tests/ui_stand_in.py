@@ -6,7 +6,7 @@ Unrealistic: everything arrives at once and in order, and jobs do only what a te
 import asyncio
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,9 @@ class StandIn:
         self.cancelled: list[str] = []
         self.ready: list[Event] = []  # what a job finds done when it is submitted
         self.objects: dict[str, bytes] = {}
+        self.fetched: list[str] = []
+        self.brought: dict[str, tuple[bytes, str, str, str]] = {}
+        self.upload_failures: list[VisionFluxError] = []
         self.refusal: VisionFluxError | None = None
         self.fetch_failures: list[VisionFluxError] = []
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -116,6 +119,9 @@ class StandIn:
     async def watch(self, job: str, *, after: int | None = 0, previews: bool = True) -> Snapshot:
         if job not in self.recipes:
             raise UnknownJobError(job)
+        log = self.logs[job]
+        for logged in log[len(log) if after is None else after :]:
+            asyncio.get_running_loop().call_soon(self._send, job, logged)
         return Snapshot(
             re=1,
             job=job,
@@ -138,8 +144,20 @@ class StandIn:
     ) -> None:
         if self.fetch_failures:
             raise self.fetch_failures.pop()
+        self.fetched.append(name)
         await asyncio.to_thread(target.write_bytes, self.objects.get(name, FILM))
         on_bytes(len(FILM), len(FILM))
+
+    async def find_missing(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if name not in self.objects)
+
+    async def upload(
+        self, name: str, file: Path, media_type: str, *, origin: str = "", detail: str = ""
+    ) -> None:
+        if self.upload_failures:
+            raise self.upload_failures.pop()
+        content = await asyncio.to_thread(file.read_bytes)
+        self.brought[name] = (content, media_type, origin, detail)
 
     # What a test lets happen
 
@@ -170,7 +188,10 @@ class StandIn:
     def _log(self, job: str, event: Event) -> None:
         log = self.logs[job]
         log.append(Logged(seq=len(log) + 1, at=time.time(), event=event))
-        self.on_message(JobEvent(job=job, seq=len(log), at=log[-1].at, event=event))
+        self._send(job, log[-1])
+
+    def _send(self, job: str, logged: Logged) -> None:
+        self.on_message(JobEvent(job=job, seq=logged.seq, at=logged.at, event=logged.event))
 
 
 class World:
@@ -207,8 +228,9 @@ class World:
     def _connect(self, pairing: Pairing, **callbacks: Callable[[Any], None]) -> StandIn:
         connection = StandIn(pairing, **callbacks)
         connection.refusal = self.refusals.get(pairing.url)
-        if self.made and self.made[-1].pairing == pairing:
-            connection.logs, connection.recipes = self.made[-1].logs, self.made[-1].recipes
+        for before in self.made:
+            if before.pairing == pairing:
+                connection.logs, connection.recipes = before.logs, before.recipes
         self.made.append(connection)
         return connection
 

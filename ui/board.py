@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from engine.errors import ErrorReport
 from engine.progress import Progress
 from engine.protocol import Preview
 from engine.recipe import Recipe
@@ -28,6 +29,9 @@ class View:
         saved: whether the film is in the library.
         reachable: whether its engine is connected right now.
         cancelling: whether the user asked to cancel it.
+        moving: how its move to another engine is going, in words; empty while there is none.
+        trouble: why its last move did not succeed.
+        successor: the job that goes on in its place on another engine.
     """
 
     job: str
@@ -41,12 +45,17 @@ class View:
     saved: bool = False
     reachable: bool = True
     cancelling: bool = False
+    moving: str = ""
+    trouble: ErrorReport | None = None
+    successor: str = ""
     version: int = 0
 
     @property
     def settled(self) -> bool:
         """Whether nothing more will happen, the film's arrival here included."""
-        return self.saved if self.progress.status == "finished" else self.progress.final
+        if self.progress.status == "finished":
+            return self.saved
+        return self.progress.final or bool(self.successor)
 
 
 class Board:

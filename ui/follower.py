@@ -1,31 +1,32 @@
 """Follows the jobs of this laptop on one engine: from submission to the film in the library.
 
-It lives in the hub's loop. It knows a connection, the board and the library, not the address.
+It lives in the hub's loop. It knows a connection, the board, the library and the pieces, not the
+address.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from engine.client import Connection
 from engine.errors import ErrorReport, TransportError, VisionFluxError
-from engine.events import Finished, KeyframeFinished, Logged
+from engine.events import Finished, KeyframeFinished, Logged, SegmentFinished
 from engine.progress import advance
 from engine.protocol import JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
 from ui.board import Board, View
-from ui.library import Film, Library
+from ui.library import Library
+from ui.mirror import Mirror
+from ui.pictures import GRACE, Pictures
+from ui.pieces import Pieces, piece_of
+from ui.tables import Film, Piece
 
 log = logging.getLogger(__name__)
 
-GRACE = 1.0  # seconds in which a finished keyframe's own preview may still come
-SIDE = 512  # pixels of a small picture's longer side
 RETRIES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
 
 
@@ -44,7 +45,14 @@ class Follower:
     """One engine's jobs; ``tasks`` end with it."""
 
     def __init__(
-        self, connection: Connection, board: Board, library: Library, *, near: bool = False
+        self,
+        connection: Connection,
+        board: Board,
+        library: Library,
+        pieces: Pieces,
+        budget: Callable[[], int],
+        *,
+        near: bool = False,
     ) -> None:
         """Follow nothing yet.
 
@@ -52,15 +60,21 @@ class Follower:
             connection: to the engine.
             board: where the jobs' views are.
             library: where jobs and films are noted.
-            near: whether fetching a picture costs next to nothing.
+            pieces: where finished keyframes and segments are noted and kept.
+            budget: returns the bytes of a film's pieces that are brought here while it is made.
+            near: whether the engine keeps its things on this laptop: they need not be brought.
         """
         self.engine = ""
         self._near = near
-        self._one_by_one = asyncio.Lock()
+        self._mirror = Mirror(connection, board, pieces, budget, self._arrived)
+        self._pictures = Pictures(connection, board, library)
+        self._pieces = pieces
+        self._budget = budget
         self.tasks: set[asyncio.Task[Any]] = set()
         self._connection = connection
         self._board = board
         self._library = library
+        self._heard: dict[str, int] = {}  # number of the last event of each job
         self._settling: set[str] = set()
 
     async def close(self) -> None:
@@ -98,6 +112,27 @@ class Follower:
             await asyncio.to_thread(self._library.delete, job)
             raise
 
+    async def adopt(self, old: str, job: str, recipe: Recipe) -> bool:
+        """Take over an unfinished film as ``job``; False if it has ended meanwhile.
+
+        Raises:
+            VisionFluxError: the engine refused the recipe; the film stays what it was.
+        """
+        before = await asyncio.to_thread(self._library.get, old)
+        if not await asyncio.to_thread(self._library.replace, old, job, self.engine) or not before:
+            return False
+        pictures = set(await asyncio.to_thread(self._library.pictures, job))
+        self._board.open(View(job, recipe, self.engine, pictures=pictures))
+        try:
+            await self._hand_in(job, recipe)
+        except TransportError as error:
+            log.warning("job %s will be submitted again: %s", job, error)
+        except VisionFluxError:
+            self._board.close(job)
+            await asyncio.to_thread(self._library.replace, job, old, before.engine)
+            raise
+        return True
+
     def cancel(self, job: str) -> None:
         """Cancel a job; if the engine is out of reach, once it is back."""
         self.begin(self._cancel(job))
@@ -105,28 +140,55 @@ class Follower:
     def hear(self, message: Snapshot | JobEvent | Preview) -> None:
         """Take in what the engine says of a job."""
         with self._board.changing(message.job) as view:
-            if view is None:
+            if view is None or view.successor:
                 return
-            view.heard_at = time.monotonic()
-            match message:
-                case Snapshot(progress=progress) if progress.seq >= view.progress.seq:
-                    view.progress = progress
-                case JobEvent(seq=seq, at=at, event=event):
-                    advance(view.progress, Logged(seq=seq, at=at, event=event))
-                case Preview():
-                    view.preview = message
+            self._update(view, message)
+            caught_up = self._heard.get(message.job, 0) >= view.progress.seq
             final = view.progress.final
-        match message:
-            case Preview(kind="keyframe"):
-                self.begin(self._keep_picture(message))
-            case JobEvent(event=KeyframeFinished(index=index, object=name)):
-                self._want_pictures(message.job, [(index, name)])
-            case Snapshot(progress=progress):
-                names = list(enumerate(progress.keyframes))
-                self._want_pictures(message.job, names[:1] if final else names)
-        if final and message.job not in self._settling:
+        self._keep(message, final)
+        if final and caught_up and message.job not in self._settling:
             self._settling.add(message.job)
             self.begin(self._settle(message.job))
+
+    def _update(self, view: View, message: Snapshot | JobEvent | Preview) -> None:
+        view.heard_at, view.reachable = time.monotonic(), True
+        match message:
+            case Snapshot(progress=progress) if progress.seq >= view.progress.seq:
+                view.progress = progress
+            case JobEvent(seq=seq, at=at, event=event):
+                self._heard[view.job] = max(seq, self._heard.get(view.job, 0))
+                advance(view.progress, Logged(seq=seq, at=at, event=event))
+            case Preview():
+                view.preview = message
+
+    def _keep(self, message: Snapshot | JobEvent | Preview, final: bool) -> None:
+        """Keep what a message tells or shows of keyframes and segments."""
+        match message:
+            case Preview(kind="keyframe"):
+                self.begin(self._pictures.keep(message))
+            case JobEvent(job=job, event=KeyframeFinished() | SegmentFinished() as event):
+                self.begin(self._note(piece_of(job, event)))
+                if isinstance(event, KeyframeFinished) and self._near and not final:
+                    self.begin(self._pictures.fetch(job, event.index, event.object))
+            case Snapshot(job=job, progress=progress):
+                names = list(enumerate(progress.keyframes))
+                for index, name in names[:1] if final else names:
+                    if name and (self._near or (final and self._budget())):
+                        self.begin(self._pictures.fetch(job, index, name))
+
+    async def _note(self, piece: Piece) -> None:
+        await asyncio.to_thread(self._pieces.note, piece)
+        if not self._near:
+            await self._mirror.catch_up(piece.job)
+
+    def _arrived(self, piece: Piece) -> None:
+        if piece.is_keyframe:
+            self.begin(self._show(piece))
+
+    async def _show(self, piece: Piece) -> None:
+        """Show a keyframe that was brought here, if no preview of it comes."""
+        await asyncio.sleep(GRACE)
+        await self._pictures.make(piece.job, piece.index, self._pieces.path(piece))
 
     async def _resume(self) -> None:
         for film in await asyncio.to_thread(self._library.unfinished, self.engine):
@@ -142,7 +204,7 @@ class Follower:
         if film.status == "submitting":
             await self._hand_in(film.job, film.recipe)
         else:
-            self.hear(await self._connection.watch(film.job, after=None))
+            await self._watch(film.job)
         with self._board.reading(film.job) as view:
             wanted = view is not None and view.cancelling
         if wanted:
@@ -151,42 +213,17 @@ class Follower:
     async def _hand_in(self, job: str, recipe: Recipe) -> None:
         await self._connection.submit(job, recipe)
         await asyncio.to_thread(self._library.accepted, job)
-        self.hear(await self._connection.watch(job, after=None))
+        await self._watch(job)
+
+    async def _watch(self, job: str) -> None:
+        """Follow a job from the last event that was heard of it."""
+        self.hear(await self._connection.watch(job, after=self._heard.get(job, 0)))
+        if not self._near:
+            self.begin(self._mirror.catch_up(job))
 
     async def _cancel(self, job: str) -> None:
         with suppress(TransportError):
             await self._connection.cancel(job)
-
-    async def _keep_picture(self, preview: Preview) -> None:
-        path = self._library.picture(preview.job, preview.index)
-        await asyncio.to_thread(path.write_bytes, preview.jpeg)
-        with self._board.changing(preview.job) as view:
-            if view:
-                view.pictures.add(preview.index)
-
-    def _want_pictures(self, job: str, names: list[tuple[int, str]]) -> None:
-        for index, name in names:
-            if name and self._near:
-                self.begin(self._fetch_picture(job, index, name))
-
-    async def _fetch_picture(self, job: str, index: int, name: str) -> None:
-        """Fetch a keyframe that came without a preview, as one that was reused does."""
-        await asyncio.sleep(GRACE)
-        async with self._one_by_one:
-            with self._board.reading(job) as view:
-                if view is None or index in view.pictures:
-                    return
-            path = self._library.picture(job, index)
-            whole = path.with_suffix(".whole")
-            try:
-                await self._connection.fetch(name, whole)
-                await asyncio.to_thread(_shrink, whole, path)
-            except (VisionFluxError, OSError) as error:
-                log.info("keyframe %s of %s stays without a picture: %s", index, job, error)
-                return
-        with self._board.changing(job) as view:
-            if view:
-                view.pictures.add(index)
 
     async def _settle(self, job: str) -> None:
         """Bring the film home, or note how the job ended."""
@@ -200,6 +237,7 @@ class Follower:
             await asyncio.to_thread(self._library.end, job, "failed", progress.error)
         else:
             await asyncio.to_thread(self._library.end, job, "cancelled")
+        await asyncio.to_thread(self._pieces.sweep)
         with suppress(VisionFluxError):
             await self._connection.unwatch(job)
 
@@ -253,11 +291,3 @@ class Follower:
         self.tasks.discard(task)
         if not task.cancelled() and task.exception():
             log.error("following a job failed", exc_info=task.exception())
-
-
-def _shrink(source: Path, target: Path) -> None:
-    """Turn a fetched keyframe into a small JPEG."""
-    with Image.open(source) as picture:
-        picture.thumbnail((SIDE, SIDE))
-        picture.convert("RGB").save(target, "JPEG", quality=85)
-    source.unlink()

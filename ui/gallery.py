@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from ui.library import Film
 from ui.player import addresses
+from ui.tables import Film
 
 _FOLDER = Path(__file__).parent
 _component = st.components.v2.component(

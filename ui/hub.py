@@ -20,13 +20,17 @@ from urllib.parse import urlsplit
 from engine.client import Connection, LinkState, Message
 from engine.errors import EngineUnreachableError, VisionFluxError
 from engine.local import ensure_local_engine
-from engine.pairing import Pairing, is_loopback
+from engine.pairing import Pairing
 from engine.protocol import Hello
 from engine.recipe import Recipe
+from ui.aside import aside
 from ui.board import Board, View
 from ui.follower import Follower, remembered
 from ui.library import Library
 from ui.links import LOCAL, Links
+from ui.mover import Mover
+from ui.pieces import Pieces
+from ui.preferences import Preferences
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -101,6 +105,8 @@ class Hub:
         self._folder = folder
         self._start_local = start_local
         self._connect = connect
+        self.pieces = Pieces(library.engine, folder / "mirror")
+        self.preferences = Preferences(folder / "preferences.json")
         self._saved = Links(folder / "links.json")
         self._links: dict[str, Link] = {}
         self._loop = asyncio.new_event_loop()
@@ -122,6 +128,7 @@ class Hub:
             self._loop.close()
 
     async def _open_all(self) -> None:
+        await asyncio.to_thread(self.pieces.sweep)
         local = self._links[LOCAL] = Link(LOCAL)
         local.task = asyncio.create_task(self._keep_local(local))
         for key, pairing in self._saved.pairings().items():
@@ -192,7 +199,7 @@ class Hub:
         delay = 1.0
         while True:
             try:
-                pairing = await asyncio.to_thread(self._start_local, self._folder)
+                pairing = await aside(lambda: self._start_local(self._folder))
             except VisionFluxError as error:
                 log.warning("the local engine did not start: %s", error)
                 self._note(link, LinkState(name="waiting", error=error.report(), retry_in=delay))
@@ -217,8 +224,14 @@ class Hub:
             on_message=lambda message: self._hear(link, message),
             on_state=lambda state: self._note(link, state),
         )
-        near = is_loopback(urlsplit(pairing.url).hostname or "")
-        link.follower = Follower(link.connection, self.board, self.library, near=near)
+        link.follower = Follower(
+            link.connection,
+            self.board,
+            self.library,
+            self.pieces,
+            lambda: self.preferences.mirror * 1_000_000,
+            near=link.key == LOCAL,
+        )
         link.follower.begin(link.connection.run())
         link.follower.begin(self._refresh(link, link.connection))
         return link
@@ -295,7 +308,7 @@ class Hub:
     def cancel(self, job: str) -> None:
         """Cancel a job as soon as its engine can be reached; returns at once."""
         with self.board.changing(job) as view:
-            if view is None or view.progress.final:
+            if view is None or view.progress.final or view.successor:
                 return
             view.cancelling, engine = True, view.engine
         followers = [link.follower for link in self._links.copy().values()]
@@ -306,6 +319,33 @@ class Hub:
         if all(follower and follower.engine for follower in followers):
             self._give_up(job)  # no paired engine has it, so none will ever answer
 
+    def refuge(self, job: str) -> EngineView | None:
+        """Return the engine on which an unfinished film could go on, if its own is out of reach."""
+        view, engine = self.find(job), self.chosen()
+        if view is None or view.settled or view.reachable or view.cancelling or view.moving:
+            return None
+        other = engine.connected and engine.hello and engine.hello.engine != view.engine
+        return engine if other else None
+
+    def move(self, job: str) -> None:
+        """Go on with an unfinished film on the chosen engine; returns at once, the view tells.
+
+        Raises:
+            EngineUnreachableError: that engine is not connected.
+        """
+        link = self._ready()
+        if self.find(job) is None or link.follower is None or link.connection is None:
+            return
+        with self.board.changing(job) as view:
+            if view is None or view.settled or view.moving or view.engine == link.follower.engine:
+                return
+            name = self._view(link).name
+            view.moving, view.trouble = f"Asking {name} what it lacks…", None
+            mover = Mover(
+                job, view.recipe, link.connection, link.follower, name, self.board, self.pieces
+            )
+        self._loop.call_soon_threadsafe(link.follower.begin, mover.run())
+
     def _give_up(self, job: str) -> None:
         self.library.end(job, "cancelled")
         with self.board.changing(job) as view:
@@ -313,14 +353,19 @@ class Hub:
                 view.progress.status, view.progress.phase = "cancelled", "done"
 
     async def _submit(self, recipe: Recipe) -> str:
+        job, follower = uuid.uuid4().hex, self._ready().follower
+        assert follower
+        await follower.submit(job, recipe)
+        return job
+
+    def _ready(self) -> Link:
+        """Return the chosen engine's link, or say that it is not connected."""
         link = self._chosen()
         if link.follower is None or link.state.name != "connected":
             raise EngineUnreachableError(
                 "the engine is not connected yet", remedy="wait a moment, then try again"
             )
-        job = uuid.uuid4().hex
-        await link.follower.submit(job, recipe)
-        return job
+        return link
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the hub's thread and wait for it."""

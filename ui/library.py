@@ -8,76 +8,34 @@ default, PostgreSQL for a shared installation). It knows nothing of connections 
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
 from engine.errors import ErrorReport
 from engine.events import Finished
 from engine.recipe import Recipe
+from ui.tables import UNFINISHED, Base, Film, Piece
 
 Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
-UNFINISHED = ("submitting", "running")
-
-
-class Base(DeclarativeBase):
-    """Base of the tables."""
-
-
-class Film(Base):
-    """A film, or the job that will make one.
-
-    Attributes:
-        engine: id of the engine that works on it.
-        size: bytes of the file; 0 until it is here.
-        created_at: Unix seconds, as ``finished_at``.
-    """
-
-    __tablename__ = "films"
-
-    job: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    engine: Mapped[str] = mapped_column(sa.String(128), index=True)
-    status: Mapped[str] = mapped_column(sa.String(16), index=True)
-    title: Mapped[str] = mapped_column(sa.Text)
-    recipe_json: Mapped[str] = mapped_column(sa.Text)
-    format: Mapped[str] = mapped_column(sa.String(8))
-    created_at: Mapped[float] = mapped_column(sa.Float, index=True)
-    finished_at: Mapped[float] = mapped_column(sa.Float, default=0.0)
-    sha256: Mapped[str] = mapped_column(sa.String(64), default="")
-    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    frames: Mapped[int] = mapped_column(default=0)
-    seconds: Mapped[float] = mapped_column(sa.Float, default=0.0)
-    width: Mapped[int] = mapped_column(default=0)
-    height: Mapped[int] = mapped_column(default=0)
-    error_json: Mapped[str] = mapped_column(sa.Text, default="")
-
-    @property
-    def recipe(self) -> Recipe:
-        """What the film was made from."""
-        return msgspec.json.decode(self.recipe_json, type=Recipe)
-
-    @property
-    def error(self) -> ErrorReport | None:
-        """Why it failed."""
-        return msgspec.json.decode(self.error_json, type=ErrorReport) if self.error_json else None
 
 
 class Library:
     """Reads and writes films; safe to use from any thread."""
 
     def __init__(self, engine: sa.Engine, folder: Path) -> None:
-        """Open the library, making its table and folder where they are missing.
+        """Open the library, making its tables and folder where they are missing.
 
         Args:
             engine: from ``sqlite_engine``, or from ``st.connection(…).engine``.
             folder: for the films' files.
         """
-        self._engine = engine
+        self.engine = engine
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         Base.metadata.create_all(engine)
@@ -119,6 +77,21 @@ class Library:
         text = msgspec.json.encode(error).decode() if error else ""
         self._update(job, status=status, finished_at=time.time(), error_json=text)
 
+    def replace(self, job: str, by: str, engine: str) -> bool:
+        """Make an unfinished job that of another id and engine, about to be submitted there.
+
+        Its pieces, pictures and time of creation stay; False if it is not unfinished any more.
+        """
+        with self._session() as session:
+            query = sa.update(Film).where(Film.job == job, Film.status.in_(UNFINISHED))
+            changed = session.execute(query.values(job=by, engine=engine, status="submitting"))
+            if not changed.rowcount:  # type: ignore[attr-defined]
+                return False
+            session.execute(sa.update(Piece).where(Piece.job == job).values(job=by))
+        with suppress(FileNotFoundError):
+            (self.folder / job).rename(self.folder / by)
+        return True
+
     def unfinished(self, engine: str | None = None) -> list[Film]:
         """Return the jobs under way, oldest first; only those of one engine if given."""
         query = sa.select(Film).where(Film.status.in_(UNFINISHED)).order_by(Film.created_at)
@@ -141,6 +114,7 @@ class Library:
         """Forget a film and remove its files."""
         with self._session() as session:
             session.execute(sa.delete(Film).where(Film.job == job))
+            session.execute(sa.delete(Piece).where(Piece.job == job))
         shutil.rmtree(self.folder / job, ignore_errors=True)
 
     def file(self, film: Film) -> Path:
@@ -175,7 +149,7 @@ class Library:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from ui import resources
-from ui.library import Film
+from ui.tables import Film
 from ui.words import size
 
 _FOLDER = Path(__file__).parent

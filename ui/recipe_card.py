@@ -1,9 +1,12 @@
 """Shows a recipe: the scenes in words, the settings in small print."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from engine.recipe import Recipe
-from ui.words import plain
+from ui.tables import Piece
+from ui.words import made_where, plain
 
 NAMES = {
     "model": "Model",
@@ -16,8 +19,8 @@ NAMES = {
 }
 
 
-def recipe_card(recipe: Recipe) -> None:
-    """Draw everything that made a film."""
+def recipe_card(recipe: Recipe, pieces: Sequence[Piece] = ()) -> None:
+    """Draw everything that made a film; its pieces tell where they were made."""
     for index, scene in enumerate(recipe.scenes, start=1):
         st.caption(f"Scene {index} · {scene.seconds:g} s")
         st.markdown(plain(scene.prompt))
@@ -26,3 +29,5 @@ def recipe_card(recipe: Recipe) -> None:
         st.markdown(plain(recipe.negative_prompt))
     facts = [f"{name} {getattr(recipe, field)}" for field, name in NAMES.items()]
     st.caption(plain(" · ".join(facts)))
+    if where := made_where(pieces):
+        st.caption(plain(where))

@@ -1,16 +1,20 @@
 """A job's state in words and numbers for the stage. Pure: no clock, no sockets, no Streamlit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from engine.progress import Phase, Progress
 from ui.board import View
+from ui.tables import Piece
 
 FINAL_WORDS = {
     "finished": "Your film is ready",
     "cancelled": "Cancelled",
     "failed": "This film could not be finished",
 }
+
+DIFFERENCES = "Different hardware may differ in tiny details of colour and texture."
 
 
 def headline(view: View) -> str:
@@ -89,6 +93,8 @@ def timeline(view: View) -> list[dict[str, str]]:
 
 def calm(view: View) -> str:
     """Return one reassuring line where something is out of the ordinary, else nothing."""
+    if view.moving:
+        return view.moving
     if view.settled or view.reachable:
         return ""
     return "The connection to the engine dropped. It goes on working; reconnecting…"
@@ -153,6 +159,47 @@ def _done(names: list[str]) -> tuple[int, int]:
 def _percent(fetched: tuple[int, int]) -> str:
     have, whole = fetched
     return f" · {have * 100 // whole} %" if whole else ""
+
+
+def kept(pieces: Sequence[Piece], budget: int) -> str:
+    """Return what of an unfinished film is on this laptop, of at most ``budget`` bytes."""
+    keyframes = sum(piece.is_keyframe for piece in pieces)
+    parts = [_count(keyframes, "keyframe"), _count(len(pieces) - keyframes, "in-between")]
+    whole = size(sum(piece.size for piece in pieces))
+    named = " and ".join(part for part in parts if part)
+    return f"Safe on this computer: {named} · {whole} of at most {size(budget)}" if named else ""
+
+
+def made_where(pieces: Sequence[Piece]) -> str:
+    """Return which devices made a film's parts; empty unless there were several."""
+    known = [piece for piece in pieces if piece.origin]
+    if len({piece.origin for piece in known}) < 2:
+        return ""
+    keyframes = _places("Keyframe", "painted", [piece for piece in known if piece.is_keyframe])
+    segments = _places("In-between", "drawn", [piece for piece in known if not piece.is_keyframe])
+    return f"{keyframes}{segments}{DIFFERENCES}"
+
+
+def _places(what: str, done: str, pieces: Sequence[Piece]) -> str:
+    """Return a sentence such as "Keyframes 1–4 were painted on A, 5–13 on B. "."""
+    runs = [list(run) for _, run in groupby(pieces, key=lambda piece: piece.origin)]
+    if not runs:
+        return ""
+    several = len(runs[0]) > 1
+    verb = f"{'were' if several else 'was'} {done} "
+    places = [
+        f"{_span(run)} {'' if index else verb}on {run[0].origin}" for index, run in enumerate(runs)
+    ]
+    return f"{what}{'s' if several else ''} {', '.join(places)}. "
+
+
+def _span(run: Sequence[Piece]) -> str:
+    first, last = run[0].index + 1, run[-1].index + 1
+    return f"{first}" if first == last else f"{first}–{last}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}" if number else ""
 
 
 def size(count: float) -> str:

@@ -1,0 +1,36 @@
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ui.aside import aside
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from ui.hub import Hub
+from ui.library import Library, sqlite_engine
+
+folder = Path(sys.argv[1])
+hub = Hub(
+    Library(sqlite_engine(folder / "library.db"), folder / "films"),
+    folder,
+    start_local=lambda _: time.sleep(60),
+)
+hub.start()
+time.sleep(0.2)
+hub.close()
+"""
+
+
+def test_work_beside_the_loop_returns_and_raises() -> None:
+    assert asyncio.run(aside(lambda: 42)) == 42
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(aside(lambda: 1 // 0))
+
+
+def test_the_app_ends_while_its_engine_is_still_starting(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=ROOT, check=True, timeout=30)

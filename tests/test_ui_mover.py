@@ -1,0 +1,307 @@
+"""What a distant engine has finished is kept here, and goes on with the film on another engine."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine import daemon, events
+from engine.errors import (
+    ConnectionLostError,
+    EngineUnreachableError,
+    ErrorReport,
+    InvalidParameterError,
+)
+from engine.models import catalogue
+from engine.pairing import Pairing
+from engine.recipe import Recipe, Scene
+from tests.conftest import a_recipe, connected
+from tests.ui_stand_in import FINISHED, StandIn, World, png, until
+from ui import mover
+from ui.board import View
+from ui.hub import Hub
+from ui.library import Library, sqlite_engine
+
+RECIPE = Recipe(scenes=(Scene(prompt="dawn over the sea"),))
+FAR = Pairing("https://far.example", b"r" * 32)
+OTHER = Pairing("https://other.example", b"o" * 32)
+PLANNED = events.Planned(
+    keyframes=("k0", "k1", "k2"),
+    segments=("s0", "s1"),
+    segment_frames=(8, 8),
+    frames=17,
+    model="landscapes@1",
+    interpolator="rife@1",
+)
+KEYFRAME = png()
+SEGMENT = b"a segment" * 100
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setattr(mover, "RETRIES", (0.01, 0.01))
+    with World(tmp_path) as world:
+        yield world
+
+
+def painted(index: int) -> events.KeyframeFinished:
+    return events.KeyframeFinished(index=index, object=f"k{index}", **told(KEYFRAME))
+
+
+def drawn(index: int) -> events.SegmentFinished:
+    about = told(SEGMENT)
+    return events.SegmentFinished(index=index, object=f"s{index}", judgement="crossfade", **about)
+
+
+def told(content: bytes) -> dict[str, Any]:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return {"sha256": sha256, "size": len(content), "reused": False, "origin": "Far GPU"}
+
+
+def begin(world: World, *happened: events.Event) -> tuple[Hub, str, StandIn]:
+    """Begin a film on a distant engine."""
+    hub = world.start()
+    hub.pair(FAR.link)
+    far = world.made[-1]
+    far.objects = {f"k{index}": KEYFRAME for index in range(3)} | {"s0": SEGMENT, "s1": SEGMENT}
+    job = hub.submit(RECIPE)
+    far.say(job, events.Started(attempt=1, device="Far GPU"), PLANNED, *happened)
+    return hub, job, far
+
+
+def replace(world: World, hub: Hub, job: str, far: StandIn) -> StandIn:
+    """Lose the distant engine for good and pair another one."""
+    far.drop()
+    until(lambda: not view_of(hub, job).reachable)
+    hub.pair(OTHER.link)
+    return world.made[-1]
+
+
+def view_of(hub: Hub, job: str) -> View:
+    view = hub.find(job)
+    assert view is not None
+    return view
+
+
+def here(hub: Hub, job: str) -> set[str]:
+    return set(hub.pieces.here(job))
+
+
+def test_finished_parts_of_a_distant_engine_are_kept_here(world: World) -> None:
+    hub, job, _ = begin(world, painted(0), painted(1), drawn(0))
+    until(lambda: here(hub, job) == {"k0", "k1", "s0"})
+    kept = hub.pieces.here(job)
+    assert hub.pieces.path(kept["k0"]).read_bytes() == KEYFRAME
+    assert (kept["s0"].origin, kept["s0"].detail) == ("Far GPU", "crossfade")
+    until(lambda: view_of(hub, job).pictures == {0, 1})
+
+
+def test_the_engine_on_this_computer_is_not_mirrored(world: World) -> None:
+    hub = world.start()
+    job = hub.submit(RECIPE)
+    world.made[0].say(job, PLANNED, painted(0), FINISHED)
+    until(lambda: view_of(hub, job).settled)
+    assert [piece.origin for piece in hub.pieces.of(job)] == ["Far GPU"]
+    assert not list((world.folder / "mirror").glob("*/*"))
+
+
+def test_keyframes_have_priority_within_the_budget(world: World) -> None:
+    hub, job, far = begin(world)
+    hub.preferences.mirror = 1
+    big = [msgspec.structs.replace(painted(index), size=400_000) for index in range(3)]
+    far.say(job, big[0], drawn(0), big[1], big[2])
+    until(lambda: here(hub, job) == {"k0", "k1"})
+    until(lambda: len(hub.pieces.of(job)) == 4)
+    assert far.fetched.count("s0") == far.fetched.count("k2") == 0
+
+
+def test_a_budget_of_nothing_brings_nothing(world: World) -> None:
+    hub, job, far = begin(world)
+    hub.preferences.mirror = 0
+    far.say(job, painted(0), drawn(0))
+    until(lambda: len(hub.pieces.of(job)) == 2)
+    assert far.fetched == []
+
+
+def test_what_could_not_be_fetched_is_fetched_when_the_engine_is_back(world: World) -> None:
+    hub, job, far = begin(world)
+    far.fetch_failures = [ConnectionLostError("it broke")]
+    far.say(job, painted(0))
+    until(lambda: not far.fetch_failures)
+    assert here(hub, job) == set()
+    far.come_back()
+    until(lambda: here(hub, job) == {"k0"})
+
+
+def test_parts_that_were_finished_while_the_app_was_closed_are_brought(world: World) -> None:
+    hub, job, far = begin(world)
+    until(lambda: view_of(hub, job).progress.keyframes)
+    hub.close()
+    far.on_message = lambda _: None
+    far._log(job, painted(0))
+    again = world.start()
+    until(lambda: here(again, job) == {"k0"})
+
+
+def test_a_film_goes_on_elsewhere_with_what_is_here(world: World) -> None:
+    hub, job, far = begin(world, painted(0), painted(1), drawn(0))
+    until(lambda: here(hub, job) == {"k0", "k1", "s0"})
+    before = hub.library.get(job)
+    other = replace(world, hub, job, far)
+    other.objects["k0"] = KEYFRAME
+    hub.move(job)
+    new = until(lambda: view_of(hub, job).successor)
+    assert other.brought == {
+        "k1": (KEYFRAME, "image/png", "Far GPU", ""),
+        "s0": (SEGMENT, "video/mp4", "Far GPU", "crossfade"),
+    }
+    assert other.recipes == {new: RECIPE}
+    after = hub.library.get(new)
+    assert before is not None
+    assert after is not None
+    assert after.created_at == before.created_at
+    assert hub.library.get(job) is None
+    other.say(new, PLANNED, FINISHED)
+    until(lambda: view_of(hub, new).settled)
+    until(lambda: not list((world.folder / "mirror").glob("*/*")))
+
+
+def test_the_old_engine_is_not_heard_any_more(world: World) -> None:
+    hub, job, far = begin(world, painted(0))
+    replace(world, hub, job, far)
+    hub.move(job)
+    new = until(lambda: view_of(hub, job).successor)
+    far.come_back()
+    far.say(job, FINISHED)
+    until(lambda: hub.library.get(new).status == "running")  # type: ignore[union-attr]
+    assert view_of(hub, job).progress.status == "running"
+    assert [film.job for film in hub.library.unfinished()] == [new]
+
+
+def refuse_model(other: StandIn) -> None:
+    assert other.hello
+    other.hello = msgspec.structs.replace(other.hello, models=())
+
+
+def refuse_upload(other: StandIn) -> None:
+    other.upload_failures = [InvalidParameterError("media_type", "the content is no PNG")]
+
+
+def break_upload(other: StandIn) -> None:
+    other.upload_failures = [ConnectionLostError("it broke") for _ in range(3)]
+
+
+def refuse_recipe(other: StandIn) -> None:
+    other.refusal = InvalidParameterError("width", "it is too wide", "narrow it")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (refuse_model, "E_UNKNOWN_MODEL"),
+        (refuse_upload, "E_INVALID_PARAMETER"),
+        (break_upload, "E_CONNECTION_LOST"),
+        (refuse_recipe, "E_INVALID_PARAMETER"),
+    ],
+)
+def test_a_move_that_fails_leaves_everything_as_it_was(
+    world: World, fault: Callable[[StandIn], None], code: str
+) -> None:
+    hub, job, far = begin(world, painted(0))
+    until(lambda: here(hub, job) == {"k0"})
+    other = replace(world, hub, job, far)
+    fault(other)
+    hub.move(job)
+    trouble: ErrorReport = until(lambda: view_of(hub, job).trouble)
+    assert trouble.code == code
+    assert trouble.remedy
+    film = hub.library.get(job)
+    assert film is not None
+    assert film.engine == far.hello.engine  # type: ignore[union-attr]
+    assert here(hub, job) == {"k0"}
+    assert not view_of(hub, job).moving
+    assert hub.refuge(job)
+
+
+def test_a_broken_upload_is_tried_again(world: World) -> None:
+    hub, job, far = begin(world, painted(0))
+    until(lambda: here(hub, job) == {"k0"})
+    other = replace(world, hub, job, far)
+    other.upload_failures = [ConnectionLostError("it broke")]
+    hub.move(job)
+    until(lambda: view_of(hub, job).successor)
+    assert set(other.brought) == {"k0"}
+
+
+def test_a_damaged_part_is_left_behind(world: World) -> None:
+    hub, job, far = begin(world, painted(0), painted(1))
+    until(lambda: here(hub, job) == {"k0", "k1"})
+    hub.pieces.path(hub.pieces.here(job)["k0"]).write_bytes(b"damaged")
+    other = replace(world, hub, job, far)
+    hub.move(job)
+    until(lambda: view_of(hub, job).successor)
+    assert set(other.brought) == {"k1"}
+
+
+def test_a_film_whose_engine_is_there_has_no_need_of_another(world: World) -> None:
+    hub, job, _ = begin(world, painted(0))
+    hub.pair(OTHER.link)
+    assert hub.refuge(job) is None
+
+
+# The real path: two engines with the offline model
+
+
+async def eventually(condition: Callable[[], Any], seconds: float = 200.0) -> Any:
+    async with asyncio.timeout(seconds):
+        while not (found := await asyncio.to_thread(condition)):
+            await asyncio.sleep(0.05)
+    return found
+
+
+def no_local_engine(_folder: Path) -> Pairing:
+    raise EngineUnreachableError("there is none here")
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Hub]:
+    library = Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films")
+    hub = Hub(library, tmp_path, start_local=no_local_engine)
+    hub.start()
+    yield hub
+    hub.close()
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+async def test_a_film_outlives_its_engine(tmp_path: Path, studio: Hub) -> None:
+    recipe = a_recipe("dawn over the sea", "a city at night", interpolation_factor=3)
+    async with daemon.running(daemon.Options(data=tmp_path / "one", models=catalogue())) as one:
+        await asyncio.to_thread(studio.pair, one.link)
+        job = await asyncio.to_thread(studio.submit, recipe)
+        await eventually(lambda: len(here(studio, job)) >= 5)
+    await eventually(lambda: not view_of(studio, job).reachable)
+    kept = studio.pieces.here(job)
+    keyframes = {name for name, piece in kept.items() if piece.is_keyframe}
+    assert 0 < len(keyframes) < len(view_of(studio, job).progress.keyframes)
+    async with daemon.running(daemon.Options(data=tmp_path / "two", models=catalogue())) as two:
+        await asyncio.to_thread(studio.pair, two.link)
+        studio.move(job)
+        new = await eventually(lambda: view_of(studio, job).successor)
+        await eventually(lambda: view_of(studio, new).settled)
+        async with connected(two) as client:
+            await client.connection.watch(new, previews=False)
+            assert await client.ended(new) == "Finished"
+    made = [message.event for message in client.events(new)]
+    finished = [event for event in made if isinstance(event, events.KeyframeFinished)]
+    assert {event.object for event in finished if event.reused} == keyframes
+    started = client.types(new).count("KeyframeStarted")
+    assert started == len(finished) - len(keyframes)
+    film = studio.library.get(new)
+    assert film is not None
+    assert studio.library.file(film).stat().st_size == film.size
+    assert not studio.library.unfinished()

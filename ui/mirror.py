@@ -1,0 +1,65 @@
+"""Brings the pieces of films from a distant engine to this laptop, as they are finished.
+
+One piece at a time, keyframes first, within each film's budget of bytes. It knows a connection,
+the board and the pieces; what a lost engine's film needs them for is ``ui.mover``'s business.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from engine.client import Connection
+from engine.errors import VisionFluxError
+from ui.board import Board
+from ui.pieces import Pieces
+from ui.tables import Piece
+
+log = logging.getLogger(__name__)
+
+
+class Mirror:
+    """The pieces of one engine's films on their way here."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        board: Board,
+        pieces: Pieces,
+        budget: Callable[[], int],
+        on_piece: Callable[[Piece], None],
+    ) -> None:
+        """Bring nothing yet.
+
+        Args:
+            connection: to the engine.
+            board: where the jobs' views are.
+            pieces: where they are noted and kept.
+            budget: returns the bytes that the pieces of one film may take.
+            on_piece: called after each that arrived.
+        """
+        self._connection = connection
+        self._board = board
+        self._pieces = pieces
+        self._budget = budget
+        self._on_piece = on_piece
+        self._one_by_one = asyncio.Lock()
+
+    async def catch_up(self, job: str) -> None:
+        """Bring here what a film has and its budget allows; what breaks is tried again later."""
+        async with self._one_by_one:
+            while piece := await self._next(job):
+                path = self._pieces.path(piece)
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    await self._connection.fetch(piece.object, path)
+                except (VisionFluxError, OSError) as error:
+                    log.info("a piece of %s stays at its engine for now: %s", job, error)
+                    return
+                self._on_piece(piece)
+
+    async def _next(self, job: str) -> Piece | None:
+        with self._board.reading(job) as view:
+            if view is None or view.progress.final or view.successor:
+                return None
+            keyframes = len(view.progress.keyframes)
+        return await asyncio.to_thread(self._pieces.next, job, keyframes, self._budget())

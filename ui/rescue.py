@@ -1,0 +1,57 @@
+"""Below the stage: what of the film is safe here, and how it goes on if its engine dies.
+
+It asks the hub now and then; the stage itself is not drawn again.
+"""
+
+import streamlit as st
+
+from engine.errors import VisionFluxError
+from ui import look, resources, words
+from ui.board import View
+from ui.hub import EngineView
+
+
+@st.fragment(run_every=2)
+def rescue(job: str) -> None:
+    """Draw it for an unfinished film; rerun the page once another job goes on in its place."""
+    hub = resources.get_hub()
+    view = hub.find(job)
+    if view is None or view.settled:
+        if view and view.successor:
+            st.rerun()
+        return
+    here = list(hub.pieces.here(job).values())
+    st.caption(words.kept(here, hub.preferences.mirror * 1_000_000))
+    if view.trouble:
+        look.tell(view.trouble)
+    if refuge := hub.refuge(job):
+        _offer(job, refuge, bool(here))
+    elif _lost(view):
+        st.caption(
+            "If its engine is gone for good, pair another one on the Connection page. "
+            "The film can go on there."
+        )
+
+
+def continue_button(job: str, engine: EngineView) -> bool:
+    """Draw a button that goes on with a film on another engine; tell whether that has begun."""
+    name = words.plain(engine.name)
+    if not st.button(f"Continue on {name}", key=f"continue-{job}", icon=":material/redo:"):
+        return False
+    try:
+        resources.get_hub().move(job)
+    except VisionFluxError as error:
+        look.tell(error.report())
+        return False
+    return True
+
+
+def _offer(job: str, engine: EngineView, some: bool) -> None:
+    bring = "What is safe here goes along and is not made again" if some else "It starts anew there"
+    st.caption(f"Is its engine gone for good? The film can go on elsewhere. {bring}.")
+    if continue_button(job, engine):
+        st.rerun(scope="fragment")
+
+
+def _lost(view: View) -> bool:
+    return not (view.reachable or view.moving or view.cancelling)
