@@ -11,7 +11,7 @@ import ctypes
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT = 1 << 30  # bytes; the largest that glibc's parameter takes is 2^31 - 1
+KEPT = 1 << 28  # bytes: 256 MB; larger blocks still go back to the system
 
 
 def keep_large_blocks() -> bool:

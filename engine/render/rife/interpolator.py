@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError
+from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.inputs import check_position
 from engine.render.rife.judge import Judgement, judge
 from engine.render.rife.network import Drawn, Network, Pair, Prepared
@@ -22,7 +23,7 @@ from engine.render.rife.offline import OfflineNet
 from engine.render.rife.weights import file_sha256, load_ifnet
 
 OFFLINE_WEIGHTS = Path(__file__).parents[2] / "models" / "rife" / "offline.safetensors"
-ALGORITHM = 1  # raise it when the same weights begin to give other pixels
+ALGORITHM = 2  # raise it when the same weights begin to give other pixels
 REMEMBERED = 3  # keyframes: the two of this gap, and the one they may share with the last
 BATCH_PIXELS = 1 << 20  # per batch; about 0.4 KB of activations for each of them
 BIG, HUGE = 2_500_000, 10_000_000  # pixels above which flow is found at 1/2 and 1/4 scale
@@ -43,6 +44,7 @@ def load_interpolator(device: str = "cpu", weights: Path | None = None) -> "Inte
     """
     network: Network = load_offline() if weights is None else load_ifnet(weights)
     source = weights or OFFLINE_WEIGHTS
+    keep_large_blocks()
     return Interpolator(network.to(device), file_sha256(source)[:16], torch.device(device))
 
 
@@ -160,10 +162,11 @@ class Interpolator:
         for known, prepared in self._prepared:
             if known.shape == frame.shape and np.array_equal(known, frame):
                 return prepared
-        image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)
+        frame = frame.copy()
+        image = torch.from_numpy(frame).to(self.device)
         image = image.permute(2, 0, 1)[None].float() / 255
         prepared = self.network.prepare(image, scale_for(frame))
-        self._prepared = [*self._prepared[1 - REMEMBERED :], (frame.copy(), prepared)]
+        self._prepared = [*self._prepared[1 - REMEMBERED :], (frame, prepared)]
         return prepared
 
 

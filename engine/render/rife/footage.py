@@ -1,0 +1,227 @@
+"""Films and folders of pictures as streams of frames, and films written in parts.
+
+ffmpeg decodes, encodes and joins; nothing larger than one frame is held. Knows nothing about
+networks or about which frames are wanted.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import cv2
+import numpy as np
+from imageio_ffmpeg import get_ffmpeg_exe
+from numpy.typing import NDArray
+
+from engine.errors import AssemblyError, InvalidParameterError, StorageError
+
+Frame = NDArray[np.uint8]  # RGB (height, width, 3)
+EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"  # without these colours drift by 3 of 255
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input whose frames can be read once or again.
+
+    Attributes:
+        times: when each frame is shown, in seconds, rising.
+        pictures: the files of a folder, in order; empty for a film.
+    """
+
+    path: Path
+    width: int
+    height: int
+    times: list[Fraction]
+    pictures: list[Path]
+
+    def frames(self) -> Iterator[Frame]:
+        """Decode the frames in order, one at a time."""
+        if self.pictures:
+            return (read_picture(path, (self.width, self.height)) for path in self.pictures)
+        return self._decode()
+
+    def _decode(self) -> Iterator[Frame]:
+        command = [*_ffmpeg(), "-i", str(self.path), "-map", "0:v:0", "-fps_mode", "passthrough"]
+        command += ["-vf", f"scale={EXACT}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+        size = self.width * self.height * 3
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            assert process.stdout is not None
+            try:
+                while len(data := process.stdout.read(size)) == size:
+                    yield np.frombuffer(data, np.uint8).reshape(self.height, self.width, 3)
+            finally:
+                process.kill()
+
+
+def _ffmpeg() -> list[str]:
+    return [get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y"]
+
+
+def open_source(path: Path, picture_rate: Fraction) -> Source:
+    """Open a film, or a folder of pictures that are ``1 / picture_rate`` seconds apart.
+
+    Raises:
+        InvalidParameterError: it does not exist or holds nothing that can be read.
+    """
+    if path.is_dir():
+        return _open_folder(path, picture_rate)
+    if not path.is_file():
+        raise InvalidParameterError("input", f"there is no file {path.name}", "check the path")
+    return _open_film(path)
+
+
+def _open_folder(path: Path, rate: Fraction) -> Source:
+    found = [item for item in path.iterdir() if item.suffix.lower() in PICTURES]
+    pictures = sorted(found, key=_natural)
+    if not pictures:
+        kinds = ", ".join(PICTURES)
+        raise InvalidParameterError("input", f"{path.name} holds no pictures", f"it reads {kinds}")
+    height, width = read_picture(pictures[0]).shape[:2]
+    times = [index / rate for index in range(len(pictures))]
+    return Source(path, width, height, times, pictures)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sort frame9 before frame10."""
+    parts = re.findall(r"\d+|\D+", path.name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def read_picture(path: Path, size: tuple[int, int] | None = None) -> Frame:
+    """Read a picture as RGB; grey becomes RGB, transparency is dropped.
+
+    Raises:
+        InvalidParameterError: it is no picture, or not of the size (width, height).
+    """
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    found = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if found is None:
+        raise InvalidParameterError(
+            "input", f"{path.name} cannot be read as a picture", "remove it"
+        )
+    height, width = found.shape[:2]
+    if size and size != (width, height):
+        problem = f"{path.name} is {width}x{height}, the pictures before are {size[0]}x{size[1]}"
+        raise InvalidParameterError("input", problem, "scale all pictures to one size")
+    return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _open_film(path: Path) -> Source:
+    """Decode once without keeping pixels, to learn when each frame is shown."""
+    command = [*_ffmpeg(), "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough"]
+    done = subprocess.run([*command, "-f", "framecrc", "-"], capture_output=True, check=False)
+    said = done.stdout.decode("utf-8", errors="replace")
+    facts = dict(re.findall(r"^#(\w+) 0: (.*)$", said, re.MULTILINE))
+    stamps = [int(line.split(",")[2]) for line in said.splitlines() if re.match(r"\s*0,", line)]
+    if not stamps or "dimensions" not in facts:
+        words = (done.stderr.decode("utf-8", errors="replace").strip() or "it has no video")[-200:]
+        problem = f"{path.name} cannot be read as a film ({words.splitlines()[-1]})"
+        raise InvalidParameterError("input", problem, "pass a film, or a folder of pictures")
+    width, height = (int(side) for side in facts["dimensions"].split("x"))
+    ticks = Fraction(facts["tb"])
+    times = [stamp * ticks for stamp in stamps]
+    rising = [times[0]]
+    for time in times[1:]:  # broken files repeat a time; a frame must last some time
+        rising.append(time if time > rising[-1] else rising[-1] + ticks)
+    return Source(path, width, height, rising, [])
+
+
+class PartWriter:
+    """Encodes one part of a film; the file appears under its name only when it is complete."""
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, crf: int) -> None:
+        self.path, self.partial = path, path.with_suffix(".partial.mp4")
+        command = [*_ffmpeg(), "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
+        command += ["-r", str(rate), "-i", "-", *_encoding(crf), str(self.partial)]
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, frame: Frame) -> None:
+        """Append a frame.
+
+        Raises:
+            AssemblyError: the encoder failed.
+            StorageError: the disk is full.
+        """
+        stdin: IO[bytes] | None = self.process.stdin
+        assert stdin is not None
+        try:
+            stdin.write(np.ascontiguousarray(frame).data)
+        except BrokenPipeError as error:
+            raise self._failure() from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.partial.unlink(missing_ok=True)
+            return
+        _, said = self.process.communicate()
+        if self.process.returncode:
+            raise _failure(said)
+        self.partial.replace(self.path)
+
+    def _failure(self) -> AssemblyError | StorageError:
+        _, said = self.process.communicate()
+        return _failure(said)
+
+
+def _encoding(crf: int) -> list[str]:
+    """H.264 that plays everywhere: even sides, 4:2:0, tagged bt709."""
+    colours = f"scale=out_color_matrix=bt709:out_range=tv:{EXACT}"
+    even = f"pad=ceil(iw/2)*2:ceil(ih/2)*2,{colours},format=yuv420p"
+    tags = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
+    return ["-vf", even, "-c:v", "libx264", "-crf", str(crf), "-preset", "medium", *tags]
+
+
+def join(parts: list[Path], source: Source, output: Path) -> None:
+    """Join the parts without encoding again, with the sound of the source.
+
+    Sound that the output's container cannot hold as it is becomes AAC.
+
+    Raises:
+        AssemblyError: ffmpeg failed.
+        StorageError: the disk is full.
+    """
+    listing = parts[0].parent / "parts.txt"
+    listing.write_text("".join(f"file '{part.name}'\n" for part in parts))
+    # A name ending in .partial.mp4 tells ffmpeg the container and nobody a finished film.
+    partial = output.with_name(f"{output.stem}.partial{output.suffix}")
+    command = [*_ffmpeg(), "-itsoffset", str(float(source.times[0]))]
+    command += ["-f", "concat", "-safe", "0", "-i", str(listing)]
+    sound = ["-i", str(source.path), "-map", "0:v", "-map", "1:a?"] if not source.pictures else []
+    said: Any = b""
+    for codec in ("copy", "aac"):
+        tail = ["-c:v", "copy", "-c:a", codec, "-movflags", "+faststart", str(partial)]
+        done = subprocess.run([*command, *sound, *tail], capture_output=True, check=False)
+        if done.returncode == 0:
+            partial.replace(output)
+            return
+        said = done.stderr
+    partial.unlink(missing_ok=True)
+    raise _failure(said)
+
+
+def _failure(said: bytes) -> AssemblyError | StorageError:
+    words = said.decode("utf-8", errors="replace").strip()
+    if "No space left" in words:
+        return StorageError("the disk filled up while a film was written")
+    last = (words.splitlines() or ["it said nothing"])[-1][:300]
+    return AssemblyError(f"ffmpeg failed: {last}")
