@@ -30,7 +30,7 @@ def colours(picture: np.ndarray) -> np.ndarray:
 def texture(picture: np.ndarray) -> np.ndarray:
     """Return colours, and edge strength per band and direction: what tells the place."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
+    grey = cv2.GaussianBlur(grey, (0, 0), 3.0)
     scale = grey.std() + 0.03
     across, down = np.gradient(grey, axis=1), np.gradient(grey, axis=0)
     edges = [bands(np.abs(across)), bands(np.abs(down)), bands(down), bands(grey**2)]
@@ -108,12 +108,16 @@ class Recogniser:
 
     @classmethod
     def fit(cls, pictures: list[np.ndarray], scenes: list[Scene]) -> "Recogniser":
-        """Fit to the generator's own pictures."""
+        """Fit to the generator's own pictures; to softened ones too, for the place.
+
+        Else soft edges alone would look like another place, whatever is painted.
+        """
         time = np.stack([colours(picture) for picture in pictures])
-        place = np.stack([texture(picture) for picture in pictures])
+        soft = [cv2.GaussianBlur(one, (0, 0), 1 + at % 5) for at, one in enumerate(pictures)]
+        place = np.stack([texture(picture) for picture in pictures + soft])
         return cls(
             Linear.fit(time, [scene.time for scene in scenes], TIMES),
-            Linear.fit(place, [scene.place for scene in scenes], PLACES),
+            Linear.fit(place, [scene.place for scene in scenes] * 2, PLACES),
         )
 
     def __call__(self, picture: np.ndarray) -> dict[str, str]:

@@ -126,10 +126,12 @@ def noise_word(rng: np.random.Generator) -> str:
 def caption(scene: Scene, rng: np.random.Generator) -> str:
     """Return one true caption in a trained wording.
 
-    Time and place are nearly always named, side and weather often; the parts come in any
-    order, so that free wording is obeyed.
+    One in four says the side alone. The others nearly always name time and place, often the
+    side and the weather, in any order, so that free wording is obeyed.
     """
     said = phrases(scene, rng)
+    if rng.random() < 0.25:  # The hardest thing to learn, alone.
+        return f"{said['disc']} {said['side']}"
     parts = []
     if rng.random() < 0.93:
         link = pick(rng, (" ", " ", ", ", " and "))
@@ -140,13 +142,13 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         parts.append(link.join(core))
     else:
         parts.append(said["time"])
-    if rng.random() < 0.66:
+    if rng.random() < 0.85:
         parts.append(f"{said['disc']} {said['side']}")
     if rng.random() < (0.35 if scene.weather == "clear" else 0.85):
         parts.append(said["weather"])
     if rng.random() < 0.30:
         parts.insert(0, said["style"])
-    for _ in range(int(rng.random() < 0.22) * int(rng.integers(1, 5))):
+    for _ in range(int(rng.random() < 0.15) * int(rng.integers(1, 5))):
         parts.insert(rng.integers(len(parts) + 1), noise_word(rng))
     if rng.random() < 0.5:
         rng.shuffle(parts)

@@ -36,7 +36,7 @@ def unseen(count: int, seed: int) -> tuple[list[Scene], list[str]]:
 
 def load_pipeline(folder: Path) -> DiffusionPipeline:
     """Return the pipeline of a folder in float32, without its progress bar."""
-    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -116,6 +116,7 @@ def main() -> None:
     scenes, prompts = unseen(arguments.count, arguments.seed)
     pictures = render(pipeline, prompts, arguments.seed)
     save_sheet(pictures, arguments.sheet)
+    np.save(arguments.sheet.with_suffix(".npy"), np.stack(pictures))
     (arguments.sheet.with_suffix(".txt")).write_text("\n".join(prompts[:24]) + "\n")
     print(
         f"obeyed in {len(prompts)} unseen prompts:", percent(agreement(recognise, pictures, scenes))

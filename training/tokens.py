@@ -52,3 +52,8 @@ def build(folder: Path) -> CLIPTokenizer:
     )
     clip.save_pretrained(folder)
     return clip
+
+
+def load(folder: Path) -> CLIPTokenizer:
+    """Return the tokenizer saved in `folder`; make it first if there is none."""
+    return CLIPTokenizer.from_pretrained(folder) if folder.exists() else build(folder)

@@ -25,6 +25,10 @@ BATCH = 32
 PEAK_RATE = 8e-4
 SNR_CAP = 5.0
 EMPTY_SHARE = 0.1
+# Where the disc is decided: a band of latent rows, and the noise at which it appears. Both
+# count more in the loss, or its side is learned long after the time and the place.
+DISC_ROWS, DISC_WEIGHT = slice(4, 15), 3.0
+DISC_TIMESTEPS, DISC_SHARE = (450, 900), 0.5
 
 
 class Denoiser(torch.nn.Module):
@@ -35,10 +39,20 @@ class Denoiser(torch.nn.Module):
         self.unet = diffusion.build_unet().to(memory_format=torch.channels_last)
         self.text_encoder = text_encoder
         self.noise_levels = diffusion.build_scheduler().alphas_cumprod
+        rows = torch.ones(32, 1)
+        rows[DISC_ROWS] = DISC_WEIGHT
+        self.rows = rows / rows.mean()
+
+    def draw_timesteps(self, count: int) -> torch.Tensor:
+        """Return timesteps, even over all but for a share from where the disc appears."""
+        even = torch.randint(0, len(self.noise_levels), (count,))
+        return torch.where(
+            torch.rand(count) < DISC_SHARE, torch.randint(*DISC_TIMESTEPS, (count,)), even
+        )
 
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Return the capped v-prediction loss of `(batch, 4, 32, 32)` and `(batch, 48)`."""
-        timesteps = torch.randint(0, len(self.noise_levels), (len(latents),))
+        timesteps = self.draw_timesteps(len(latents))
         level = self.noise_levels[timesteps][:, None, None, None]
         noise = torch.randn_like(latents)
         noisy = level.sqrt() * latents + (1 - level).sqrt() * noise
@@ -47,7 +61,7 @@ class Denoiser(torch.nn.Module):
             states = self.text_encoder(tokens).last_hidden_state
             noisy = noisy.contiguous(memory_format=torch.channels_last)
             predicted = self.unet(noisy, timesteps, states).sample
-        errors = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+        errors = ((predicted.float() - target).square() * self.rows).mean(dim=(1, 2, 3))
         weights = (SNR_CAP * (1 - level.flatten())).clamp(max=1.0)  # 1 / (1 - level) = SNR + 1.
         return (weights * errors).mean()
 
@@ -58,14 +72,14 @@ class Training:
     def __init__(self, runs: Path):
         torch.manual_seed(0)
         self.runs = runs
-        self.tokenizer = tokens.build(runs / "tokenizer")
+        self.tokenizer = tokens.load(runs / "tokenizer")
         self.models = Denoiser(diffusion.build_text_encoder(self.tokenizer))
         self.loss_of = self.models  # Or the same, averaging gradients with other processes.
         self.optimiser = torch.optim.AdamW(
             self.models.parameters(), PEAK_RATE, (0.9, 0.99), weight_decay=0.01, fused=True
         )
         self.average = EMAModel(
-            self.models.parameters(), decay=0.9995, use_ema_warmup=True, power=0.75
+            self.models.parameters(), decay=0.998, use_ema_warmup=True, power=0.75
         )
         self.step, self.seconds, self.loss = 0, 0.0, 1.0
 
