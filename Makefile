@@ -13,11 +13,12 @@ test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow" --numprocesses logical
+	$(BIN)/python -m pytest -m slow
 
 # The part of the tests that needs no model, no engine process and no browser: under a minute.
 fast: .venv/installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses logical
 
 # A stamp is made once its packages are in; a changed list installs anew.
 .venv/installed: requirements.txt requirements-app.txt | .venv

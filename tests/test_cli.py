@@ -48,7 +48,10 @@ def test_help_names_every_command_and_says_defaults(tmp_path: Path) -> None:
         (["a", "-o", "nowhere/film.mp4"], 1, "E_STORAGE"),
         (["a", "--model", "of/../somebody"], 1, "E_MODEL_LOAD"),
         (["a", "--engine", "https://host"], 3, "E_BAD_LINK"),
-        (["a", "--engine", f"http://127.0.0.1:9/#vf1.{'A' * 43}"], 3, "E_UNREACHABLE"),
+        pytest.param(
+            *(["a", "--engine", f"http://127.0.0.1:9/#vf1.{'A' * 43}"], 3, "E_UNREACHABLE"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_bad_arguments_end_with_a_status_and_one_line(

@@ -195,6 +195,7 @@ def start(data: Path) -> tuple[subprocess.Popen[str], Pairing]:
     return process, Pairing.parse(process.stdout.readline())
 
 
+@pytest.mark.slow
 async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
     recipe = a_recipe("a", "b", interpolation_factor=2, num_inference_steps=20)
     seen: list[JobEvent] = []

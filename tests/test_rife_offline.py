@@ -22,6 +22,7 @@ def case() -> Case:
     return next(iter(cases(16.0, 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("speed", [4.0, 16.0, 48.0])
 def test_beats_dis_by_half_a_decibel_and_a_fade_by_far(net: OfflineNet, speed: float) -> None:
     scores = {name: np.mean(s.psnr) for name, s in evaluate(net, speed, 3).items()}

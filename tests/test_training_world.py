@@ -54,6 +54,7 @@ def test_time_moves_the_world_a_little_at_a_time(place):
     assert 0 < near < far < 40
 
 
+@pytest.mark.slow
 def test_the_statistics_recognise_the_generators_pictures():
     recognise = Recogniser.fit(*examples(500, seed=1))
     shares = agreement(recognise, *examples(120, seed=2))
