@@ -93,9 +93,9 @@ def serve(channel: Connection, subject: str, version: str, size: tuple[int, int]
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with torch.inference_mode():
         work = work_of(subject, version, *size)
-        channel.send(work().numpy())
         forget_peak()
         base = memory("VmRSS")
+        channel.send(work().numpy())
         while channel.recv():
             wall, processor = time.perf_counter(), time.process_time()
             work()

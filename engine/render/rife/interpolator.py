@@ -23,9 +23,8 @@ from engine.render.rife.offline import OfflineNet
 from engine.render.rife.weights import file_sha256, load_ifnet
 
 OFFLINE_WEIGHTS = Path(__file__).parents[2] / "models" / "rife" / "offline.safetensors"
-ALGORITHM = 2  # raise it when the same weights begin to give other pixels
+ALGORITHM = 3  # raise it when the same weights begin to give other pixels
 REMEMBERED = 3  # keyframes: the two of this gap, and the one they may share with the last
-BATCH_PIXELS = 1 << 20  # per batch; about 0.4 KB of activations for each of them
 BIG, HUGE = 2_500_000, 10_000_000  # pixels above which flow is found at 1/2 and 1/4 scale
 # The warped sides may disagree by this share of the keyframes' difference; beyond it the
 # motion explains nothing and a fade looks better. 1 is what no motion at all gives.
@@ -61,7 +60,7 @@ def load_offline(path: Path = OFFLINE_WEIGHTS) -> OfflineNet:
     except (OSError, SafetensorError, RuntimeError) as error:
         remedy = "restore engine/models/rife from the repository"
         raise ModelLoadError(path.name, "it is missing or damaged", remedy) from error
-    return net.requires_grad_(False).eval()
+    return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
 
 class Interpolator:
@@ -77,7 +76,7 @@ class Interpolator:
         self.network = network
         self.device = device
         self._prepared: list[tuple[np.ndarray, Prepared]] = []
-        self._batch_pixels = BATCH_PIXELS
+        self._batch_pixels = network.batch_pixels
 
     def judge(self, first: np.ndarray, second: np.ndarray) -> Judgement:
         """Say what ``between`` will do with two frames, without running the network."""

@@ -60,6 +60,7 @@ class Network(nn.Module):
     """Base of IFNet and of the offline network."""
 
     name: str
+    batch_pixels = 1 << 21  # over all positions of a batch, before memory is found short
 
     @abstractmethod
     def prepare(self, image: Tensor, scale: float = 1.0) -> Prepared:

@@ -141,6 +141,7 @@ class OfflineNet(Network):
     """
 
     name = "rife-offline"
+    batch_pixels = 1 << 17  # more falls out of a processor's cache and is slower
 
     def __init__(self) -> None:
         super().__init__()
