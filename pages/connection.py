@@ -5,7 +5,7 @@ import streamlit as st
 from engine.errors import ErrorReport, VisionFluxError
 from engine.protocol import Hello
 from ui import look, resources
-from ui.hub import EngineView
+from ui.engine_view import EngineView
 from ui.words import plain, size
 
 

@@ -8,7 +8,7 @@ from engine.protocol import Hello
 from engine.recipe import Recipe
 from ui import composer, draft, look, resources
 from ui.board import View
-from ui.hub import EngineView
+from ui.engine_view import EngineView
 from ui.player import player
 from ui.recipe_card import recipe_card
 from ui.rescue import rescue

@@ -57,6 +57,10 @@ def test_a_segment_leaves_room_for_the_keyframes_to_come() -> None:
     assert choose(known, here, keyframes=2, budget=30) is known[2]
 
 
+def test_no_segment_is_brought_before_the_size_of_a_keyframe_is_known() -> None:
+    assert choose([segment(0)], set(), keyframes=4, budget=1000) is None
+
+
 @pytest.mark.parametrize(("budget", "fits"), [(0, False), (9, False), (10, True)])
 def test_nothing_exceeds_the_budget(budget: int, fits: bool) -> None:
     assert (choose([keyframe(0)], set(), keyframes=1, budget=budget) is not None) == fits

@@ -53,9 +53,9 @@ class View:
     @property
     def settled(self) -> bool:
         """Whether nothing more will happen, the film's arrival here included."""
-        if self.progress.status == "finished":
-            return self.saved
-        return self.progress.final or bool(self.successor)
+        if self.successor:
+            return True
+        return self.saved if self.progress.status == "finished" else self.progress.final
 
 
 class Board:

@@ -12,19 +12,17 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from engine.client import Connection, LinkState, Message
 from engine.errors import EngineUnreachableError, VisionFluxError
 from engine.local import ensure_local_engine
 from engine.pairing import Pairing
-from engine.protocol import Hello
 from engine.recipe import Recipe
 from ui.aside import aside
 from ui.board import Board, View
+from ui.engine_view import CONNECTING, EngineView, Link
 from ui.follower import Follower, remembered
 from ui.library import Library
 from ui.links import LOCAL, Links
@@ -38,47 +36,6 @@ T = TypeVar("T")
 PATIENCE = 20.0  # seconds that a page waits for an engine's answer
 LOST = 4.0  # seconds without the local engine after which it is started again
 REFRESH = 4.0  # seconds between two looks at an engine's device and queue
-CONNECTING = LinkState(name="connecting")
-
-
-@dataclass
-class Link:
-    """One engine: how to reach it, and how that is going."""
-
-    key: str
-    connection: Connection | None = None
-    follower: Follower | None = None
-    state: LinkState = CONNECTING
-    latency: float | None = None
-    task: asyncio.Task[None] | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(frozen=True)
-class EngineView:
-    """What a page may show of an engine."""
-
-    key: str
-    state: LinkState
-    hello: Hello | None
-    latency: float | None
-    chosen: bool
-    starting: bool
-
-    @property
-    def local(self) -> bool:
-        """Whether it is the engine on this computer."""
-        return self.key == LOCAL
-
-    @property
-    def connected(self) -> bool:
-        """Whether films can be made on it now."""
-        return self.state.name == "connected" and self.hello is not None
-
-    @property
-    def name(self) -> str:
-        """What to call it."""
-        return "This computer" if self.local else urlsplit(self.key).netloc
 
 
 class Hub:

@@ -87,6 +87,9 @@ class Library:
             changed = session.execute(query.values(job=by, engine=engine, status="submitting"))
             if not changed.rowcount:  # type: ignore[attr-defined]
                 return False
+            session.execute(
+                sa.delete(Piece).where(Piece.job == by)
+            )  # a late word may have left one
             session.execute(sa.update(Piece).where(Piece.job == job).values(job=by))
         with suppress(FileNotFoundError):
             (self.folder / job).rename(self.folder / by)

@@ -62,4 +62,6 @@ class Mirror:
             if view is None or view.progress.final or view.successor:
                 return None
             keyframes = len(view.progress.keyframes)
+        if not keyframes:
+            return None  # without the plan nobody knows what will need room
         return await asyncio.to_thread(self._pieces.next, job, keyframes, self._budget())

@@ -5,6 +5,7 @@ their content address, so films that share a piece share its file. It does not k
 """
 
 import hashlib
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def choose(pieces: Iterable[Piece], here: set[str], keyframes: int, budget: int)
     known = {piece.object: piece for piece in pieces}
     painted = [piece for piece in pieces if piece.is_keyframe]
     to_come = keyframes - sum(piece.object in here for piece in painted)
-    reserve = to_come * max((piece.size for piece in painted), default=0)
+    reserve = to_come * max((piece.size for piece in painted), default=budget + 1)
     room = budget - sum(piece.size for piece in known.values() if piece.object in here)
     missing = [piece for piece in known.values() if piece.object not in here]
     for piece in sorted(missing, key=lambda piece: (not piece.is_keyframe, piece.index)):
@@ -60,10 +61,11 @@ class Pieces:
         """Open what the library's database notes; files lie in ``folder``."""
         self._engine = engine
         self._folder = folder
+        self._noting = threading.Lock()  # two threads may be told of the same piece
 
     def note(self, piece: Piece) -> None:
         """Keep what is known of a piece; hearing it twice changes nothing."""
-        with Session(self._engine) as session, session.begin():
+        with self._noting, Session(self._engine) as session, session.begin():
             session.merge(piece)
 
     def of(self, job: str) -> list[Piece]:

@@ -8,7 +8,7 @@ import streamlit as st
 from engine.errors import VisionFluxError
 from ui import look, resources, words
 from ui.board import View
-from ui.hub import EngineView
+from ui.engine_view import EngineView
 
 
 @st.fragment(run_every=2)
@@ -21,7 +21,8 @@ def rescue(job: str) -> None:
             st.rerun()
         return
     here = list(hub.pieces.here(job).values())
-    st.caption(words.kept(here, hub.preferences.mirror * 1_000_000))
+    if here:
+        st.caption(words.kept(here, hub.preferences.mirror * 1_000_000))
     if view.trouble:
         look.tell(view.trouble)
     if refuge := hub.refuge(job):

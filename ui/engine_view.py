@@ -1,0 +1,52 @@
+"""One paired engine: the hub's hold on it, and what a page may show of it. No logic of its own."""
+
+import asyncio
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from engine.client import Connection, LinkState
+from engine.protocol import Hello
+from ui.follower import Follower
+from ui.links import LOCAL
+
+CONNECTING = LinkState(name="connecting")
+
+
+@dataclass
+class Link:
+    """One engine: how to reach it, and how that is going."""
+
+    key: str
+    connection: Connection | None = None
+    follower: Follower | None = None
+    state: LinkState = CONNECTING
+    latency: float | None = None
+    task: asyncio.Task[None] | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True)
+class EngineView:
+    """What a page may show of an engine."""
+
+    key: str
+    state: LinkState
+    hello: Hello | None
+    latency: float | None
+    chosen: bool
+    starting: bool
+
+    @property
+    def local(self) -> bool:
+        """Whether it is the engine on this computer."""
+        return self.key == LOCAL
+
+    @property
+    def connected(self) -> bool:
+        """Whether films can be made on it now."""
+        return self.state.name == "connected" and self.hello is not None
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return "This computer" if self.local else urlsplit(self.key).netloc
