@@ -60,7 +60,8 @@ def load_offline(path: Path = OFFLINE_WEIGHTS) -> OfflineNet:
     except (OSError, SafetensorError, RuntimeError) as error:
         remedy = "restore engine/models/rife from the repository"
         raise ModelLoadError(path.name, "it is missing or damaged", remedy) from error
-    return net.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+    net.requires_grad_(False).eval()
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 class Interpolator:
