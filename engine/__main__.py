@@ -1,4 +1,4 @@
-"""The command line: ``python -m engine serve | render | doctor``.
+"""The command line: ``python -m engine serve | render | interpolate | doctor``.
 
 It reads arguments and prints; the work is done elsewhere.
 """
@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from engine import __version__, cli_render, daemon, doctor, local
+from engine import __version__, cli_render, daemon, doctor, interpolate, local
 from engine.errors import RequestError, TransportError, VisionFluxError
 from engine.models import catalogue
 
@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run an engine and print its pairing link"))
     _add_render(commands.add_parser("render", help="make a film from prompts"))
+    interpolate.add_arguments(
+        commands.add_parser("interpolate", help="put frames between those of a film or of pictures")
+    )
     _add_doctor(commands.add_parser("doctor", help="say what this machine can do"))
     return parser
 

@@ -25,7 +25,8 @@ def engine(*arguments: str, data: Path, **options: object) -> subprocess.Complet
 
 def test_help_names_every_command_and_says_defaults(tmp_path: Path) -> None:
     assert all(
-        word in engine("--help", data=tmp_path).stdout for word in ("serve", "render", "doctor")
+        word in engine("--help", data=tmp_path).stdout
+        for word in ("serve", "render", "interpolate", "doctor")
     )
     shown = engine("render", "--help", data=tmp_path).stdout
     for flag in (
