@@ -16,7 +16,7 @@ from engine.errors import (
 from engine.pairing import Pairing
 from engine.recipe import Recipe, Scene
 from tests.ui_stand_in import CARD, FINISHED, PLANNED, World, png, until
-from ui import resources
+from ui import rescue, resources
 from ui.hub import Hub
 from ui.tickets import Tickets
 
@@ -59,6 +59,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
         studio = Studio(world)
         monkeypatch.setattr(resources, "get_hub", lambda: studio.hub)
         monkeypatch.setattr(resources, "get_tickets", lambda: studio.tickets)
+        monkeypatch.setattr(rescue, "PATIENCE", 0.0)
         yield studio
 
 
@@ -247,6 +248,11 @@ def test_a_film_whose_engine_is_lost_goes_on_where_the_user_says(studio: Studio)
     at.run()
     assert job_of(at) == new
     assert studio.world.made[-1].recipes == {new: RECIPE}
+
+
+def test_a_short_silence_is_no_loss(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rescue, "PATIENCE", 60.0)
+    assert "pair another one" not in words(studio.visit("create", job=lost(studio)))
 
 
 def test_the_library_offers_to_go_on_with_a_lost_film(studio: Studio) -> None:

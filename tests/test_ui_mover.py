@@ -256,6 +256,17 @@ def test_a_film_whose_engine_is_there_has_no_need_of_another(world: World) -> No
     assert hub.refuge(job) is None
 
 
+def test_a_film_whose_engine_was_forgotten_can_go_on(world: World) -> None:
+    hub, job, _ = begin(world, painted(0))
+    until(lambda: here(hub, job) == {"k0"})
+    hub.forget(FAR.url)
+    hub.pair(OTHER.link)
+    assert hub.refuge(job)
+    hub.move(job)
+    until(lambda: view_of(hub, job).successor)
+    assert set(world.made[-1].brought) == {"k0"}
+
+
 # The real path: two engines with the offline model
 
 

@@ -211,6 +211,7 @@ class Hub:
         if link.connection:
             await link.connection.close()
         if link.follower:
+            link.follower.link_changed(False)  # its last word may not come any more
             await link.follower.close()
         link.connection = link.follower = None
         link.state = CONNECTING

@@ -3,12 +3,16 @@
 It asks the hub now and then; the stage itself is not drawn again.
 """
 
+import time
+
 import streamlit as st
 
 from engine.errors import VisionFluxError
 from ui import look, resources, words
 from ui.board import View
 from ui.engine_view import EngineView
+
+PATIENCE = 8.0  # seconds without a word after which a film may need another engine
 
 
 @st.fragment(run_every=2)
@@ -23,11 +27,13 @@ def rescue(job: str) -> None:
     here = list(hub.pieces.here(job).values())
     if here:
         st.caption(words.kept(here, hub.preferences.mirror * 1_000_000))
+    if not _lost(view):
+        return
     if view.trouble:
         look.tell(view.trouble)
     if refuge := hub.refuge(job):
         _offer(job, refuge, bool(here))
-    elif _lost(view):
+    else:
         st.caption(
             "If its engine is gone for good, pair another one on the Connection page. "
             "The film can go on there."
@@ -55,4 +61,6 @@ def _offer(job: str, engine: EngineView, some: bool) -> None:
 
 
 def _lost(view: View) -> bool:
-    return not (view.reachable or view.moving or view.cancelling)
+    if view.reachable or view.moving or view.cancelling:
+        return False
+    return time.monotonic() - view.heard_at > PATIENCE
