@@ -18,6 +18,7 @@ from engine.recipe import Recipe, Scene
 from tests.ui_stand_in import CARD, FINISHED, PLANNED, World, png, until
 from ui import rescue, resources
 from ui.hub import Hub
+from ui.tables import KEYFRAME, Piece
 from ui.tickets import Tickets
 
 APP = str(Path(__file__).parents[1] / "streamlit_app.py")
@@ -292,6 +293,15 @@ def test_library_shows_a_film_with_its_recipe_escaped(studio: Studio) -> None:
     assert "visionflux_player" in components(at)
     assert r"dawn \<b\>over\</b\> the \*sea\*" in words(at)
     assert "4711" in words(at)
+
+
+def test_library_says_where_a_film_was_made(studio: Studio) -> None:
+    job = studio.finished()
+    for index, origin in enumerate(("Far GPU", "Two cores")):
+        about = {"object": str(index), "sha256": "", "size": 9, "origin": origin}
+        studio.hub.pieces.note(Piece(job=job, media_type=KEYFRAME, index=index, **about))
+    shown = words(studio.visit("library", film=job)).replace("\\", "")
+    assert "Keyframe 1 was painted on Far GPU, 2 on Two cores." in shown
 
 
 def test_library_reuses_a_recipe(studio: Studio) -> None:

@@ -143,3 +143,12 @@ def test_what_is_safe_here_is_counted() -> None:
     assert words.kept(some, 50_000_000) == (
         "Safe on this computer: 2 keyframes and 1 in-between · 3.0 MB of at most 50.0 MB"
     )
+
+
+def test_a_move_is_told_in_the_calm_line_and_settles_the_old_job() -> None:
+    shown = view(STARTED)
+    shown.reachable, shown.moving = False, "Bringing finished part 1 of 3 to there…"
+    assert words.calm(shown) == shown.moving
+    shown.moving, shown.successor = "", "another job"
+    assert words.state(shown)["settled"]
+    assert words.calm(shown) == ""

@@ -45,15 +45,21 @@ class Pictures:
             whole = self._library.picture(job, index).with_suffix(".whole")
             try:
                 await self._connection.fetch(name, whole)
-                await self.make(job, index, whole)
-                whole.unlink()
             except (VisionFluxError, OSError) as error:
-                log.info("keyframe %s of %s stays without a picture: %s", index, job, error)
+                log.info("keyframe %s of %s could not be fetched: %s", index, job, error)
+                return
+            await self.make(job, index, whole)
+            whole.unlink()
 
     async def make(self, job: str, index: int, keyframe: Path) -> None:
         """Make the picture of a keyframe whose file is here, if there is none."""
-        if self._lacks(job, index):
+        if not self._lacks(job, index):
+            return
+        try:
             await asyncio.to_thread(_shrink, keyframe, self._library.picture(job, index))
+        except OSError as error:
+            log.info("keyframe %s of %s stays without a picture: %s", index, job, error)
+        else:
             self._show(job, index)
 
     def _lacks(self, job: str, index: int) -> bool:
