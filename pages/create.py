@@ -44,8 +44,8 @@ def _job(job: str) -> None:
         return
     look.heading(plain(short(film.title)), small=True)
     if not view.settled:
-        stage(view)
         rescue(job)
+        stage(view)
     elif view.progress.status == "finished":
         player(film)
         _after_film(film)

@@ -1,4 +1,4 @@
-"""Below the stage: what of the film is safe here, and how it goes on if its engine dies.
+"""Above the stage: what of the film is safe here, and how it goes on if its engine dies.
 
 It asks the hub now and then; the stage itself is not drawn again.
 """
