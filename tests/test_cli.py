@@ -121,7 +121,6 @@ def test_two_prompts_become_a_film_that_others_can_read(tmp_path: Path) -> None:
     prompts[1] = "a forest at noon"
     changed = engine("render", *prompts, *settings, "-o", str(film), data=tmp_path)
     assert changed.returncode == 0, changed.stderr
-    assert "4 keyframes painted" not in first.stderr
     painted, _, total = changed.stderr.rpartition(": ")[2].partition(" keyframes")[0].split()[-3:]
     assert 0 < int(painted) < int(total)
     assert film.read_bytes() != before
