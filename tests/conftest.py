@@ -84,6 +84,12 @@ class Client:
         """Wait until ``number`` events of a job were heard."""
         await self.until(lambda: len(self.events(job)) >= number)
 
+    async def reached(self, job: str, kind: str, number: int) -> None:
+        """Wait until ``number`` events of a kind were heard, or the job is finished."""
+        await self.until(
+            lambda: self.types(job).count(kind) >= number or "Finished" in self.types(job)
+        )
+
     async def ended(self, job: str) -> str:
         """Wait for a job's last event and return its type."""
         last = {"Finished", "Cancelled", "Failed"}

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -204,11 +203,7 @@ async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
         async with connected(engine) as client:
             await client.connection.submit(JOB, recipe)
             await client.connection.watch(JOB, after=len(seen))
-            await client.until(
-                lambda types=partial(client.types, JOB), enough=keyframes: (  # type: ignore[misc]
-                    types().count("KeyframeFinished") >= enough or "Finished" in types()
-                )
-            )
+            await client.reached(JOB, "KeyframeFinished", keyframes)
             process.kill()
             seen += client.events(JOB)
         with process:
