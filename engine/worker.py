@@ -45,9 +45,13 @@ def main() -> None:
     bench = Bench(options.device, channel)
     channel.send(tasks.Ready(device=bench.device_info()))
     threading.Thread(target=bench.listen, daemon=True).start()
-    while (work := bench.inbox.get()) is not None:
-        channel.send(bench.answer(work))
-    bench.close()
+    try:
+        while (work := bench.inbox.get()) is not None:
+            channel.send(bench.answer(work))
+    except BrokenPipeError:
+        log.info("The server is gone; so is this worker.")
+    finally:
+        bench.close()
 
 
 class Bench:

@@ -1,17 +1,22 @@
 """The worker with the offline models: the real path from task to picture, watched."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from engine import daemon
 from engine.models import catalogue
+from engine.pairing import Pairing
 from tests.conftest import a_recipe, connected
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 JOB = "job-0001"
+ROOT = Path(__file__).parent.parent
 
 
 async def test_a_film_is_painted_before_the_watchers_eyes(tmp_path: Path) -> None:
@@ -47,6 +52,22 @@ async def test_cancel_reaches_the_sampler(tmp_path: Path) -> None:
         before = client.types(JOB).count("KeyframeStep")
         await client.until(lambda: client.types(JOB)[-1] == "Cancelled")
         assert client.types(JOB).count("KeyframeStep") <= before + 2
+
+
+async def test_a_worker_never_outlives_its_server(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "engine", "serve", "--port", "0", "--data", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        engine = Pairing.parse(server.stdout.readline().rpartition(" ")[2])
+        async with connected(engine) as client:
+            await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
+            await client.connection.watch(JOB)
+            await client.until(lambda: "KeyframeStep" in client.types(JOB), patience=120)
+            workers = psutil.Process(server.pid).children()
+            server.kill()  # in the middle of a keyframe, with a preview on its way
+    assert workers
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
 
 
 def _distance(jpeg: bytes, painted: np.ndarray) -> float:  # type: ignore[type-arg]
