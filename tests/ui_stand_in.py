@@ -14,7 +14,7 @@ from PIL import Image
 
 from engine import events
 from engine.client import LinkState
-from engine.errors import UnknownJobError, VisionFluxError
+from engine.errors import ConnectionLostError, UnknownJobError, VisionFluxError
 from engine.events import Event, Logged
 from engine.models import Card, Defaults
 from engine.pairing import Pairing
@@ -78,6 +78,7 @@ class StandIn:
         self.refusal: VisionFluxError | None = None
         self.fetch_failures: list[VisionFluxError] = []
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.lost = False  # a lost connection tells nothing and answers nothing
         self._closed = asyncio.Event()
 
     async def run(self) -> None:
@@ -89,6 +90,7 @@ class StandIn:
         await self._closed.wait()
 
     def connect(self) -> None:
+        self.lost = False
         self.hello = Hello(
             version="0.1.0",
             engine=f"engine at {self.pairing.url}",
@@ -117,6 +119,8 @@ class StandIn:
         return Accepted(re=1, job=job, duplicate=duplicate)
 
     async def watch(self, job: str, *, after: int | None = 0, previews: bool = True) -> Snapshot:
+        if self.lost:
+            raise ConnectionLostError("the engine is not connected at the moment")
         if job not in self.recipes:
             raise UnknownJobError(job)
         log = self.logs[job]
@@ -177,8 +181,13 @@ class StandIn:
         """Lose the connection."""
         assert self.loop
         error = VisionFluxError("the connection to the engine broke").report()
-        state = LinkState(name="waiting", error=error, retry_in=1.0)
-        self.loop.call_soon_threadsafe(self.on_state, state)
+        self.loop.call_soon_threadsafe(
+            self._lose, LinkState(name="waiting", error=error, retry_in=1.0)
+        )
+
+    def _lose(self, state: LinkState) -> None:
+        self.lost = True
+        self.on_state(state)
 
     def come_back(self) -> None:
         """Have the connection again."""
@@ -191,7 +200,8 @@ class StandIn:
         self._send(job, log[-1])
 
     def _send(self, job: str, logged: Logged) -> None:
-        self.on_message(JobEvent(job=job, seq=logged.seq, at=logged.at, event=logged.event))
+        if not self.lost:
+            self.on_message(JobEvent(job=job, seq=logged.seq, at=logged.at, event=logged.event))
 
 
 class World:
