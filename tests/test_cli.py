@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def engine(*arguments: str, data: Path, **options: object) -> subprocess.CompletedProcess[str]:
+def engine(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
     """Run ``python -m engine``."""
     return subprocess.run(
         [sys.executable, "-m", "engine", *arguments],
