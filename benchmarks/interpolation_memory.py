@@ -1,0 +1,77 @@
+"""Does memory stay flat however long a film is? One short and one long run of the real tool.
+
+    python -m benchmarks.interpolation_memory [--frames 100 10000] [--size 512] [--factor 8]
+
+Each run is ``python -m engine interpolate`` in a process of its own: real decoding, the network
+that the tool chooses, real encoding and joining. Prints the peak of resident memory of each, as
+the kernel counted it (of the largest process: the encoders are children of the tool and far
+smaller), and the ratio to the shortest run; asserts that each film has its frames. The footage
+is one moving scene, there and back again, so that every gap has to be interpolated.
+"""
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain, cycle, islice
+from pathlib import Path
+
+import numpy as np
+
+from engine.render.rife.footage import Frame, PartWriter, open_source
+from training.rife.banks import make_bank
+from training.rife.scenes import draw_scene, render
+
+RATE = Fraction(24)
+STEPS = 16  # distinct frames of the scene
+
+
+def footage(size: int, count: int) -> Iterator[Frame]:
+    """Yield ``count`` frames of one scene that moves to and fro."""
+    scene = draw_scene(np.random.default_rng(4), make_bank(41, 12, 12, held_out=True), size, 24.0)
+    there = [render(scene, index / STEPS) for index in range(STEPS + 1)]
+    return islice(cycle(chain(there, there[-2:0:-1])), count)
+
+
+def make_source(path: Path, size: int, frames: int, factor: int) -> None:
+    """Write a film that gives at least ``frames`` frames once interpolated."""
+    with PartWriter(path, (size, size), RATE, 18) as writer:
+        for frame in footage(size, math.ceil(frames / factor)):
+            writer.write(frame)
+
+
+def peak(source: Path, output: Path, factor: int, *more: str) -> float:
+    """Run the tool and return its peak of resident memory in MiB."""
+    command = [sys.executable, "-m", "engine", "interpolate", str(source), "-o", str(output)]
+    process = subprocess.Popen([*command, "--factor", str(factor), *more])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"the tool ended with {process.returncode}"
+    return usage.ru_maxrss / 1024  # KiB on Linux
+
+
+def main() -> None:
+    """Measure and print one line for each length."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--frames", type=int, nargs="+", default=[100, 10_000])
+    parser.add_argument("--size", type=int, default=512, help="pixels, both sides")
+    parser.add_argument("--factor", type=int, default=8)
+    options, more = parser.parse_known_args()  # the rest is for the tool
+    peaks: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        source, output = Path(folder, "in.mp4"), Path(folder, "out.mp4")
+        for frames in options.frames:
+            make_source(source, options.size, frames, options.factor)
+            peaks.append(peak(source, output, options.factor, "--overwrite", *more))
+            made = sum(1 for _ in open_source(output, RATE).times)
+            assert made >= frames, f"{made} frames, not {frames}"
+            ratio = peaks[-1] / peaks[0]
+            print(f"{made:7} frames  peak {peaks[-1]:7.1f} MiB  x{ratio:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
