@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 VALUES = {"engine.errors", "engine.recipe", "engine.graph", "engine.events", "engine.progress"}
-VALUES |= {"engine", "engine.models"}
+VALUES |= {"engine", "engine.models", "engine.thrift"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman"}
@@ -23,7 +23,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/graph": {"engine.recipe"},
     "engine/events": {"engine.errors"},
     "engine/progress": {"engine", "engine.errors", "engine.events"},
+    "engine/thrift": {"engine.progress", "engine.recipe"},
     "engine/models": {"engine.errors", "engine.recipe"},
+    "engine/networks": {"engine.errors"},
     "engine/pairing": {"engine.errors"},
     "engine/protocol": VALUES,
     "engine/tasks": WIRE,

@@ -51,7 +51,7 @@ def fetch(
     try:
         sizes = _sizes(HfApi(endpoint=endpoint), repo)
         names = needed(repo, list(sizes), half=half)
-        count = _counter(on_bytes, sum(sizes[name] for name in names))
+        count = counter(on_bytes, sum(sizes[name] for name in names))
         folder = snapshot_download(
             repo, allow_patterns=names, endpoint=endpoint, cache_dir=cache, tqdm_class=count
         )
@@ -137,15 +137,22 @@ def _refused(repo: str, error: HfHubHTTPError) -> ModelLoadError:
     return ModelLoadError(repo, f"the hub answered: {error}", "try again in some minutes")
 
 
-def _counter(on_bytes: OnBytes, total: int) -> type[Any]:
-    """Return a silent progress bar class that reports bytes written instead of drawing."""
+def counter(on_bytes: OnBytes, total: int | None = None) -> type[Any]:
+    """Return a silent progress bar class that reports bytes written instead of drawing.
+
+    Args:
+        on_bytes: called with bytes done and in total, from one thread at a time.
+        total: of all files; None takes it from the bar, as suits a single file.
+    """
     lock = threading.Lock()
     done = 0
 
     class Counter(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            # One bar counts files, one bytes received, one bytes written: the last is ours.
-            self.counts = str(kwargs.get("desc", "")).startswith("Reconstructing")
+            # Other bars count files, or bytes received, which compression may make fewer.
+            received = "downloading bytes" in str(kwargs.get("desc", "")).lower()
+            self.counts = kwargs.get("unit") == "B" and not received
+            self.whole = total or kwargs.get("total") or 0
             kwargs["disable"] = True
             super().__init__(*args, **kwargs)
 
@@ -153,8 +160,8 @@ def _counter(on_bytes: OnBytes, total: int) -> type[Any]:
             nonlocal done
             if self.counts and n:
                 with lock:
-                    done = min(total, done + int(n))
-                    on_bytes(done, total)
+                    done = min(self.whole or done + int(n), done + int(n))
+                    on_bytes(done, self.whole)
             return None
 
     return Counter

@@ -5,6 +5,7 @@ of its gaps, and draws as many positions at once as memory allows. Knows nothing
 pictures on disk, films or jobs.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from torch import Tensor
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError
 from engine.render.rife.allocator import keep_large_blocks
-from engine.render.rife.inputs import check_position
+from engine.render.rife.inputs import check_position, check_scale
 from engine.render.rife.judge import Judgement, judge
 from engine.render.rife.network import Drawn, Network, Pair, Prepared
 from engine.render.rife.offline import OfflineNet
-from engine.render.rife.weights import file_sha256, load_ifnet
+from engine.render.rife.weights import load_ifnet
 
 OFFLINE_WEIGHTS = Path(__file__).parents[2] / "models" / "rife" / "offline.safetensors"
 ALGORITHM = 3  # raise it when the same weights begin to give other pixels
@@ -31,20 +32,37 @@ BIG, HUGE = 2_500_000, 10_000_000  # pixels above which flow is found at 1/2 and
 DISAGREEMENT = 1.05
 
 
-def load_interpolator(device: str = "cpu", weights: Path | None = None) -> "Interpolator":
+def load_interpolator(
+    device: str = "cpu",
+    weights: Path | None = None,
+    version: str | None = None,
+    scale: float | None = None,
+) -> "Interpolator":
     """Load a network onto a device.
 
     Args:
         device: a torch device, "cpu" or "cuda".
         weights: an official RIFE 4.x file; None takes the offline network of this package.
+        version: of the file, where it is known.
+        scale: of the flow estimate; None reduces it for large frames only.
 
     Raises:
-        ModelLoadError: the file is missing, damaged or not RIFE 4.x.
+        InvalidParameterError: the scale is not offered.
+        ModelLoadError: the file is missing, damaged, not RIFE 4.x or not that version.
     """
-    network: Network = load_offline() if weights is None else load_ifnet(weights)
-    source = weights or OFFLINE_WEIGHTS
+    network: Network = load_offline() if weights is None else load_ifnet(weights, version)
+    digest = weights_digest(network)[:16]
     keep_large_blocks()
-    return Interpolator(network.to(device), file_sha256(source)[:16], torch.device(device))
+    return Interpolator(network.to(device), digest, torch.device(device), scale)
+
+
+def weights_digest(network: Network) -> str:
+    """SHA-256 over names, shapes and values: the same for a pickle and its repack."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.float().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_offline(path: Path = OFFLINE_WEIGHTS) -> OfflineNet:
@@ -72,8 +90,11 @@ class Interpolator:
             equal frames.
     """
 
-    def __init__(self, network: Network, digest: str, device: torch.device) -> None:
-        self.identity = f"{network.name}@{digest}+{ALGORITHM}"
+    def __init__(
+        self, network: Network, digest: str, device: torch.device, scale: float | None = None
+    ) -> None:
+        self.scale = None if scale is None else check_scale(scale)
+        self.identity = f"{network.name}@{digest}+{ALGORITHM}" + (f"*{scale:g}" if scale else "")
         self.network = network
         self.device = device
         self._prepared: list[tuple[np.ndarray, Prepared]] = []
@@ -165,7 +186,7 @@ class Interpolator:
         frame = frame.copy()
         image = torch.from_numpy(frame).to(self.device)
         image = image.permute(2, 0, 1)[None].float() / 255
-        prepared = self.network.prepare(image, scale_for(frame))
+        prepared = self.network.prepare(image, self.scale or scale_for(frame))
         self._prepared = [*self._prepared[1 - REMEMBERED :], (frame, prepared)]
         return prepared
 

@@ -23,13 +23,12 @@ from engine.render.rife.ifnet import IFNet
 from engine.render.rife.versions import VERSIONS, Architecture, Encoder, Layers, names_of
 
 # SHA-256 of the author's files, as the vs-rife release and the author's mirror publish them.
-# Where only the beginning is known it is compared as far as it goes.
 KNOWN_FILES: dict[str, str] = {
     "4.6": "008646e761f0e67cb77f0c6c44cfe3c3e5a05d9d9465311b9681ca650ce030db",
     "4.7": "fcf3492b10f17fb035156ea4177ed87b1f517eae54fe4500e878f5d186043d5e",
-    "4.15": "bf969aff",
-    "4.15.lite": "54fe3fb5",
-    "4.16.lite": "290cf343",
+    "4.15": "bf969affb3f6e9a09eea8c1da6c51bb22d6da45e92cafb9273689d05e2360dd2",
+    "4.15.lite": "54fe3fb51efb880f64ffe2048a88220ad2b0b3d03f7cb800742e90821dcfb24f",
+    "4.16.lite": "290cf343fb5a933f4503920ca07826c4d30561bd9b573b11b054b33ea0dee642",
     "4.17": "b1ee3186270312a38316e4d53c77b31a60062cfa5636e13d6f0a1dd89bb7b128",
     "4.17.lite": "9303f59001bc40e801273828cc0da84b8f7696a9485cd7c45e7796f20ed2f086",
     "4.18": "955fc8b552417ae4808999f5d671d024438e904c0bebf766ae6fb61806ce021c",
@@ -96,14 +95,14 @@ def file_sha256(path: Path) -> str:
 
 
 def _version_of(digest: str) -> str | None:
-    return next((v for v, known in KNOWN_FILES.items() if digest.startswith(known)), None)
+    return next((v for v, known in KNOWN_FILES.items() if digest == known), None)
 
 
 def _check_name(name: str, digest: str) -> None:
     """Refuse a file that bears an official name but is not that file."""
     match = OFFICIAL_NAME.fullmatch(name)
     known = KNOWN_FILES.get(match["version"]) if match else None
-    if known and not digest.startswith(known):
+    if known and digest != known:
         raise ModelLoadError(
             name,
             f"its SHA-256 begins with {digest[:12]}, the official file's with {known[:8]}",
