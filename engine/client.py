@@ -9,6 +9,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -50,6 +51,21 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     retry_in: float = 0.0
 
 
+@dataclass
+class Watched:
+    """One job that is followed.
+
+    Attributes:
+        after: number of the last event that was seen; None while only new ones are wanted.
+        previews: whether previews are wanted.
+        budget: bytes of previews that may still come; None: no limit.
+    """
+
+    after: int | None
+    previews: bool
+    budget: int | None
+
+
 class Connection:
     """One engine, kept connected; watched jobs go on from the last event that was seen.
 
@@ -73,7 +89,7 @@ class Connection:
         self._socket: ClientConnection | None = None
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._watched: dict[str, tuple[int | None, bool]] = {}
+        self._watched: dict[str, Watched] = {}
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -132,18 +148,39 @@ class Connection:
         return await self._ask(request, protocol.Accepted)
 
     async def watch(
-        self, job: str, *, after: int | None = 0, previews: bool = True
+        self,
+        job: str,
+        *,
+        after: int | None = 0,
+        previews: bool = True,
+        budget: int | None = None,
     ) -> protocol.Snapshot:
-        """Follow a job from event ``after`` + 1 on; None means only what is new."""
-        request = protocol.Watch(id=next(self._ids), job=job, after=after, previews=previews)
-        self._watched[job] = (after, previews)
+        """Follow a job.
+
+        Args:
+            job: its id.
+            after: number of the event after which to begin; None means only what is new.
+            previews: whether to be sent previews.
+            budget: bytes that the previews of this film may take, reconnections included; None:
+                no limit.
+        """
+        watched = self._watched[job] = Watched(after, previews, budget)
         try:
-            return await self._ask(request, protocol.Snapshot)
+            return await self._ask(self._watch(job, watched), protocol.Snapshot)
         except TransportError:
             raise  # it is watched as soon as the connection is back
         except VisionFluxError:
             self._watched.pop(job, None)
             raise
+
+    async def show(self, job: str, wanted: bool) -> None:
+        """Begin or end previews of a job that is followed, within what its budget has left."""
+        if watched := self._watched.get(job):
+            watched.previews = wanted
+            request = protocol.ShowPreviews(
+                id=next(self._ids), job=job, wanted=wanted, budget=watched.budget
+            )
+            await self._ask(request, protocol.Done)
 
     async def unwatch(self, job: str) -> None:
         """Follow a job no longer."""
@@ -236,11 +273,27 @@ class Connection:
         self.hello, self._socket = hello, socket
         self._connected.set()
         self._change(LinkState(name="connected"))
-        for job, (after, previews) in self._watched.items():
-            request = protocol.Watch(id=next(self._ids), job=job, after=after, previews=previews)
-            await socket.send(protocol.encode(request))
+        for job, watched in tuple(self._watched.items()):
+            await socket.send(protocol.encode(self._watch(job, watched)))
         async for data in socket:
-            self._take(protocol.decode_answer(data))
+            message = protocol.decode_answer(data)
+            if isinstance(message, Preview):
+                self._pay(message.job, len(data))
+            self._take(message)
+
+    def _watch(self, job: str, watched: Watched) -> protocol.Watch:
+        return protocol.Watch(
+            id=next(self._ids),
+            job=job,
+            after=watched.after,
+            previews=watched.previews,
+            budget=watched.budget,
+        )
+
+    def _pay(self, job: str, size: int) -> None:
+        watched = self._watched.get(job)
+        if watched and watched.budget is not None:
+            watched.budget = max(0, watched.budget - size)
 
     def _take(self, message: protocol.AnyAnswer | Preview | Chunk) -> None:
         match message:
@@ -262,10 +315,10 @@ class Connection:
 
     def _fresh(self, event: JobEvent) -> bool:
         """Tell whether an event was not seen before; remember where to go on from."""
-        after, previews = self._watched.get(event.job, (None, False))
-        if event.job not in self._watched or (after is not None and event.seq <= after):
+        watched = self._watched.get(event.job)
+        if watched is None or (watched.after is not None and event.seq <= watched.after):
             return False
-        self._watched[event.job] = (event.seq, previews)
+        watched.after = event.seq
         return True
 
     def _forget(self) -> None:

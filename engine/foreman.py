@@ -13,6 +13,7 @@ from pathlib import Path
 from engine import tasks
 from engine.errors import VisionFluxError
 from engine.protocol import DeviceInfo
+from engine.purse import Setting
 
 ROOT = Path(__file__).parent.parent
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Foreman:
         self._replies: asyncio.Queue[tasks.AnyReply | None] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
-        self._credited = False  # whether the worker may encode a preview right now
+        self._credit: Setting | None = None  # for the one preview that the worker may encode
         self.device = DeviceInfo()
 
     async def start(self) -> None:
@@ -60,8 +61,8 @@ class Foreman:
             cwd=ROOT,
         )
         self._reader = asyncio.create_task(self._read(self._process, self._replies))
-        if self._credited:
-            self._send(tasks.Credit())
+        if self._credit:
+            self._send(tasks.Credit(setting=self._credit))
 
     async def run(
         self, work: tasks.Work, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None
@@ -91,11 +92,11 @@ class Foreman:
         """Have the task in hand given up."""
         self._send(tasks.Stop(job=job))
 
-    def credit(self) -> None:
-        """Allow one more preview, unless one is allowed already."""
-        if not self._credited:
-            self._credited = True
-            self._send(tasks.Credit())
+    def credit(self, setting: Setting | None) -> None:
+        """Allow one preview, made as ``setting`` says; None allows none."""
+        if setting != self._credit:
+            self._credit = setting
+            self._send(tasks.Credit(setting=setting))
 
     async def close(self) -> None:
         """End the process."""
@@ -139,7 +140,7 @@ class Foreman:
                 )
                 body = await process.stdout.readexactly(length)
                 if kind == tasks.PREVIEW_KIND:
-                    self._credited = False
+                    self._credit = None
                     self._on_preview(body)
                 else:
                     self._take(tasks.read_reply(body), replies)

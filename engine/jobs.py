@@ -22,6 +22,7 @@ from engine.journal import JobRow, Journal
 from engine.making import Making
 from engine.models import Model
 from engine.progress import Progress, advance, fold
+from engine.purse import SETTINGS, Setting
 from engine.recipe import Recipe
 from engine.store import Store
 
@@ -37,7 +38,9 @@ class Job:
         self.messages = [self._message(logged) for logged in log_]
         self.preview = b""
         self.preview_number = 0
+        self.shown = ("", 1)  # kind and step of the newest preview
         self.watchers: set[Callable[[], None]] = set()
+        self.wants: dict[object, Setting] = {}  # who has room for the next preview
         self.stopping = False
 
     def add(self, logged: events.Logged) -> None:
@@ -46,9 +49,11 @@ class Job:
         self.messages.append(self._message(logged))
         self.wake()
 
-    def show(self, preview: bytes) -> None:
-        """Replace the newest preview."""
+    def show(self, preview: bytes, shown: tuple[str, int]) -> None:
+        """Replace the newest preview; who wants the one after it must say so."""
         self.preview, self.preview_number = preview, self.preview_number + 1
+        self.shown = shown
+        self.wants.clear()
         self.wake()
 
     def wake(self) -> None:
@@ -128,6 +133,20 @@ class Jobs:
         if job.progress.final and not job.watchers:
             self._jobs.pop(job.id, None)
 
+    def want(self, job: Job, who: object, setting: Setting | None) -> None:
+        """Note how somebody would like the next preview of a job; None: not at all."""
+        if setting:
+            job.wants[who] = setting
+        else:
+            job.wants.pop(who, None)
+        if job is self._running:
+            self._ask_for_preview()
+
+    def _ask_for_preview(self) -> None:
+        """Have the best preview made that somebody watching the running job has room for."""
+        wants = self._running.wants.values() if self._running else ()
+        self.foreman.credit(min(wants, key=SETTINGS.index, default=None))
+
     def cancel(self, job: Job) -> None:
         """End a job; one that has ended stays as it is."""
         if job.progress.final or job.stopping:
@@ -166,6 +185,7 @@ class Jobs:
                 self._arrived.clear()
                 await self._arrived.wait()
             self._running = job = self._queue.popleft()
+            self._ask_for_preview()
             try:
                 self._number_queue()
                 self._record(job, await self._make(job))
@@ -173,6 +193,7 @@ class Jobs:
                 log.exception("What became of job %s cannot be recorded.", job.id)
             finally:
                 self._running = None
+                self._ask_for_preview()
                 self.release(job)
 
     async def _make(self, job: Job) -> AnyEvent:
@@ -210,5 +231,7 @@ class Jobs:
 
     def show(self, preview: bytes) -> None:
         """Give the running job's watchers its newest preview."""
-        if self._running:
-            self._running.show(preview)
+        picture = protocol.decode_answer(preview)
+        assert isinstance(picture, protocol.Preview)
+        if self._running and self._running.id == picture.job:
+            self._running.show(preview, (picture.kind, picture.step))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from engine import purse
 from engine.errors import ErrorReport, InvalidParameterError, MalformedMessageError
 from engine.events import AnyEvent
 from engine.models import Card
@@ -48,6 +49,7 @@ LIMITS = Limits()
 JobId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 ObjectName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 RequestId = Annotated[int, Meta(ge=0, le=2**53)]
+Budget = Annotated[int, Meta(ge=0, le=purse.MOST)] | None
 
 
 # From the client, on the control socket
@@ -67,11 +69,23 @@ class Submit(Request, frozen=True, kw_only=True, tag="submit", forbid_unknown_fi
 
 
 class Watch(Request, frozen=True, kw_only=True, tag="watch", forbid_unknown_fields=True):
-    """Answer with a snapshot, then with every event after number ``after``; None: only new ones."""
+    """Answer with a snapshot, then with every event after number ``after``; None: only new ones.
+
+    ``budget``: bytes of previews that may be sent; None: no limit.
+    """
 
     job: JobId
     after: Annotated[int, Meta(ge=0)] | None = None
     previews: bool = True
+    budget: Budget = None
+
+
+class ShowPreviews(Request, frozen=True, kw_only=True, tag="previews", forbid_unknown_fields=True):
+    """Begin or end previews of a job that is watched; ``budget`` as in ``Watch``."""
+
+    job: JobId
+    wanted: bool
+    budget: Budget = None
 
 
 class Unwatch(Request, frozen=True, kw_only=True, tag="unwatch", forbid_unknown_fields=True):
@@ -138,7 +152,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     data: bytes = b""
 
 
-ControlRequest = Submit | Watch | Unwatch | Cancel | ListJobs | Describe | FindMissing
+ControlRequest = (
+    Submit | Watch | Unwatch | ShowPreviews | Cancel | ListJobs | Describe | FindMissing
+)
 DataRequest = Open | Read
 
 

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from engine import protocol
 from engine.errors import LimitError, MalformedMessageError, UnknownObjectError, VisionFluxError
 from engine.jobs import Job, Jobs
+from engine.purse import SETTINGS, Purse, Setting
 from engine.recipe import Recipe, parse_recipe
 from engine.store import Store
 from engine.uploads import Uploads
@@ -26,11 +27,38 @@ TOLERATED = 20  # malformed messages in a row before a connection is closed
 
 
 class Watching:
-    """How far one client has read one job."""
+    """How far one client has read one job, and which previews of it there is room for.
 
-    def __init__(self, job: Job, sent: int, previews: bool) -> None:
-        self.job, self.sent, self.previews = job, sent, previews
-        self.seen_preview = 0
+    Attributes:
+        purse: what previews may cost; None while none are wanted.
+        considered: number of the newest preview that was sent or passed over.
+        under_way: whether the last preview that was sent is not acknowledged yet.
+    """
+
+    def __init__(self, job: Job, sent: int, purse: Purse | None) -> None:
+        self.job, self.sent, self.purse = job, sent, purse
+        self.setting = SETTINGS[0]
+        self.considered = 0
+        self.under_way = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a preview may be sent now."""
+        return self.purse is not None and not self.purse.empty and not self.under_way
+
+    def choose(self) -> Setting | None:
+        """Return how the next preview should be made; None if there should be none."""
+        if self.purse is None or not self.has_room:
+            return None
+        self.setting = self.purse.choose(self.job.progress, self.job.recipe)
+        return self.setting
+
+    def takes_newest(self) -> bool:
+        """Tell whether the newest preview should be sent; each one is considered once."""
+        if not self.has_room or self.considered >= self.job.preview_number:
+            return False
+        first, self.considered = not self.considered, self.job.preview_number
+        return first or self.setting.shows(*self.job.shown)
 
 
 class Session:
@@ -95,6 +123,10 @@ class Session:
             case protocol.Unwatch():
                 if request.job in self._watched:
                     self._leave(self._watched.pop(request.job))
+            case protocol.ShowPreviews():
+                if watching := self._watched.get(request.job):
+                    watching.purse = Purse(request.budget) if request.wanted else None
+                    self._want(watching)
             case protocol.Cancel():
                 self._jobs.cancel(self._jobs.get(request.job))
             case protocol.ListJobs():
@@ -114,14 +146,15 @@ class Session:
         elif len(self._watched) >= protocol.LIMITS.watched_jobs:
             raise LimitError("this connection watches too many jobs", remedy="unwatch one")
         sent = len(job.messages) if request.after is None else request.after
-        self._watched[job.id] = Watching(job, sent, request.previews)
+        purse = Purse(request.budget) if request.previews else None
+        watching = self._watched[job.id] = Watching(job, sent, purse)
         job.watchers.add(self._news.set)
-        if request.previews:
-            self._jobs.foreman.credit()
+        self._want(watching)
         return _snapshot(request.id, job)
 
     def _leave(self, watching: Watching) -> None:
         watching.job.watchers.discard(self._news.set)
+        self._jobs.want(watching.job, watching, None)
         self._jobs.release(watching.job)
 
     # Sending: answers first, then events, then the newest preview
@@ -147,13 +180,32 @@ class Session:
 
     async def _send_preview(self) -> bool:
         for watching in tuple(self._watched.values()):
-            job = watching.job
-            if watching.previews and watching.seen_preview < job.preview_number:
-                watching.seen_preview = job.preview_number
-                await self._send(job.preview)
-                self._jobs.foreman.credit()
+            if watching.takes_newest():
+                await self._show(watching)
                 return True
+            if watching not in watching.job.wants:
+                self._want(watching)
         return False
+
+    def _want(self, watching: Watching) -> None:
+        self._jobs.want(watching.job, watching, watching.choose())
+
+    async def _show(self, watching: Watching) -> None:
+        """Send the newest preview; a ping's pong tells when it has arrived."""
+        assert watching.purse
+        watching.under_way = True
+        watching.purse.spend(len(watching.job.preview), watching.setting)
+        await self._send(watching.job.preview)
+        pong = asyncio.ensure_future(await self._connection.ping())
+        pong.add_done_callback(lambda pong: self._arrived(watching, pong))
+
+    def _arrived(self, watching: Watching, pong: asyncio.Future[float]) -> None:
+        if pong.cancelled() or pong.exception():
+            return  # the connection has ended
+        watching.under_way = False
+        if watching.purse:
+            watching.purse.acknowledged(pong.result())
+        self._news.set()
 
     async def _send(self, message: str | bytes) -> None:
         """Send one message; a reader that does not take it is cut off and may come back."""

@@ -12,6 +12,7 @@ from engine.errors import ErrorReport
 from engine.graph import FilmNode, KeyframeNode, SegmentNode
 from engine.models import Model
 from engine.protocol import DeviceInfo
+from engine.purse import Setting
 
 FRAME = struct.Struct(">IB")  # length of the body, kind
 JSON_KIND, PREVIEW_KIND = 0, 1
@@ -60,9 +61,10 @@ class Stop(Task, frozen=True, kw_only=True, tag="stop"):
 
 
 class Credit(Task, frozen=True, kw_only=True, tag="credit"):
-    """Somebody took the last preview: one more may be encoded, whatever job it is of."""
+    """Somebody has room for one preview, made as ``setting`` says; None: nobody has any more."""
 
     job: str = ""
+    setting: Setting | None
 
 
 Work = Load | Paint | Draw | Join

@@ -73,8 +73,8 @@ class Bench:
             match task:
                 case tasks.Stop(job=job):
                     self._stopped.add(job)
-                case tasks.Credit():
-                    self._previewer.credit()
+                case tasks.Credit(setting=setting):
+                    self._previewer.credit(setting)
                 case work:
                     self.inbox.put(work)
         self.inbox.put(None)
@@ -121,6 +121,7 @@ class Bench:
         return self._made(work.target)
 
     def _load(self, work: tasks.Load) -> tasks.Loaded:
+        self._previewer.forget()
         if self._model != work.model:
             self._painter = self._model = None  # free the old weights before the new ones come
             self._painter = Painter.load(work.model, self._device, self._loading(work.job))

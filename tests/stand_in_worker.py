@@ -6,6 +6,7 @@ contains ``crash once``, ``always crash``, ``fail`` or ``hang`` does what it say
 """
 
 import hashlib
+import itertools
 import os
 import sys
 import threading
@@ -15,12 +16,14 @@ from pathlib import Path
 from engine import protocol, tasks
 from engine.errors import DeviceMemoryError
 from engine.pipe import Channel
+from engine.purse import Setting
 
 STEP = float(os.environ.get("STEP_SECONDS", "0"))
 INFO = protocol.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
 
 stopped: set[str] = set()
-credit = threading.Event()
+credits: list[Setting | None] = [None]
+encoded = itertools.count(1)
 work: list[tasks.Work] = []
 arrived = threading.Semaphore(0)
 
@@ -30,8 +33,8 @@ def listen(channel: Channel) -> None:
         match task:
             case tasks.Stop(job=job):
                 stopped.add(job)
-            case tasks.Credit():
-                credit.set()
+            case tasks.Credit(setting=setting):
+                credits[0] = setting
             case _:
                 work.append(task)
                 arrived.release()
@@ -78,10 +81,11 @@ def steps(channel: Channel, task: tasks.Work) -> bool:
         if task.job in stopped:
             return False
         channel.send(tasks.Advanced(done=step, total=total))
-        if credit.is_set():
-            credit.clear()
+        if (setting := credits[0]) and setting.shows("step", step):
+            credits[0] = None
             about = {"job": task.job, "kind": "step", "index": task.index}
-            jpeg = b"\xff\xd8" + os.urandom(8)
+            jpeg = b"\xff\xd8" + next(encoded).to_bytes(4, "big")  # whoever misses some can tell
+            jpeg += os.urandom(setting.side**2 * setting.quality // 1_000)
             channel.send_preview(protocol.Preview(**about, step=step, steps=total, jpeg=jpeg))
     return True
 

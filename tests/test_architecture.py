@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 VALUES = {"engine.errors", "engine.recipe", "engine.graph", "engine.events", "engine.progress"}
-VALUES |= {"engine", "engine.models", "engine.thrift"}
+VALUES |= {"engine", "engine.models", "engine.purse"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman"}
@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/graph": {"engine.recipe"},
     "engine/events": {"engine.errors"},
     "engine/progress": {"engine", "engine.errors", "engine.events"},
-    "engine/thrift": {"engine.progress", "engine.recipe"},
+    "engine/purse": {"engine.progress", "engine.recipe"},
     "engine/models": {"engine.errors", "engine.recipe"},
     "engine/networks": {"engine.errors"},
     "engine/pairing": {"engine.errors"},
@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ui": WIRE | {"engine.client", "engine.local", "ui"},
     "pages": WIRE | {"ui"},
     "streamlit_app": WIRE | {"ui"},
-    "training": {"training", "engine.render", "engine.models", "engine.graph"},
+    "training": VALUES | {"training", "engine.render", "engine.models", "engine.graph"},
     # These put the parts together, or measure them.
     "engine/__main__": {"engine"},
     "benchmarks": {"engine", "training", "benchmarks"},

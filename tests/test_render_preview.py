@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from engine.errors import ModelLoadError
+from engine.purse import SETTINGS
 from engine.render.preview import (
     FIT_SIDE,
-    LONGER_SIDE,
     Previewer,
     Projection,
     encode_jpeg,
@@ -22,6 +22,7 @@ from engine.render.preview import (
     read_projection,
 )
 
+BEST, THRIFTY = SETTINGS[0], SETTINGS[-1]
 SECOND = 10.0  # generous: two shared cores
 MOMENT = 0.15  # in which something that must not happen would happen
 GREY = Projection(torch.full((4, 3), 0.25), torch.zeros(3))
@@ -89,21 +90,67 @@ def test_a_late_credit_buys_the_newest(previewer: Previewer, receiver: Receiver)
     for step in range(1, 10):
         previewer.offer(latents(), {"step": step})
     previewer.credit()
-    previewer.credit()
     assert receiver.take()[0] == {"step": 9}
+    assert receiver.got_nothing()
+
+
+def test_a_credit_can_be_taken_back(previewer: Previewer, receiver: Receiver) -> None:
+    previewer.credit()
+    previewer.credit(None)
+    previewer.offer(latents(), {"step": 1})
+    assert receiver.got_nothing()
+    previewer.credit()
+    assert receiver.take()[0] == {"step": 1}
+
+
+def test_a_finished_keyframe_is_not_pushed_out_by_steps(
+    previewer: Previewer, receiver: Receiver
+) -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    previewer.offer_picture(picture, {"kind": "keyframe", "step": 20})
+    previewer.offer(latents(), {"kind": "step", "step": 1})
+    for kind in ("keyframe", "step"):
+        previewer.credit()
+        assert receiver.take()[0]["kind"] == kind
+
+
+def test_a_thrifty_setting_shows_fewer_and_smaller_ones(
+    previewer: Previewer, receiver: Receiver
+) -> None:
+    picture = np.zeros((256, 256, 3), np.uint8)
+    previewer.credit(THRIFTY)
+    for step in range(1, THRIFTY.every + 2):
+        previewer.offer_picture(picture, {"kind": "step", "step": step})
+        if step == 1:
+            header, jpeg = receiver.take()
+            assert header["step"] == 1
+            assert decoded(jpeg).shape == (THRIFTY.side, THRIFTY.side, 3)
+            previewer.credit(THRIFTY)
+    assert receiver.take()[0]["step"] == THRIFTY.every + 1
+    previewer.credit(THRIFTY)
+    previewer.offer_picture(picture, {"kind": "keyframe", "step": THRIFTY.every + 2})
+    assert receiver.take()[0]["kind"] == "keyframe"
+
+
+def test_what_waits_is_dropped_when_another_film_begins(
+    previewer: Previewer, receiver: Receiver
+) -> None:
+    previewer.offer(latents(), {"step": 1})
+    previewer.forget()
+    previewer.credit()
     assert receiver.got_nothing()
 
 
 def test_offering_never_waits_for_a_slow_receiver(previewer: Previewer, receiver: Receiver) -> None:
     receiver.gate.clear()
-    for _ in range(100):
-        previewer.credit()
+    previewer.credit()
     previewer.offer(latents(), {"step": 0})
     time.sleep(MOMENT)  # the thread is in send by now
     began = time.perf_counter()
     for step in range(1, 1001):
         previewer.offer(latents(), {"step": step})
     assert time.perf_counter() - began < 1
+    previewer.credit()
     receiver.gate.set()
     assert [receiver.take()[0]["step"] for _ in range(2)] == [0, 1000]
     assert receiver.got_nothing()
@@ -191,7 +238,7 @@ def test_a_finished_picture_is_sent_as_it_is(previewer: Previewer, receiver: Rec
 
 
 def test_large_pictures_are_made_smaller() -> None:
-    assert decoded(encode_jpeg(np.zeros((512, 1024, 3), np.uint8))).shape == (128, LONGER_SIDE, 3)
+    assert decoded(encode_jpeg(np.zeros((512, 1024, 3), np.uint8))).shape == (128, BEST.side, 3)
 
 
 def test_previews_are_small_enough_for_a_slow_line() -> None:

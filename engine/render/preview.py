@@ -18,16 +18,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.errors import ModelLoadError
+from engine.purse import SETTINGS, Setting
 
 logger = logging.getLogger(__name__)
 
-LONGER_SIDE = 256  # pixels of a preview's longer side, at most
-QUALITY = 80  # of JPEG
+BEST = SETTINGS[0]
 FIT_LATENTS = 2  # smooth random latents that a projection is fitted on; more gave nothing
 FIT_SIDE = 16  # their height and width
 
 Header = dict[str, Any]
 Picture = NDArray[np.uint8]  # RGB (height, width, 3)
+Render = Callable[[Setting], Picture | None]
 
 
 class Projection(NamedTuple):
@@ -96,21 +97,21 @@ def fit_projection(decode: Callable[[Tensor], Tensor], channels: int) -> Project
     return Projection(solution[:-1].contiguous(), solution[-1].contiguous())
 
 
-def encode_jpeg(picture: Picture, longer_side: int = LONGER_SIDE) -> bytes:
-    """Return a JPEG of ``picture``, made smaller if its longer side exceeds ``longer_side``."""
+def encode_jpeg(picture: Picture, setting: Setting = BEST) -> bytes:
+    """Return a JPEG of ``picture``, made smaller if it is larger than ``setting`` says."""
     height, width = picture.shape[:2]
-    if max(height, width) > longer_side:
-        picture = _resized(picture, longer_side, cv2.INTER_AREA)
+    if max(height, width) > setting.side:
+        picture = _resized(picture, setting.side, cv2.INTER_AREA)
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, setting.quality])
     return data.tobytes()
 
 
 class Previewer:
     """Encodes the newest picture offered, while somebody has credit for it.
 
-    One slot, latest wins; one thread of its own. It starts without credit, so that nothing is
-    encoded while nobody watches.
+    One slot, latest wins, and one more for the last finished keyframe, which no step pushes out;
+    one thread of its own. It starts without credit: nothing is encoded while nobody watches.
     """
 
     def __init__(
@@ -125,8 +126,9 @@ class Previewer:
         self.projection = projection
         self._send = send
         self._changed = threading.Condition()
-        self._slot: tuple[Callable[[], Picture | None], Header] | None = None
-        self._credits = 0
+        self._waiting: dict[bool, tuple[Render, Header]] = {}  # by whether it is a keyframe
+        self._setting = BEST  # of the newest credit
+        self._credited = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="previews")
         self._thread.start()
@@ -135,17 +137,27 @@ class Previewer:
         """Offer latents that nobody changes any more; never waits for the device or the encoder."""
         projection = self.projection
         fetch = _fetcher(latents)
-        self._put(lambda: _enlarged(projection.picture(fetch())) if projection else None, header)
+        self._put(
+            lambda setting: (
+                _enlarged(projection.picture(fetch()), setting.side) if projection else None
+            ),
+            header,
+        )
 
     def offer_picture(self, picture: Picture, header: Header) -> None:
         """Offer a finished picture, uint8 RGB ``(height, width, 3)``, that nobody changes."""
-        self._put(lambda: picture, header)
+        self._put(lambda _: picture, header)
 
-    def credit(self) -> None:
-        """Allow one more preview to be encoded."""
+    def credit(self, setting: Setting | None = BEST) -> None:
+        """Allow one preview to be encoded, made as ``setting`` says; None allows none."""
         with self._changed:
-            self._credits += 1
+            self._setting, self._credited = setting or self._setting, setting is not None
             self._changed.notify()
+
+    def forget(self) -> None:
+        """Drop what waits: it is of another film than what comes."""
+        with self._changed:
+            self._waiting.clear()
 
     def close(self) -> None:
         """End the thread and wait for it: torch must not be in use when the process ends."""
@@ -154,31 +166,32 @@ class Previewer:
             self._changed.notify()
         self._thread.join()
 
-    def _put(self, render: Callable[[], Picture | None], header: Header) -> None:
+    def _put(self, render: Render, header: Header) -> None:
+        kind = header.get("kind", "")
         with self._changed:
-            self._slot = render, header
-            self._changed.notify()
+            if self._setting.shows(kind, header.get("step", 1)):
+                self._waiting[kind == "keyframe"] = render, header
+                self._changed.notify()
 
-    def _take(self) -> tuple[Callable[[], Picture | None], Header] | None:
+    def _take(self) -> tuple[Render, Header, Setting] | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or (self._slot and self._credits > 0))
+            self._changed.wait_for(lambda: self._closed or (self._waiting and self._credited))
             if self._closed:
                 return None
-            slot, self._slot = self._slot, None
-            self._credits -= 1
-            return slot
+            self._credited = False
+            return *self._waiting.pop(max(self._waiting)), self._setting
 
     def _run(self) -> None:
         while (taken := self._take()) is not None:
             if not self._deliver(*taken):
-                self.credit()
+                self.credit(self._setting)
 
-    def _deliver(self, render: Callable[[], Picture | None], header: Header) -> bool:
+    def _deliver(self, render: Render, header: Header, setting: Setting) -> bool:
         """Encode and send; return whether that used up the credit."""
         try:
-            picture = render()
+            picture = render(setting)
             if picture is not None:
-                self._send(header, encode_jpeg(picture))
+                self._send(header, encode_jpeg(picture, setting))
             return picture is not None
         except (cv2.error, RuntimeError, OSError):  # a lost preview must not end a film
             logger.exception("A preview could not be made.")
@@ -206,10 +219,10 @@ def _fetcher(latents: Tensor) -> Callable[[], Tensor]:
     return fetch
 
 
-def _enlarged(picture: Picture) -> Picture:
-    """Return one pixel per latent enlarged smoothly, as far as a preview may be large."""
+def _enlarged(picture: Picture, side: int) -> Picture:
+    """Return one pixel per latent enlarged smoothly to at most ``side`` pixels."""
     height, width = picture.shape[:2]
-    return _resized(picture, min(LONGER_SIDE, 8 * max(height, width)), cv2.INTER_CUBIC)
+    return _resized(picture, min(side, 8 * max(height, width)), cv2.INTER_CUBIC)
 
 
 def _resized(picture: Picture, longer_side: int, interpolation: int) -> Picture:
