@@ -206,11 +206,16 @@ class Making:
         on_reply: Callable[[tasks.AnyReply], None],
     ) -> ObjectRow:
         """Have a task done and take what it made into the store."""
-        made = await self.foreman.run(task, on_reply)
-        assert isinstance(made, tasks.Made)
-        about = (made.sha256, made.size, media_type, made.detail, self.foreman.device.name)
-        row = ObjectRow(task.node.name, *about)
-        await asyncio.to_thread(self.store.place, Path(task.target), row)
+        target = Path(task.target)
+        try:
+            made = await self.foreman.run(task, on_reply)
+            assert isinstance(made, tasks.Made)
+            about = (made.sha256, made.size, media_type, made.detail, self.foreman.device.name)
+            row = ObjectRow(task.node.name, *about)
+            await asyncio.to_thread(self.store.place, target, row)
+        except BaseException:
+            self.store.discard(target)  # what a stopped, failed or lost task left half-done
+            raise
         self.store.index(row)
         return row
 

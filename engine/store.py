@@ -72,6 +72,10 @@ class Store:
             folder = tempfile.mkdtemp(dir=self._scratch)
         return Path(folder) / f"new{SUFFIXES[media_type]}"
 
+    def discard(self, file: Path) -> None:
+        """Drop what ``scratch`` gave, finished or not; missing is fine."""
+        shutil.rmtree(file.parent, ignore_errors=True)
+
     def place(self, file: Path, row: ObjectRow) -> None:
         """Move a finished file to its place; any thread may call this. ``index`` makes it count."""
         target = self._path(row)
@@ -101,6 +105,8 @@ class Store:
 
     def read(self, row: ObjectRow, offset: int, length: int) -> bytes:
         """Return at most ``length`` bytes of an object's content from ``offset`` on."""
+        if offset >= row.size:
+            return b""  # a seek would refuse the largest numbers
         with translated(self._objects), self._path(row).open("rb") as file:
             file.seek(offset)
             return file.read(length)

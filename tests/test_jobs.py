@@ -134,6 +134,21 @@ async def test_a_worker_that_dies_is_replaced_and_the_film_goes_on(engine: Pairi
     assert finished == sorted(set(finished))
 
 
+async def test_tasks_that_end_badly_leave_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.01")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        assert (await made(client, "job-0001", "always crash"))[-1] == "Failed"
+        assert (await made(client, "job-0002", "fail"))[-1] == "Failed"
+        await client.connection.submit("job-0003", a_recipe(num_inference_steps=150))
+        await client.connection.watch("job-0003")
+        await client.reached("job-0003", "KeyframeStep", 1)
+        await client.connection.cancel("job-0003")
+        assert await client.ended("job-0003") == "Cancelled"
+        assert list((tmp_path / "scratch").iterdir()) == []
+
+
 async def test_a_task_that_kills_every_worker_fails_its_job_alone(engine: Pairing) -> None:
     async with connected(engine) as client:
         assert (await made(client, JOB, "always crash"))[-1] == "Failed"
