@@ -355,6 +355,19 @@ async def test_an_object_is_pulled_in_chunks_from_any_offset(engine: Pairing) ->
         assert (chunk.re, chunk.offset, len(chunk.data)) == (2, 3, 4)
 
 
+@pytest.mark.parametrize("beyond", [0, 1, 2**31, 2**63, 10**40])
+async def test_beyond_the_end_of_an_object_there_is_nothing(engine: Pairing, beyond: int) -> None:
+    async with connected(engine) as client:
+        film: Any = (await finished_film(client)).event
+    async with opened(engine, DATA_PATH) as socket:
+        offset = film.size + beyond
+        read = {"type": "read", "id": 2, "object": film.object, "offset": offset, "length": 4}
+        await socket.send(json.dumps(read))
+        chunk = protocol.decode_answer(await socket.recv())
+        assert isinstance(chunk, protocol.Chunk)
+        assert (chunk.offset, chunk.data) == (offset, b"")
+
+
 @pytest.mark.parametrize("name", ["0" * 64, "../../engine.key", "A" * 64])
 async def test_nothing_but_finished_objects_can_be_read(engine: Pairing, name: str) -> None:
     async with opened(engine, DATA_PATH) as socket:

@@ -1,0 +1,142 @@
+"""The engine under attack: a process whose log, memory and data folder are looked at."""
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from websockets.sync.client import ClientConnection, connect
+
+from engine import pairing, protocol
+from engine.pairing import Pairing
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 60.0  # seconds that an answer may take on a busy machine
+TABLES = ("meta", "job", "event", "object")
+
+
+class Target:
+    """One running engine, what it was sent, and what it said in its log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data, self.log = folder / "data", folder / "engine.log"
+        self.counts: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
+        self._seen = 0
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.stand_in_engine", str(self.data)],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        self.engine = Pairing.parse(line.removeprefix("Pairing link: "))
+        self.address = self.engine.url.removeprefix("http://").split(":")
+
+    @property
+    def sent(self) -> int:
+        """Messages sent so far, of every kind."""
+        return self.counts.total()
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes of the server process."""
+        return int(psutil.Process(self._process.pid).memory_info().rss)
+
+    @property
+    def open_files(self) -> int:
+        """File descriptors of the server process."""
+        return int(psutil.Process(self._process.pid).num_fds())
+
+    def open(self, path: str) -> ClientConnection:
+        """Open an admitted socket."""
+        socket = connect(
+            self.engine.websocket_url + path,
+            additional_headers={"Authorization": pairing.authorization(self.engine.key, path)[0]},
+            subprotocols=[protocol.SUBPROTOCOL],  # type: ignore[list-item]
+            compression=None,
+            proxy=None,
+            max_size=2**26,
+            open_timeout=PATIENCE,
+            ping_interval=None,
+            close_timeout=0.5,  # what was not read may stand in the way of a polite end
+        ).__enter__()  # closed by whoever asked for it
+        if path == protocol.CONTROL_PATH:
+            assert '"hello"' in str(socket.recv(PATIENCE))
+        return socket
+
+    def check(self) -> None:
+        """Fail if the engine died or had not expected something."""
+        assert self._process.poll() is None, self.log.read_text()[-4000:]
+        with self.log.open(encoding="utf-8", errors="replace") as log:
+            log.seek(self._seen)
+            news = log.read()
+            self._seen = log.tell()
+        assert "Traceback" not in news, news[-8000:]
+        assert "E_INTERNAL" not in news, news[-8000:]
+
+    def settle(self) -> None:
+        """Wait until every job has ended, the ones too that a spoilt message started."""
+        with self.open(protocol.CONTROL_PATH) as socket:
+            while True:
+                socket.send('{"type":"jobs","id":1}')
+                jobs = json.loads(socket.recv(PATIENCE))["jobs"]
+                if not [job for job in jobs if job["status"] in ("queued", "running")]:
+                    return
+                time.sleep(0.05)
+
+    def state(self) -> str:
+        """Return a hash of all rows of the journal and of all files of the store."""
+        digest = hashlib.sha256()
+        with sqlite3.connect(f"file:{self.data / 'engine.db'}?mode=ro", uri=True) as journal:
+            for table in TABLES:
+                for row in journal.execute(f"SELECT * FROM {table} ORDER BY 1, 2"):
+                    digest.update(repr(row).encode())
+        journal.close()
+        for folder in ("objects", "scratch"):
+            for file in sorted((self.data / folder).rglob("*")):
+                digest.update(str(file).encode())
+                digest.update(file.read_bytes() if file.is_file() else b"")
+        return digest.hexdigest()
+
+    def kill(self) -> None:
+        """End the engine at once; its folder stays for the finder."""
+        print(f"what the engine said: {self.log}", file=sys.stderr)
+        self._process.kill()
+        self._process.communicate()
+
+    def close(self) -> None:
+        """End the engine."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        assert self._process.wait(PATIENCE) == 0, self.log.read_text()[-4000:]
+        self._process.stdout.close()
+
+
+@contextmanager
+def a_target() -> Iterator[Target]:
+    """Run an engine in a folder that goes with it; it must end in good order, its log clean."""
+    folder = Path(tempfile.mkdtemp(prefix="vf-fuzz-"))
+    target = Target(folder)
+    try:
+        yield target
+        target.check()
+    except BaseException:
+        target.kill()
+        raise
+    target.close()
+    shutil.rmtree(folder)

@@ -1,0 +1,29 @@
+"""An engine with the stand-in worker, as a process of its own.
+
+``python -m tests.stand_in_engine DATA`` prints its pairing link, logs to its standard error, and
+ends when its standard input does.
+"""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from engine import daemon
+from engine.errors import VisionFluxError
+from tests.conftest import MODELS, STAND_IN
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
+    options = daemon.Options(data=Path(sys.argv[1]), models=MODELS, worker=STAND_IN)
+    try:
+        asyncio.run(daemon.serve(options, until_input_ends=True))
+    except VisionFluxError as error:
+        print(f"{error.code}: {error}\n  {error.remedy}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
