@@ -8,8 +8,15 @@ from typing import BinaryIO
 from engine import protocol, tasks
 
 
+class ServerGoneError(Exception):
+    """Nobody holds the other end of the pipe any more."""
+
+
 class Channel:
-    """Frames to and from the server; any thread may send."""
+    """Frames to and from the server; any thread may send.
+
+    Whoever sends must expect ``ServerGoneError``.
+    """
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self._source, self._sink = source, sink
@@ -32,9 +39,12 @@ class Channel:
         return tasks.read_task(self._source.read(length))
 
     def _write(self, data: bytes) -> None:
-        with self._lock:
-            self._sink.write(data)
-            self._sink.flush()
+        try:
+            with self._lock:
+                self._sink.write(data)
+                self._sink.flush()
+        except BrokenPipeError as error:
+            raise ServerGoneError from error
 
 
 def claim_stdout() -> BinaryIO:

@@ -4,6 +4,7 @@ It knows one device and no clients. It ends when its input ends, so it never out
 """
 
 import argparse
+import contextlib
 import hashlib
 import logging
 import os
@@ -20,7 +21,7 @@ import numpy as np
 from engine import protocol, tasks
 from engine.errors import InternalError, StorageError, VisionFluxError
 from engine.models import Model
-from engine.pipe import Channel, claim_stdout
+from engine.pipe import Channel, ServerGoneError, claim_stdout
 from engine.render import Cancelled, assembly
 from engine.render.device import choose_device, describe
 from engine.render.keyframes import Painter
@@ -43,12 +44,12 @@ def main() -> None:
         format="%(asctime)s worker %(levelname)s %(message)s",
     )
     bench = Bench(options.device, channel)
-    channel.send(tasks.Ready(device=bench.device_info()))
     threading.Thread(target=bench.listen, daemon=True).start()
     try:
+        channel.send(tasks.Ready(device=bench.device_info()))
         while (work := bench.inbox.get()) is not None:
             channel.send(bench.answer(work))
-    except BrokenPipeError:
+    except ServerGoneError:
         log.info("The server is gone; so is this worker.")
     finally:
         bench.close()
@@ -85,6 +86,8 @@ class Bench:
             return self._do(work)
         except Cancelled:
             return tasks.Stopped()
+        except ServerGoneError:
+            raise
         except VisionFluxError as error:
             log.warning("A task failed.", exc_info=True)
             return tasks.Broke(error=error.report())
@@ -219,7 +222,8 @@ class Bench:
         self._channel.send(tasks.Advanced(done=done, total=total))
 
     def _send_preview(self, header: dict[str, Any], jpeg: bytes) -> None:
-        self._channel.send_preview(protocol.Preview(**header, jpeg=jpeg))
+        with contextlib.suppress(ServerGoneError):  # the next reply will notice, too
+            self._channel.send_preview(protocol.Preview(**header, jpeg=jpeg))
 
 
 def _read_png(path: str) -> Frame:

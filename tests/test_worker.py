@@ -56,7 +56,11 @@ async def test_cancel_reaches_the_sampler(tmp_path: Path) -> None:
 
 async def test_a_worker_never_outlives_its_server(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "engine", "serve", "--port", "0", "--data", str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+    pipes = {"stdout": subprocess.PIPE, "text": True}
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, cwd=ROOT, stderr=log, **pipes) as server,
+    ):
         assert server.stdout
         engine = Pairing.parse(server.stdout.readline().rpartition(" ")[2])
         async with connected(engine) as client:
@@ -68,6 +72,7 @@ async def test_a_worker_never_outlives_its_server(tmp_path: Path) -> None:
     assert workers
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert alive == []
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def _distance(jpeg: bytes, painted: np.ndarray) -> float:  # type: ignore[type-arg]
