@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from engine import __version__, cli_render, daemon, doctor, interpolate, local
+from engine import __version__, cli_render, daemon, doctor, interpolate, local, networks
 from engine.errors import RequestError, TransportError, VisionFluxError
 from engine.models import catalogue
 
@@ -72,6 +72,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rife", default=networks.AUTO, help=networks.HELP)
     parser.add_argument(
         "--model",
         action="append",
@@ -84,6 +85,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 def _add_render(parser: argparse.ArgumentParser) -> None:
     cli_render.add_arguments(parser)
     _add_place(parser)
+    parser.add_argument("--rife", default=networks.AUTO, help=networks.HELP)
     parser.set_defaults(run=cli_render.run, log_level="CRITICAL")
 
 
@@ -91,7 +93,10 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_place(parser)
     _add_models(parser)
     parser.set_defaults(
-        run=lambda options: doctor.run(_engine_folder(options), options.model), log_level="ERROR"
+        run=lambda options: doctor.run(
+            _engine_folder(options), options.model, networks.check_choice(options.rife)
+        ),
+        log_level="ERROR",
     )
 
 
@@ -101,6 +106,7 @@ def _serve(options: argparse.Namespace) -> int:
         host=options.host,
         port=options.port,
         device=options.device,
+        rife=networks.check_choice(options.rife),
         models=catalogue(options.model),
     )
     asyncio.run(daemon.serve(running, until_input_ends=options.until_input_ends))

@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from engine import daemon, local
+from engine import daemon, local, networks
 from engine.client import Connection, Message
 from engine.errors import InvalidParameterError, StorageError, VisionFluxError
 from engine.models import Model, catalogue
@@ -100,7 +100,7 @@ def activity(progress: Progress) -> str:
             place = f"gap {progress.segment + 1}/{len(progress.segments)}"
             return f"filling {place}, frame {progress.frame}/{frames}"
         case "loading":
-            return f"loading the model {progress.loaded_percent:.0f} %"
+            return f"loading {progress.model or 'the model'} {progress.loaded_percent:.0f} %"
         case "assembling":
             return "joining the film"
     return progress.status
@@ -176,7 +176,8 @@ async def _engine(options: argparse.Namespace, model: Model | None) -> AsyncIter
         yield found
         return
     models = catalogue() | ({model.name: model} if model else {})
-    running = daemon.Options(data=data, device=options.device, models=models)
+    rife = networks.check_choice(options.rife)
+    running = daemon.Options(data=data, device=options.device, rife=rife, models=models)
     async with daemon.running(running) as engine:
         yield engine
 
@@ -219,8 +220,9 @@ async def _save(connection: Connection, progress: Progress, output: Path) -> Non
     assert film
     await connection.fetch(film.object, output)
     painted = progress.painting.count
+    drawn = f"; in-betweens: {networks.title(film.interpolator)}" if film.interpolator else ""
     print(
         f"{output}: {film.frames} frames, {film.seconds:.2f} s, {film.width}x{film.height}; "
-        f"{painted} of {len(progress.keyframes)} keyframes painted, the others reused",
+        f"{painted} of {len(progress.keyframes)} keyframes painted, the others reused{drawn}",
         file=sys.stderr,
     )

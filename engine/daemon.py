@@ -17,6 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from websockets.asyncio.server import Server
 
+from engine import networks
 from engine.errors import PortError, StorageError
 from engine.foreman import Foreman
 from engine.jobs import Jobs
@@ -38,6 +39,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 0
     device: str = "auto"
+    rife: str = networks.AUTO
     models: dict[str, Model]
     worker: tuple[str, ...] = (sys.executable, "-m", "engine.worker")
 
@@ -52,7 +54,8 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
     with _locked(options.data):
         journal = Journal(options.data / JOURNAL)
         store = Store(options.data, journal)
-        foreman = Foreman(options.worker, options.device, lambda preview: jobs.show(preview))
+        worker = (*options.worker, "--rife", options.rife)
+        foreman = Foreman(worker, options.device, lambda preview: jobs.show(preview))
         jobs = Jobs(journal, store, options.models, foreman)
         key = load_key(options.data)
         server = EngineServer(jobs, journal, store, options.models, key)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine import __version__
+from engine import __version__, networks
 from engine.errors import VisionFluxError
 from engine.local import find_engine
 from engine.models import catalogue
@@ -23,11 +23,11 @@ GIB = 2**30
 Finding = tuple[bool, str, str]  # good, what was found, what to do
 
 
-def run(data: Path, sources: list[str]) -> int:
+def run(data: Path, sources: list[str], rife: str = networks.AUTO) -> int:
     """Print one line for each finding; return 0 if the machine can make films."""
     print(f"VisionFlux {__version__} on Python {platform.python_version()}, {platform.platform()}")
     good = True
-    for fine, found, remedy in findings(data, sources):
+    for fine, found, remedy in findings(data, sources, rife):
         good &= fine
         print(
             f"  {'ok  ' if fine else 'MISS'}  {found}" + (f"\n        → {remedy}" if remedy else "")
@@ -36,7 +36,7 @@ def run(data: Path, sources: list[str]) -> int:
     return 0 if good else 1
 
 
-def findings(data: Path, sources: list[str]) -> Iterator[Finding]:
+def findings(data: Path, sources: list[str], rife: str = networks.AUTO) -> Iterator[Finding]:
     """Yield what was found, in the order in which it is needed."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
@@ -44,6 +44,7 @@ def findings(data: Path, sources: list[str]) -> Iterator[Finding]:
         _device,
         _encoder,
         lambda: _models(sources),
+        lambda: _network(rife),
         lambda: _folder(data),
     ]
     for check in checks:
@@ -94,6 +95,20 @@ def _models(sources: list[str]) -> Iterator[Finding]:
     for model in catalogue(sources).values():
         place = "here" if model.folder else "fetched at its first film"
         yield True, f"model {model.name} ({place})", ""
+
+
+def _network(rife: str) -> Iterator[Finding]:
+    from engine.render.device import choose_device
+    from engine.render.rife.choice import wanted
+    from engine.render.rife.official import find_official
+
+    version = wanted(rife, choose_device().name)
+    place, tip = "here", ""
+    if version in networks.FETCHABLE and not find_official(version):
+        place = "fetched at the first film"
+        tip = "if it cannot be fetched, the offline network draws instead, and films say so"
+    name = version if Path(version).is_file() else networks.title(version)
+    yield True, f"in-betweens: {name} ({place})", tip
 
 
 def _folder(data: Path) -> Iterator[Finding]:

@@ -37,7 +37,10 @@ class ModelLoading(Event, frozen=True, kw_only=True, tag="model_loading"):
 
 
 class Planned(Event, frozen=True, kw_only=True, tag="planned"):
-    """The build graph is known; names are content addresses in order of time."""
+    """The build graph is known; names are content addresses in order of time.
+
+    ``notice``: why another network than the engine's operator chose draws the in-betweens.
+    """
 
     keyframes: tuple[str, ...]
     segments: tuple[str, ...]
@@ -45,6 +48,7 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
     frames: int
     model: str
     interpolator: str
+    notice: str = ""
 
 
 class KeyframeStarted(Event, frozen=True, kw_only=True, tag="keyframe_started"):
@@ -108,7 +112,7 @@ class Assembling(Event, frozen=True, kw_only=True, tag="assembling"):
 
 
 class Finished(Event, frozen=True, kw_only=True, tag="finished"):
-    """The film is in the store."""
+    """The film is in the store; ``interpolator``: identity of the network that drew in it."""
 
     object: str
     sha256: str
@@ -118,6 +122,7 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     seconds: float
     width: int
     height: int
+    interpolator: str = ""
 
 
 class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):

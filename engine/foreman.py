@@ -48,6 +48,7 @@ class Foreman:
         self._busy = asyncio.Lock()
         self._credit: Setting | None = None  # for the one preview that the worker may encode
         self.device = DeviceInfo()
+        self.interpolator = self.notice = ""  # as in ``tasks.Loaded``; "" before the first film
 
     async def start(self) -> None:
         """Start the process unless it runs; it gets ready in the background."""
@@ -149,5 +150,7 @@ class Foreman:
     def _take(self, reply: tasks.AnyReply, replies: asyncio.Queue[tasks.AnyReply | None]) -> None:
         if isinstance(reply, tasks.Ready | tasks.Loaded):
             self.device = reply.device
+        if isinstance(reply, tasks.Loaded):
+            self.interpolator, self.notice = reply.interpolator, reply.notice
         if not isinstance(reply, tasks.Ready):
             replies.put_nowait(reply)

@@ -13,7 +13,7 @@ from engine import events, graph, tasks
 from engine.errors import InternalError, UnknownModelError, VisionFluxError, WorkerLostError
 from engine.events import AnyEvent
 from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
-from engine.graph import FilmNode, KeyframeNode, SegmentNode
+from engine.graph import KeyframeNode, SegmentNode
 from engine.journal import ObjectRow
 from engine.models import Model
 from engine.progress import Progress
@@ -89,22 +89,14 @@ class Making:
                     await self._keyframe(index, node)
                 case SegmentNode():
                     await self._segment(index, node)
-        return await self._assemble(plan.film)
+        return await self._assemble(plan)
 
     async def _plan(self, model: Model) -> graph.Plan:
-        def loading(done: int, total: int) -> None:
-            percent = 100 * done / total if total else 0.0
-            self.record(
-                events.ModelLoading(
-                    model=model.name, done_bytes=done, total_bytes=total, percent=round(percent, 1)
-                )
-            )
-
         def heard(reply: tasks.AnyReply) -> None:
             if isinstance(reply, tasks.Loading):
-                loading(reply.done, reply.total)
+                self.record(_loading(reply))
 
-        loading(0, 0)
+        heard(tasks.Loading(model=model.name, done=0, total=0))
         loaded = await self.foreman.run(tasks.Load(job=self.job, model=model), heard)
         assert isinstance(loaded, tasks.Loaded)
         plan = graph.plan(self.recipe, model=loaded.model, interpolator=loaded.interpolator)
@@ -174,7 +166,8 @@ class Making:
         )
         return await self._made(task, MP4, drawn)
 
-    async def _assemble(self, node: FilmNode) -> events.Finished:
+    async def _assemble(self, plan: graph.Plan) -> events.Finished:
+        node = plan.film
         media_type = GIF if node.format == "gif" else MP4
         row = self.store.find(node.name)
         if row is None:
@@ -197,6 +190,7 @@ class Making:
             seconds=shape.seconds,
             width=shape.width,
             height=shape.height,
+            interpolator=plan.segments[0].interpolator,
         )
 
     async def _made(
@@ -231,4 +225,15 @@ def _planned(plan: graph.Plan, loaded: tasks.Loaded) -> events.Planned:
         frames=plan.film.recipe.frames,
         model=loaded.model,
         interpolator=loaded.interpolator,
+        notice=loaded.notice,
+    )
+
+
+def _loading(reply: tasks.Loading) -> events.ModelLoading:
+    percent = 100 * reply.done / reply.total if reply.total else 0.0
+    return events.ModelLoading(
+        model=reply.model,
+        done_bytes=reply.done,
+        total_bytes=reply.total,
+        percent=round(percent, 1),
     )

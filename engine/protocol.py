@@ -183,7 +183,10 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(Answer, frozen=True, kw_only=True, tag="hello"):
-    """Sent first on a control socket, and as the answer to ``describe``."""
+    """Sent first on a control socket, and as the answer to ``describe``.
+
+    ``interpolator`` is "" until a film was begun; ``notice`` as in ``events.Planned``.
+    """
 
     re: int | None = None
     protocol: int = VERSION
@@ -193,6 +196,8 @@ class Hello(Answer, frozen=True, kw_only=True, tag="hello"):
     models: tuple[ModelInfo, ...]
     limits: Limits = LIMITS
     queue: int
+    interpolator: str = ""
+    notice: str = ""
 
 
 class Accepted(Answer, frozen=True, kw_only=True, tag="accepted"):

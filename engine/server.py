@@ -132,6 +132,8 @@ class EngineServer:
                 for model in self._models.values()
             ),
             queue=self._jobs.waiting,
+            interpolator=self._jobs.foreman.interpolator,
+            notice=self._jobs.foreman.notice,
         )
 
 

@@ -82,17 +82,22 @@ class Ready(Reply, frozen=True, kw_only=True, tag="ready"):
 
 
 class Loading(Reply, frozen=True, kw_only=True, tag="loading"):
-    """Bytes of weights fetched so far; ``total`` is 0 while unknown."""
+    """Bytes of weights fetched so far; ``total`` is 0 while unknown; ``model``: whose."""
 
+    model: str
     done: int
     total: int
 
 
 class Loaded(Reply, frozen=True, kw_only=True, tag="loaded"):
-    """Identities of what is loaded now, and the device as it is now."""
+    """Identities of what is loaded now, and the device as it is now.
+
+    ``notice``: why another network than the operator's choice draws in-betweens; "" if it does.
+    """
 
     model: str
     interpolator: str
+    notice: str = ""
     device: DeviceInfo
 
 

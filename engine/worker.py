@@ -11,6 +11,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from engine import protocol, tasks
+from engine import networks, protocol, tasks
 from engine.errors import InternalError, StorageError, VisionFluxError
 from engine.models import Model
 from engine.pipe import Channel, ServerGoneError, claim_stdout
@@ -26,9 +27,11 @@ from engine.render import Cancelled, assembly
 from engine.render.device import choose_device, describe
 from engine.render.keyframes import Painter
 from engine.render.preview import Previewer
-from engine.render.rife import load_interpolator
+from engine.render.rife.choice import open_interpolator, wanted
 
 log = logging.getLogger(__name__)
+
+RETRY = 600.0  # seconds until weights that could not be fetched are asked for again
 
 Frame = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -37,13 +40,14 @@ def main() -> None:
     """Serve tasks until the input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--rife", default=networks.AUTO)
     options = parser.parse_args()
     channel = Channel(sys.stdin.buffer, claim_stdout())
     logging.basicConfig(
         level=os.environ.get("VISIONFLUX_LOG_LEVEL", "INFO"),
         format="%(asctime)s worker %(levelname)s %(message)s",
     )
-    bench = Bench(options.device, channel)
+    bench = Bench(options.device, options.rife, channel)
     threading.Thread(target=bench.listen, daemon=True).start()
     try:
         channel.send(tasks.Ready(device=bench.device_info()))
@@ -58,7 +62,7 @@ def main() -> None:
 class Bench:
     """What the worker works with: a device, the loaded networks, and what is asked of it."""
 
-    def __init__(self, device: str, channel: Channel) -> None:
+    def __init__(self, device: str, rife: str, channel: Channel) -> None:
         self.inbox: queue.SimpleQueue[tasks.Work | None] = queue.SimpleQueue()
         self._stopped: set[str] = set()  # jobs that were told to stop; they never come again
         self._channel = channel
@@ -66,7 +70,10 @@ class Bench:
         self._previewer = Previewer(self._send_preview)
         self._model: Model | None = None
         self._painter: Painter | None = None
+        self._rife = rife
         self._interpolator: Any = None
+        self._notice = ""  # why it is not the chosen one
+        self._retry_at = 0.0
 
     def listen(self) -> None:
         """Sort what the server says, in a thread of its own, until the server is gone."""
@@ -127,16 +134,30 @@ class Bench:
         self._previewer.forget()
         if self._model != work.model:
             self._painter = self._model = None  # free the old weights before the new ones come
-            self._painter = Painter.load(work.model, self._device, self._loading(work.job))
+            self._painter = Painter.load(
+                work.model, self._device, self._loading(work.job, work.model.name)
+            )
             self._model = work.model
             self._previewer.projection = self._painter.projection
-        self._interpolator = self._interpolator or load_interpolator(self._device.name)
+        self._load_interpolator(work.job)
         assert self._painter
         return tasks.Loaded(
             model=self._painter.identity,
             interpolator=self._interpolator.identity,
+            notice=self._notice,
             device=self.device_info(),
         )
+
+    def _load_interpolator(self, job: str) -> None:
+        """Load the chosen network; where another one serves try again after a while."""
+        if self._interpolator and not (self._notice and time.monotonic() > self._retry_at):
+            return
+        version = wanted(self._rife, self._device.name)
+        on_bytes = self._loading(job, f"RIFE {version}")
+        self._interpolator, self._notice = open_interpolator(
+            self._rife, self._device.name, on_bytes
+        )
+        self._retry_at = time.monotonic() + RETRY
 
     def _paint(self, work: tasks.Paint) -> None:
         assert self._painter
@@ -210,11 +231,11 @@ class Bench:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return tasks.Made(sha256=digest, size=Path(target).stat().st_size, detail=detail)
 
-    def _loading(self, job: str) -> Callable[[int, int], None]:
+    def _loading(self, job: str, model: str) -> Callable[[int, int], None]:
         def on_bytes(done: int, total: int) -> None:
             if job in self._stopped:
                 raise Cancelled
-            self._channel.send(tasks.Loading(done=done, total=total))
+            self._channel.send(tasks.Loading(model=model, done=done, total=total))
 
         return on_bytes
 

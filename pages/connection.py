@@ -3,6 +3,7 @@
 import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
+from engine.networks import title
 from engine.protocol import Hello
 from ui import look, resources
 from ui.engine_view import EngineView
@@ -75,6 +76,7 @@ def _facts(engine: EngineView, hello: Hello) -> None:
         "Memory": memory if device.total_memory else "unknown",
         "Answers in": f"{engine.latency * 1000:.0f} ms" if engine.latency else "…",
         "Models": ", ".join(model.card.title for model in hello.models),
+        "In-betweens": title(hello.interpolator) or "chosen at the first film",
         "In the queue": f"{hello.queue} films" if hello.queue != 1 else "1 film",
         "Version": f"{hello.version} · protocol {hello.protocol}",
     }

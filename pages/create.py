@@ -61,7 +61,7 @@ def _after_film(film: Film) -> None:
         st.button("New film", key="new", type="tertiary", on_click=_leave)
     _problem()
     with st.expander("Recipe"):
-        recipe_card(film.recipe, resources.get_hub().pieces.of(film.job))
+        recipe_card(film, resources.get_hub().pieces.of(film.job))
 
 
 def _ended(film: Film, view: View) -> None:

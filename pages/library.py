@@ -38,7 +38,7 @@ def _detail(film: Film) -> None:
     with left:
         player(film)
     with right, st.container(key="glass_recipe", border=True):
-        recipe_card(film.recipe, resources.get_hub().pieces.of(film.job))
+        recipe_card(film, resources.get_hub().pieces.of(film.job))
         _actions(film)
 
 

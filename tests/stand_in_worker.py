@@ -43,7 +43,7 @@ def listen(channel: Channel) -> None:
 
 def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
     if isinstance(task, tasks.Load):
-        channel.send(tasks.Loading(done=50, total=100))
+        channel.send(tasks.Loading(model=task.model.name, done=50, total=100))
         return tasks.Loaded(model=f"{task.model.name}@0", interpolator="none@0", device=INFO)
     prompt = str(task.node.prompt.first) if isinstance(task, tasks.Paint) else ""
     misbehave(prompt, Path(task.target))

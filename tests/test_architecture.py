@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 VALUES = {"engine.errors", "engine.recipe", "engine.graph", "engine.events", "engine.progress"}
-VALUES |= {"engine", "engine.models", "engine.purse"}
+VALUES |= {"engine", "engine.models", "engine.networks", "engine.purse"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman"}

@@ -1,6 +1,8 @@
 from pathlib import Path
 
+import msgspec
 import pytest
+import sqlalchemy as sa
 
 from engine.errors import ErrorReport
 from engine.events import Finished
@@ -50,6 +52,18 @@ def test_a_finished_film_keeps_its_measures(library: Library) -> None:
     (film,) = library.films()
     assert (film.frames, film.seconds, film.size, film.width) == (96, 4.0, 1234, 256)
     assert library.unfinished() == []
+
+
+def test_a_library_from_before_networks_were_noted_is_kept(tmp_path: Path) -> None:
+    before = Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films")
+    before.add("job1", recipe(), "engine1")
+    with before.engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE films DROP COLUMN interpolator"))
+    again = Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films")
+    again.finish("job1", msgspec.structs.replace(DONE, interpolator="rife-4.25@0"))
+    again.add("job2", recipe(), "engine1")
+    assert [film.interpolator for film in again.films()] == ["rife-4.25@0"]
+    assert [film.interpolator for film in again.unfinished()] == [""]
 
 
 def test_a_failed_job_keeps_its_error_and_is_no_film(library: Library) -> None:

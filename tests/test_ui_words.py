@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from engine import events
@@ -86,6 +87,13 @@ def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
     assert words.calm(shown) == ""
     shown.reachable = False
     assert "reconnecting" in words.calm(shown)
+
+
+def test_another_network_than_the_chosen_one_is_said() -> None:
+    planned = msgspec.structs.replace(PLANNED, notice="RIFE 4.25 cannot be reached")
+    assert words.calm(view(STARTED, PLANNED)) == ""
+    assert "offline network" in words.calm(view(STARTED, planned))
+    assert "RIFE 4.25 cannot be reached" in words.calm(view(STARTED, planned))
 
 
 def test_silence_counts_as_work_that_went_on() -> None:

@@ -39,6 +39,7 @@ class Library:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         Base.metadata.create_all(engine)
+        _add_missing_columns(engine)
 
     def add(self, job: str, recipe: Recipe, engine: str) -> None:
         """Note a job that is about to be submitted to the engine of that id."""
@@ -156,6 +157,15 @@ class Library:
             yield session
 
 
+def _add_missing_columns(engine: sa.Engine) -> None:
+    """Give the films of an older library what newer ones know besides."""
+    known = {column["name"] for column in sa.inspect(engine).get_columns(Film.__tablename__)}
+    if "interpolator" not in known:
+        with engine.begin() as connection:
+            text = "ALTER TABLE films ADD COLUMN interpolator TEXT NOT NULL DEFAULT ''"
+            connection.execute(sa.text(text))
+
+
 def sqlite_engine(path: Path) -> sa.Engine:
     """Return an engine for a SQLite file that readers and one writer share without waiting."""
     path.touch(mode=0o600)  # prompts are private; SQLite gives its other files the same mode
@@ -175,4 +185,4 @@ def prepare(engine: sa.Engine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
 
-_MEASURES = ("sha256", "size", "frames", "seconds", "width", "height")
+_MEASURES = ("sha256", "size", "frames", "seconds", "width", "height", "interpolator")

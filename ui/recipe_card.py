@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine.recipe import Recipe
-from ui.tables import Piece
+from engine.networks import title
+from ui.tables import Film, Piece
 from ui.words import made_where, plain
 
 NAMES = {
@@ -19,8 +19,9 @@ NAMES = {
 }
 
 
-def recipe_card(recipe: Recipe, pieces: Sequence[Piece] = ()) -> None:
+def recipe_card(film: Film, pieces: Sequence[Piece] = ()) -> None:
     """Draw everything that made a film; its pieces tell where they were made."""
+    recipe = film.recipe
     for index, scene in enumerate(recipe.scenes, start=1):
         st.caption(f"Scene {index} · {scene.seconds:g} s")
         st.markdown(plain(scene.prompt))
@@ -28,6 +29,8 @@ def recipe_card(recipe: Recipe, pieces: Sequence[Piece] = ()) -> None:
         st.caption("Without")
         st.markdown(plain(recipe.negative_prompt))
     facts = [f"{name} {getattr(recipe, field)}" for field, name in NAMES.items()]
+    if drawn_by := title(film.interpolator):
+        facts.append(f"In-betweens {drawn_by}")
     st.caption(plain(" · ".join(facts)))
     if where := made_where(pieces):
         st.caption(plain(where))

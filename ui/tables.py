@@ -24,6 +24,7 @@ class Film(Base):
         engine: id of the engine that works on it.
         size: bytes of the file; 0 until it is here.
         created_at: Unix seconds, as ``finished_at``.
+        interpolator: identity of the network that drew in-betweens; empty if unknown.
     """
 
     __tablename__ = "films"
@@ -43,6 +44,7 @@ class Film(Base):
     width: Mapped[int] = mapped_column(default=0)
     height: Mapped[int] = mapped_column(default=0)
     error_json: Mapped[str] = mapped_column(sa.Text, default="")
+    interpolator: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
 
     @property
     def recipe(self) -> Recipe:

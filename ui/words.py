@@ -95,9 +95,14 @@ def calm(view: View) -> str:
     """Return one reassuring line where something is out of the ordinary, else nothing."""
     if view.moving:
         return view.moving
-    if view.settled or view.reachable:
+    if view.settled:
         return ""
-    return "The connection to the engine dropped. It goes on working; reconnecting…"
+    if not view.reachable:
+        return "The connection to the engine dropped. It goes on working; reconnecting…"
+    plan = view.progress.plan
+    return (
+        f"The offline network draws the in-betweens: {plan.notice}" if plan and plan.notice else ""
+    )
 
 
 def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:

@@ -148,9 +148,8 @@ def fetch_official(version: str, on_bytes: OnBytes, places: Sequence[Origin] = (
         StorageError: the disk is full.
     """
     places = places or origins(version)
-    for place in places:
-        if (path := place.find()) and file_sha256(path) == place.sha256:
-            return path
+    if kept := find_official(version, places):
+        return kept
     reasons: list[str] = []
     for place in places:
         try:
@@ -161,6 +160,14 @@ def fetch_official(version: str, on_bytes: OnBytes, places: Sequence[Origin] = (
                 raise StorageError(problem) from error
             reasons.append(f"{place.host}: {_reason(error)}")
     raise ModelLoadError(f"RIFE {version}", "; ".join(reasons), REMEDY)
+
+
+def find_official(version: str, places: Sequence[Origin] = ()) -> Path | None:
+    """Return the file of a version's weights if a cache has it, undamaged."""
+    for place in places or origins(version):
+        if (path := place.find()) and file_sha256(path) == place.sha256:
+            return path
+    return None
 
 
 class _WrongFileError(OSError):
