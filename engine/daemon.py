@@ -21,9 +21,9 @@ from engine import networks
 from engine.errors import PortError, StorageError
 from engine.foreman import Foreman
 from engine.jobs import Jobs
-from engine.journal import Journal
 from engine.models import Model
 from engine.pairing import LINK_FILE, Pairing, new_key
+from engine.salvage import open_journal
 from engine.server import EngineServer
 from engine.store import Store, translated
 
@@ -52,7 +52,7 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
         StorageError: the folder cannot be used, or another engine uses it.
     """
     with _locked(options.data):
-        journal = Journal(options.data / JOURNAL)
+        journal = open_journal(options.data / JOURNAL)
         store = Store(options.data, journal)
         worker = (*options.worker, "--rife", options.rife)
         foreman = Foreman(worker, options.device, lambda preview: jobs.show(preview))
@@ -124,13 +124,14 @@ def _locked(data: Path) -> Iterator[None]:
     with translated(data):
         data.mkdir(parents=True, exist_ok=True)
     lock = FileLock(data / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise StorageError(
-            f"another engine uses the data folder {data}",
-            remedy="stop it, or choose another folder with --data",
-        ) from error
+    with translated(data):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StorageError(
+                f"another engine uses the data folder {data}",
+                remedy="stop it, or choose another folder with --data",
+            ) from error
     try:
         yield
     finally:

@@ -73,21 +73,27 @@ class Foreman:
         Raises:
             WorkerDiedError: the process is gone; the next call starts another.
             TaskStoppedError: ``stop`` was called meanwhile.
-            VisionFluxError: the task failed.
+            VisionFluxError: the task failed, or ``on_reply`` did.
         """
+        trouble: VisionFluxError | None = None
         async with self._busy:
             await self.start()
             self._send(work)
             while True:
                 match await self._next():
                     case tasks.Made() | tasks.Loaded() as result:
+                        if trouble:
+                            raise trouble
                         return result
                     case tasks.Stopped():
                         raise TaskStoppedError
                     case tasks.Broke(error=error):
                         raise VisionFluxError.restore(error)
                     case reply:
-                        on_reply(reply)
+                        try:
+                            on_reply(reply)
+                        except VisionFluxError as error:  # the worker's next word is of this task
+                            trouble = trouble or error
 
     def stop(self, job: str) -> None:
         """Have the task in hand given up."""

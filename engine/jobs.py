@@ -28,6 +28,8 @@ from engine.store import Store
 
 log = logging.getLogger(__name__)
 
+PAUSE = 5.0  # seconds until a job is taken up again that could not be recorded
+
 
 class Job:
     """A job in memory: its state, its log as encoded messages, its newest preview, its watchers."""
@@ -112,7 +114,8 @@ class Jobs:
             raise LimitError(
                 f"{len(self._queue)} jobs wait already", remedy="cancel one, or try again later"
             )
-        self._enqueue(self._remember(self._journal.add_job(job, recipe)))
+        queued = events.Queued(position=self._ahead())
+        self._append(self._remember(self._journal.add_job(job, recipe, queued)))
         return True
 
     def get(self, job: str) -> Job:
@@ -149,15 +152,14 @@ class Jobs:
 
     def cancel(self, job: Job) -> None:
         """End a job; one that has ended stays as it is."""
-        if job.progress.final or job.stopping:
-            return
-        job.stopping = True
         if job is self._running:
+            job.stopping = True
             self.foreman.stop(job.id)
-            return
-        self._queue.remove(job)
-        self._record(job, events.Cancelled())
-        self._number_queue()
+        elif not job.progress.final:
+            self._record(job, events.Cancelled())
+            self._queue.remove(job)
+            self._number_queue()
+        self.release(job)
 
     def summaries(self) -> tuple[protocol.JobSummary, ...]:
         """Return the newest 200 jobs."""
@@ -189,8 +191,10 @@ class Jobs:
             try:
                 self._number_queue()
                 self._record(job, await self._make(job))
-            except Exception:  # the journal itself failed; the job goes on at the next start
-                log.exception("What became of job %s cannot be recorded.", job.id)
+            except Exception:  # the journal itself failed
+                log.exception("Job %s cannot be recorded; it is tried again.", job.id)
+                self._queue.appendleft(job)
+                await asyncio.sleep(PAUSE)
             finally:
                 self._running = None
                 self._ask_for_preview()
@@ -219,9 +223,15 @@ class Jobs:
         return job
 
     def _enqueue(self, job: Job) -> None:
-        self._record(job, events.Queued(position=len(self._queue) + (self._running is not None)))
+        self._record(job, events.Queued(position=self._ahead()))
+        self._append(job)
+
+    def _append(self, job: Job) -> None:
         self._queue.append(job)
         self._arrived.set()
+
+    def _ahead(self) -> int:
+        return len(self._queue) + (self._running is not None)
 
     def _number_queue(self) -> None:
         """Tell those who wait that they moved up."""

@@ -1,14 +1,19 @@
 """Jobs, their numbered events and the index of the store, in one SQLite file.
 
-WAL mode: a kill at any instant leaves whole transactions. It knows no files and no sockets.
+WAL mode: a kill at any instant leaves whole transactions. Order is by numbers, never by the clock,
+which may be set back. A small reserve on the disk is given up so that a job's end can be recorded
+even when the disk is full. It knows no sockets; damaged files are ``engine.salvage``'s business.
 """
 
+import contextlib
+import itertools
 import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,7 +34,9 @@ CREATE TABLE IF NOT EXISTS object (
     name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
     media_type TEXT NOT NULL, detail TEXT NOT NULL, origin TEXT NOT NULL, used_at REAL NOT NULL);
 """
-OBJECT = "name, sha256, size, media_type, detail, origin"
+OBJECT = "name, sha256, size, media_type, detail, origin"  # and used_at, which counts uses
+RESERVE = 256 * 2**10  # bytes; SQLite needs some pages of 4 KiB to commit
+DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class JobRow(msgspec.Struct, frozen=True):
@@ -72,8 +79,18 @@ class Journal:
                 )
             self._db.executescript(SCHEMA)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
-        self._path = path
+            used = self._db.execute("SELECT COALESCE(MAX(used_at), 0) FROM object").fetchone()[0]
+        self.fresh = not made_by  # nothing was in it
+        self._path, self._reserve = path, path.with_suffix(".reserve")
+        self._uses = itertools.count(int(used) + 1)
         self.engine_id = self._identity()
+        self._hold_reserve()
+
+    def become(self, engine_id: str) -> None:
+        """Take over the identity of a journal that this one replaces."""
+        with translated(self._path):
+            self._db.execute("UPDATE meta SET value = ? WHERE name = 'engine'", (engine_id,))
+        self.engine_id = engine_id
 
     def close(self) -> None:
         """Close the file."""
@@ -81,16 +98,22 @@ class Journal:
 
     # Jobs
 
-    def add_job(self, job: str, recipe: Recipe) -> JobRow:
-        """Keep a new job."""
+    def add_job(self, job: str, recipe: Recipe, first: AnyEvent) -> JobRow:
+        """Keep a new job and its first event."""
         row = JobRow(job, recipe, time.time(), False)
-        with translated(self._path):
-            self._db.execute(
-                "INSERT INTO job (id, recipe, created_at, number)"
-                " VALUES (?, ?, ?, (SELECT COALESCE(MAX(number), 0) + 1 FROM job))",
-                (job, msgspec.json.encode(recipe), row.created_at),
-            )
+        self.take_in(row, [Logged(seq=1, at=row.created_at, event=first)])
         return row
+
+    def take_in(self, row: JobRow, log: Iterable[Logged]) -> None:
+        """Keep a job with its whole log."""
+        with translated(self._path), self._transaction():
+            self._db.execute(
+                "INSERT INTO job (id, recipe, created_at, ended, number)"
+                " VALUES (?, ?, ?, ?, (SELECT COALESCE(MAX(number), 0) + 1 FROM job))",
+                (row.id, msgspec.json.encode(row.recipe), row.created_at, row.ended),
+            )
+            for logged in log:
+                self._insert(row.id, logged)
 
     def job(self, job: str) -> JobRow | None:
         """Return a job, or None."""
@@ -109,14 +132,28 @@ class Journal:
     def append(self, job: str, seq: int, event: AnyEvent, *, final: bool) -> Logged:
         """Keep one event; ``final`` ends the job in the same transaction."""
         logged = Logged(seq=seq, at=time.time(), event=event)
-        with translated(self._path), self._transaction():
-            self._db.execute(
-                "INSERT INTO event (job, seq, at, body) VALUES (?, ?, ?, ?)",
-                (job, seq, logged.at, msgspec.json.encode(event)),
-            )
-            if final:
-                self._db.execute("UPDATE job SET ended = 1 WHERE id = ?", (job,))
+        if not final:
+            with translated(self._path):
+                self._insert(job, logged)
+            return logged
+        try:
+            self._end(job, logged)
+        except StorageError:
+            self._reserve.unlink(missing_ok=True)
+            self._end(job, logged)
+        self._hold_reserve()
         return logged
+
+    def _end(self, job: str, logged: Logged) -> None:
+        with translated(self._path), self._transaction():
+            self._insert(job, logged)
+            self._db.execute("UPDATE job SET ended = 1 WHERE id = ?", (job,))
+
+    def _insert(self, job: str, logged: Logged) -> None:
+        self._db.execute(
+            "INSERT INTO event (job, seq, at, body) VALUES (?, ?, ?, ?)",
+            (job, logged.seq, logged.at, msgspec.json.encode(logged.event)),
+        )
 
     def events(self, job: str) -> list[Logged]:
         """Return the whole log of a job."""
@@ -134,7 +171,7 @@ class Journal:
         with translated(self._path):
             self._db.execute(
                 "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*msgspec.structs.astuple(row), time.time()),
+                (*msgspec.structs.astuple(row), next(self._uses)),
             )
 
     def object(self, name: str) -> ObjectRow | None:
@@ -147,7 +184,7 @@ class Journal:
 
     def touch_objects(self, names: Iterable[str]) -> None:
         """Note that objects are in use now."""
-        now = time.time()
+        now = next(self._uses)
         with translated(self._path), self._transaction():
             self._db.executemany(
                 "UPDATE object SET used_at = ? WHERE name = ?", ((now, name) for name in names)
@@ -174,16 +211,13 @@ class Journal:
             rows = self._db.execute(
                 f"SELECT id, recipe, created_at, ended FROM job {clause}", values
             ).fetchall()
-        for job, recipe, created_at, ended in rows:
-            yield JobRow(job, msgspec.json.decode(recipe, type=Recipe), created_at, bool(ended))
+            jobs = [read_job(row) for row in rows]
+        yield from jobs
 
     def _events(self, clause: str, *values: str | int) -> list[Logged]:
         with translated(self._path):
             rows = self._db.execute(f"SELECT seq, at, body FROM event {clause}", values).fetchall()
-        return [
-            Logged(seq=seq, at=at, event=msgspec.json.decode(body, type=AnyEvent))
-            for seq, at, body in rows
-        ]
+            return [read_event(row) for row in rows]
 
     def _identity(self) -> str:
         with translated(self._path):
@@ -193,21 +227,49 @@ class Journal:
             row = self._db.execute("SELECT value FROM meta WHERE name = 'engine'").fetchone()
         return str(row[0])
 
+    def _hold_reserve(self) -> None:
+        """Keep some of the disk for the day when it is full; without room there is none."""
+        with contextlib.suppress(OSError):
+            if not self._reserve.exists() or self._reserve.stat().st_size < RESERVE:
+                self._reserve.write_bytes(secrets.token_bytes(RESERVE))
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite may have rolled it back already
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+
+
+def read_job(row: tuple[Any, ...]) -> JobRow:
+    """Read ``id, recipe, created_at, ended``."""
+    job, recipe, created_at, ended = row
+    return JobRow(job, msgspec.json.decode(recipe, type=Recipe), created_at, bool(ended))
+
+
+def read_event(row: tuple[Any, ...]) -> Logged:
+    """Read ``seq, at, body``."""
+    seq, at, body = row
+    return Logged(seq=seq, at=at, event=msgspec.json.decode(body, type=AnyEvent))
+
+
+def is_damage(error: Exception) -> bool:
+    """Tell a damaged file, or rows that cannot be read, from a disk that cannot be used."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
 
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Translate what SQLite raises into StorageError."""
+    """Translate what SQLite raises, and rows that cannot be read, into StorageError."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        raise StorageError(f"the journal {path.name} cannot be used: {error}") from error
+    except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+        damaged = is_damage(error)
+        raise StorageError(
+            f"the journal {path.name} cannot be used: {error}",
+            remedy="start the engine again: it keeps what can still be read" if damaged else "",
+        ) from error

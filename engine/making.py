@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import events, graph, tasks
-from engine.errors import InternalError, UnknownModelError, VisionFluxError, WorkerLostError
+from engine.errors import (
+    InternalError,
+    StorageError,
+    UnknownModelError,
+    VisionFluxError,
+    WorkerLostError,
+)
 from engine.events import AnyEvent
 from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
 from engine.graph import KeyframeNode, SegmentNode
@@ -22,8 +28,12 @@ from engine.store import Store
 
 log = logging.getLogger(__name__)
 
-MAX_LOSSES = 3  # workers that may die over one node before the job fails
+MAX_LOSSES = 3  # workers that may die, or files that may rot, over one node before the job fails
 PNG, MP4, GIF = "image/png", "video/mp4", "image/gif"
+
+
+class NodeLostError(Exception):
+    """A finished node was damaged before it was used; it must be made again."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,12 @@ class Making:
                     problem = f"the worker ended {losses} times (code {death}) over the same task"
                     return events.Failed(error=WorkerLostError(problem).report())
                 self.record(events.Interrupted(reason="worker"))
+            except NodeLostError as loss:
+                losses = losses + 1 if self.finished_nodes() == before else 1
+                if losses >= MAX_LOSSES:
+                    problem = f"the finished piece {loss} was damaged again and again"
+                    remedy = "check the disk of the engine's data folder"
+                    return events.Failed(error=StorageError(problem, remedy=remedy).report())
             except VisionFluxError as error:
                 log.warning("Job %s failed.", self.job, exc_info=True)
                 return events.Failed(error=error.report())
@@ -92,12 +108,8 @@ class Making:
         return await self._assemble(plan)
 
     async def _plan(self, model: Model) -> graph.Plan:
-        def heard(reply: tasks.AnyReply) -> None:
-            if isinstance(reply, tasks.Loading):
-                self.record(_loading(reply))
-
-        heard(tasks.Loading(model=model.name, done=0, total=0))
-        loaded = await self.foreman.run(tasks.Load(job=self.job, model=model), heard)
+        self._hear(tasks.Loading(model=model.name, done=0, total=0))
+        loaded = await self.foreman.run(tasks.Load(job=self.job, model=model), self._hear)
         assert isinstance(loaded, tasks.Loaded)
         plan = graph.plan(self.recipe, model=loaded.model, interpolator=loaded.interpolator)
         planned = _planned(plan, loaded)
@@ -107,7 +119,7 @@ class Making:
         return plan
 
     async def _keyframe(self, index: int, node: KeyframeNode) -> None:
-        found = self.store.find(node.name)
+        found = await self.store.checked(node.name)
         if found and self.progress.keyframes[index]:
             return  # finished before an interruption of this very job
         row = found or await self._paint(index, node)
@@ -119,13 +131,13 @@ class Making:
                 size=row.size,
                 reused=found is not None,
                 origin=row.origin,
+                detail=row.detail,
             )
         )
 
     async def _paint(self, index: int, node: KeyframeNode) -> ObjectRow:
-        def step(reply: tasks.AnyReply) -> None:
-            if isinstance(reply, tasks.Advanced):
-                self.record(events.KeyframeStep(index=index, step=reply.done, steps=reply.total))
+        def step(reply: tasks.Advanced) -> AnyEvent:
+            return events.KeyframeStep(index=index, step=reply.done, steps=reply.total)
 
         self.record(events.KeyframeStarted(index=index))
         target = self.store.scratch(PNG)
@@ -133,7 +145,7 @@ class Making:
         return await self._made(task, PNG, step)
 
     async def _segment(self, index: int, node: SegmentNode) -> None:
-        found = self.store.find(node.name)
+        found = await self.store.checked(node.name)
         if found and self.progress.segments[index]:
             return
         row = found or await self._draw(index, node)
@@ -150,9 +162,8 @@ class Making:
         )
 
     async def _draw(self, index: int, node: SegmentNode) -> ObjectRow:
-        def drawn(reply: tasks.AnyReply) -> None:
-            if isinstance(reply, tasks.Advanced):
-                self.record(events.SegmentFrame(index=index, frame=reply.done, frames=reply.total))
+        def frame(reply: tasks.Advanced) -> AnyEvent:
+            return events.SegmentFrame(index=index, frame=reply.done, frames=reply.total)
 
         self.record(events.SegmentStarted(index=index, frames=node.length))
         target = self.store.scratch(MP4)
@@ -160,26 +171,26 @@ class Making:
             job=self.job,
             index=index,
             node=node,
-            first=self._path(node.first),
-            second=self._path(node.second),
+            first=await self._path(node.first),
+            second=await self._path(node.second),
             target=str(target),
         )
-        return await self._made(task, MP4, drawn)
+        return await self._made(task, MP4, frame)
 
     async def _assemble(self, plan: graph.Plan) -> events.Finished:
         node = plan.film
         media_type = GIF if node.format == "gif" else MP4
-        row = self.store.find(node.name)
+        row = await self.store.checked(node.name)
         if row is None:
             self.record(events.Assembling())
             target = self.store.scratch(media_type)
             task = tasks.Join(
                 job=self.job,
                 node=node,
-                segments=tuple(map(self._path, node.segments)),
+                segments=tuple([await self._path(segment) for segment in node.segments]),
                 target=str(target),
             )
-            row = await self._made(task, media_type, lambda _: None)
+            row = await self._made(task, media_type)
         shape = tasks.read_shape(row.detail)
         return events.Finished(
             object=row.name,
@@ -197,12 +208,12 @@ class Making:
         self,
         task: tasks.Paint | tasks.Draw | tasks.Join,
         media_type: str,
-        on_reply: Callable[[tasks.AnyReply], None],
+        advanced: Callable[[tasks.Advanced], AnyEvent] | None = None,
     ) -> ObjectRow:
         """Have a task done and take what it made into the store."""
         target = Path(task.target)
         try:
-            made = await self.foreman.run(task, on_reply)
+            made = await self.foreman.run(task, lambda reply: self._hear(reply, advanced))
             assert isinstance(made, tasks.Made)
             about = (made.sha256, made.size, media_type, made.detail, self.foreman.device.name)
             row = ObjectRow(task.node.name, *about)
@@ -213,7 +224,22 @@ class Making:
         self.store.index(row)
         return row
 
-    def _path(self, name: str) -> str:
+    def _hear(
+        self, reply: tasks.AnyReply, advanced: Callable[[tasks.Advanced], AnyEvent] | None = None
+    ) -> None:
+        """Record what the worker says in the middle of a task."""
+        match reply:
+            case tasks.Advanced() if advanced:
+                self.record(advanced(reply))
+            case tasks.Loading():
+                self.record(_loading(reply))
+            case tasks.Economized(way=way, exact=exact):
+                self.record(events.Economized(way=way, exact=exact))
+
+    async def _path(self, name: str) -> str:
+        """Return the file of a node that is about to be used."""
+        if await self.store.checked(name) is None:
+            raise NodeLostError(name)
         return str(self.store.path(name))
 
 

@@ -1,8 +1,14 @@
 """Finished nodes as files, each under its content address; half-written ones never count.
 
-A file is written elsewhere, flushed, moved into place, and only then indexed in the journal.
+A file is written elsewhere, flushed, moved into place, and only then indexed in the journal. Beside
+each stands a record of what it is, from which the index can be made again. What a file holds is
+compared with its hash before it is used; one that is damaged is forgotten, so it is made again.
 """
 
+import asyncio
+import contextlib
+import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -10,8 +16,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from engine.errors import StorageError, UnknownObjectError
 from engine.journal import Journal, ObjectRow
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
 
@@ -35,20 +45,27 @@ class Store:
             shutil.rmtree(self._scratch, ignore_errors=True)  # what a killed engine left half-done
             self._objects.mkdir(parents=True, exist_ok=True)
             self._scratch.mkdir(exist_ok=True)
+        if journal.fresh:
+            self._adopt()
 
     def find(self, name: str) -> ObjectRow | None:
         """Return a finished object's row; one whose file is lost or cut short is forgotten."""
         row = self._journal.object(name)
-        if row is None:
-            return None
-        try:
-            whole = self._path(row).stat().st_size == row.size
-        except FileNotFoundError:
-            whole = False
-        if not whole:
-            self._journal.forget_object(name)
-            return None
-        return row
+        if row is None or self._has_file(row):
+            return row
+        self._forget(row, "lost or cut short")
+        return None
+
+    async def checked(self, name: str) -> ObjectRow | None:
+        """Return a finished object's row if its content is still what was made, else None.
+
+        It is read whole, in a thread; a damaged one is forgotten and named in the log.
+        """
+        row = self.find(name)
+        if row is None or await asyncio.to_thread(self._is_intact, row):
+            return row
+        self._forget(row, "damaged")
+        return None
 
     def path(self, name: str) -> Path:
         """Return the file of a finished object.
@@ -81,8 +98,11 @@ class Store:
         target = self._path(row)
         with translated(target):
             target.parent.mkdir(exist_ok=True)
-            _flush(file)
-            file.replace(target)
+            record = file.with_name("record")
+            record.write_bytes(msgspec.json.encode(row))
+            for new, place in ((record, _record(target)), (file, target)):
+                _flush(new)
+                new.replace(place)
             _flush(target.parent)
             file.parent.rmdir()
 
@@ -99,8 +119,7 @@ class Store:
                 break
             if row.name == newest or row.name in self._needed:
                 continue
-            self._journal.forget_object(row.name)
-            self._path(row).unlink(missing_ok=True)
+            self._drop(row)
             excess -= row.size
 
     def read(self, row: ObjectRow, offset: int, length: int) -> bytes:
@@ -111,8 +130,50 @@ class Store:
             file.seek(offset)
             return file.read(length)
 
+    def _has_file(self, row: ObjectRow) -> bool:
+        try:
+            return self._path(row).stat().st_size == row.size
+        except FileNotFoundError:
+            return False
+
+    def _is_intact(self, row: ObjectRow) -> bool:
+        with contextlib.suppress(OSError), self._path(row).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256
+        return False
+
+    def _forget(self, row: ObjectRow, why: str) -> None:
+        log.error("%s: the object %s is %s; it is made again.", StorageError.code, row.name, why)
+        self._drop(row)
+
+    def _drop(self, row: ObjectRow) -> None:
+        self._journal.forget_object(row.name)
+        with translated(self._objects):
+            for file in (self._path(row), _record(self._path(row))):
+                file.unlink(missing_ok=True)
+
+    def _adopt(self) -> None:
+        """Index what a lost journal knew, by the records beside the files."""
+        rows = [row for file in self._objects.glob("*/*.json") if (row := _read_record(file))]
+        found = [row for row in rows if self._has_file(row)]
+        for row in found:
+            self._journal.add_object(row)
+        if found:
+            log.warning("The journal is new; %d finished objects were found again.", len(found))
+
     def _path(self, row: ObjectRow) -> Path:
         return self._objects / row.name[:2] / f"{row.name}{SUFFIXES[row.media_type]}"
+
+
+def _record(file: Path) -> Path:
+    return file.with_suffix(".json")
+
+
+def _read_record(file: Path) -> ObjectRow | None:
+    """Read what a file beside it is; a record that is damaged or misplaced says nothing."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        row = msgspec.json.decode(file.read_bytes(), type=ObjectRow)
+        return row if row.name == file.stem and row.media_type in SUFFIXES else None
+    return None
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Uploads:
         if self._store.find(part.object):
             return  # brought before: the node's name stands for this content
         file = self._files.get(part.object) or self._begin(part)
-        with translated(file), file.open("ab") as sink:
+        with translated(file), file.open("ab" if part.offset else "wb") as sink:
             if sink.tell() != part.offset:
                 raise InvalidParameterError(
                     "offset", f"it is {part.offset}, {sink.tell()} was expected", "begin again at 0"

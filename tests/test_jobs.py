@@ -1,18 +1,23 @@
 """The life of jobs: reuse, cancelling, failures, dying workers, restarts."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 
 from engine import foreman
 from engine.errors import JobConflictError, LimitError, UnknownModelError
+from engine.jobs import Jobs
+from engine.journal import Journal
 from engine.pairing import Pairing
 from engine.protocol import LIMITS, JobEvent
-from tests.conftest import Client, a_recipe, an_engine, connected
+from engine.store import Store
+from tests.conftest import MODELS, STAND_IN, Client, a_recipe, an_engine, connected
 
 pytestmark = pytest.mark.anyio
 JOB = "job-0001"
@@ -230,3 +235,17 @@ async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
     for kind in ("KeyframeFinished", "SegmentFinished"):
         indexes = [m.event.index for m in seen if type(m.event).__name__ == kind]  # type: ignore[union-attr]
         assert indexes == sorted(set(indexes))
+
+
+def test_cancelled_jobs_are_not_kept_in_memory(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    idle = foreman.Foreman(STAND_IN, "cpu", lambda _: None)
+    jobs = Jobs(journal, Store(tmp_path, journal), MODELS, idle)
+    jobs.submit(JOB, a_recipe())
+    for _ in range(2):  # while it waits, and once it has ended
+        job = weakref.ref(jobs.get(JOB))
+        jobs.cancel(jobs.get(JOB))
+        gc.collect()
+        assert job() is None
+    assert jobs.get(JOB).progress.status == "cancelled"
+    journal.close()

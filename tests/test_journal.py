@@ -8,33 +8,33 @@ from engine.errors import StorageError
 from engine.journal import Journal, ObjectRow
 from tests.conftest import a_recipe
 
+QUEUED = events.Queued(position=0)
+
 
 def test_jobs_and_events_are_there_after_reopening(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    journal.add_job("job-0001", a_recipe("a"))
-    journal.append("job-0001", 1, events.Queued(position=0), final=False)
+    journal.add_job("job-0001", a_recipe("a"), QUEUED)
     engine_id = journal.engine_id
     journal.close()
     again = Journal(tmp_path / "j.db")
     assert again.engine_id == engine_id
     assert [row.id for row in again.unfinished()] == ["job-0001"]
     assert again.job("job-0001").recipe == a_recipe("a")  # type: ignore[union-attr]
-    assert [logged.event for logged in again.events("job-0001")] == [events.Queued(position=0)]
+    assert [logged.event for logged in again.events("job-0001")] == [QUEUED]
     again.close()
 
 
 def test_a_final_event_ends_the_job(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    journal.add_job("job-0001", a_recipe("a"))
-    journal.append("job-0001", 1, events.Cancelled(), final=True)
+    journal.add_job("job-0001", a_recipe("a"), QUEUED)
+    journal.append("job-0001", 2, events.Cancelled(), final=True)
     assert journal.unfinished() == []
     journal.close()
 
 
 def test_a_number_is_given_once(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    journal.add_job("job-0001", a_recipe("a"))
-    journal.append("job-0001", 1, events.Queued(position=0), final=False)
+    journal.add_job("job-0001", a_recipe("a"), QUEUED)
     with pytest.raises(StorageError):
         journal.append("job-0001", 1, events.Cancelled(), final=True)
     assert len(journal.unfinished()) == 1
@@ -44,7 +44,7 @@ def test_a_number_is_given_once(tmp_path: Path) -> None:
 def test_newest_jobs_come_first(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
     for job in ("job-0001", "job-0002", "job-0003"):
-        journal.add_job(job, a_recipe("a"))
+        journal.add_job(job, a_recipe("a"), QUEUED)
     assert [row.id for row in journal.jobs(2)] == ["job-0003", "job-0002"]
     assert [row.id for row in journal.unfinished()] == ["job-0001", "job-0002", "job-0003"]
     journal.close()

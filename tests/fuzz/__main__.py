@@ -26,13 +26,13 @@ def main() -> None:
 
 
 def fuzz(target: Target, messages: int, seed: int) -> None:
-    """Send ``messages`` in rounds; nine tenths by the machine, one tenth by strangers."""
+    """Send ``messages`` in rounds; three quarters by the machine, one quarter by strangers."""
     began, chance, first = time.monotonic(), random.Random(seed), 0
     for number in range(1, ROUNDS + 1):
         due = messages * number // ROUNDS
-        while target.sent < due * 0.9:
+        while target.sent < due - messages // ROUNDS // 4:
             run_machine(target, examples=20, seed=chance.getrandbits(32))
-        strangers.visit(target, max(1, (due - target.sent) // strangers.FRAMES + 1), chance)
+        strangers.visit(target, max(1, -(-(due - target.sent) // strangers.FRAMES)), chance)
         first = first or target.memory
         print(
             f"{target.sent} messages, {time.monotonic() - began:.0f} s, "
