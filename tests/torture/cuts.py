@@ -1,0 +1,205 @@
+"""Cuts the socket at every kind of message, from both sides: before it, inside it and after it.
+
+The server, the client and the transport are the real ones; the worker only pretends to paint. A
+session does everything that the protocol offers, over one connection that nobody renews by hand.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from PIL import Image
+
+from engine import events, protocol
+from engine.client import Connection
+from engine.errors import TransportError, UnknownJobError, VisionFluxError
+from engine.pairing import Pairing
+from engine.recipe import Recipe
+from tests.conftest import Client
+from tests.torture.proxy import Cut, cutting
+from tests.torture.rig import (
+    PATIENCE,
+    Outcome,
+    a_machine,
+    ending,
+    flaws,
+    persist,
+    read_log,
+    tiny,
+)
+
+AT_ONCE = 8  # sessions
+PLACES = ("before", "inside", "after")
+STEP_SECONDS = "0.005"
+
+
+def tag(message: type) -> str:
+    """Return the ``type`` of a message or an event."""
+    return str(message.__struct_config__.tag)  # type: ignore[attr-defined]
+
+
+def kinds() -> list[tuple[str, str]]:
+    """Return all kinds of messages there are, as the protocol declares them, with their sender."""
+    asked = [*get_args(protocol.ControlRequest), *get_args(protocol.DataRequest)]
+    client = ["handshake", *map(tag, asked), "part"]
+    answers = [tag(kind) for kind in get_args(protocol.AnyAnswer) if kind is not protocol.JobEvent]
+    told = [f"event {tag(kind)}" for kind in get_args(events.AnyEvent)]
+    engine = ["handshake", *answers, *told, "preview", "chunk"]
+    return [*(("client", kind) for kind in client), *(("engine", kind) for kind in engine)]
+
+
+@dataclass
+class Session:
+    """One client that uses all of the protocol, and checks what it got.
+
+    Attributes:
+        engine: how the client gets to it.
+        direct: how the engine's own word can be had.
+        doomed: whether it also submits a job that fails.
+    """
+
+    name: str
+    engine: Pairing
+    direct: Pairing
+    folder: Path
+    recipe: Recipe
+    outcome: Outcome
+    doomed: bool = False
+
+    async def run(self) -> None:
+        """Do it all."""
+        try:
+            async with asyncio.timeout(PATIENCE), self._client() as client:
+                await self._talk(client.connection)
+                await self._bring(client.connection)
+                await self._film(client)
+                await self._others(client)
+        except (VisionFluxError, TimeoutError) as error:
+            self.outcome.check(False, f"{self.name}: {type(error).__name__}: {error}")
+        else:
+            self.outcome.counts.update(("sessions",))
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[Client]:
+        """Connect a client, however often the first attempts fail."""
+        client = Client(self.engine)
+        task = asyncio.create_task(client.connection.run())
+        try:
+            await client.connection.connected(PATIENCE)
+            yield client
+            self.outcome.check(not task.done(), f"{self.name}: the client gave up")
+        finally:
+            await client.connection.close()
+            await task
+
+    async def _talk(self, connection: Connection) -> None:
+        await persist(connection.describe)
+        await persist(connection.jobs)
+        with contextlib.suppress(UnknownJobError):
+            await persist(lambda: connection.watch("no-such-job"))
+            self.outcome.check(False, f"{self.name}: an unknown job can be watched")
+
+    async def _bring(self, connection: Connection) -> None:
+        """Bring an object of several parts, and fetch it again."""
+        name, picture = random.randbytes(32).hex(), self.folder / "picture.png"
+        missing = await persist(lambda: connection.find_missing([name]))
+        self.outcome.check(missing == (name,), f"{self.name}: {missing} are missing")
+        await persist(lambda: connection.upload(name, picture, "image/png"))
+        back = self.folder / f"{self.name}.png"
+        await persist(lambda: connection.fetch(name, back))
+        self.outcome.check(back.read_bytes() == picture.read_bytes(), f"{self.name}: other bytes")
+
+    async def _film(self, client: Client) -> None:
+        job = f"{self.name}-film"
+        await self._begin(client, job, self.recipe)
+        await client.until(lambda: bool(ending(client, job)), PATIENCE)
+        await self._judge(client, job, "Finished")
+        film = client.events(job)[-1].event
+        file = self.folder / f"{self.name}.film"
+        await persist(lambda: client.connection.fetch(film.object, file))  # type: ignore[union-attr]
+        await persist(lambda: client.connection.unwatch(job))
+
+    async def _others(self, client: Client) -> None:
+        """Cancel a job, and have one fail."""
+        job = f"{self.name}-cancelled"
+        await self._begin(client, job, tiny(1, num_inference_steps=150))
+        await persist(lambda: client.connection.cancel(job))
+        await client.until(lambda: bool(ending(client, job)), PATIENCE)
+        await self._judge(client, job, "Cancelled", "Finished")  # the wish may come late
+        if self.doomed:
+            job = f"{self.name}-doomed"
+            await self._begin(client, job, _doomed())
+            await client.until(lambda: bool(ending(client, job)), PATIENCE)
+            await self._judge(client, job, "Failed")
+
+    async def _begin(self, client: Client, job: str, recipe: Recipe) -> None:
+        await persist(lambda: client.connection.submit(job, recipe))
+        with contextlib.suppress(TransportError):  # it is watched once the connection is back
+            await client.connection.watch(job)
+
+    async def _judge(self, client: Client, job: str, *ends: str) -> None:
+        seen = client.events(job)
+        self.outcome.counts.update({"events": len(seen)})
+        self.outcome.check(ending(client, job) in ends, f"{job} ended as {seen[-1].event}")
+        self.outcome.check(seen == await read_log(self.direct, job), f"{job}: another log")
+        for flaw in flaws(seen):
+            self.outcome.check(False, f"{job}: {flaw}")
+
+
+def _doomed() -> Recipe:
+    recipe = tiny(2)
+    scenes = tuple(type(scene)(prompt="always crash", seconds=0.5) for scene in recipe.scenes)
+    return type(recipe)(scenes=scenes, num_inference_steps=1)
+
+
+def draw_noise(file: Path) -> None:
+    """Write a picture that no encoder can make small: more than three parts."""
+    noise = np.random.default_rng(1).integers(0, 256, (512, 512, 3), np.uint8)
+    Image.fromarray(noise).save(file)
+
+
+def plan(dice: random.Random, number: int) -> list[list[Cut]]:
+    """Return the cuts of each session: one that must happen, and two that may."""
+    every = [(side, kind, where) for where in PLACES for side, kind in kinds()]
+    chosen = [every[index % len(every)] for index in range(number)]
+    return [
+        [Cut(*aim, rude=dice.random() < 0.5), *(_any(dice, every) for _ in range(2))]  # type: ignore[arg-type]
+        for aim in chosen
+    ]
+
+
+def _any(dice: random.Random, every: list[tuple[str, str, str]]) -> Cut:
+    aim = dice.choice(every)
+    return Cut(*aim, nth=dice.randint(1, 4), rude=dice.random() < 0.5)  # type: ignore[arg-type]
+
+
+async def run(folder: Path, dice: random.Random, number: int) -> Outcome:
+    """Hold ``number`` sessions, each with cuts of its own."""
+    outcome = Outcome("the socket cut at every kind of message, both ways")
+    draw_noise(folder / "picture.png")
+    places, happened = asyncio.Semaphore(AT_ONCE), set[Cut]()
+    options = {"stand_in": True, "STEP_SECONDS": STEP_SECONDS}
+    async with a_machine(folder / "engine", **options) as (machine, engine):
+
+        async def hold(index: int, cuts: list[Cut]) -> None:
+            async with places, cutting(engine, cuts) as (proxy, way):
+                doomed = cuts[0].kind in ("event failed", "event interrupted")
+                about = (f"cut-{index:03}", way, engine, folder, tiny(index), outcome, doomed)
+                await Session(*about).run()
+                outcome.check(cuts[0] in proxy.made, f"cut-{index:03}: {cuts[0]} never happened")
+                outcome.counts.update({"cuts": len(proxy.made)})
+                happened.update(proxy.made)
+
+        async with asyncio.TaskGroup() as group:
+            for index, cuts in enumerate(plan(dice, number)):
+                group.create_task(hold(index, cuts))
+        outcome.check(not machine.tracebacks(), f"tracebacks in {machine.data / 'log'}")
+    covered = {(cut.side, cut.kind) for cut in happened}
+    outcome.counts["kinds"] = len(covered)
+    return outcome
