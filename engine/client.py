@@ -304,7 +304,10 @@ class Connection:
             case Preview():
                 self._on_message(message)
                 return
-            case Snapshot():
+            case Snapshot(job=job, progress=progress):
+                watched = self._watched.get(job)
+                if watched and watched.after is None:
+                    watched.after = progress.seq  # what is new begins here, whatever breaks
                 self._on_message(message)
         future = self._answers.get(getattr(message, "re", None) or -1)
         if future and not future.done():

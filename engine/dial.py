@@ -36,11 +36,9 @@ async def opened(engine: Pairing, path: str) -> AsyncIterator[ClientConnection]:
         ProtocolVersionError: it speaks another version.
     """
     try:
-        socket = await _open(engine, path, skew=0.0)
+        socket = await _open_by_either_clock(engine, path)
     except InvalidStatus as error:
-        if error.response.status_code != 401:
-            raise _refused(error.response) from error
-        socket = await _open_again(engine, path, _skew(error.response))
+        raise _refused(error.response) from error
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
         raise _unreachable(engine, error) from error
     try:
@@ -75,12 +73,15 @@ async def _open(engine: Pairing, path: str, *, skew: float) -> ClientConnection:
     return socket
 
 
-async def _open_again(engine: Pairing, path: str, skew: float) -> ClientConnection:
-    """Try once more with the engine's clock, which a 401 tells us."""
-    if abs(skew) > pairing.CLOCK_TOLERANCE / 2:
-        with contextlib.suppress(OSError, InvalidHandshake, TimeoutError):
-            return await _open(engine, path, skew=skew)
-    raise NotPairedError("the engine refused the key in this link")
+async def _open_by_either_clock(engine: Pairing, path: str) -> ClientConnection:
+    """Open a socket; if our clock is wrong, once more with the engine's, which a 401 tells us."""
+    try:
+        return await _open(engine, path, skew=0.0)
+    except InvalidStatus as error:
+        skew = _skew(error.response)
+        if error.response.status_code != 401 or abs(skew) <= pairing.CLOCK_TOLERANCE / 2:
+            raise
+    return await _open(engine, path, skew=skew)
 
 
 def _skew(response: Response) -> float:
@@ -92,7 +93,9 @@ def _skew(response: Response) -> float:
 
 
 def _refused(response: Response) -> TransportError:
-    """Say what an answer other than 101 and 401 means."""
+    """Say what an answer other than 101 means."""
+    if response.status_code == 401:
+        return NotPairedError("the engine refused the key in this link")
     with contextlib.suppress(msgspec.MsgspecError, KeyError, TypeError):
         report = msgspec.convert(msgspec.json.decode(response.body or b"")["error"], ErrorReport)
         error = VisionFluxError.restore(report)
