@@ -9,6 +9,7 @@ The hashes were published by several projects that use these files. They are com
 arrives, so a wrong one costs a refusal, never a wrong network.
 """
 
+import contextlib
 import errno
 import uuid
 from collections.abc import Sequence
@@ -20,7 +21,9 @@ import httpx2
 from huggingface_hub import (
     cached_assets_path,
     constants,
+    get_hf_file_metadata,
     hf_hub_download,
+    hf_hub_url,
     try_to_load_from_cache,
 )
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -72,6 +75,8 @@ class HubFile:
 
     def fetch(self, on_bytes: OnBytes) -> Path:
         """Download it; the cache has it whole or not at all."""
+        url = hf_hub_url(self.repo, self.name, revision=self.revision, endpoint=self.endpoint)
+        get_hf_file_metadata(url)  # which fails at once where the download would try for long
         path = hf_hub_download(
             self.repo,
             self.name,
@@ -163,10 +168,11 @@ def fetch_official(version: str, on_bytes: OnBytes, places: Sequence[Origin] = (
 
 
 def find_official(version: str, places: Sequence[Origin] = ()) -> Path | None:
-    """Return the file of a version's weights if a cache has it, undamaged."""
+    """Return the file of a version's weights if a cache has it; a damaged one is removed."""
     for place in places or origins(version):
-        if (path := place.find()) and file_sha256(path) == place.sha256:
-            return path
+        with contextlib.suppress(OSError):
+            if path := place.find():
+                return _checked(path, place)
     return None
 
 
@@ -175,14 +181,14 @@ class _WrongFileError(OSError):
 
 
 def _checked(path: Path, place: Origin) -> Path:
-    """Return a fetched file if it is the right one; otherwise remove it."""
+    """Return a file if it is the right one; otherwise remove it."""
     digest = file_sha256(path)
     if digest == place.sha256:
         return path
     path.resolve().unlink()  # in the hub's cache ``path`` is a link to it
     path.unlink(missing_ok=True)
     raise _WrongFileError(
-        f"another file came; its SHA-256 begins with {digest[:8]}, not with {place.sha256[:8]}"
+        f"it is another file; its SHA-256 begins with {digest[:8]}, not with {place.sha256[:8]}"
     )
 
 
