@@ -173,7 +173,7 @@ class Connection:
             self._watched.pop(job, None)
             raise
 
-    async def show(self, job: str, wanted: bool) -> None:
+    async def show_previews(self, job: str, wanted: bool) -> None:
         """Begin or end previews of a job that is followed, within what its budget has left."""
         if watched := self._watched.get(job):
             watched.previews = wanted

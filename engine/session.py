@@ -6,7 +6,8 @@ most one preview. Who may come in was decided by ``engine.server``.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -15,14 +16,17 @@ from websockets.exceptions import ConnectionClosed
 from engine import protocol
 from engine.errors import LimitError, MalformedMessageError, UnknownObjectError, VisionFluxError
 from engine.jobs import Job, Jobs
+from engine.journal import ObjectRow
 from engine.purse import SETTINGS, Purse, Setting
 from engine.recipe import Recipe, parse_recipe
 from engine.store import Store
 from engine.uploads import Uploads
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 STALL = 30.0  # seconds that one message may take to leave before its reader counts as gone
+WINDOW = 3  # previews of a job that may be under way to one client
 TOLERATED = 20  # malformed messages in a row before a connection is closed
 
 
@@ -32,19 +36,19 @@ class Watching:
     Attributes:
         purse: what previews may cost; None while none are wanted.
         considered: number of the newest preview that was sent or passed over.
-        under_way: whether the last preview that was sent is not acknowledged yet.
+        under_way: number of previews that were sent and are not acknowledged yet.
     """
 
     def __init__(self, job: Job, sent: int, purse: Purse | None) -> None:
         self.job, self.sent, self.purse = job, sent, purse
         self.setting = SETTINGS[0]
         self.considered = 0
-        self.under_way = False
+        self.under_way = 0
 
     @property
     def has_room(self) -> bool:
         """Whether a preview may be sent now."""
-        return self.purse is not None and not self.purse.empty and not self.under_way
+        return self.purse is not None and not self.purse.empty and self.under_way < WINDOW
 
     def choose(self) -> Setting | None:
         """Return how the next preview should be made; None if there should be none."""
@@ -193,25 +197,28 @@ class Session:
     async def _show(self, watching: Watching) -> None:
         """Send the newest preview; a ping's pong tells when it has arrived."""
         assert watching.purse
-        watching.under_way = True
+        watching.under_way += 1
         watching.purse.spend(len(watching.job.preview), watching.setting)
         await self._send(watching.job.preview)
-        pong = asyncio.ensure_future(await self._connection.ping())
+        pong = asyncio.ensure_future(await self._in_time(self._connection.ping()))
         pong.add_done_callback(lambda pong: self._arrived(watching, pong))
 
     def _arrived(self, watching: Watching, pong: asyncio.Future[float]) -> None:
         if pong.cancelled() or pong.exception():
             return  # the connection has ended
-        watching.under_way = False
+        watching.under_way -= 1
         if watching.purse:
             watching.purse.acknowledged(pong.result())
         self._news.set()
 
     async def _send(self, message: str | bytes) -> None:
-        """Send one message; a reader that does not take it is cut off and may come back."""
+        await self._in_time(self._connection.send(message))
+
+    async def _in_time(self, sending: Awaitable[T]) -> T:
+        """Let a message leave; a reader that does not take it is cut off and may come back."""
         try:
             async with asyncio.timeout(STALL):
-                await self._connection.send(message)
+                return await sending
         except TimeoutError:
             log.info("A client stopped reading; its connection is ended.")
             self._connection.transport.abort()
@@ -224,6 +231,7 @@ class Hatch:
     def __init__(self, connection: ServerConnection, store: Store) -> None:
         self._connection, self._store = connection, store
         self._uploads = Uploads(store)
+        self._intact: set[str] = set()  # objects whose content was compared with its hash
 
     async def serve(self) -> None:
         """Answer until the client goes."""
@@ -249,7 +257,8 @@ class Hatch:
             return protocol.encode(refused)
 
     async def _look_up(self, request: protocol.DataRequest) -> str | bytes:
-        row = self._store.find(request.object)
+        known = isinstance(request, protocol.Read) and request.object in self._intact
+        row = self._store.find(request.object) if known else await self._check(request.object)
         if row is None:
             raise UnknownObjectError(request.object)
         if isinstance(request, protocol.Read):
@@ -265,6 +274,12 @@ class Hatch:
             media_type=row.media_type,
         )
         return protocol.encode(info)
+
+    async def _check(self, name: str) -> ObjectRow | None:
+        row = await self._store.checked(name)
+        if row:
+            self._intact.add(name)
+        return row
 
 
 def _recipe(request: protocol.Submit) -> Recipe:

@@ -71,6 +71,7 @@ def test_a_preview_goes_out_as_header_and_jpeg(app: App) -> None:
     job = app.hub.submit(RECIPE)
     with app.stream(job) as socket:
         socket.receive_json()
+        socket.send_text("visible")
         app.engine.show(job, b"\xff\xd8jpeg")
         data = socket.receive_bytes()
     assert relay.HEADER.unpack(data[: relay.HEADER.size]) == (0, 0, 1, 20)
@@ -82,8 +83,63 @@ def test_who_joins_late_sees_the_newest_preview_at_once(app: App) -> None:
     app.engine.show(job, b"newest")
     until(lambda: (view := app.hub.find(job)) and view.preview)
     with app.stream(job) as first, app.stream(job) as second:
-        assert first.receive_bytes().endswith(b"newest")
-        assert second.receive_bytes().endswith(b"newest")
+        for socket in (first, second):
+            socket.receive_json()
+            socket.send_text("visible")
+            assert socket.receive_bytes().endswith(b"newest")
+
+
+def test_a_page_that_nobody_sees_gets_no_previews(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    with app.stream(job) as socket:
+        socket.receive_json()
+        socket.send_text("visible")
+        until(lambda: app.engine.shown == [True])
+        socket.send_text("hidden")
+        until(lambda: app.engine.shown == [True, False])
+        app.engine.show(job, b"unseen")
+        until(lambda: (view := app.hub.find(job)) and view.preview)
+        app.engine.say(job, events.Started(attempt=1, device="cpu"))
+        while socket.receive_json()["status"] != "running":
+            pass
+        socket.send_text("visible")
+        assert socket.receive_bytes().endswith(b"unseen")
+
+
+def test_the_last_page_that_leaves_ends_the_previews(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    with app.stream(job) as first:
+        first.send_text("visible")
+        with app.stream(job) as second:
+            second.send_text("visible")
+            second.receive_json()
+        app.engine.show(job, b"\xff\xd8jpeg")
+        first.receive_json()
+        assert first.receive_bytes()
+        assert app.engine.shown == [True]
+    until(lambda: app.engine.shown == [True, False])
+
+
+def test_a_page_gets_more_previews_once_it_has_drawn_some(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    with app.stream(job) as socket:
+        socket.receive_json()
+        socket.send_text("visible")
+        for number in range(relay.WINDOW):
+            app.engine.show(job, bytes([number]))
+            assert pictures(socket) == bytes([number])
+        for picture in (b"skipped", b"newest"):
+            app.engine.show(job, picture)
+        until(lambda: (view := app.hub.find(job)) and view.preview.jpeg == b"newest")
+        socket.send_text("seen")
+        assert pictures(socket) == b"newest"
+
+
+def pictures(socket: Any) -> bytes:
+    """Return the next preview's picture."""
+    while (data := socket.receive().get("bytes")) is None:
+        pass
+    return data[relay.HEADER.size :]
 
 
 def test_cancel_is_heard(app: App) -> None:

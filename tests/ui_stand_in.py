@@ -70,6 +70,8 @@ class StandIn:
         self.logs: dict[str, list[Logged]] = {}
         self.recipes: dict[str, Recipe] = {}
         self.cancelled: list[str] = []
+        self.watches: list[tuple[int | None, bool, int | None]] = []
+        self.shown: list[bool] = []
         self.ready: list[Event] = []  # what a job finds done when it is submitted
         self.objects: dict[str, bytes] = {}
         self.fetched: list[str] = []
@@ -118,7 +120,15 @@ class StandIn:
         )
         return Accepted(re=1, job=job, duplicate=duplicate)
 
-    async def watch(self, job: str, *, after: int | None = 0, previews: bool = True) -> Snapshot:
+    async def watch(
+        self,
+        job: str,
+        *,
+        after: int | None = 0,
+        previews: bool = True,
+        budget: int | None = None,
+    ) -> Snapshot:
+        self.watches.append((after, previews, budget))
         if self.lost:
             raise ConnectionLostError("the engine is not connected at the moment")
         if job not in self.recipes:
@@ -135,6 +145,9 @@ class StandIn:
             fraction=0.0,
             remaining=None,
         )
+
+    async def show_previews(self, job: str, wanted: bool) -> None:
+        self.shown.append(wanted)
 
     async def unwatch(self, job: str) -> None:
         pass

@@ -28,6 +28,7 @@ class View:
         fetched: bytes of the film that are here, and bytes of the whole film.
         saved: whether the film is in the library.
         reachable: whether its engine is connected right now.
+        shown: bytes of previews that came.
         cancelling: whether the user asked to cancel it.
         moving: how its move to another engine is going, in words; empty while there is none.
         trouble: why its last move did not succeed.
@@ -44,6 +45,7 @@ class View:
     fetched: tuple[int, int] = (0, 0)
     saved: bool = False
     reachable: bool = True
+    shown: int = 0
     cancelling: bool = False
     moving: str = ""
     trouble: ErrorReport | None = None
@@ -64,6 +66,7 @@ class Board:
     def __init__(self) -> None:
         self._views: dict[str, View] = {}
         self._readers: dict[str, set[Callable[[], None]]] = {}
+        self._eyes: dict[str, set[object]] = {}
         self._lock = threading.Lock()
 
     def open(self, view: View) -> None:
@@ -99,6 +102,21 @@ class Board:
         with self._lock:
             views = self._views.values()
             return [view.job for view in views if view.engine == engine and not view.settled]
+
+    def look(self, job: str, eye: object, looking: bool) -> bool:
+        """Note whether one reader's eyes are on a job; return whether that changed ``seen``."""
+        with self._lock:
+            eyes = self._eyes.setdefault(job, set())
+            before = bool(eyes)
+            (eyes.add if looking else eyes.discard)(eye)
+            if not eyes:
+                del self._eyes[job]
+            return bool(eyes) != before
+
+    def seen(self, job: str) -> bool:
+        """Return whether anybody's eyes are on a job, so that previews are worth their bytes."""
+        with self._lock:
+            return job in self._eyes
 
     @contextmanager
     def following(self, job: str, woken: asyncio.Event) -> Iterator[None]:

@@ -7,7 +7,7 @@ address.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ui.library import Library
 from ui.mirror import Mirror
 from ui.pictures import GRACE, Pictures
 from ui.pieces import Pieces, piece_of
+from ui.preferences import Preferences
 from ui.tables import Film, Piece
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Follower:
         board: Board,
         library: Library,
         pieces: Pieces,
-        budget: Callable[[], int],
+        preferences: Preferences,
         *,
         near: bool = False,
     ) -> None:
@@ -61,15 +62,15 @@ class Follower:
             board: where the jobs' views are.
             library: where jobs and films are noted.
             pieces: where finished keyframes and segments are noted and kept.
-            budget: returns the bytes of a film's pieces that are brought here while it is made.
+            preferences: how much may be brought here while a film is made.
             near: whether the engine keeps its things on this laptop: they need not be brought.
         """
         self.engine = ""
         self._near = near
-        self._mirror = Mirror(connection, board, pieces, budget, self._arrived)
+        self._preferences = preferences
+        self._mirror = Mirror(connection, board, pieces, self._budget, self._arrived)
         self._pictures = Pictures(connection, board, library)
         self._pieces = pieces
-        self._budget = budget
         self.tasks: set[asyncio.Task[Any]] = set()
         self._connection = connection
         self._board = board
@@ -137,6 +138,13 @@ class Follower:
         """Cancel a job; if the engine is out of reach, once it is back."""
         self.begin(self._cancel(job))
 
+    def look(self, job: str) -> None:
+        """Have previews of a job begin or end, as somebody looks at it or nobody does."""
+        with self._board.reading(job) as view:
+            if view is None or view.engine != self.engine or view.progress.final:
+                return
+        self.begin(self._look(job))
+
     def hear(self, message: Snapshot | JobEvent | Preview) -> None:
         """Take in what the engine says of a job."""
         with self._board.changing(message.job) as view:
@@ -160,6 +168,7 @@ class Follower:
                 advance(view.progress, Logged(seq=seq, at=at, event=event))
             case Preview():
                 view.preview = message
+                view.shown += len(message.jpeg)
 
     def _keep(self, message: Snapshot | JobEvent | Preview, final: bool) -> None:
         """Keep what a message tells or shows of keyframes and segments."""
@@ -217,9 +226,31 @@ class Follower:
 
     async def _watch(self, job: str) -> None:
         """Follow a job from the last event that was heard of it."""
-        self.hear(await self._connection.watch(job, after=self._heard.get(job, 0)))
+        snapshot = await self._connection.watch(
+            job,
+            after=self._heard.get(job, 0),
+            previews=self._board.seen(job),
+            budget=self._allowance(job),
+        )
+        self.hear(snapshot)
         if not self._near:
             self.begin(self._mirror.catch_up(job))
+
+    def _budget(self) -> int:
+        """Return the bytes of a film's pieces that may be brought here while it is made."""
+        return self._preferences.mirror * 1_000_000
+
+    def _allowance(self, job: str) -> int | None:
+        """Return the bytes that a film's previews may still take; None: no limit."""
+        if self._near:
+            return None
+        with self._board.reading(job) as view:
+            shown = view.shown if view else 0
+        return max(0, self._preferences.previews * 1_000_000 - shown)
+
+    async def _look(self, job: str) -> None:
+        with suppress(VisionFluxError):
+            await self._connection.show_previews(job, self._board.seen(job))
 
     async def _cancel(self, job: str) -> None:
         with suppress(TransportError):

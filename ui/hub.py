@@ -186,7 +186,7 @@ class Hub:
             self.board,
             self.library,
             self.pieces,
-            lambda: self.preferences.mirror * 1_000_000,
+            self.preferences,
             near=link.key == LOCAL,
         )
         link.follower.begin(link.connection.run())
@@ -276,6 +276,14 @@ class Hub:
                 return
         if all(follower and follower.engine for follower in followers):
             self._give_up(job)  # no paired engine has it, so none will ever answer
+
+    def look(self, job: str, eye: object, looking: bool) -> None:
+        """Note whether one page shows a job; while none does, its engine sends no previews."""
+        if not self.board.look(job, eye, looking):
+            return
+        for link in self._links.copy().values():
+            if link.follower:
+                self._loop.call_soon_threadsafe(link.follower.look, job)
 
     def refuge(self, job: str) -> EngineView | None:
         """Return the engine on which an unfinished film could go on, if its own is out of reach."""

@@ -8,9 +8,10 @@ from ui.settings import write_private
 
 
 class Saved(msgspec.Struct):
-    """The file's content; ``mirror`` is in megabytes a film."""
+    """The file's content, in megabytes a film."""
 
     mirror: int = 50
+    previews: int = 6
 
 
 class Preferences:
@@ -28,6 +29,19 @@ class Preferences:
     @mirror.setter
     def mirror(self, megabytes: int) -> None:
         self._saved.mirror = max(0, megabytes)
+        self._write()
+
+    @property
+    def previews(self) -> int:
+        """Megabytes that the previews of a film from an engine elsewhere may take."""
+        return self._saved.previews
+
+    @previews.setter
+    def previews(self, megabytes: int) -> None:
+        self._saved.previews = max(0, megabytes)
+        self._write()
+
+    def _write(self) -> None:
         write_private(self._path, msgspec.json.encode(self._saved))
 
 

@@ -10,6 +10,7 @@ import re
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from ui.tickets import Tickets
 from ui.words import state
 
 PROTOCOL = "visionflux.stage.v1"
+WINDOW = 2  # previews under way to one browser
 PAUSE = 0.03  # seconds between two words to one browser, at least
 KINDS = {"step": 0, "keyframe": 1, "frame": 2}
 HEADER = struct.Struct(">BHHH")  # kind, index, step, steps; the JPEG follows
@@ -75,21 +77,25 @@ class Relay:
         self._tickets = tickets
 
     async def stream(self, socket: WebSocket) -> None:
-        """Send a job's state and newest preview whenever they change; hear "cancel"."""
+        """Send a job's state whenever it changes, and previews while the page is looked at.
+
+        The page says ``visible``, ``hidden``, ``seen`` after each preview, and ``cancel``.
+        """
         job = socket.path_params["job"]
         if not (_own_origin(socket) and self._admits(_offered_ticket(socket), f"job:{job}")):
             await socket.close(1008)
             return
         await socket.accept(subprotocol=PROTOCOL)
-        hub, woken = self._hub(), asyncio.Event()
-        reading = asyncio.create_task(_hear(socket, lambda: hub.cancel(job)))
+        hub, eye = self._hub(), Eye()
+        reading = asyncio.create_task(_hear(socket, hub, job, eye))
         try:
-            with hub.board.following(job, woken):
-                await _tell(socket, hub, job, woken, reading)
+            with hub.board.following(job, eye.woken):
+                await _tell(socket, hub, job, eye, reading)
         except (WebSocketDisconnect, RuntimeError):
             pass  # the browser went away while we spoke
         finally:
             reading.cancel()
+            hub.look(job, eye, False)
 
     async def film(self, request: Request) -> Response:
         """Send a film, in parts if asked; ``?save`` makes the browser keep it as a file."""
@@ -122,8 +128,28 @@ class Relay:
         return self._tickets().valid(ticket, thing)
 
 
+@dataclass(eq=False)
+class Eye:
+    """One page that shows a job.
+
+    Attributes:
+        looking: whether it is visible.
+        undrawn: number of previews that it was sent and has not drawn yet.
+        woken: set when there may be something to say.
+    """
+
+    looking: bool = False
+    undrawn: int = 0
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def sees_more(self) -> bool:
+        """Whether another preview would be looked at and drawn."""
+        return self.looking and self.undrawn < WINDOW
+
+
 async def _tell(
-    socket: WebSocket, hub: Hub, job: str, woken: asyncio.Event, reading: asyncio.Task[None]
+    socket: WebSocket, hub: Hub, job: str, eye: Eye, reading: asyncio.Task[None]
 ) -> None:
     """Speak until the job is settled or the browser leaves; only the newest counts."""
     seen, shown = -1, None
@@ -135,15 +161,15 @@ async def _tell(
             if view.version != seen:
                 word = state(view, silent=time.monotonic() - view.heard_at)
             seen, preview, settled = view.version, view.preview, view.settled
-        if preview is not None and preview is not shown:
-            shown = preview
+        if preview is not None and preview is not shown and eye.sees_more:
+            shown, eye.undrawn = preview, eye.undrawn + 1
             await socket.send_bytes(encode(preview))
         if word:
             await socket.send_text(json.dumps(word))
         if settled:
             await socket.close()
             return
-        await _wait(woken, reading)
+        await _wait(eye.woken, reading)
 
 
 async def _wait(woken: asyncio.Event, reading: asyncio.Task[None]) -> None:
@@ -154,14 +180,21 @@ async def _wait(woken: asyncio.Event, reading: asyncio.Task[None]) -> None:
     woken.clear()
 
 
-async def _hear(socket: WebSocket, cancel: Callable[[], None]) -> None:
+async def _hear(socket: WebSocket, hub: Hub, job: str, eye: Eye) -> None:
     """Read until the browser leaves."""
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
             return
-        if message.get("text") == "cancel":
-            cancel()
+        match message.get("text"):
+            case "cancel":
+                hub.cancel(job)
+            case "visible" | "hidden" as word:
+                eye.looking = word == "visible"
+                hub.look(job, eye, eye.looking)
+            case "seen":
+                eye.undrawn = max(0, eye.undrawn - 1)
+        eye.woken.set()
 
 
 def encode(preview: Preview) -> bytes:

@@ -1,5 +1,5 @@
 // The live stage: draws previews and progress as they come over its own socket.
-// It reconnects by itself, keeps only the newest picture, and tells Python once, at the end.
+// It reconnects by itself, says whether anybody can see it, and tells Python once, at the end.
 
 const PROTOCOL = "visionflux.stage.v1";
 const KINDS = ["step", "keyframe", "frame"];
@@ -28,7 +28,10 @@ class Stage {
     this.canvas = this.find("canvas.picture");
     this.picture = new Picture(this.canvas, this.find("canvas.glow"));
     this.find(".cancel").onclick = () => this.cancel();
+    this.drawn = Promise.resolve();
     this.clock = setInterval(() => this.tick(), 1000);
+    this.turn = () => this.send(document.visibilityState === "hidden" ? "hidden" : "visible");
+    document.addEventListener("visibilitychange", this.turn);
   }
 
   follow(data, setTriggerValue) {
@@ -56,9 +59,10 @@ class Stage {
       this.wait = 250;
       this.failures = 0;
       this.say("");
+      this.turn(); // previews come only while somebody can see them
     };
     socket.onmessage = (event) =>
-      typeof event.data === "string" ? this.show(JSON.parse(event.data)) : this.picture.take(event.data);
+      typeof event.data === "string" ? this.show(JSON.parse(event.data)) : this.take(event.data);
     socket.onclose = (event) => this.closed(event);
     this.socket = socket;
   }
@@ -76,6 +80,7 @@ class Stage {
   close() {
     this.ended = true;
     clearInterval(this.clock);
+    document.removeEventListener("visibilitychange", this.turn);
     clearTimeout(this.retry);
     this.socket?.close();
   }
@@ -90,7 +95,17 @@ class Stage {
     const button = this.find(".cancel");
     button.disabled = true;
     button.textContent = "Cancelling…";
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send("cancel");
+    this.send("cancel");
+  }
+
+  send(word) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(word);
+  }
+
+  take(preview) {
+    this.drawn = this.drawn // in order; more come only for those that were drawn
+      .then(() => this.picture.take(preview))
+      .then(() => this.send("seen"));
   }
 
   show(state) {
@@ -155,26 +170,15 @@ class Picture {
     this.context.imageSmoothingQuality = "high";
   }
 
-  take(buffer) {
-    this.newest = buffer;
-    if (!this.decoding) this.decode();
-  }
-
-  async decode() {
-    this.decoding = true;
-    while (this.newest) {
-      const buffer = this.newest;
-      this.newest = null;
-      const header = new DataView(buffer);
-      const kind = KINDS[header.getUint8(0)];
-      try {
-        const image = await createImageBitmap(new Blob([new Uint8Array(buffer, 7)], { type: "image/jpeg" }));
-        this.draw(image, kind, header.getUint16(1), header.getUint16(3));
-      } catch {
-        // A picture that cannot be decoded is skipped; the next one replaces it.
-      }
+  async take(buffer) {
+    const header = new DataView(buffer);
+    const kind = KINDS[header.getUint8(0)];
+    try {
+      const image = await createImageBitmap(new Blob([new Uint8Array(buffer, 7)], { type: "image/jpeg" }));
+      this.draw(image, kind, header.getUint16(1), header.getUint16(3));
+    } catch {
+      // A picture that cannot be decoded is skipped; the next one replaces it.
     }
-    this.decoding = false;
   }
 
   draw(image, kind, index, step) {

@@ -35,6 +35,17 @@ def drawn(canvas: Locator) -> int:
     return int(canvas.get_attribute("data-previews") or 0)
 
 
+def become(page: Page, state: str) -> None:
+    """Tell a page what a browser with a screen would: whether it can be seen."""
+    page.evaluate(
+        """value => {
+            Object.defineProperty(document, "visibilityState", { value, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        state,
+    )
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -92,6 +103,13 @@ def test_refresh_and_second_tab_join_a_running_film(visit: Visit) -> None:
     other.goto(page.url)
     wait_for(lambda: drawn(other.locator("canvas.picture")) > 3)
     expect(other.locator(".strip .keyframe")).to_have_count(13)
+    become(page, "hidden")
+    page.wait_for_timeout(500)  # what was on its way is drawn by then
+    hidden, shown = drawn(page.locator("canvas.picture")), drawn(other.locator("canvas.picture"))
+    wait_for(lambda: drawn(other.locator("canvas.picture")) > shown + 5)
+    assert drawn(page.locator("canvas.picture")) == hidden
+    become(page, "visible")
+    wait_for(lambda: drawn(page.locator("canvas.picture")) > hidden)
     other.get_by_role("button", name="Cancel").click()
     for tab in (page, other):
         expect(tab.get_by_text("You cancelled this film")).to_be_visible(timeout=PATIENCE)
