@@ -220,7 +220,7 @@ async def _save(connection: Connection, progress: Progress, output: Path) -> Non
     assert film
     await connection.fetch(film.object, output)
     painted = progress.painting.count
-    drawn = f"; in-betweens: {networks.title(film.interpolator)}" if film.interpolator else ""
+    drawn = f", in-betweens by {networks.title(film.interpolator)}" if film.interpolator else ""
     print(
         f"{output}: {film.frames} frames, {film.seconds:.2f} s, {film.width}x{film.height}; "
         f"{painted} of {len(progress.keyframes)} keyframes painted, the others reused{drawn}",

@@ -9,9 +9,13 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from engine import networks
 from engine.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from engine.render.rife import Interpolator
 
 CONTAINERS = (".mp4", ".mov", ".mkv")
 HIGHEST_RATE = 1000
@@ -19,14 +23,38 @@ HIGHEST_RATE = 1000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line of ``python -m engine interpolate``."""
+    parser.description = (
+        "Put frames between those of a film or of a folder of pictures, and keep its sound. "
+        "Started again after an interruption, it goes on where it stopped."
+    )
     parser.add_argument("input", type=Path, help="a film, or a folder of pictures")
     parser.add_argument("-o", "--output", type=Path, required=True, help="mp4, mov or mkv")
     rate = parser.add_mutually_exclusive_group(required=True)
     rate.add_argument("--factor", type=int, help="multiply the frame rate by this, 2 or more")
     rate.add_argument("--fps", help="frames per second to reach, such as 60 or 30000/1001")
     parser.add_argument("--input-fps", default="24", help="of a folder of pictures (%(default)s)")
-    parser.add_argument("--weights", type=Path, help="an official RIFE 4.x file")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument("--rife", default=networks.AUTO, help=networks.HELP)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        help="of the search for motion: 0.25, 0.5, 1, 2 or 4; smaller is faster and finds larger "
+        "motion (1, for frames beyond full HD 0.5, for 8K 0.25)",
+    )
+    parser.add_argument(
+        "--inset",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="keep in-betweens this share of a gap away from both its ends, below 0.5; about 0.1 "
+        "evens out morphs that linger at their pictures (%(default)s)",
+    )
+    parser.add_argument(
+        "--easing",
+        choices=("linear", "smooth"),
+        default="linear",
+        help="how motion runs from one input frame to the next; smooth rests at each (%(default)s)",
+    )
     parser.add_argument(
         "--cuts",
         choices=("hold", "fade"),
@@ -57,18 +85,35 @@ def run(options: argparse.Namespace) -> int:
     # Not needed for the other commands, and slow to import.
     from engine.render.rife.film import Film, interpolate_film
     from engine.render.rife.footage import open_source
-    from engine.render.rife.interpolator import load_interpolator
-    from engine.render.rife.schedule import nominal_rate
+    from engine.render.rife.schedule import Pace, nominal_rate
 
+    pace = Pace(options.inset, options.easing)
     source = open_source(options.input, _rate("input-fps", options.input_fps))
     rate = _rate("fps", options.fps) if options.fps else nominal_rate(source.times) * options.factor
-    interpolator = load_interpolator(options.device, options.weights)
+    interpolator = _interpolator(options)
     fades, smooths = options.cuts == "fade", options.duplicates == "smooth"
-    film = Film(source, rate, interpolator, fades, smooths, options.crf)
+    film = Film(source, rate, interpolator, pace, fades, smooths, options.crf)
     with Progress(film.count) as progress:
         interpolate_film(film, options.output, progress)
-    print(f"{options.output}: {film.count} frames at {float(rate):.6g} per second")
+    drawn = networks.title(interpolator.identity)
+    print(f"{options.output}: {film.count} frames at {float(rate):.6g} per second, by {drawn}")
     return 0
+
+
+def _interpolator(options: argparse.Namespace) -> "Interpolator":
+    """Load the network; what was asked for by name is not replaced by another."""
+    from engine.render.device import choose_device
+    from engine.render.rife.choice import open_interpolator
+
+    choice, device = networks.check_choice(options.rife), choose_device(options.device).name
+    insist = choice != networks.AUTO
+    with Fetching() as fetching:
+        found, notice = open_interpolator(
+            choice, device, fetching, insist=insist, scale=options.scale
+        )
+    if notice:
+        print(f"the offline network draws: {notice}", file=sys.stderr)
+    return found
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -104,6 +149,30 @@ def _rate(field: str, text: str) -> Fraction:
         problem = f"{text[:40]!r} is no rate between 0 and {HIGHEST_RATE} frames per second"
         raise InvalidParameterError(field, problem, "use a number such as 60 or 30000/1001")
     return rate
+
+
+class Fetching:
+    """Says on the terminal how much of the weights is there."""
+
+    def __init__(self) -> None:
+        self.said = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.said >= 0 and sys.stderr.isatty():
+            print(file=sys.stderr)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Hear of bytes done and in total."""
+        tenth = 10 * done // total if total else 0
+        if tenth > self.said:
+            self.said = tenth
+            live = sys.stderr.isatty()
+            words = f"fetching the network, {10 * tenth} % of {total / 1e6:.0f} MB"
+            line = f"\r{words}\x1b[K" if live else words
+            print(line, end="" if live else "\n", file=sys.stderr, flush=True)
 
 
 class Progress:

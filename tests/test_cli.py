@@ -11,12 +11,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def engine(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m engine``."""
+def engine(*arguments: str, data: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m engine``, with more environment variables."""
     return subprocess.run(
         [sys.executable, "-m", "engine", *arguments],
         cwd=ROOT,
-        env={**os.environ, "VISIONFLUX_DATA": str(data)},
+        env={**os.environ, "VISIONFLUX_DATA": str(data), **more},
         capture_output=True,
         text=True,
         timeout=600,
@@ -94,6 +94,24 @@ def test_doctor_says_what_this_machine_can_do(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout
     for word in ("torch", "cpu:", "ffmpeg", "landscapes", "data folder"):
         assert word in ended.stdout
+
+
+@pytest.mark.slow
+def test_without_a_network_the_offline_network_draws_and_says_so(tmp_path: Path) -> None:
+    nowhere = "http://127.0.0.1:9"
+    cut_off = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": nowhere, "HTTPS_PROXY": nowhere}
+    film, clip = str(tmp_path / "film.mp4"), str(tmp_path / "clip.mp4")
+    scene = ["dawn over the sea", "--seconds", "0.3", "--steps", "2"]
+    made = engine("render", *scene, "--rife", "4.25", "-o", film, data=tmp_path, **cut_off)
+    assert made.returncode == 0, made.stderr
+    assert "in-betweens by offline network" in made.stderr
+    refused = engine(
+        *("interpolate", film, "-o", clip, "--factor", "2", "--rife", "4.25"),
+        data=tmp_path,
+        **cut_off,
+    )
+    assert (refused.returncode, refused.stderr.count("cannot be reached")) == (1, 2)
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.slow

@@ -110,6 +110,18 @@ def test_a_variable_rate_keeps_its_times(tmp_path: Path, walk: list[Frame]) -> N
         assert abs(nearest - index) <= 1
 
 
+def test_an_inset_keeps_in_betweens_away_from_frames(tmp_path: Path, walk: list[Frame]) -> None:
+    source = write(tmp_path / "in.mp4", [walk[0], walk[16]])
+    run(source, "-o", tmp_path / "out.mp4", "--factor", 8, "--inset", 0.25, "--easing", "smooth")
+    _, frames = result(tmp_path / "out.mp4")
+    nearest = [min(range(17), key=lambda at: error(frame, walk[at])) for frame in frames[:9]]
+    assert nearest[0] == 0
+    assert nearest[8] == 16
+    assert nearest[1:8] == sorted(nearest[1:8])
+    assert min(nearest[1:8]) >= 3
+    assert max(nearest[1:8]) <= 13
+
+
 def test_cuts_hold_the_last_frame_or_fade(tmp_path: Path, walk: list[Frame]) -> None:
     other = np.zeros_like(walk[0])
     other[::8] = 255
@@ -224,6 +236,10 @@ def test_unreadable_inputs_are_named(tmp_path: Path, kind: str) -> None:
         ("fps", ["--fps", "1/0"]),
         ("input-fps", ["--factor", 2, "--input-fps", -3]),
         ("crf", ["--factor", 2, "--crf", 99]),
+        ("scale", ["--factor", 2, "--scale", 3]),
+        ("inset", ["--factor", 2, "--inset", 0.5]),
+        ("device", ["--factor", 2, "--device", "abacus"]),
+        ("rife", ["--factor", 2, "--rife", "4.99"]),
         ("output", ["--factor", 2, "-o", "out.txt"]),
         ("output", ["--factor", 2, "-o", "nowhere/out.mp4"]),
     ],

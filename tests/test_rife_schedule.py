@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from engine.render.rife.schedule import Schedule, frame_count, nominal_rate
+from engine.errors import InvalidParameterError
+from engine.render.rife.schedule import Pace, Schedule, frame_count, nominal_rate
 
 MILLISECOND = Fraction(1, 1000)
 
@@ -70,3 +71,18 @@ def test_long_intervals_of_a_variable_rate_get_more_frames() -> None:
 
 def test_a_single_frame_is_one_frame() -> None:
     assert frame_count([Fraction(0)], Fraction(25)) == 1
+
+
+def test_a_pace_leaves_out_the_ends_and_rests_at_frames() -> None:
+    moments = [0.25, 0.5, 0.75]
+    assert [Pace()(moment) for moment in moments] == moments
+    assert [Pace(0.1)(moment) for moment in moments] == pytest.approx([0.3, 0.5, 0.7])
+    assert [Pace(0.1)(moment) for moment in (0.0, 1.0)] == pytest.approx([0.1, 0.9])
+    smooth = [Pace(easing="smooth")(moment) for moment in moments]
+    assert smooth == pytest.approx([0.15625, 0.5, 0.84375])
+
+
+@pytest.mark.parametrize("values", [(-0.1, "linear"), (0.5, "linear"), (0.1, "bouncy")])
+def test_an_impossible_pace_is_refused(values: tuple[float, str]) -> None:
+    with pytest.raises(InvalidParameterError):
+        Pace(*values)

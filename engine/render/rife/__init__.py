@@ -5,6 +5,7 @@
 
 from engine.render.rife.interpolator import Interpolator, load_interpolator
 from engine.render.rife.judge import Judgement
+from engine.render.rife.schedule import Pace
 from engine.render.rife.weights import load_ifnet
 
-__all__ = ["Interpolator", "Judgement", "load_ifnet", "load_interpolator"]
+__all__ = ["Interpolator", "Judgement", "Pace", "load_ifnet", "load_interpolator"]

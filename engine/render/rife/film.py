@@ -16,7 +16,7 @@ from pathlib import Path
 from engine.errors import InvalidParameterError, StorageError
 from engine.render.rife.footage import Frame, PartWriter, Source, join
 from engine.render.rife.interpolator import Interpolator
-from engine.render.rife.schedule import Schedule, frame_count
+from engine.render.rife.schedule import Pace, Schedule, frame_count
 
 PART_FRAMES = 240  # output frames in one part: what an interruption costs at most
 LONGEST_REPEAT = 3  # a frame shown up to this often more counts as slow motion, not as a still
@@ -29,6 +29,7 @@ class Film:
     Attributes:
         source: the film or pictures.
         rate: output frames per second.
+        pace: how motion runs inside a gap.
         fades: whether scene cuts become cross-fades; otherwise the last frame is repeated.
         smooths: whether motion is spread over frames that are shown more than once.
         crf: quality of H.264, 0 to 51.
@@ -37,6 +38,7 @@ class Film:
     source: Source
     rate: Fraction
     interpolator: Interpolator
+    pace: Pace
     fades: bool
     smooths: bool
     crf: int
@@ -89,7 +91,7 @@ class Film:
         if first is second or (not self.fades and self._is_cut(first, second)):
             yield from (first for _ in inner)
         else:
-            yield from self.interpolator.between(first, second, inner)
+            yield from self.interpolator.between(first, second, list(map(self.pace, inner)))
 
     def _is_cut(self, first: Frame, second: Frame) -> bool:
         return self.interpolator.judge(first, second).mode == "crossfade"
@@ -136,6 +138,7 @@ def _fingerprint(film: Film) -> dict[str, object]:
         "frames": len(source.times),
         "rate": str(film.rate),
         "interpolator": film.interpolator.identity,
+        "pace": repr(film.pace),
         "cuts": film.fades,
         "duplicates": film.smooths,
         "crf": film.crf,

@@ -3,9 +3,12 @@
 Times are exact fractions of a second. Knows nothing about files, pixels or networks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+
+from engine.errors import InvalidParameterError
 
 # Rates that films really have; a measured rate this close to one of them is that one.
 USUAL_RATES = [
@@ -15,6 +18,44 @@ USUAL_RATES = [
 CLOSE = Fraction(1, 3000)  # relative; 24 and 24000/1001 are 1/1001 apart
 STEADY = Fraction(1, 4)  # of the mean interval: how far intervals of a constant rate may be off
 SNAP = 0.02  # of an interval: containers round times to milliseconds
+
+
+EASINGS: dict[str, Callable[[float], float]] = {
+    "linear": lambda position: position,
+    "smooth": lambda position: position * position * (3 - 2 * position),
+}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How motion runs from one frame to the next: maps a moment to the position to draw.
+
+    Networks change little close to their frames, so evenly spread positions seem to linger there
+    when the frames are far apart; an inset skips these stretches. The frames themselves stay.
+
+    Attributes:
+        inset: share of the gap left out at both ends, 0 to below 0.5.
+        easing: ``linear``, or ``smooth`` for a rest at each frame.
+
+    Raises:
+        InvalidParameterError: a value is not as above.
+    """
+
+    inset: float = 0.0
+    easing: str = "linear"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 0 <= self.inset < 0.5:
+            problem = f"{self.inset} is not at least 0 and below 0.5"
+            raise InvalidParameterError("inset", problem, "try 0.1")
+        if self.easing not in EASINGS:
+            problem = f"there is no easing {self.easing[:40]!r}"
+            raise InvalidParameterError("easing", problem, f"use one of {', '.join(EASINGS)}")
+
+    def __call__(self, moment: float) -> float:
+        """Return the position to draw for a moment strictly between two frames, 0 and 1."""
+        return self.inset + (1 - 2 * self.inset) * EASINGS[self.easing](moment)
 
 
 def nominal_rate(times: Sequence[Fraction]) -> Fraction:
