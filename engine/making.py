@@ -58,10 +58,12 @@ class Making:
 
     async def finish(self) -> AnyEvent:
         """Make the film and return the event that ends its job; this is the job's edge."""
-        losses = 0
+        losses, died = 0, False
         while True:
             before = self.finished_nodes()
             try:
+                if died:
+                    self.record(events.Interrupted(reason="worker"))
                 return await self.film()
             except TaskStoppedError:
                 return events.Cancelled()
@@ -70,8 +72,9 @@ class Making:
                 if losses >= MAX_LOSSES:
                     problem = f"the worker ended {losses} times (code {death}) over the same task"
                     return events.Failed(error=WorkerLostError(problem).report())
-                self.record(events.Interrupted(reason="worker"))
+                died = True
             except NodeLostError as loss:
+                died = False
                 losses = losses + 1 if self.finished_nodes() == before else 1
                 if losses >= MAX_LOSSES:
                     problem = f"the finished piece {loss} was damaged again and again"

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from engine import protocol, tasks
-from engine.errors import DeviceMemoryError
+from engine.errors import DeviceMemoryError, StorageError
 from engine.pipe import Channel
 from engine.purse import Setting
 
@@ -52,7 +52,10 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
     if not steps(channel, task):
         return tasks.Stopped()
     content = f"{type(task).__name__} {task.node.name}\n".encode() * 40
-    Path(task.target).write_bytes(content)
+    try:
+        Path(task.target).write_bytes(content)
+    except OSError as error:
+        return tasks.Broke(error=StorageError(f"it cannot be written: {error}").report())
     shape = tasks.Shape(frames=1, seconds=1.0, width=8, height=8)
     detail = tasks.encode_shape(shape) if isinstance(task, tasks.Join) else ""
     sha256 = hashlib.sha256(content).hexdigest()
