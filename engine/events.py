@@ -65,8 +65,23 @@ class KeyframeStep(Event, frozen=True, kw_only=True, tag="keyframe_step"):
     steps: int
 
 
+class Economized(Event, frozen=True, kw_only=True, tag="economized"):
+    """The device's memory ran short; from here on the film is painted in a thriftier way.
+
+    ``way`` is ``slices``, ``offload``, ``tiles``, ``small_tiles`` or ``layers``; ``exact`` says
+    that pictures stay the same but for rounding.
+    """
+
+    way: str
+    exact: bool
+
+
 class KeyframeFinished(Event, frozen=True, kw_only=True, tag="keyframe_finished"):
-    """A keyframe is in the store; ``reused``: it was there before; ``origin``: what made it."""
+    """A keyframe is in the store.
+
+    ``reused``: it was there before; ``origin``: the device that made it; ``detail``: ``tiled`` if
+    it was decoded in tiles, for want of memory, and so differs a little from what it would be.
+    """
 
     index: int
     object: str
@@ -74,6 +89,7 @@ class KeyframeFinished(Event, frozen=True, kw_only=True, tag="keyframe_finished"
     size: int
     reused: bool
     origin: str = ""
+    detail: str = ""
 
 
 class SegmentStarted(Event, frozen=True, kw_only=True, tag="segment_started"):
@@ -148,6 +164,7 @@ AnyEvent = (
     | Planned
     | KeyframeStarted
     | KeyframeStep
+    | Economized
     | KeyframeFinished
     | SegmentStarted
     | SegmentFrame

@@ -53,6 +53,7 @@ class Progress(msgspec.Struct, kw_only=True):
         frame: frames drawn of the current segment.
         segments: content address of each finished segment, ``""`` for those still missing.
         position: jobs that go before this one while it waits.
+        thrifty: whether it is painted in a thriftier way, for want of memory.
     """
 
     status: Status = "queued"
@@ -61,6 +62,7 @@ class Progress(msgspec.Struct, kw_only=True):
     position: int = 0
     attempt: int = 0
     device: str = ""
+    thrifty: bool = False
     model: str = ""
     loaded_percent: float = 0.0
     keyframe: int = -1
@@ -137,9 +139,12 @@ def advance(progress: Progress, logged: Numbered) -> None:
             progress.status, progress.phase, progress.position = "running", "loading", 0
             progress.attempt, progress.device = event.attempt, event.device
             progress.started_at = progress.started_at or logged.at
+            progress.thrifty = False
         case events.ModelLoading() as event:
             progress.phase, progress.model = "loading", event.model
             progress.loaded_percent = event.percent
+        case events.Economized():
+            progress.thrifty = True
         case events.Planned() as event:
             _plan(progress, event)
         case events.KeyframeStarted() | events.KeyframeStep() | events.KeyframeFinished():

@@ -108,6 +108,13 @@ class Advanced(Reply, frozen=True, kw_only=True, tag="advanced"):
     total: int
 
 
+class Economized(Reply, frozen=True, kw_only=True, tag="economized"):
+    """The device's memory ran short; the task goes on in a thriftier way."""
+
+    way: str
+    exact: bool
+
+
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """What a film's file holds; a GIF has fewer and smaller frames than its recipe says."""
 
@@ -118,7 +125,11 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(Reply, frozen=True, kw_only=True, tag="made"):
-    """The target is written; ``detail`` is a segment's judgement, or a film's encoded shape."""
+    """The target is written.
+
+    ``detail`` is a segment's judgement, a film's encoded shape, or ``tiled`` for a keyframe that
+    want of memory has changed a little.
+    """
 
     sha256: str
     size: int
@@ -135,7 +146,7 @@ class Broke(Reply, frozen=True, kw_only=True, tag="broke"):
     error: ErrorReport
 
 
-AnyReply = Ready | Loading | Loaded | Advanced | Made | Stopped | Broke
+AnyReply = Ready | Loading | Loaded | Advanced | Economized | Made | Stopped | Broke
 
 
 def encode_shape(shape: Shape) -> str:

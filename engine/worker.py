@@ -26,6 +26,7 @@ from engine.pipe import Channel, ServerGoneError, claim_stdout
 from engine.render import Cancelled, assembly
 from engine.render.device import choose_device, describe
 from engine.render.keyframes import Painter
+from engine.render.memory import Way
 from engine.render.preview import Previewer
 from engine.render.rife.choice import open_interpolator, wanted
 
@@ -69,6 +70,7 @@ class Bench:
         self._device = choose_device(device)
         self._previewer = Previewer(self._send_preview)
         self._model: Model | None = None
+        self._job = ""  # that was loaded for last
         self._painter: Painter | None = None
         self._rife = rife
         self._interpolator: Any = None
@@ -123,22 +125,24 @@ class Bench:
             case tasks.Load():
                 return self._load(work)
             case tasks.Paint():
-                self._paint(work)
+                return self._made(work.target, self._paint(work))
             case tasks.Draw():
                 return self._made(work.target, self._draw(work))
             case tasks.Join():
                 return self._made(work.target, self._join(work))
-        return self._made(work.target)
 
     def _load(self, work: tasks.Load) -> tasks.Loaded:
         self._previewer.forget()
         if self._model != work.model:
             self._painter = self._model = None  # free the old weights before the new ones come
             self._painter = Painter.load(
-                work.model, self._device, self._loading(work.job, work.model.name)
+                work.model, self._device, self._loading(work.job, work.model.name), self._economize
             )
             self._model = work.model
             self._previewer.projection = self._painter.projection
+        elif self._painter and self._job != work.job:
+            self._painter.memory.relax()
+        self._job = work.job
         self._load_interpolator(work.job)
         assert self._painter
         return tasks.Loaded(
@@ -159,7 +163,7 @@ class Bench:
         )
         self._retry_at = time.monotonic() + RETRY
 
-    def _paint(self, work: tasks.Paint) -> None:
+    def _paint(self, work: tasks.Paint) -> str:
         assert self._painter
 
         def on_step(step: int, steps: int, latents: Any) -> None:
@@ -174,6 +178,7 @@ class Bench:
         about |= {"kind": "keyframe", "step": steps, "steps": steps}
         self._previewer.offer_picture(picture, about)
         _write_png(Path(work.target), picture)
+        return "" if self._painter.memory.exact else "tiled"
 
     def _draw(self, work: tasks.Draw) -> str:
         first, second = _read_png(work.first), _read_png(work.second)
@@ -239,6 +244,10 @@ class Bench:
 
         return on_bytes
 
+    def _economize(self, way: Way) -> None:
+        log.warning("Memory ran short; painting goes on with %s.", way.name)
+        self._channel.send(tasks.Economized(way=way.name, exact=way.exact))
+
     def _advance(self, done: int, total: int) -> None:
         self._channel.send(tasks.Advanced(done=done, total=total))
 
@@ -255,9 +264,12 @@ def _read_png(path: str) -> Frame:
 
 
 def _write_png(path: Path, picture: Frame) -> None:
-    cv2.imwrite(
-        str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    )
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    _, png = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    try:
+        path.write_bytes(png.tobytes())  # OpenCV's own writing does not say when the disk is full
+    except OSError as error:
+        raise StorageError(f"a keyframe cannot be written: {error.strerror}") from error
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ It knows torch's devices; it knows no model and no job.
 import contextlib
 import os
 import platform
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,11 @@ import torch
 from engine.errors import DeviceMemoryError, InvalidParameterError
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+)  # MPS, POSIX, Windows
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +96,7 @@ def memory(name: str) -> tuple[int, int]:
         free, total = torch.cuda.mem_get_info(torch.device(name))
         return int(free), int(total)
     machine = psutil.virtual_memory()
-    return int(machine.available), int(machine.total)
+    return min(int(machine.available), _address_space()), int(machine.total)
 
 
 def cpu_threads() -> int:
@@ -122,17 +128,47 @@ def describe(device: Device) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def memory_errors(device: Device, doing: str) -> Iterator[None]:
-    """Turn torch's memory errors into ours."""
+    """Turn torch's memory errors into ours, with numbers; ``doing`` is as in "painting 64x64"."""
+    before = _used(device.name)
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not _is_memory_error(error):
             raise
-        free, total = memory(device.name)
+        held = max(0, _used(device.name) - before)  # the traceback keeps it alive
+        needed = held + _asked_for(str(error))
+        free = held + memory(device.name)[0]
         raise DeviceMemoryError(
             f"{device.label} ran out of memory while {doing}: "
-            f"{free / 1e9:.1f} of {total / 1e9:.1f} GB are free"
+            f"at least {needed / 1e9:.2g} GB are needed and {free / 1e9:.2g} GB are free"
         ) from error
+
+
+def _used(name: str) -> int:
+    """Return the bytes that this process has in use on a device."""
+    if name.startswith("cuda"):
+        return int(torch.cuda.memory_allocated(torch.device(name)))
+    if name == "mps":
+        return int(torch.mps.current_allocated_memory())
+    return int(psutil.Process().memory_info().rss)
+
+
+def _address_space() -> int:
+    """Return the bytes that this process may still map; ``ulimit -v`` may limit it."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 2**63
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    unlimited = limit == resource.RLIM_INFINITY
+    return 2**63 if unlimited else max(0, limit - int(psutil.Process().memory_info().vms))
+
+
+def _asked_for(text: str) -> int:
+    """Return the bytes of the allocation that failed, from torch's words; 0 if they do not tell."""
+    found = re.search(r"ried to allocate ([\d.]+) ?(bytes|[KMG]iB)", text)
+    units = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+    return int(float(found[1]) * units[found[2]]) if found else 0
 
 
 def _unknown(name: str) -> InvalidParameterError:
@@ -172,10 +208,10 @@ def _dtype(name: str) -> str:
 
 
 def _is_memory_error(error: BaseException) -> bool:
-    """Recognise CUDA's own class, and the bare RuntimeErrors of MPS and of the CPU's allocator."""
+    """Recognise CUDA's own class, and the bare RuntimeErrors of MPS, of the CPU and of oneDNN."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error)
     return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text
+        any(words in text for words in OUT_OF_MEMORY) or text == "could not create a primitive"
     )

@@ -3,7 +3,9 @@
 It knows diffusers; it knows nothing of films, jobs or previews beyond one callback.
 """
 
+import contextlib
 import functools
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -16,18 +18,24 @@ from diffusers import (
     EulerDiscreteScheduler,
     UniPCMultistepScheduler,
 )
+from msgspec import structs
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.errors import DeviceMemoryError
 from engine.graph import KeyframeNode, Weighted
 from engine.models import Model
 from engine.render import Cancelled
 from engine.render.blend import blended_embeddings, blended_noise
 from engine.render.device import Device, memory_errors
+from engine.render.memory import MemorySaver, Way
 from engine.render.pipeline import OnBytes, load_pipeline
 from engine.render.preview import Projection, fit_projection, read_projection
 
+log = logging.getLogger(__name__)
+
 REMEMBERED_PROMPTS = 64  # embeddings kept; 236 kB each with Stable Diffusion 1.5 in float32
+SMALLER = (0.75, 0.5, 0.375, 0.25)  # shares of a side that are tried where a picture does not fit
 
 SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "dpmsolver++": (
@@ -49,11 +57,15 @@ class Painter:
     Attributes:
         identity: name and hash of the weights, as ``KeyframeNode.model`` wants it.
         projection: from this model's latents to colours, for previews.
+        memory: how it saves memory where there is too little.
     """
 
-    def __init__(self, pipe: Any, device: Device, identity: str) -> None:
-        """Take a pipeline that is on ``device`` already; ``load`` is the usual way."""
+    def __init__(
+        self, pipe: Any, device: Device, identity: str, on_way: Callable[[Way], None]
+    ) -> None:
+        """Take a pipeline in main memory; ``load`` is the usual way."""
         self.identity = identity
+        self.memory = MemorySaver(pipe, device, on_way)
         self.device = device
         self._pipe = pipe
         self._config = pipe.scheduler.config
@@ -62,10 +74,20 @@ class Painter:
         pipe.set_progress_bar_config(disable=True)
 
     @classmethod
-    def load(cls, model: Model, device: Device, on_bytes: OnBytes) -> "Painter":
-        """Load a model; arguments and errors are those of ``load_pipeline``."""
+    def load(
+        cls,
+        model: Model,
+        device: Device,
+        on_bytes: OnBytes,
+        on_way: Callable[[Way], None] = lambda _: None,
+    ) -> "Painter":
+        """Load a model.
+
+        Args and errors are those of ``load_pipeline``; ``on_way`` hears of every way that is taken
+        to save memory, now or while painting.
+        """
         pipe, folder, identity = load_pipeline(model, device, on_bytes)
-        painter = cls(pipe, device, identity)
+        painter = cls(pipe, device, identity, on_way)
         painter.projection = read_projection(folder) or painter._fit_projection()
         return painter
 
@@ -86,11 +108,37 @@ class Painter:
 
         Raises:
             Cancelled: within one step of ``cancelled()`` turning true.
-            DeviceMemoryError: the picture is too large for the device.
+            DeviceMemoryError: the picture is too large for the device, however thriftily painted.
         """
-        doing = f"painting {node.width}x{node.height}"
-        with memory_errors(self.device, doing), torch.inference_mode():
-            return self._paint(node, on_step, cancelled)
+        try:
+            return self._attempt(node, on_step, cancelled)
+        except DeviceMemoryError as error:
+            log.warning("A picture does not fit.", exc_info=True)
+            problem = error.problem
+        # Outside the handler: its traceback holds what filled the memory.
+        raise DeviceMemoryError(problem, remedy=self._smaller(node))
+
+    def _attempt(
+        self, node: KeyframeNode, on_step: OnStep, cancelled: Callable[[], bool]
+    ) -> Picture:
+        def work() -> Picture:
+            doing = f"painting {node.width}x{node.height}"
+            with memory_errors(self.device, doing), torch.inference_mode():
+                return self._paint(node, on_step, cancelled)
+
+        return self.memory.attempt(work)
+
+    def _smaller(self, node: KeyframeNode) -> str:
+        """Return a remedy with the largest of some smaller sizes that fits when it is tried."""
+        for share in SMALLER:
+            width, height = (
+                max(64, int(side * share) // 64 * 64) for side in (node.width, node.height)
+            )
+            trial = structs.replace(node, width=width, height=height, num_inference_steps=1)
+            with contextlib.suppress(DeviceMemoryError):
+                self._attempt(trial, lambda *_: None, lambda: False)
+                return f"choose {width}x{height}, which fits, or free the device's memory"
+        return ""
 
     def _paint(self, node: KeyframeNode, on_step: OnStep, cancelled: Callable[[], bool]) -> Picture:
         _stop_if(cancelled)

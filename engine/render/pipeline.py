@@ -1,4 +1,4 @@
-"""Brings a Stable Diffusion pipeline from a folder or a hub onto a device.
+"""Brings a Stable Diffusion pipeline from a folder or a hub into main memory.
 
 It knows diffusers' layout and what can be wrong with it; it paints nothing.
 """
@@ -23,7 +23,7 @@ OnBytes = Callable[[int, int], None]
 
 
 class Loaded(NamedTuple):
-    """A pipeline on its device, where its files are, and the identity of its weights."""
+    """A pipeline, where its files are, and the identity of its weights."""
 
     pipe: Any
     folder: Path
@@ -35,12 +35,12 @@ def load_pipeline(model: Model, device: Device, on_bytes: OnBytes) -> Loaded:
 
     Args:
         model: as the catalogue has it.
-        device: where to.
+        device: what it will paint on; decides the number format.
         on_bytes: called with bytes done and in total, while files are fetched and verified.
 
     Raises:
         ModelLoadError: files are missing, damaged or of another kind.
-        DeviceMemoryError: the weights do not fit on the device.
+        DeviceMemoryError: the weights do not fit into main memory.
         StorageError: the disk is full.
     """
     half = device.dtype == "float16"
@@ -73,8 +73,7 @@ def _load(name: str, folder: Path, device: Device) -> Any:
             f"it is a {type(pipe).__name__}",
             "choose a model of the Stable Diffusion 1.5 family (a StableDiffusionPipeline)",
         )
-    loaded: Any = pipe
-    return loaded.to(device.name)
+    return pipe
 
 
 def _check_parts(name: str, folder: Path) -> None:

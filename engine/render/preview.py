@@ -193,7 +193,7 @@ class Previewer:
             if picture is not None:
                 self._send(header, encode_jpeg(picture, setting))
             return picture is not None
-        except (cv2.error, RuntimeError, OSError):  # a lost preview must not end a film
+        except (cv2.error, RuntimeError, OSError, MemoryError):  # it must not end a film
             logger.exception("A preview could not be made.")
             return False
 

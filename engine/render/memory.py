@@ -1,0 +1,126 @@
+"""What is done where memory is short: a ladder of ways to paint with less of it.
+
+Each way comes on top of those before it, exact ones first, and stays until the film is done. It
+knows diffusers' switches; it does not know what is painted, nor who is told.
+
+VAE slicing has no rung: it parts a batch, and we decode one picture at a time. Attention slicing
+has one only where torch has no attention of its own that saves memory; elsewhere it costs some.
+"""
+
+import gc
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+
+from engine.errors import DeviceMemoryError
+from engine.render.device import Device, memory_errors
+
+T = TypeVar("T")
+
+
+class Way(NamedTuple):
+    """One rung of the ladder.
+
+    Attributes:
+        name: as events tell it.
+        exact: whether pictures stay the same but for rounding.
+        kinds: of devices that it helps on.
+        begin: switches it on, for a pipeline on a device.
+    """
+
+    name: str
+    exact: bool
+    kinds: tuple[str, ...]
+    begin: Callable[[Any, Device], None]
+
+
+def _slice_attention(pipe: Any, _device: Device) -> None:
+    pipe.enable_attention_slicing()
+
+
+def _offload_models(pipe: Any, device: Device) -> None:
+    pipe.enable_model_cpu_offload(device=device.name)
+
+
+def _offload_layers(pipe: Any, device: Device) -> None:
+    pipe.enable_sequential_cpu_offload(device=device.name)
+
+
+def _decode_tiles(side: int) -> Callable[[Any, Device], None]:
+    def begin(pipe: Any, _device: Device) -> None:
+        pipe.vae.enable_tiling()
+        pipe.vae.tile_sample_min_size = side  # pixels
+        pipe.vae.tile_latent_min_size = side // pipe.vae_scale_factor
+
+    return begin
+
+
+WAYS = (
+    Way("slices", True, ("mps",), _slice_attention),
+    Way("offload", True, ("cuda",), _offload_models),  # a Mac's memory is one
+    Way("tiles", False, ("cuda", "mps", "cpu"), _decode_tiles(512)),
+    Way("small_tiles", False, ("cuda", "mps", "cpu"), _decode_tiles(256)),
+    Way("layers", True, ("cuda",), _offload_layers),  # many times slower, so it comes last
+)
+
+
+class MemorySaver:
+    """A pipeline's place on a device, and how far it has gone to save memory there.
+
+    Args:
+        pipe: a Stable Diffusion pipeline, in main memory.
+        device: where it is to paint.
+        told: called with every way as it is taken.
+    """
+
+    def __init__(self, pipe: Any, device: Device, told: Callable[[Way], None]) -> None:
+        self._pipe, self._device, self._told = pipe, device, told
+        self.ways: list[Way] = []
+        self.attempt(self._place)
+
+    @property
+    def exact(self) -> bool:
+        """Whether pictures are those that plenty of memory would give, but for rounding."""
+        return all(way.exact for way in self.ways)
+
+    def attempt(self, work: Callable[[], T]) -> T:
+        """Do some work; where memory does not suffice, again in a thriftier way.
+
+        Raises:
+            DeviceMemoryError: it does not suffice in the thriftiest way either.
+        """
+        while True:
+            try:
+                return work()
+            except DeviceMemoryError:
+                if not self._left():
+                    raise
+            self._climb()  # outside the handler: its traceback holds what filled the memory
+
+    def relax(self) -> None:
+        """Paint as if memory were plenty again; another film may fit."""
+        if self.ways:
+            self._pipe.remove_all_hooks()
+            self._pipe.disable_attention_slicing()
+            self._pipe.vae.disable_tiling()
+            self.ways = []
+            self.attempt(self._place)
+
+    def _left(self) -> list[Way]:
+        mine = [way for way in WAYS if self._device.kind in way.kinds]
+        return mine[len(self.ways) :]
+
+    def _climb(self) -> None:
+        way = self._left()[0]
+        gc.collect()
+        if self._device.kind == "cuda":
+            torch.cuda.empty_cache()
+        way.begin(self._pipe, self._device)
+        self.ways.append(way)
+        self._told(way)
+
+    def _place(self) -> None:
+        if not {way.name for way in self.ways} & {"offload", "layers"}:
+            with memory_errors(self._device, "loading the model's weights"):
+                self._pipe.to(self._device.name)
