@@ -5,6 +5,7 @@ It knows the journal's tables; which files of the store are finished is told by 
 keeps no checksums.
 """
 
+import contextlib
 import itertools
 import logging
 import sqlite3
@@ -19,6 +20,7 @@ from engine import events
 from engine.errors import StorageError
 from engine.events import Logged
 from engine.journal import (
+    OBJECT,
     VERSION,
     JobRow,
     Journal,
@@ -78,11 +80,13 @@ def damage(path: Path) -> str:
 
 
 def _is_readable(db: sqlite3.Connection) -> bool:
-    """Read every job and every event; what cannot be read raises."""
+    """Read every job, event and object; what cannot be read raises."""
     for row in db.execute("SELECT id, recipe, created_at, ended FROM job"):
         read_job(row)
     for row in db.execute("SELECT seq, at, body FROM event"):
         read_event(row)
+    for row in db.execute(f"SELECT {OBJECT} FROM object"):
+        _read_object(row)
     return True
 
 
@@ -116,10 +120,8 @@ def _jobs(db: sqlite3.Connection) -> Iterator[JobRow]:
     for order in ("ASC", "DESC"):
         query = f"SELECT number, id, recipe, created_at, ended FROM job ORDER BY rowid {order}"
         for number, *row in _rows(db, query):
-            try:
+            with contextlib.suppress(*UNREADABLE):
                 found[row[0]] = number, read_job(tuple(row))
-            except UNREADABLE:
-                continue
     for _, job in sorted(found.values(), key=lambda pair: pair[0]):
         yield job
 
@@ -143,14 +145,14 @@ def _log(db: sqlite3.Connection, job: JobRow) -> list[Logged]:
 
 
 def _objects(db: sqlite3.Connection) -> Iterator[ObjectRow]:
-    query = "SELECT name, sha256, size, media_type, detail, origin FROM object ORDER BY used_at"
-    for row in _rows(db, query):
-        try:
-            yield msgspec.convert(
-                dict(zip(ObjectRow.__struct_fields__, row, strict=True)), ObjectRow
-            )
-        except UNREADABLE:
-            continue
+    for row in _rows(db, f"SELECT {OBJECT} FROM object ORDER BY used_at"):
+        with contextlib.suppress(*UNREADABLE):
+            yield _read_object(row)
+
+
+def _read_object(row: tuple[Any, ...]) -> ObjectRow:
+    fields = ObjectRow.__struct_fields__
+    return msgspec.convert(dict(zip(fields, row, strict=True)), ObjectRow)
 
 
 def _rows(db: sqlite3.Connection, query: str, *values: str) -> Iterator[tuple[Any, ...]]:
