@@ -33,6 +33,7 @@ from engine.errors import (
 from engine.pairing import Pairing
 from engine.protocol import Chunk, JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
+from engine.traffic import Traffic
 
 A = TypeVar("A", bound=protocol.Answer)
 Message = Snapshot | JobEvent | Preview
@@ -85,6 +86,7 @@ class Connection:
         self.engine = engine
         self.hello: protocol.Hello | None = None
         self.state = LinkState(name="connecting")
+        self.traffic = Traffic()
         self._on_message, self._on_state = on_message, on_state
         self._socket: ClientConnection | None = None
         self._ids = itertools.count(1)
@@ -92,11 +94,6 @@ class Connection:
         self._watched: dict[str, Watched] = {}
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
-
-    @property
-    def latency(self) -> float | None:
-        """Seconds of the last ping's round trip; None while it is unknown."""
-        return (self._socket.latency or None) if self._socket else None
 
     async def run(self) -> None:
         """Stay connected until ``close`` or until the engine refuses us for good."""
@@ -215,7 +212,7 @@ class Connection:
             TransportError: the connection broke; what came is kept in ``target`` + ``.part``.
             UnknownObjectError: the engine does not have it.
         """
-        async with opened(self.engine, protocol.DATA_PATH) as socket:
+        async with opened(self.engine, protocol.DATA_PATH, self.traffic) as socket:
             await transfer.Download(socket, name, target, on_bytes).run()
 
     async def upload(
@@ -231,7 +228,7 @@ class Connection:
             detail: a segment's judgement.
         """
         about = {"object": name, "media_type": media_type, "origin": origin, "detail": detail}
-        async with opened(self.engine, protocol.DATA_PATH) as socket:
+        async with opened(self.engine, protocol.DATA_PATH, self.traffic) as socket:
             await transfer.upload(socket, file, about)
 
     async def _ask(self, request: protocol.Request, kind: type[A]) -> A:
@@ -240,8 +237,9 @@ class Connection:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = future
         try:
-            await self._socket.send(protocol.encode(request))
-            answer = await asyncio.wait_for(future, ANSWER)
+            async with asyncio.timeout(ANSWER):
+                await self._socket.send(protocol.encode(request))
+                answer = await future
         except (ConnectionClosed, TimeoutError) as error:
             raise ConnectionLostError("the connection broke before the engine answered") from error
         finally:
@@ -256,7 +254,7 @@ class Connection:
         """Connect and listen until that ends; return why."""
         self._change(LinkState(name="connecting"))
         try:
-            async with opened(self.engine, protocol.CONTROL_PATH) as socket:
+            async with opened(self.engine, protocol.CONTROL_PATH, self.traffic) as socket:
                 await self._listen(socket)
         except TransportError as error:
             return error

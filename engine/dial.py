@@ -3,11 +3,13 @@
 It knows addresses, proofs and what refusals mean; it knows no messages.
 """
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,11 +26,22 @@ from engine.errors import (
     VisionFluxError,
 )
 from engine.pairing import Pairing
+from engine.pulse import pulse
+from engine.traffic import Counted, Traffic
+
+GOODBYE = 2.0  # seconds that the other end has to answer when a connection is closed
 
 
 @asynccontextmanager
-async def opened(engine: Pairing, path: str) -> AsyncIterator[ClientConnection]:
+async def opened(
+    engine: Pairing, path: str, traffic: Traffic | None = None
+) -> AsyncIterator[ClientConnection]:
     """Open a socket whose two ends have proved to each other that they know the key.
+
+    Args:
+        engine: where it is, and the key.
+        path: one of the protocol's.
+        traffic: counts what crosses the socket.
 
     Raises:
         EngineUnreachableError: nothing answers there.
@@ -36,18 +49,28 @@ async def opened(engine: Pairing, path: str) -> AsyncIterator[ClientConnection]:
         ProtocolVersionError: it speaks another version.
     """
     try:
-        socket = await _open_by_either_clock(engine, path)
+        socket = await _open_by_either_clock(engine, path, traffic or Traffic())
     except InvalidStatus as error:
         raise _refused(error.response) from error
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
         raise _unreachable(engine, error) from error
     try:
-        yield socket
+        async with pulse(socket):
+            yield socket
     finally:
-        await socket.close()
+        await _shut(socket)
 
 
-async def _open(engine: Pairing, path: str, *, skew: float) -> ClientConnection:
+async def _shut(socket: ClientConnection) -> None:
+    """Say goodbye; an end that does not take even that is left."""
+    try:
+        async with asyncio.timeout(2 * GOODBYE):
+            await socket.close()
+    except TimeoutError:
+        socket.transport.abort()
+
+
+async def _open(engine: Pairing, path: str, traffic: Traffic, *, skew: float) -> ClientConnection:
     authorization, nonce = pairing.authorization(engine.key, path, skew=skew)
     local = pairing.is_loopback(urlsplit(engine.url).hostname or "")
     socket = await connect(
@@ -60,10 +83,10 @@ async def _open(engine: Pairing, path: str, *, skew: float) -> ClientConnection:
         proxy=None if local else True,
         compression=None,
         max_size=protocol.LIMITS.message,
-        ping_interval=15,
-        ping_timeout=15,
-        close_timeout=2,
+        ping_interval=None,  # see engine.pulse
+        close_timeout=GOODBYE,
         open_timeout=15,
+        create_connection=partial(Counted, traffic=traffic),  # type: ignore[arg-type]
     )
     response = socket.response
     given = response.headers.get(pairing.PROOF_HEADER, "") if response else ""
@@ -73,15 +96,15 @@ async def _open(engine: Pairing, path: str, *, skew: float) -> ClientConnection:
     return socket
 
 
-async def _open_by_either_clock(engine: Pairing, path: str) -> ClientConnection:
+async def _open_by_either_clock(engine: Pairing, path: str, traffic: Traffic) -> ClientConnection:
     """Open a socket; if our clock is wrong, once more with the engine's, which a 401 tells us."""
     try:
-        return await _open(engine, path, skew=0.0)
+        return await _open(engine, path, traffic, skew=0.0)
     except InvalidStatus as error:
         skew = _skew(error.response)
         if error.response.status_code != 401 or abs(skew) <= pairing.CLOCK_TOLERANCE / 2:
             raise
-    return await _open(engine, path, skew=skew)
+    return await _open(engine, path, traffic, skew=skew)
 
 
 def _skew(response: Response) -> float:

@@ -19,13 +19,13 @@ from engine import __version__, pairing, protocol
 from engine.jobs import Jobs
 from engine.journal import Journal
 from engine.models import Model
+from engine.pulse import pulse
 from engine.session import Hatch, Session
 from engine.store import Store
 
 log = logging.getLogger(__name__)
 
 LATE, FEW = 0.25, 4  # seconds until a refusal is answered, and how many at a time
-PING = 15.0  # seconds between pings, and until a missing pong ends a connection
 
 
 class EngineServer:
@@ -53,8 +53,7 @@ class EngineServer:
             server_header=None,
             max_size=protocol.LIMITS.message,
             max_queue=2,
-            ping_interval=PING,
-            ping_timeout=PING,
+            ping_interval=None,  # see engine.pulse
             close_timeout=2,
         )
 
@@ -110,15 +109,18 @@ class EngineServer:
     async def _serve(self, connection: ServerConnection) -> None:
         self._connections += 1
         try:
-            assert connection.request
-            if connection.request.path == protocol.DATA_PATH:
-                await Hatch(connection, self._store).serve()
-            else:
-                await Session(connection, self._jobs, self._store, self.hello).serve()
+            async with pulse(connection):
+                await self._guest(connection).serve()
         except ConnectionClosed:
             pass
         finally:
             self._connections -= 1
+
+    def _guest(self, connection: ServerConnection) -> Session | Hatch:
+        assert connection.request
+        if connection.request.path == protocol.DATA_PATH:
+            return Hatch(connection, self._store)
+        return Session(connection, self._jobs, self._store, self.hello)
 
     def hello(self, re: int | None = None) -> protocol.Hello:
         """Say who this engine is and what it can do."""

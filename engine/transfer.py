@@ -6,6 +6,8 @@ It knows the data socket's messages; how the socket was opened is ``engine.dial`
 import asyncio
 import hashlib
 import os
+import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from engine import protocol
 from engine.errors import ConnectionLostError, MalformedMessageError, VisionFluxError
 from engine.protocol import Chunk
 
-WINDOW = 4  # chunks that a download has under way
+CHUNK = 64 * 2**10  # bytes that are asked for at once, so that a slow link still answers pings
+MOST = 64  # chunks under way, at most
+QUICK, SLOW = 1.0, 5.0  # seconds: what is under way grows below, and shrinks above
 
 
 class Download:
@@ -58,17 +62,20 @@ class Download:
     async def _pull(self, info: protocol.ObjectInfo) -> None:
         done = self._part.stat().st_size if self._part.exists() else 0
         done = done if done <= info.size else 0
-        asked = done
+        asked, window = done, 1
+        asked_at: deque[float] = deque()
         with self._part.open("r+b" if done else "wb") as file:
             file.seek(done)
             while done < info.size:
-                while asked < info.size and asked - done < WINDOW * protocol.LIMITS.chunk:
+                while asked < info.size and len(asked_at) < window:
+                    asked_at.append(time.monotonic())
                     asked += await self._ask(info, asked)
                 done += file.write(await self._chunk(done))
+                window = _adapted(window, time.monotonic() - asked_at.popleft())
                 self._on_bytes(done, info.size)
 
     async def _ask(self, info: protocol.ObjectInfo, offset: int) -> int:
-        length = min(protocol.LIMITS.chunk, info.size - offset)
+        length = min(CHUNK, info.size - offset)
         request = protocol.Read(id=offset, object=self._name, offset=offset, length=length)
         await self._socket.send(protocol.encode(request))
         return length
@@ -90,10 +97,11 @@ async def upload(socket: ClientConnection, file: Path, about: dict[str, Any]) ->
         file: the content.
         about: the fields of ``protocol.Part`` that stay the same.
     """
-    digest = await asyncio.to_thread(_sha256, file)
+    digest, chunks = await asyncio.to_thread(_sha256, file), 1
     with file.open("rb") as source:
         about = {**about, "size": os.fstat(source.fileno()).st_size, "sha256": digest}
-        while data := source.read(protocol.LIMITS.chunk):
+        while data := source.read(min(chunks * CHUNK, protocol.LIMITS.chunk)):
+            began = time.monotonic()
             offset = source.tell() - len(data)
             part = protocol.Part(id=offset, offset=offset, data=data, **about)
             try:
@@ -103,6 +111,14 @@ async def upload(socket: ClientConnection, file: Path, about: dict[str, Any]) ->
                 raise ConnectionLostError("the connection broke during the upload") from error
             if isinstance(answer, protocol.Refused):
                 raise VisionFluxError.restore(answer.error)
+            chunks = _adapted(chunks, time.monotonic() - began)
+
+
+def _adapted(chunks: int, seconds: float) -> int:
+    """Return how many chunks may be under way, now that one took so many seconds."""
+    if seconds < QUICK:
+        return min(chunks + 1, MOST)
+    return max(chunks - 1, 1) if seconds > SLOW else chunks
 
 
 def _sha256(path: Path) -> str:

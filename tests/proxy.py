@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+import psutil
+
 from engine.pairing import Pairing
 
 SLICE = 16_384  # bytes forwarded at once
@@ -26,13 +28,21 @@ class Proxy:
         self.up, self.down = asyncio.Event(), asyncio.Event()
         self.carried = 0
         self.limit: int | None = None
+        self._ports: set[int] = set()  # of our ends of connections to the engine
         self._writers: set[asyncio.StreamWriter] = set()
         self.resume()
 
-    @property
-    def open(self) -> int:
-        """Number of the sockets of connections that are open."""
-        return len(self._writers)
+    async def left_by_engine(self) -> None:
+        """Wait until the engine, which runs in this process, has closed its ends."""
+        while await asyncio.to_thread(self._held_by_engine):
+            await asyncio.sleep(0.1)
+
+    def _held_by_engine(self) -> bool:
+        connections = psutil.Process().net_connections("tcp")
+        return any(
+            one.laddr.port == self.target.port and one.raddr and one.raddr.port in self._ports
+            for one in connections
+        )
 
     def fall_silent(self) -> None:
         """Forward nothing any more, and close nothing."""
@@ -52,6 +62,7 @@ class Proxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection until either end is gone."""
         inner, outer = await asyncio.open_connection(self.target.hostname, self.target.port)
+        self._ports.add(outer.get_extra_info("sockname")[1])
         ways = (self._pump(reader, outer, self.up), self._pump(inner, writer, self.down))
         self._writers |= {writer, outer}
         try:
@@ -71,7 +82,7 @@ class Proxy:
             await open_.wait()
             passed += len(data)
             if open_ is self.down and self.limit is not None and passed > self.limit:
-                raise ConnectionResetError
+                break
             sink.write(data)
             await sink.drain()
             self.carried += len(data)

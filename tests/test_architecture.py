@@ -13,7 +13,7 @@ VALUES |= {"engine", "engine.models", "engine.networks", "engine.purse"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman"}
-CLIENT = WIRE | {"engine.dial", "engine.transfer"}
+CLIENT = WIRE | {"engine.dial", "engine.traffic", "engine.transfer"}
 
 # What each module may import of ours. A row for a folder holds for everything in it.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -38,9 +38,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/making": WORK,
     "engine/jobs": WORK | {"engine.making"},
     "engine/session": DATA | {"engine.jobs", "engine.uploads"},
-    "engine/server": DATA | {"engine.jobs", "engine.session"},
+    "engine/server": DATA | {"engine.jobs", "engine.pulse", "engine.session"},
     "engine/daemon": WORK | {"engine.jobs", "engine.salvage", "engine.server"},
-    "engine/dial": WIRE,
+    "engine/pulse": set(),
+    "engine/traffic": set(),
+    "engine/dial": WIRE | {"engine.pulse", "engine.traffic"},
     "engine/transfer": WIRE,
     "engine/client": CLIENT,
     "engine/local": WIRE,

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from engine import dial, pairing, protocol, session
+from engine import dial, pairing, protocol
 from engine.dial import opened
 from engine.errors import VisionFluxError
 from engine.pairing import Pairing
@@ -307,28 +306,6 @@ async def test_a_client_that_reads_nothing_delays_nobody(
             await client.connection.watch(JOB)
             assert await client.ended(JOB) == "Finished"
         deaf.transport.abort()
-
-
-async def test_a_reader_that_stalls_is_cut_off(
-    engine: Pairing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def serving() -> int:
-        names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
-        return names.count("Session._receive_all")
-
-    monkeypatch.setattr(session, "STALL", 0.5)
-    deaf = await entered(engine)
-    deaf.transport.pause_reading()
-    deaf.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    for _ in range(12_000):  # their answers are more than all buffers in between can hold
-        await deaf.send('{"type":"describe","id":1}')
-    async with asyncio.timeout(PATIENCE):
-        while serving():
-            await asyncio.sleep(0.05)
-    deaf.transport.abort()
-    async with connected(engine) as other:
-        assert await other.connection.jobs() == ()
-        assert serving() == 1
 
 
 # Data
