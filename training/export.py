@@ -3,6 +3,7 @@
 Knows the layout and nothing about training.
 """
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from engine.models import SUMS
 from training.diffusion import build_scheduler
 from training.pictures import load
 
@@ -84,9 +86,19 @@ def export(pipeline: StableDiffusionPipeline, preview: dict[str, list], target: 
         pipeline.scheduler.save_pretrained(fresh / "scheduler")
         pipeline.save_config(fresh)
         (fresh / "preview.json").write_text(json.dumps(preview, indent=2) + "\n")
+        write_sums(fresh)
         swap(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_sums(folder: Path) -> None:
+    """Write what ``engine.models`` compares the weights with before it uses them."""
+    files = sorted(folder.rglob("*.safetensors"))
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    names = [file.relative_to(folder).as_posix() for file in files]
+    lines = [f"{sha256}  {name}\n" for sha256, name in zip(hashes, names, strict=True)]
+    (folder / SUMS).write_text("".join(lines))
 
 
 def edit(path: Path, changes: dict[str, object]) -> None:

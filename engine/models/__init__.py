@@ -15,6 +15,7 @@ from engine.errors import ModelLoadError
 from engine.recipe import Scheduler
 
 FOLDER = Path(__file__).parent
+SUMS = "SHA256SUMS"  # beside the weights that come with VisionFlux
 OFFLINE = "landscapes"
 WEIGHTS = (".safetensors", ".json", ".txt")  # the files of a pipeline that determine its pictures
 
@@ -83,6 +84,30 @@ def identity(model: Model, folder: Path) -> str:
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(file_sha256(path, stat.st_size, stat.st_mtime_ns).encode())
     return f"{model.name}@{digest.hexdigest()[:16]}"
+
+
+def expected_sha256(path: Path) -> str | None:
+    """Return the SHA-256 that a file of weights should have; None where nobody tells.
+
+    The models that come with VisionFlux tell in ``SHA256SUMS``, which ``sha256sum`` writes and
+    checks; a hub's cache names large files by their hash.
+    """
+    stored = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", stored):
+        return stored
+    for folder in (path.parent, path.parent.parent):
+        sums = folder / SUMS
+        if sums.is_file():
+            lines = (line.split(maxsplit=1) for line in sums.read_text().splitlines())
+            hashes = {name: sha256 for sha256, name in lines}
+            return hashes.get(path.relative_to(folder).as_posix())
+    return None
+
+
+def is_damaged(path: Path) -> bool:
+    """Tell whether a file of weights is not what it is known to have been."""
+    stat, expected = path.stat(), expected_sha256(path)
+    return expected not in (None, file_sha256(path, stat.st_size, stat.st_mtime_ns))
 
 
 @lru_cache(maxsize=1024)

@@ -105,7 +105,8 @@ def _verified_identity(model: Model, folder: Path, on_bytes: OnBytes) -> str:
     sizes = [path.stat().st_size for path in files]
     done, total = 0, sum(sizes)
     for path, size in zip(files, sizes, strict=True):
-        models.file_sha256(path, size, path.stat().st_mtime_ns)
+        if models.is_damaged(path):
+            raise _damaged(model.name, folder, f"{path.name} of {path.parent.name} has changed")
         done += size
         on_bytes(done, total)
     return models.identity(model, folder)

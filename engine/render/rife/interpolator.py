@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError
+from engine.models import SUMS, is_damaged
 from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.inputs import check_position, check_scale
 from engine.render.rife.judge import Judgement, judge
@@ -71,12 +72,13 @@ def load_offline(path: Path = OFFLINE_WEIGHTS) -> OfflineNet:
     Raises:
         ModelLoadError: the file is missing, damaged or of another network.
     """
-    net = OfflineNet()
+    net, remedy = OfflineNet(), "restore engine/models/rife from the repository"
     try:
+        if is_damaged(path):
+            raise ModelLoadError(path.name, f"its SHA-256 is not the one in {SUMS}", remedy)
         state = {name: value.float() for name, value in load_file(path).items()}
         net.load_state_dict(state)
     except (OSError, SafetensorError, RuntimeError) as error:
-        remedy = "restore engine/models/rife from the repository"
         raise ModelLoadError(path.name, "it is missing or damaged", remedy) from error
     net.requires_grad_(False).eval()
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
