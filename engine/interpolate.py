@@ -132,6 +132,8 @@ def _check(options: argparse.Namespace) -> None:
         raise InvalidParameterError(
             "output", f"there is no folder {output.parent}", "make it first"
         )
+    if output.is_dir():
+        raise InvalidParameterError("output", f"{output.name} is a folder", "name a file")
     if output.exists() and not options.overwrite:
         raise InvalidParameterError(
             "output", f"{output.name} exists", "add --overwrite to replace it"

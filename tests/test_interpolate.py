@@ -19,6 +19,7 @@ from engine.render.rife.footage import Frame, PartWriter, Source, open_source
 from training.rife.banks import make_bank
 from training.rife.scenes import draw_scene, render
 
+ROOT = Path(__file__).parent.parent
 SIZE = 64
 
 

@@ -160,7 +160,8 @@ def _write_parts(film: Film, work: Path, progress: Callable[[int], None]) -> Non
             if index % PART_FRAMES == 0:
                 stack.close()
                 path = work / f"part-{index // PART_FRAMES:05}.mp4"
-                writer = stack.enter_context(PartWriter(path, size, film.rate, film.crf))
+                part = PartWriter(path, size, film.rate, film.crf, film.source.pixel_shape)
+                writer = stack.enter_context(part)
             assert writer is not None
             writer.write(frame)
             progress(index + 1)

@@ -32,6 +32,7 @@ class Source:
     Attributes:
         times: when each frame is shown, in seconds, rising.
         pictures: the files of a folder, in order; empty for a film.
+        pixel_shape: width of a pixel over its height, as ffmpeg writes it; 1/1 is square.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Source:
     height: int
     times: list[Fraction]
     pictures: list[Path]
+    pixel_shape: str = "1/1"
 
     def frames(self) -> Iterator[Frame]:
         """Decode the frames in order, one at a time."""
@@ -48,7 +50,8 @@ class Source:
 
     def _decode(self) -> Iterator[Frame]:
         command = [*_ffmpeg(), "-i", str(self.path), "-map", "0:v:0", "-fps_mode", "passthrough"]
-        command += ["-vf", f"scale={EXACT}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+        scaled = f"scale={self.width}:{self.height}:{EXACT}"  # streams may change their size
+        command += ["-vf", scaled, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
         size = self.width * self.height * 3
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -79,7 +82,10 @@ def open_source(path: Path, picture_rate: Fraction) -> Source:
 
 
 def _open_folder(path: Path, rate: Fraction) -> Source:
-    found = [item for item in path.iterdir() if item.suffix.lower() in PICTURES]
+    try:
+        found = [item for item in path.iterdir() if item.suffix.lower() in PICTURES]
+    except OSError as error:
+        raise _unreadable(path, error) from error
     pictures = sorted(found, key=_natural)
     if not pictures:
         kinds = ", ".join(PICTURES)
@@ -101,17 +107,24 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> Frame:
     Raises:
         InvalidParameterError: it is no picture, or not of the size (width, height).
     """
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    found = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        found = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, cv2.error) as error:  # cv2's: it claims more pixels than cv2 would decode
+        raise _unreadable(path, error) from error
     if found is None:
-        raise InvalidParameterError(
-            "input", f"{path.name} cannot be read as a picture", "remove it"
-        )
+        problem = f"{path.name} cannot be read as a picture"
+        raise InvalidParameterError("input", problem, "remove it")
     height, width = found.shape[:2]
     if size and size != (width, height):
         problem = f"{path.name} is {width}x{height}, the pictures before are {size[0]}x{size[1]}"
         raise InvalidParameterError("input", problem, "scale all pictures to one size")
     return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _unreadable(path: Path, error: Exception) -> InvalidParameterError:
+    words = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
+    return InvalidParameterError("input", f"{path.name} cannot be read ({words})", "remove it")
 
 
 def _open_film(path: Path) -> Source:
@@ -131,16 +144,29 @@ def _open_film(path: Path) -> Source:
     rising = [times[0]]
     for time in times[1:]:  # broken files repeat a time; a frame must last some time
         rising.append(time if time > rising[-1] else rising[-1] + ticks)
-    return Source(path, width, height, rising, [])
+    shape = facts.get("sar", "0/1")
+    return Source(path, width, height, rising, [], "1/1" if shape.startswith("0") else shape)
 
 
 class PartWriter:
-    """Encodes one part of a film; the file appears under its name only when it is complete."""
+    """Encodes one part of a film; the file appears under its name only when it is complete.
 
-    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, crf: int) -> None:
+    Players want even sides; the last row or column of an odd one is repeated.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        rate: Fraction,
+        crf: int,
+        pixel_shape: str = "1/1",
+    ) -> None:
         self.path, self.partial = path, path.with_suffix(".partial.mp4")
-        command = [*_ffmpeg(), "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}"]
-        command += ["-r", str(rate), "-i", "-", *_encoding(crf), str(self.partial)]
+        width, height = (side + side % 2 for side in size)
+        self.odd = (size[1] % 2, size[0] % 2)
+        command = [*_ffmpeg(), "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
+        command += ["-r", str(rate), "-i", "-", *_encoding(crf, pixel_shape), str(self.partial)]
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
             command, stdin=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -158,6 +184,8 @@ class PartWriter:
         stdin: IO[bytes] | None = self.process.stdin
         assert stdin is not None
         try:
+            if any(self.odd):
+                frame = np.pad(frame, ((0, self.odd[0]), (0, self.odd[1]), (0, 0)), "edge")
             stdin.write(np.ascontiguousarray(frame).data)
         except BrokenPipeError as error:
             raise self._failure() from error
@@ -183,12 +211,12 @@ class PartWriter:
         return _failure(said)
 
 
-def _encoding(crf: int) -> list[str]:
-    """H.264 that plays everywhere: even sides, 4:2:0, tagged bt709."""
-    colours = f"scale=out_color_matrix=bt709:out_range=tv:{EXACT}"
-    even = f"pad=ceil(iw/2)*2:ceil(ih/2)*2,{colours},format=yuv420p"
-    tags = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
-    return ["-vf", even, "-c:v", "libx264", "-crf", str(crf), "-preset", "medium", *tags]
+def _encoding(crf: int, pixel_shape: str) -> list[str]:
+    """H.264 that plays everywhere: 4:2:0, tagged bt709."""
+    colours = f"scale=out_color_matrix=bt709:out_range=tv:{EXACT},format=yuv420p"
+    tags = f"setparams=color_primaries=bt709:color_trc=bt709,setsar={pixel_shape}"
+    filters = ["-vf", f"{colours},{tags}"]
+    return [*filters, "-c:v", "libx264", "-crf", str(crf), "-preset", "medium"]
 
 
 def join(parts: list[Path], source: Source, output: Path) -> None:
@@ -206,7 +234,9 @@ def join(parts: list[Path], source: Source, output: Path) -> None:
     partial = output.with_name(f"{output.stem}.partial{output.suffix}")
     command = [*_ffmpeg(), "-itsoffset", str(float(source.times[0]))]
     command += ["-f", "concat", "-safe", "0", "-i", str(listing)]
-    sound = ["-i", str(source.path), "-map", "0:v", "-map", "1:a?"] if not source.pictures else []
+    sound = ["-i", str(source.path), "-map", "0:v", "-map", "1:a?", "-map_metadata", "1"]
+    if source.pictures:
+        sound = []
     said: Any = b""
     for codec in ("copy", "aac"):
         tail = ["-c:v", "copy", "-c:a", codec, "-movflags", "+faststart", str(partial)]

@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError
 from engine.models import SUMS, is_damaged
 from engine.render.rife.allocator import keep_large_blocks
-from engine.render.rife.inputs import check_position, check_scale
+from engine.render.rife.inputs import check_positions, check_scale
 from engine.render.rife.judge import Judgement, judge
 from engine.render.rife.network import Drawn, Network, Pair, Prepared
 from engine.render.rife.offline import OfflineNet
@@ -125,7 +125,7 @@ class Interpolator:
             DeviceMemoryError: not even a single frame fits.
         """
         _check_frames(first, second)
-        moments = [check_position(position) for position in positions]
+        moments = check_positions(positions)
         return self._draw_all(first, second, moments)
 
     def _draw_all(
