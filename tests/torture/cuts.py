@@ -19,6 +19,7 @@ from PIL import Image
 from engine import events, protocol
 from engine.client import Connection
 from engine.errors import TransportError, UnknownJobError, VisionFluxError
+from engine.events import Finished
 from engine.pairing import Pairing
 from engine.recipe import Recipe
 from tests.conftest import Client
@@ -118,11 +119,13 @@ class Session:
     async def _film(self, client: Client) -> None:
         job = f"{self.name}-film"
         await self._begin(client, job, self.recipe)
+        await persist(lambda: client.connection.show_previews(job, True))
         await client.until(lambda: bool(ending(client, job)), PATIENCE)
         await self._judge(client, job, "Finished")
         film = client.events(job)[-1].event
-        file = self.folder / f"{self.name}.film"
-        await persist(lambda: client.connection.fetch(film.object, file))  # type: ignore[union-attr]
+        if isinstance(film, Finished):
+            file = self.folder / f"{self.name}.film"
+            await persist(lambda: client.connection.fetch(film.object, file))
         await persist(lambda: client.connection.unwatch(job))
 
     async def _others(self, client: Client) -> None:
