@@ -14,6 +14,7 @@ from pathlib import Path
 from engine import __version__, cli_render, daemon, doctor, interpolate, local, networks
 from engine.errors import RequestError, TransportError, VisionFluxError
 from engine.models import catalogue
+from engine.store import ROOM
 
 EXIT_USAGE, EXIT_ENGINE, EXIT_NETWORK, EXIT_INTERRUPTED = 2, 1, 3, 130
 
@@ -56,6 +57,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     _add_place(parser)
     _add_models(parser)
+    parser.add_argument(
+        "--room",
+        type=float,
+        default=ROOM / 1e9,
+        metavar="GB",
+        help="what finished pieces and films may take on the disk (%(default).3g)",
+    )
     parser.add_argument(
         "--until-input-ends",
         action="store_true",
@@ -106,6 +114,7 @@ def _serve(options: argparse.Namespace) -> int:
         host=options.host,
         port=options.port,
         device=options.device,
+        room=int(options.room * 1e9),
         rife=networks.check_choice(options.rife),
         models=catalogue(options.model),
     )

@@ -25,7 +25,7 @@ from engine.models import Model
 from engine.pairing import LINK_FILE, Pairing, new_key
 from engine.salvage import open_journal
 from engine.server import EngineServer
-from engine.store import Store, translated
+from engine.store import ROOM, Store, translated
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 0
     device: str = "auto"
+    room: int = ROOM
     rife: str = networks.AUTO
     models: dict[str, Model]
     worker: tuple[str, ...] = (sys.executable, "-m", "engine.worker")
@@ -53,7 +54,7 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
     """
     with _locked(options.data):
         journal = open_journal(options.data / JOURNAL)
-        store = Store(options.data, journal)
+        store = Store(options.data, journal, options.room)
         worker = (*options.worker, "--rife", options.rife)
         foreman = Foreman(worker, options.device, lambda preview: jobs.show(preview))
         jobs = Jobs(journal, store, options.models, foreman)

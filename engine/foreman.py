@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine import tasks
-from engine.errors import VisionFluxError
+from engine.errors import DeviceMemoryError, VisionFluxError
 from engine.protocol import DeviceInfo
 from engine.purse import Setting
 
@@ -88,6 +88,10 @@ class Foreman:
                     case tasks.Stopped():
                         raise TaskStoppedError
                     case tasks.Broke(error=error):
+                        if error.code == DeviceMemoryError.code:
+                            await (
+                                self.close()
+                            )  # oneDNN never makes anew what it once had no room for
                         raise VisionFluxError.restore(error)
                     case reply:
                         try:

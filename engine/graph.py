@@ -127,6 +127,11 @@ class Plan(msgspec.Struct, frozen=True):
             work.append(("segment", 0, self.segments[0]))
         return (*work, ("film", 0, self.film))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Content addresses of all nodes."""
+        return tuple(node.name for _, _, node in self.order)
+
 
 def address(node: Node) -> str:
     """Return the SHA-256 (64 hex digits) of the node's canonical JSON."""

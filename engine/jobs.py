@@ -9,7 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from engine import events, protocol
+from engine import events, graph, protocol
 from engine.errors import (
     JobConflictError,
     LimitError,
@@ -44,6 +44,7 @@ class Job:
         self.watchers: set[Callable[[], None]] = set()
         self.wants: dict[object, Setting] = {}  # who has room for the next preview
         self.stopping = False
+        self.client: object = None  # who submitted it
 
     def add(self, logged: events.Logged) -> None:
         """Take in an event that the journal keeps."""
@@ -80,6 +81,8 @@ class Jobs:
         self._queue: deque[Job] = deque()
         self._arrived = asyncio.Event()
         self._running: Job | None = None
+        self._identities: dict[str, events.Planned] = {}  # by model: one that names its weights
+        self._holding: asyncio.Task[None] | None = None
         self.foreman = foreman
 
     @property
@@ -91,17 +94,24 @@ class Jobs:
         """Queue the jobs that a former process of this engine left unfinished."""
         for row in self._journal.unfinished():
             job = self._remember(row)
+            if planned := job.progress.plan:
+                self._store.hold(job.id, (*planned.keyframes, *planned.segments))
             if job.progress.status == "running":
                 self._record(job, events.Interrupted(reason="engine"))
             self._enqueue(job)
 
-    def submit(self, job: str, recipe: Recipe) -> bool:
+    def submit(self, job: str, recipe: Recipe, client: object = None) -> bool:
         """Queue a job; return False if it was submitted before.
+
+        Args:
+            job: its id.
+            recipe: what is to be made.
+            client: whose share of the queue it takes.
 
         Raises:
             JobConflictError: the id stands for another recipe.
             UnknownModelError: the recipe names a model that is not offered.
-            LimitError: too many jobs wait.
+            LimitError: too many jobs wait, in all or of this client.
         """
         known = self._journal.job(job)
         if known:
@@ -110,13 +120,38 @@ class Jobs:
             return False
         if recipe.model not in self._models:
             raise UnknownModelError(recipe.model, list(self._models))
-        if len(self._queue) >= protocol.LIMITS.queued_jobs:
-            raise LimitError(
-                f"{len(self._queue)} jobs wait already", remedy="cancel one, or try again later"
-            )
+        self._check_queue(client)
         queued = events.Queued(position=self._ahead())
-        self._append(self._remember(self._journal.add_job(job, recipe, queued)))
+        fresh = self._remember(self._journal.add_job(job, recipe, queued))
+        fresh.client = client
+        self._append(fresh)
         return True
+
+    def _check_queue(self, client: object) -> None:
+        limits, remedy = protocol.LIMITS, "cancel one, or try again later"
+        if len(self._queue) >= limits.queued_jobs:
+            raise LimitError(f"{limits.queued_jobs} jobs wait already", remedy=remedy)
+        mine = sum(job.client is client for job in self._queue)
+        if mine >= limits.client_jobs:
+            raise LimitError(f"{mine} jobs of this connection wait already", remedy=remedy)
+
+    async def hold(self, job: str) -> None:
+        """Keep what a waiting job will need from being evicted, if its model's weights are known.
+
+        They are once a film was planned with them since the engine started.
+        """
+        waiting = {job.id: job.recipe for job in self._queue}
+        known = self._identities.get(waiting[job].model) if job in waiting else None
+        if known is None:
+            return
+        names = {"model": known.model, "interpolator": known.interpolator}
+        plan = await asyncio.to_thread(graph.plan, waiting[job], **names)
+        if any(still.id == job for still in self._queue):
+            self._store.hold(job, plan.names)
+
+    async def _hold_all(self) -> None:
+        for job in tuple(self._queue):
+            await self.hold(job.id)
 
     def get(self, job: str) -> Job:
         """Return a job, from the journal if need be.
@@ -217,6 +252,11 @@ class Jobs:
         final = isinstance(event, events.FINAL)
         seq = job.progress.seq + 1
         job.add(self._journal.append(job.id, seq, event, final=final))
+        if final:
+            self._store.release(job.id)
+        if isinstance(event, events.Planned):
+            self._identities[job.recipe.model] = event
+            self._holding = asyncio.create_task(self._hold_all())
 
     def _remember(self, row: JobRow) -> Job:
         job = self._jobs[row.id] = Job(row, self._journal.events(row.id))

@@ -10,7 +10,7 @@ import itertools
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS event (
 CREATE TABLE IF NOT EXISTS object (
     name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
     media_type TEXT NOT NULL, detail TEXT NOT NULL, origin TEXT NOT NULL, used_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 OBJECT = "name, sha256, size, media_type, detail, origin"  # and used_at, which counts uses
 RESERVE = 256 * 2**10  # bytes; SQLite needs some pages of 4 KiB to commit
@@ -182,6 +183,13 @@ class Journal:
             ).fetchone()
         return ObjectRow(*row) if row else None
 
+    def objects(self, names: Sequence[str]) -> list[ObjectRow]:
+        """Return the rows of those of some objects that there are."""
+        query = f"SELECT {OBJECT} FROM object WHERE name IN (SELECT value FROM json_each(?))"
+        with translated(self._path):
+            rows = self._db.execute(query, (msgspec.json.encode(names).decode(),)).fetchall()
+        return [ObjectRow(*row) for row in rows]
+
     def touch_objects(self, names: Iterable[str]) -> None:
         """Note that objects are in use now."""
         now = next(self._uses)
@@ -200,6 +208,21 @@ class Journal:
         with translated(self._path):
             rows = self._db.execute(f"SELECT {OBJECT} FROM object ORDER BY used_at").fetchall()
         return [ObjectRow(*row) for row in rows]
+
+    def keep(self, name: str) -> None:
+        """Note that an object is a film that no client has fetched yet."""
+        with translated(self._path):
+            self._db.execute("INSERT OR IGNORE INTO kept VALUES (?)", (name,))
+
+    def unkeep(self, name: str) -> None:
+        """Note that a client has fetched a film."""
+        with translated(self._path):
+            self._db.execute("DELETE FROM kept WHERE name = ?", (name,))
+
+    def kept(self) -> set[str]:
+        """Return the films that no client has fetched yet."""
+        with translated(self._path):
+            return {name for (name,) in self._db.execute("SELECT name FROM kept")}
 
     def forget_object(self, name: str) -> None:
         """Drop the row of an object whose file is lost."""

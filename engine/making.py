@@ -68,6 +68,8 @@ class Making:
             except TaskStoppedError:
                 return events.Cancelled()
             except WorkerDiedError as death:
+                if self.stopping():
+                    return events.Cancelled()
                 losses = losses + 1 if self.finished_nodes() == before else 1
                 if losses >= MAX_LOSSES:
                     problem = f"the worker ended {losses} times (code {death}) over the same task"
@@ -118,7 +120,7 @@ class Making:
         planned = _planned(plan, loaded)
         if planned != self.progress.plan:
             self.record(planned)
-        self.store.touch([node.name for _, _, node in plan.order])
+        self.store.hold(self.job, plan.names)
         return plan
 
     async def _keyframe(self, index: int, node: KeyframeNode) -> None:
@@ -194,6 +196,7 @@ class Making:
                 target=str(target),
             )
             row = await self._made(task, media_type)
+        self.store.keep(row.name)
         shape = tasks.read_shape(row.detail)
         return events.Finished(
             object=row.name,

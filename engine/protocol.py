@@ -33,9 +33,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     message: int = 12 * 2**20
     chunk: int = 256 * 2**10
     connections: int = 64  # at once
-    queued_jobs: int = 32
+    queued_jobs: int = 32  # in all
+    client_jobs: int = 16  # waiting, of one connection
     watched_jobs: int = 64  # by one connection
     upload: int = 64 * 2**20  # one object
+    uploads: int = 8  # objects that one connection brings at once
     scenes: int = 64
     prompt: int = 2_000  # characters
     frames: int = 3_000

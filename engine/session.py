@@ -6,12 +6,10 @@ most one preview. Who may come in was decided by ``engine.server``.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
 
 from engine import protocol
 from engine.errors import LimitError, MalformedMessageError, UnknownObjectError, VisionFluxError
@@ -23,9 +21,7 @@ from engine.store import Store
 from engine.uploads import Uploads
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
-STALL = 30.0  # seconds that one message may take to leave before its reader counts as gone
 WINDOW = 3  # previews of a job that may be under way to one client
 TOLERATED = 20  # malformed messages in a row before a connection is closed
 
@@ -99,28 +95,29 @@ class Session:
     async def _receive_all(self) -> None:
         malformed = 0
         async for data in self._connection:
-            answer, bad = self._answer(data)
+            answer, bad = await self._answer(data)
             malformed = malformed + 1 if bad else 0
             await self._answers.put(protocol.encode(answer))
             self._news.set()
             if malformed >= TOLERATED:
                 await self._connection.close(1008, "too many malformed messages")
 
-    def _answer(self, data: str | bytes) -> tuple[protocol.AnyAnswer, bool]:
+    async def _answer(self, data: str | bytes) -> tuple[protocol.AnyAnswer, bool]:
         try:
             request = protocol.decode_request(data, protocol.ControlRequest)
         except VisionFluxError as error:
             answer = protocol.Refused(re=protocol.request_id(data), error=error.report())
             return answer, isinstance(error, MalformedMessageError)
         try:
-            return self._carry_out(request), False
+            return await self._carry_out(request), False
         except VisionFluxError as error:
             return protocol.Refused(re=request.id, error=error.report()), False
 
-    def _carry_out(self, request: protocol.ControlRequest) -> protocol.AnyAnswer:
+    async def _carry_out(self, request: protocol.ControlRequest) -> protocol.AnyAnswer:
         match request:
             case protocol.Submit():
-                fresh = self._jobs.submit(request.job, _recipe(request))
+                fresh = self._jobs.submit(request.job, _recipe(request), self)
+                await self._jobs.hold(request.job)
                 return protocol.Accepted(re=request.id, job=request.job, duplicate=not fresh)
             case protocol.Watch():
                 return self._watch(request)
@@ -138,7 +135,7 @@ class Session:
             case protocol.Describe():
                 return self._hello(request.id)
             case protocol.FindMissing():
-                missing = tuple(name for name in request.objects if not self._store.find(name))
+                missing = await self._store.missing(request.objects)
                 return protocol.Missing(re=request.id, objects=missing)
         return protocol.Done(re=request.id)
 
@@ -173,12 +170,12 @@ class Session:
     async def _send_some(self) -> bool:
         """Send what is most urgent; return whether there was anything."""
         if not self._answers.empty():
-            await self._send(self._answers.get_nowait())
+            await self._connection.send(self._answers.get_nowait())
             return True
         for watching in tuple(self._watched.values()):
             if watching.sent < len(watching.job.messages):
                 watching.sent += 1
-                await self._send(watching.job.messages[watching.sent - 1])
+                await self._connection.send(watching.job.messages[watching.sent - 1])
                 return True
         return await self._send_preview()
 
@@ -199,8 +196,8 @@ class Session:
         assert watching.purse
         watching.under_way += 1
         watching.purse.spend(len(watching.job.preview), watching.setting)
-        await self._send(watching.job.preview)
-        pong = asyncio.ensure_future(await self._in_time(self._connection.ping()))
+        await self._connection.send(watching.job.preview)
+        pong = asyncio.ensure_future(await self._connection.ping())
         pong.add_done_callback(lambda pong: self._arrived(watching, pong))
 
     def _arrived(self, watching: Watching, pong: asyncio.Future[float]) -> None:
@@ -210,19 +207,6 @@ class Session:
         if watching.purse:
             watching.purse.acknowledged(pong.result())
         self._news.set()
-
-    async def _send(self, message: str | bytes) -> None:
-        await self._in_time(self._connection.send(message))
-
-    async def _in_time(self, sending: Awaitable[T]) -> T:
-        """Let a message leave; a reader that does not take it is cut off and may come back."""
-        try:
-            async with asyncio.timeout(STALL):
-                return await sending
-        except TimeoutError:
-            log.info("A client stopped reading; its connection is ended.")
-            self._connection.transport.abort()
-            raise ConnectionClosed(None, None) from None
 
 
 class Hatch:
@@ -237,11 +221,7 @@ class Hatch:
         """Answer until the client goes."""
         try:
             async for data in self._connection:
-                answer = await self._answer(data)
-                async with asyncio.timeout(STALL):
-                    await self._connection.send(answer)
-        except TimeoutError:
-            self._connection.transport.abort()
+                await self._connection.send(await self._answer(data))
         finally:
             self._uploads.close()
 
@@ -249,7 +229,7 @@ class Hatch:
         try:
             if isinstance(data, bytes):
                 part = protocol.decode_part(data)
-                self._uploads.take(part)
+                await self._uploads.take(part)
                 return protocol.encode(protocol.Done(re=part.id))
             return await self._look_up(protocol.decode_request(data, protocol.DataRequest))
         except VisionFluxError as error:
@@ -263,6 +243,8 @@ class Hatch:
             raise UnknownObjectError(request.object)
         if isinstance(request, protocol.Read):
             content = await asyncio.to_thread(self._store.read, row, request.offset, request.length)
+            if content and request.offset + len(content) == row.size:
+                self._store.fetched(row.name)
             return protocol.encode_chunk(
                 protocol.Chunk(re=request.id, object=row.name, offset=request.offset, data=content)
             )

@@ -3,6 +3,9 @@
 A file is written elsewhere, flushed, moved into place, and only then indexed in the journal. Beside
 each stands a record of what it is, from which the index can be made again. What a file holds is
 compared with its hash before it is used; one that is damaged is forgotten, so it is made again.
+
+Where room is short, what was used longest ago makes way, but never what an unfinished job needs,
+nor a film that no client has fetched.
 """
 
 import asyncio
@@ -12,7 +15,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +26,8 @@ from engine.journal import Journal, ObjectRow
 
 log = logging.getLogger(__name__)
 
+ROOM = 20 * 2**30  # bytes
+SLACK = 1 / 20  # of the room: emptied beyond need, so that eviction is rare
 SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
 
 
@@ -32,15 +37,17 @@ class Store:
     Args:
         root: the data folder.
         journal: where objects are indexed.
-        room: bytes that objects may take; the ones used longest ago make way.
+        room: bytes that objects may take, and those that are being brought.
     """
 
-    def __init__(self, root: Path, journal: Journal, room: int = 20 * 2**30) -> None:
+    def __init__(self, root: Path, journal: Journal, room: int = ROOM) -> None:
         self._objects = root / "objects"
         self._scratch = root / "scratch"
         self._journal = journal
         self._room = room
-        self._needed: set[str] = set()
+        self._held: dict[str, frozenset[str]] = {}  # by unfinished jobs
+        self._kept = journal.kept()
+        self._coming: dict[Path, int] = {}  # bytes announced for scratch files
         with translated(root):
             shutil.rmtree(self._scratch, ignore_errors=True)  # what a killed engine left half-done
             self._objects.mkdir(parents=True, exist_ok=True)
@@ -78,19 +85,51 @@ class Store:
             raise UnknownObjectError(name)
         return self._path(row)
 
-    def touch(self, names: Iterable[str]) -> None:
-        """Note what the film in the making needs: it is never evicted, and most recently used."""
-        self._needed = set(names)
-        self._journal.touch_objects(self._needed)
+    async def missing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of some objects that are not here; files are looked for in a thread."""
+        rows = self._journal.objects(names)
+        here = await asyncio.to_thread(lambda: {row for row in rows if self._has_file(row)})
+        for row in set(rows) - here:
+            self.find(row.name)  # forgets it, unless it was made meanwhile
+        found = {row.name for row in here}
+        return tuple(name for name in names if name not in found)
 
-    def scratch(self, media_type: str) -> Path:
-        """Return a fresh path to write to."""
+    def hold(self, job: str, names: Iterable[str]) -> None:
+        """Note what an unfinished job needs: never evicted, and most recently used."""
+        self._held[job] = frozenset(names)
+        self._journal.touch_objects(self._held[job])
+
+    def release(self, job: str) -> None:
+        """Note that a job has ended."""
+        self._held.pop(job, None)
+
+    def keep(self, film: str) -> None:
+        """Note that a film waits to be fetched."""
+        self._journal.keep(film)
+        self._kept.add(film)
+
+    def fetched(self, name: str) -> None:
+        """Note that a client has read an object to its end."""
+        if name in self._kept:
+            self._journal.unkeep(name)
+            self._kept.discard(name)
+
+    def scratch(self, media_type: str, size: int = 0) -> Path:
+        """Return a fresh path to write to, when ``size`` more bytes have room.
+
+        Raises:
+            StorageError: what is needed takes all the room.
+        """
+        self._make_room(size)
         with translated(self._scratch):
             folder = tempfile.mkdtemp(dir=self._scratch)
-        return Path(folder) / f"new{SUFFIXES[media_type]}"
+        file = Path(folder) / f"new{SUFFIXES[media_type]}"
+        self._coming[file] = size
+        return file
 
     def discard(self, file: Path) -> None:
         """Drop what ``scratch`` gave, finished or not; missing is fine."""
+        self._coming.pop(file, None)
         shutil.rmtree(file.parent, ignore_errors=True)
 
     def place(self, file: Path, row: ObjectRow) -> None:
@@ -105,22 +144,43 @@ class Store:
                 new.replace(place)
             _flush(target.parent)
             file.parent.rmdir()
+        self._coming.pop(file, None)
 
     def index(self, row: ObjectRow) -> None:
-        """Make a placed file count as finished, and make room if it was the last straw."""
-        self._journal.add_object(row)
-        excess = self._journal.objects_size() - self._room
-        if excess > 0:
-            self._evict(excess, row.name)
+        """Make a placed file count as finished, and make room if it was the last straw.
 
-    def _evict(self, excess: int, newest: str) -> None:
+        What is finished stays even where it takes more than the room: there is none for the next.
+        """
+        self._journal.add_object(row)
+        self._evict(self._excess(), row.name)
+
+    def _make_room(self, size: int) -> None:
+        left = self._evict(self._excess() + size)
+        if left > 0:
+            needed = (self._room + left - size) / 1e9
+            raise StorageError(
+                f"the engine's store has room for {self._room / 1e9:.3g} GB, and unfinished jobs, "
+                f"uploads and films that nobody has fetched need {needed:.3g} GB of it",
+                remedy="fetch or cancel films, or give the engine more with --room; "
+                "nothing finished is lost",
+            )
+
+    def _excess(self) -> int:
+        return self._journal.objects_size() + sum(self._coming.values()) - self._room
+
+    def _evict(self, excess: int, newest: str = "") -> int:
+        """Drop what nobody needs until ``excess`` is gone; return how many bytes are left of it."""
+        if excess <= 0:
+            return 0
+        slack = int(SLACK * self._room)
+        needed = self._kept.union({newest}, *self._held.values())
         for row in self._journal.objects_by_use():
-            if excess <= 0:
+            if excess + slack <= 0:
                 break
-            if row.name == newest or row.name in self._needed:
-                continue
-            self._drop(row)
-            excess -= row.size
+            if row.name not in needed:
+                self._drop(row)
+                excess -= row.size
+        return max(0, excess)
 
     def read(self, row: ObjectRow, offset: int, length: int) -> bytes:
         """Return at most ``length`` bytes of an object's content from ``offset`` on."""

@@ -1,14 +1,16 @@
 """Objects that a client brings from another engine: taken in part by part, checked, then kept.
 
 What arrives is hostile until it is proved to be what it says: size, hash, type and dimensions. The
-pictures themselves are decoded only in the worker.
+pictures themselves are decoded only in the worker. Files are written, hashed and flushed in
+threads; the journal is asked and told in the server's own.
 """
 
+import asyncio
 import hashlib
 import struct
 from pathlib import Path
 
-from engine.errors import InvalidParameterError
+from engine.errors import InvalidParameterError, LimitError
 from engine.journal import ObjectRow
 from engine.protocol import LIMITS, Part
 from engine.store import Store, translated
@@ -27,50 +29,54 @@ class Uploads:
         self._store = store
         self._files: dict[str, Path] = {}
 
-    def take(self, part: Part) -> None:
+    async def take(self, part: Part) -> None:
         """Take in a part; the last one makes the object count.
 
         Raises:
             InvalidParameterError: parts are out of order, or the whole is not what it says.
+            LimitError: too many objects are under way.
+            StorageError: there is no room.
         """
         if self._store.find(part.object):
             return  # brought before: the node's name stands for this content
         file = self._files.get(part.object) or self._begin(part)
-        with translated(file), file.open("ab" if part.offset else "wb") as sink:
-            if sink.tell() != part.offset:
-                raise InvalidParameterError(
-                    "offset", f"it is {part.offset}, {sink.tell()} was expected", "begin again at 0"
-                )
-            sink.write(part.data)
-            done = sink.tell()
-        if done == part.size:
-            self._finish(part, file)
+        if await asyncio.to_thread(_append, file, part) == part.size:
+            await self._finish(part, file)
 
     def close(self) -> None:
         """Drop what is unfinished."""
         for file in self._files.values():
-            file.unlink(missing_ok=True)
-            file.parent.rmdir()
+            self._store.discard(file)
         self._files.clear()
 
     def _begin(self, part: Part) -> Path:
-        if len(self._files) >= 8:
-            raise InvalidParameterError("object", "too many uploads at once", "finish one first")
-        file = self._files[part.object] = self._store.scratch(part.media_type)
+        if len(self._files) >= LIMITS.uploads:
+            problem = f"{LIMITS.uploads} objects are being brought at once by this connection"
+            raise LimitError(problem, remedy="finish one first", field="object")
+        file = self._files[part.object] = self._store.scratch(part.media_type, part.size)
         return file
 
-    def _finish(self, part: Part, file: Path) -> None:
-        del self._files[part.object]
-        try:
-            _check(part, file)
-        except InvalidParameterError:
-            file.unlink()
-            file.parent.rmdir()
-            raise
+    async def _finish(self, part: Part, file: Path) -> None:
         about = (part.sha256, part.size, part.media_type, part.detail, part.origin)
         row = ObjectRow(part.object, *about)
-        self._store.place(file, row)
+        try:
+            await asyncio.to_thread(_check, part, file)
+            await asyncio.to_thread(self._store.place, file, row)
+        finally:
+            del self._files[part.object]
+            self._store.discard(file)
         self._store.index(row)
+
+
+def _append(file: Path, part: Part) -> int:
+    """Write a part where the last one ended; return the bytes so far."""
+    with translated(file), file.open("ab" if part.offset else "wb") as sink:
+        if sink.tell() != part.offset:
+            raise InvalidParameterError(
+                "offset", f"it is {part.offset}, {sink.tell()} was expected", "begin again at 0"
+            )
+        sink.write(part.data)
+        return sink.tell()
 
 
 def _check(part: Part, file: Path) -> None:

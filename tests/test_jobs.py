@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from engine import foreman
-from engine.errors import JobConflictError, LimitError, UnknownModelError
+from engine.errors import JobConflictError, UnknownModelError
 from engine.jobs import Jobs
 from engine.journal import Journal
 from engine.pairing import Pairing
-from engine.protocol import LIMITS, JobEvent
+from engine.protocol import JobEvent
 from engine.store import Store
 from tests.conftest import MODELS, STAND_IN, Client, a_recipe, an_engine, connected
 
@@ -170,17 +170,6 @@ async def test_a_worker_that_hangs_is_replaced(
         assert types.count("Interrupted") == 2
         assert client.events(JOB)[-1].event.error.code == "E_WORKER_LOST"  # type: ignore[union-attr]
         assert (await made(client, "job-0002"))[-1] == "Finished"
-
-
-async def test_the_queue_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEP_SECONDS", "0.5")
-    async with an_engine(tmp_path) as engine, connected(engine) as client:
-        for number in range(LIMITS.queued_jobs + 1):  # the first one is taken up at once
-            await client.connection.submit(f"job-{number:04}", a_recipe(seed=number))
-            await asyncio.sleep(0)
-        with pytest.raises(LimitError):
-            await client.connection.submit("job-last", a_recipe())
-        assert len(await client.connection.jobs()) == LIMITS.queued_jobs + 1
 
 
 async def test_an_unknown_model_is_refused_with_the_known_ones(engine: Pairing) -> None:

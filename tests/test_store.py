@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,74 @@ def test_half_written_files_are_swept_at_the_next_start(tmp_path: Path, journal:
     file.write_bytes(b"half")
     Store(tmp_path, journal)
     assert not file.exists()
+
+
+# Room
+
+
+NAMES = [digit * 64 for digit in "abcd"]
+
+
+def fill(store: Store, *names: str) -> None:
+    for name in names:
+        file = store.scratch("image/png")
+        file.write_bytes(bytes(100))
+        row = ObjectRow(name, hashlib.sha256(bytes(100)).hexdigest(), 100, "image/png")
+        store.place(file, row)
+        store.index(row)
+
+
+def test_what_was_used_longest_ago_makes_way(tmp_path: Path, journal: Journal) -> None:
+    store = Store(tmp_path, journal, room=320)
+    fill(store, *NAMES[:3])
+    store.hold("job", NAMES[:1])
+    store.release("job")
+    fill(store, NAMES[3])
+    assert [bool(store.find(name)) for name in NAMES] == [True, False, True, True]
+
+
+def test_what_an_unfinished_job_needs_stays_and_there_is_no_room(
+    tmp_path: Path, journal: Journal
+) -> None:
+    store = Store(tmp_path, journal, room=150)
+    store.hold("job", NAMES)
+    fill(store, *NAMES[:2])  # what is finished stays, even beyond the room
+    with pytest.raises(StorageError, match=r"room for 1\.5e-07 GB, .* need 2e-07 GB") as caught:
+        store.scratch("image/png")
+    assert "--room" in caught.value.remedy
+    assert all(store.find(name) for name in NAMES[:2])
+    store.release("job")
+    fill(store, NAMES[2])
+    assert [bool(store.find(name)) for name in NAMES[:3]] == [False, False, True]
+
+
+def test_a_film_is_kept_until_it_was_fetched(tmp_path: Path, journal: Journal) -> None:
+    store = Store(tmp_path, journal, room=150)
+    fill(store, NAMES[0])
+    store.keep(NAMES[0])
+    fill(Store(tmp_path, journal, room=150), NAMES[1])  # another process of the same engine
+    assert store.find(NAMES[0])
+    store.fetched(NAMES[0])
+    fill(store, NAMES[2])
+    assert store.find(NAMES[0]) is None
+
+
+def test_what_is_announced_takes_room_until_it_is_dropped(tmp_path: Path, journal: Journal) -> None:
+    store = Store(tmp_path, journal, room=150)
+    file = store.scratch("image/png", 100)
+    with pytest.raises(StorageError):
+        store.scratch("image/png", 100)
+    store.discard(file)
+    assert store.scratch("image/png", 100)
+
+
+@pytest.mark.anyio
+async def test_missing_objects_are_found_at_once(tmp_path: Path, journal: Journal) -> None:
+    store = Store(tmp_path, journal)
+    fill(store, *NAMES[:3])
+    store.path(NAMES[1]).unlink()
+    assert await store.missing(NAMES) == (NAMES[1], NAMES[3])
+    assert journal.object(NAMES[1]) is None
 
 
 def test_a_folder_that_cannot_be_used_is_an_error(tmp_path: Path, journal: Journal) -> None:

@@ -50,13 +50,13 @@ def test_a_part_survives_the_wire() -> None:
     assert decode_part(encode_part(part)) == part
 
 
-def test_an_object_counts_once_it_is_whole(tmp_path: Path) -> None:
+async def test_an_object_counts_once_it_is_whole(tmp_path: Path) -> None:
     store = Store(tmp_path, Journal(tmp_path / "j.db"))
     uploads, content = Uploads(store), a_png()
     first = a_part(content, data=content[:20])
-    uploads.take(first)
+    await uploads.take(first)
     assert store.find(NAME) is None
-    uploads.take(msgspec.structs.replace(first, offset=20, data=content[20:]))
+    await uploads.take(msgspec.structs.replace(first, offset=20, data=content[20:]))
     assert store.path(NAME).read_bytes() == content
 
 
@@ -72,9 +72,11 @@ def test_an_object_counts_once_it_is_whole(tmp_path: Path) -> None:
         ("offset", a_part(a_png(), offset=5, data=b"x")),
     ],
 )
-def test_what_is_not_what_it_says_is_refused(uploads: Uploads, field: str, part: Part) -> None:
+async def test_what_is_not_what_it_says_is_refused(
+    uploads: Uploads, field: str, part: Part
+) -> None:
     with pytest.raises(InvalidParameterError) as caught:
-        uploads.take(part)
+        await uploads.take(part)
     assert caught.value.field == field
 
 
@@ -92,9 +94,9 @@ def test_more_than_was_announced_is_refused() -> None:
         decode_part(encode_part(a_part(a_png(), size=10)))
 
 
-def test_what_is_unfinished_goes_with_its_connection(tmp_path: Path) -> None:
+async def test_what_is_unfinished_goes_with_its_connection(tmp_path: Path) -> None:
     uploads = Uploads(Store(tmp_path, Journal(tmp_path / "j.db")))
-    uploads.take(a_part(a_png(), size=10_000))
+    await uploads.take(a_part(a_png(), size=10_000))
     assert list((tmp_path / "scratch").iterdir())
     uploads.close()
     assert not list((tmp_path / "scratch").iterdir())
@@ -126,38 +128,6 @@ async def test_a_refused_upload_leaves_the_socket_usable(engine: Pairing, tmp_pa
     async with opened(engine, DATA_PATH) as socket:
         await socket.send(b"\x09")
         assert "E_MALFORMED" in str(await socket.recv())
-
-
-# Room
-
-
-def put(store: Store, name: str, size: int) -> None:
-    from engine.journal import ObjectRow
-
-    file = store.scratch("image/png")
-    file.write_bytes(bytes(size))
-    row = ObjectRow(name, hashlib.sha256(bytes(size)).hexdigest(), size, "image/png")
-    store.place(file, row)
-    store.index(row)
-
-
-def test_what_was_used_longest_ago_makes_way(tmp_path: Path) -> None:
-    store = Store(tmp_path, Journal(tmp_path / "j.db"), room=300)
-    names = [digit * 64 for digit in "abcd"]
-    for name in names[:3]:
-        put(store, name, 100)
-    store.touch([names[0]])
-    put(store, names[3], 100)
-    assert [bool(store.find(name)) for name in names] == [True, False, True, True]
-
-
-def test_what_the_running_film_needs_stays(tmp_path: Path) -> None:
-    store = Store(tmp_path, Journal(tmp_path / "j.db"), room=100)
-    names = [digit * 64 for digit in "abc"]
-    for name in names:
-        put(store, name, 100)
-        store.touch(names)
-    assert all(store.find(name) for name in names)
 
 
 async def test_engines_share_no_state_but_what_is_brought(tmp_path: Path) -> None:

@@ -136,11 +136,10 @@ def memory_errors(device: Device, doing: str) -> Iterator[None]:
         if not _is_memory_error(error):
             raise
         held = max(0, _used(device.name) - before)  # the traceback keeps it alive
-        needed = held + _asked_for(str(error))
-        free = held + memory(device.name)[0]
+        asked, free = _asked_for(str(error)), held + memory(device.name)[0]
+        needs = f"at least {(held + asked) / 1e9:.2g} GB are needed and " if asked else ""
         raise DeviceMemoryError(
-            f"{device.label} ran out of memory while {doing}: "
-            f"at least {needed / 1e9:.2g} GB are needed and {free / 1e9:.2g} GB are free"
+            f"{device.label} ran out of memory while {doing}: {needs}{free / 1e9:.2g} GB are free"
         ) from error
 
 
