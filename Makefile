@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test fast clean
+.PHONY: run test fast torture fuzz clean
 
 run: .venv/installed
 	$(BIN)/streamlit run
@@ -19,6 +19,14 @@ test: .venv/installed-dev
 # The part of the tests that needs no model, no engine process and no browser: under a minute.
 fast: .venv/installed-dev
 	$(BIN)/python -m pytest -m "not slow" --numprocesses logical
+
+# Kills, cuts, moves, crowds and a soak: some minutes on a quiet machine. See docs/torture.md.
+torture: .venv/installed-dev
+	$(BIN)/python -m tests.torture
+
+# 100,000 messages, most of them bad, and strangers at the door: some minutes.
+fuzz: .venv/installed-dev
+	$(BIN)/python -m tests.fuzz --messages 100000
 
 # A stamp is made once its packages are in; a changed list installs anew.
 .venv/installed: requirements.txt requirements-app.txt | .venv

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.events import Failed, Finished
+from engine.events import AnyEvent, Failed, Finished
 from engine.pairing import Pairing
 from engine.recipe import Recipe
 from tests.conftest import PATIENCE, Client, connected
@@ -138,22 +138,29 @@ def a_disk(path: Path, size: int) -> Iterator[Disk]:
         holder.communicate()
 
 
-async def film_of(client: Client, job: str, recipe: Recipe) -> Finished:
+async def film_of(client: Client, job: str, recipe: Recipe, patience: float = PATIENCE) -> Finished:
     """Have a film made; it must be finished."""
-    await client.connection.submit(job, recipe)
-    await client.connection.watch(job)
-    await client.ended(job)
-    last = client.events(job)[-1].event
+    last = await _end_of(client, job, recipe, patience)
     assert isinstance(last, Finished), last
     return last
 
 
-async def failure_of(client: Client, job: str) -> Failed:
-    """Wait for the end of a watched job, which must be a failure."""
-    await client.ended(job)
-    last = client.events(job)[-1].event
+async def failure_of(
+    client: Client, job: str, recipe: Recipe | None = None, patience: float = PATIENCE
+) -> Failed:
+    """Have a film made, or wait for one that is watched; it must fail."""
+    last = await _end_of(client, job, recipe, patience)
     assert isinstance(last, Failed), last
     return last
+
+
+async def _end_of(client: Client, job: str, recipe: Recipe | None, patience: float) -> AnyEvent:
+    if recipe:
+        await client.connection.submit(job, recipe)
+        await client.connection.watch(job)
+    ends = {"Finished", "Cancelled", "Failed"}
+    await client.until(lambda: bool(ends & set(client.types(job))), patience)
+    return client.events(job)[-1].event
 
 
 async def undisturbed(folder: Path, recipe: Recipe) -> Finished:

@@ -83,6 +83,16 @@ class EngineMachine(RuleBasedStateMachine):
     def cancel_or_unwatch(self, pick: Any, type: str) -> None:
         assert self._valid(type, job=pick.choice(list(self.jobs)))["type"] == "done"
 
+    @precondition(lambda self: self.jobs)
+    @rule(
+        pick=st.randoms(use_true_random=False),
+        wanted=st.booleans(),
+        budget=st.one_of(st.none(), st.integers(0, 2**31)),
+    )
+    def show_previews(self, pick: Any, wanted: bool, budget: int | None) -> None:
+        job = pick.choice(list(self.jobs))
+        assert self._valid("previews", job=job, wanted=wanted, budget=budget)["type"] == "done"
+
     @rule(job=messages.JOB_IDS, id=messages.REQUEST_IDS)
     def ask_about_strange_jobs(self, job: str, id: int) -> None:
         for type in ("watch", "cancel"):
@@ -115,6 +125,7 @@ class EngineMachine(RuleBasedStateMachine):
             {"type": "watch", "id": 2, "job": job, "after": 0, "previews": False},
             {"type": "find_missing", "id": 3, "objects": ["a" * 64, *self.objects]},
             {"type": "cancel", "id": 4, "job": job},
+            {"type": "previews", "id": 5, "job": job, "wanted": True, "budget": 9},
         ):
             self._spoilt(data.draw(messages.texts(whole)))
 
