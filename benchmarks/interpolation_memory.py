@@ -1,12 +1,16 @@
 """Does memory stay flat however long a film is? One short and one long run of the real tool.
 
-    python -m benchmarks.interpolation_memory [--frames 100 10000] [--size 512] [--factor 8]
+    python -m benchmarks.interpolation_memory [--frames 100 10000] [--hold 1]
 
 Each run is ``python -m engine interpolate`` in a process of its own: real decoding, the network
 that the tool chooses, real encoding and joining. Prints the peak of resident memory of each, as
 the kernel counted it (of the largest process: the encoders are children of the tool and far
-smaller), and the ratio to the shortest run; asserts that each film has its frames. The footage
-is one moving scene, there and back again, so that every gap has to be interpolated.
+smaller), and the ratio to the shortest run; asserts that each film has its frames.
+
+The footage is one moving scene, there and back again. Every gap has to be interpolated, unless
+``--hold 8`` shows each of its frames eight times, as drawn animation does: seven gaps of eight are
+then copies, which takes a fraction of the time and encodes as many frames. Whatever other
+arguments there are go to the tool.
 """
 
 import argparse
@@ -30,17 +34,18 @@ RATE = Fraction(24)
 STEPS = 16  # distinct frames of the scene
 
 
-def footage(size: int, count: int) -> Iterator[Frame]:
-    """Yield ``count`` frames of one scene that moves to and fro."""
+def footage(size: int, count: int, hold: int) -> Iterator[Frame]:
+    """Yield ``count`` frames of one scene that moves to and fro, each shown ``hold`` times."""
     scene = draw_scene(np.random.default_rng(4), make_bank(41, 12, 12, held_out=True), size, 24.0)
     there = [render(scene, index / STEPS) for index in range(STEPS + 1)]
-    return islice(cycle(chain(there, there[-2:0:-1])), count)
+    moving = cycle(chain(there, there[-2:0:-1]))
+    return islice((frame for frame in moving for _ in range(hold)), count)
 
 
-def make_source(path: Path, size: int, frames: int, factor: int) -> None:
+def make_source(path: Path, size: int, frames: int, factor: int, hold: int) -> None:
     """Write a film that gives at least ``frames`` frames once interpolated."""
     with PartWriter(path, (size, size), RATE, 18) as writer:
-        for frame in footage(size, math.ceil(frames / factor)):
+        for frame in footage(size, math.ceil(frames / factor), hold):
             writer.write(frame)
 
 
@@ -60,12 +65,13 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[100, 10_000])
     parser.add_argument("--size", type=int, default=512, help="pixels, both sides")
     parser.add_argument("--factor", type=int, default=8)
+    parser.add_argument("--hold", type=int, default=1, help="times each frame is shown")
     options, more = parser.parse_known_args()  # the rest is for the tool
     peaks: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder, "in.mp4"), Path(folder, "out.mp4")
         for frames in options.frames:
-            make_source(source, options.size, frames, options.factor)
+            make_source(source, options.size, frames, options.factor, options.hold)
             peaks.append(peak(source, output, options.factor, "--overwrite", *more))
             made = sum(1 for _ in open_source(output, RATE).times)
             assert made >= frames, f"{made} frames, not {frames}"

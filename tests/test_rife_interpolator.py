@@ -10,10 +10,12 @@ import torch
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError
 from engine.render.rife import Interpolator, load_interpolator
-from engine.render.rife.interpolator import fade, load_offline, scale_for
+from engine.render.rife.ifnet import IFNet
+from engine.render.rife.interpolator import disagreement, fade, load_offline, scale_for
 from engine.render.rife.judge import judge
 from engine.render.rife.network import Drawn, Pair, Prepared
 from engine.render.rife.offline import OfflineNet
+from engine.render.rife.versions import VERSIONS
 from training.rife.banks import Bank, make_bank
 from training.rife.scenes import draw_scene, render
 
@@ -152,6 +154,58 @@ def test_unrelated_frames_are_faded_without_the_network(
     (frame,) = interpolator.between(first, second, [0.25])
     assert np.array_equal(frame, fade(first, second, 0.25))
     assert net.prepared == 0
+
+
+class Disagreeing(OfflineNet):
+    """Draws the mean of both pictures from sides that differ by ``share`` of their difference."""
+
+    share = 1.0
+
+    def prepare(self, image: torch.Tensor, scale: float = 1.0) -> Prepared:
+        return Prepared(image, image, (), scale)
+
+    def relate(self, first: Prepared, second: Prepared) -> Pair:
+        return Pair(first, second)
+
+    def draw(self, pair: Pair, positions: Sequence[float]) -> Drawn:
+        mean = (pair.first.image + pair.second.image) / 2
+        half = (pair.second.image - pair.first.image) / 2 * self.share
+        return Drawn(mean.repeat(len(positions), 1, 1, 1), (mean - half, mean + half))
+
+
+@pytest.mark.parametrize(("share", "fades"), [(0.0, False), (0.9, False), (1.0, True)])
+def test_sides_that_differ_more_than_the_keyframes_give_a_fade(
+    walk: list[np.ndarray], share: float, fades: bool
+) -> None:
+    net = Disagreeing()
+    net.share = share
+    frames = list(
+        Interpolator(net, "0" * 16, torch.device("cpu")).between(walk[0], walk[4], [0.25, 0.5])
+    )
+    expected = 0.25 if fades else 0.5  # this network draws the middle wherever it is asked
+    assert np.abs(frames[0].astype(int) - fade(walk[0], walk[4], expected)).max() <= 1
+
+
+def test_motion_that_is_understood_is_not_faded(
+    interpolator: Interpolator, walk: list[np.ndarray]
+) -> None:
+    with torch.inference_mode():
+        prepared = [interpolator._prepare(walk[index]) for index in (0, 8)]
+        pair = interpolator.network.relate(*prepared)
+        drawn = interpolator.network.draw(pair, [0.5])
+    assert disagreement(pair, drawn) < 0.5
+
+
+def test_a_network_that_finds_nothing_gives_a_fade(walk: list[np.ndarray]) -> None:
+    """Random weights move every pixel somewhere: worse than no motion at all."""
+    torch.manual_seed(3)
+    net = IFNet(VERSIONS["4.25"], "4.25").eval()
+    interpolator = Interpolator(net, "0" * 16, torch.device("cpu"))
+    assert interpolator.judge(walk[0], walk[1]).mode == "interpolate"
+    for frame, moment in zip(
+        interpolator.between(walk[0], walk[1], POSITIONS), POSITIONS, strict=True
+    ):
+        assert np.array_equal(frame, fade(walk[0], walk[1], moment))
 
 
 def test_judgement_tells_motion_from_cuts(bank: Bank) -> None:
