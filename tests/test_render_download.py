@@ -149,8 +149,13 @@ def test_what_was_fetched_paints(
         "fetch",
         lambda *args, **named: real(*args, **named, endpoint=hub.address, cache=cache),
     )
-    model = Model(name=REPO, source=REPO, card=Card(title="Tiny"))
-    assert Painter.load(model, choose_device("cpu"), ignore).identity.startswith(f"{REPO}@")
+    model, shares = Model(name=REPO, source=REPO, card=Card(title="Tiny")), []
+    painter = Painter.load(
+        model, choose_device("cpu"), lambda done, total: shares.append(done / total)
+    )
+    assert painter.identity.startswith(f"{REPO}@")
+    assert shares == sorted(shares)  # fetched, then verified: one way, not twice
+    assert (shares[-1], shares.count(1.0) > 1) == (1.0, True)
 
 
 def test_a_second_time_nothing_is_fetched(hub: Hub, cache: Path) -> None:

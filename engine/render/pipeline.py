@@ -36,18 +36,34 @@ def load_pipeline(model: Model, device: Device, on_bytes: OnBytes) -> Loaded:
     Args:
         model: as the catalogue has it.
         device: what it will paint on; decides the number format.
-        on_bytes: called with bytes done and in total, while files are fetched and verified.
+        on_bytes: called with bytes done and in total, while files are fetched and verified; the
+            share never falls.
 
     Raises:
         ModelLoadError: files are missing, damaged or of another kind.
         DeviceMemoryError: the weights do not fit into main memory.
         StorageError: the disk is full.
     """
+    on_bytes = _Forward(on_bytes)
     half = device.dtype == "float16"
     folder = model.folder or download.fetch(model.source, on_bytes, half=half)
     identity = _verified_identity(model, folder, on_bytes)
     with memory_errors(device, f"loading {model.name}"):
         return Loaded(_load(model.name, folder, device), folder, identity)
+
+
+class _Forward:
+    """Several passes over the same bytes, told as one: a pass counts from where the last ended."""
+
+    def __init__(self, on_bytes: OnBytes) -> None:
+        self._on_bytes = on_bytes
+        self._furthest = 0, 0  # bytes done and in total
+
+    def __call__(self, done: int, total: int) -> None:
+        before, of = self._furthest
+        if done * of >= before * total:
+            self._furthest = done, total
+        self._on_bytes(*self._furthest)
 
 
 def _load(name: str, folder: Path, device: Device) -> Any:
