@@ -89,6 +89,21 @@ def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
     assert "reconnecting" in words.calm(shown)
 
 
+def test_want_of_memory_is_said_in_plain_words_while_it_lasts() -> None:
+    economized = events.Economized(way="tiles", exact=False)
+    shown = view(STARTED, PLANNED, events.KeyframeStarted(index=0), economized)
+    assert words.calm(shown) == "Not enough graphics memory; painting more thriftily"
+    assert words.calm(view(STARTED, economized, FINISHED)) == ""
+    assert words.calm(view(STARTED, economized, STARTED)) == ""
+
+
+def test_a_films_record_says_what_want_of_memory_changed() -> None:
+    tiled = Piece(media_type=KEYFRAME, index=0, origin="A", detail="tiled")
+    plain = Piece(media_type=KEYFRAME, index=1, origin="A", detail="")
+    assert words.made_where([tiled, plain]).startswith("1 of 2 keyframes were put together")
+    assert words.made_where([plain]) == ""
+
+
 def test_another_network_than_the_chosen_one_is_said() -> None:
     planned = msgspec.structs.replace(PLANNED, notice="RIFE 4.25 cannot be reached")
     assert words.calm(view(STARTED, PLANNED)) == ""

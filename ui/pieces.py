@@ -29,7 +29,7 @@ def piece_of(job: str, event: KeyframeFinished | SegmentFinished) -> Piece:
         sha256=event.sha256,
         size=event.size,
         origin=event.origin,
-        detail=event.judgement if isinstance(event, SegmentFinished) else "",
+        detail=event.judgement if isinstance(event, SegmentFinished) else event.detail,
     )
 
 

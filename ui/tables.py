@@ -66,7 +66,7 @@ class Piece(Base):
         sha256: of the content, hexadecimal.
         size: bytes.
         origin: the device that made it; empty if unknown.
-        detail: a segment's judgement, else empty.
+        detail: a segment's judgement; of a keyframe ``tiled`` or empty.
     """
 
     __tablename__ = "pieces"

@@ -99,6 +99,8 @@ def calm(view: View) -> str:
         return ""
     if not view.reachable:
         return "The connection to the engine dropped. It goes on working; reconnecting…"
+    if view.progress.thrifty and not view.progress.final:
+        return "Not enough graphics memory; painting more thriftily"
     plan = view.progress.plan
     return (
         f"The offline network draws the in-betweens: {plan.notice}" if plan and plan.notice else ""
@@ -176,13 +178,20 @@ def kept(pieces: Sequence[Piece], budget: int) -> str:
 
 
 def made_where(pieces: Sequence[Piece]) -> str:
-    """Return which devices made a film's parts; empty unless there were several."""
+    """Return which devices made a film's parts, if several, and what want of memory changed."""
     known = [piece for piece in pieces if piece.origin]
     if len({piece.origin for piece in known}) < 2:
-        return ""
+        return _tiled(pieces)
     keyframes = _places("Keyframe", "painted", [piece for piece in known if piece.is_keyframe])
     segments = _places("In-between", "drawn", [piece for piece in known if not piece.is_keyframe])
-    return f"{keyframes}{segments}{DIFFERENCES}"
+    return f"{keyframes}{segments}{DIFFERENCES} {_tiled(pieces)}".rstrip()
+
+
+def _tiled(pieces: Sequence[Piece]) -> str:
+    count = sum(piece.is_keyframe and piece.detail == "tiled" for piece in pieces)
+    keyframes = sum(piece.is_keyframe for piece in pieces)
+    because = "were put together from tiles, as memory was short; tiny details differ."
+    return f"{count} of {keyframes} keyframes {because}" if count else ""
 
 
 def _places(what: str, done: str, pieces: Sequence[Piece]) -> str:
