@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.interpolation_quality import Case, cases, dis, evaluate, fade, psnr
+from benchmarks.interpolation_cases import Case, cases
+from benchmarks.interpolation_quality import crossfade, dis, evaluate, psnr
 from engine.render.rife.flow import pair_motion, project
 from engine.render.rife.interpolator import load_offline
 from engine.render.rife.offline import OfflineNet
@@ -25,7 +26,7 @@ def case() -> Case:
 @pytest.mark.slow
 @pytest.mark.parametrize("speed", [4.0, 16.0, 48.0])
 def test_beats_dis_by_half_a_decibel_and_a_fade_by_far(net: OfflineNet, speed: float) -> None:
-    scores = {name: np.mean(s.psnr) for name, s in evaluate(net, speed, 3).items()}
+    scores = {name: np.mean(s.psnr) for name, s in evaluate(net, cases(speed, 3)).items()}
     assert scores["offline net"] > scores["DIS"] + 0.5
     assert scores["offline net"] > scores["cross-fade"] + 3
 
@@ -50,7 +51,7 @@ def test_batching_positions_does_not_change_them(net: OfflineNet, case: Case) ->
 
 def test_untrained_it_is_splatted_dis(case: Case) -> None:
     untrained = psnr(OfflineNet().interpolate(case.first, case.second, [0.5])[0], case.truth[2])
-    assert untrained > psnr(fade(case)[0][2], case.truth[2]) + 3
+    assert untrained > psnr(crossfade(case)[0][2], case.truth[2]) + 3
     assert untrained > psnr(dis(case, "bilinear")[0][2], case.truth[2]) - 0.5
 
 

@@ -5,11 +5,14 @@ what DIS and splatting make of the pair. Knows nothing about networks or losses.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from engine.render.rife.flow import pair_motion, project
@@ -18,9 +21,14 @@ from training.rife.banks import Bank, make_bank
 from training.rife.scenes import draw_scene, exact_flows, render
 
 SIZE = 256
-UNRELATED = 0.08  # share of pairs with nothing in common, whose truth is a cross-fade
-WORLD = 0.22  # share of landscapes of the offline diffusion world
-RELIT = 0.35  # of these: the time of day changes too
+UNRELATED = 0.10  # share of synthetic pairs with nothing in common, whose truth is a cross-fade
+FAR = 0.3  # share of synthetic pairs that move by FAR_SPEED; the others by SPEED, evenly in octaves
+SPEED, FAR_SPEED = (1.5, 70), (24, 80)  # pixels of the fastest layers
+WORLD = 0.35  # share of landscapes of the offline diffusion world
+RELIT = 0.3  # of these: the time of day changes too
+FILMS = 0.15  # share of pieces of films, if there are any
+DECODED = 0.4  # of these: seen through the diffusion model's autoencoder
+LANDSCAPES = Path(__file__).parents[2] / "engine" / "models" / "landscapes"
 
 
 @dataclass(frozen=True)
@@ -43,11 +51,22 @@ class Example:
 
 
 class Pool:
-    """Draws examples from a seed; the same seed gives the same examples."""
+    """Draws examples from a seed; the same seed gives the same examples.
 
-    def __init__(self, seed: int, textures: int = 240, shapes: int = 160) -> None:
+    Args:
+        seed: of the examples.
+        films: pieces of films, uint8 (count, pictures, H, W, 3), or None.
+        textures, shapes: numbers of fillings and outlines.
+    """
+
+    def __init__(
+        self, seed: int, films: np.ndarray | None = None, textures: int = 240, shapes: int = 160
+    ) -> None:
         self.rng = np.random.default_rng(seed)
         self.bank: Bank = make_bank(seed + 1, textures, shapes, held_out=False)
+        self.vae = AutoencoderTiny.from_pretrained(LANDSCAPES / "vae").requires_grad_(False).eval()
+        self.vae.to(memory_format=torch.channels_last)
+        self.films = films
         self.examples: list[Example] = []
 
     def grow(self, count: int) -> None:
@@ -64,10 +83,13 @@ class Pool:
         return _stack([augment(self.rng, example, crop) for example in chosen])
 
     def _draw(self) -> Example:
+        if self.films is not None and self.rng.random() < FILMS:
+            return self._draw_film(self.films)
         position = 0.5 if self.rng.random() < 0.4 else float(self.rng.uniform(0.04, 0.96))
         if self.rng.random() < WORLD:
             return self._draw_world(position)
-        speed = float(np.exp(self.rng.uniform(np.log(1.5), np.log(70))))
+        reach = FAR_SPEED if self.rng.random() < FAR else SPEED
+        speed = float(np.exp(self.rng.uniform(*np.log(reach))))
         scene = draw_scene(self.rng, self.bank, SIZE, speed)
         first = render(scene, 0)
         if self.rng.random() < UNRELATED:
@@ -79,12 +101,12 @@ class Pool:
     def _draw_world(self, position: float) -> Example:
         """A landscape of the offline diffusion world that moves; its flows are not known.
 
-        In every third the time of day changes as well: the truth is then the cross-fade of
-        two landscapes that move alike.
+        In some the time of day changes as well: the truth is then the cross-fade of two
+        landscapes that move alike. Some are seen as the diffusion model paints them.
         """
         seed = int(self.rng.integers(1 << 31))
         start = float(self.rng.uniform(0, 10))
-        span = float(np.exp(self.rng.uniform(np.log(0.2), np.log(5))))
+        span = float(np.exp(self.rng.uniform(np.log(0.2), np.log(6))))
         times = (start, start + span, start + span * position)
         scene = world.random_scene(self.rng)
         first, second, truth = world.frames(scene, seed, times, SIZE, SIZE)
@@ -94,7 +116,16 @@ class Pool:
             other = dataclasses.replace(scene, time=time, weather=weather)
             _, second, late = world.frames(other, seed, times, SIZE, SIZE)
             truth = cv2.addWeighted(truth, 1 - position, late, position, 0)
+        if self.rng.random() < DECODED:
+            first, second, truth = repaint(self.vae, (first, second, truth))
         return example(first, second, truth, None, position)
+
+    def _draw_film(self, films: np.ndarray) -> Example:
+        """Three pictures of a piece; the diffusion model says what lies between the outer ones."""
+        piece = films[self.rng.integers(len(films))]
+        first, middle, last = sorted(self.rng.choice(len(piece), 3, replace=False))
+        position = (middle - first) / (last - first)
+        return example(piece[first], piece[last], piece[middle], None, float(position))
 
 
 def example(
@@ -117,6 +148,17 @@ def example(
         position,
         float(flows is not None),
     )
+
+
+@torch.inference_mode()
+def repaint(vae: AutoencoderTiny, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Encode and decode frames, uint8 (H, W, 3) with sides that 8 divides."""
+    pictures = torch.cat([to_tensor(frame) for frame in frames]) * 2 - 1
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        decoded = vae.decode(vae.encode(pictures).latents).sample.float()
+    pixels = (decoded.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    return list(pixels.permute(0, 2, 3, 1).contiguous().numpy())
 
 
 def unrelated(first: np.ndarray, second: np.ndarray, position: float) -> Example:

@@ -162,18 +162,42 @@ def exact_flows(scene: Scene, position: float) -> tuple[np.ndarray, np.ndarray]:
         Two float32 (size, size, 2) arrays, (x, y) in pixels, of the topmost layer at
         each pixel. What they point to may be hidden there by another layer.
     """
-    size = scene.size
+    size, shown = scene.size, topmost(scene, position)
     columns, rows = np.arange(size), np.arange(size)[:, None]
     flows = [np.zeros((size, size, 2), np.float32) for _ in range(2)]
-    for layer in scene.layers:
-        width = layer.texture.shape[0]
+    for index, layer in enumerate(scene.layers):
+        width, inside = layer.texture.shape[0], shown == index
         matrix = layer.motion.matrix(position, width)
-        if layer.matte is None:
-            inside = np.ones((size, size), bool)
-        else:
-            inside = cv2.warpAffine(layer.matte, matrix[:2], (size, size)) > 127
         for flow, moment in zip(flows, (0.0, 1.0), strict=True):
             travel = layer.motion.matrix(moment, width) @ np.linalg.inv(matrix) - np.eye(3)
             moved = [row[0] * columns + row[1] * rows + row[2] for row in travel[:2]]
             flow[inside] = np.stack(moved, -1)[inside]
     return flows[0], flows[1]
+
+
+def topmost(scene: Scene, position: float) -> np.ndarray:
+    """The index of the layer that each pixel shows: uint8 (size, size)."""
+    size = scene.size
+    shown = np.zeros((size, size), np.uint8)
+    for index, layer in enumerate(scene.layers):
+        if layer.matte is not None:
+            matrix = layer.motion.matrix(position, layer.matte.shape[0])[:2]
+            shown[cv2.warpAffine(layer.matte, matrix, (size, size)) > 127] = index
+    return shown
+
+
+def visible(scene: Scene, position: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where the flows of ``exact_flows`` lead to what they start from: two bool (size, size).
+
+    False where another layer hides it in the first or last frame, or it lies outside of it.
+    """
+    shown = topmost(scene, position)
+    rows, columns = np.mgrid[: scene.size, : scene.size].astype(np.float32)
+    maps = []
+    for flow, moment in zip(exact_flows(scene, position), (0.0, 1.0), strict=True):
+        x, y = columns + flow[..., 0], rows + flow[..., 1]
+        there = cv2.remap(
+            topmost(scene, moment), x, y, cv2.INTER_NEAREST, borderValue=float(len(scene.layers))
+        )
+        maps.append(there == shown)
+    return maps[0], maps[1]

@@ -4,8 +4,9 @@
 writes the running average of the weights every few minutes, so that it can be stopped at any
 time, and goes on from a file with ``--resume``. Knows nothing about the engine's use of it.
 
-The loss is a Laplacian-pyramid L1 and a Charbonnier distance on the frame, and a robust
-distance on both flow stages, whose truth the synthetic scenes provide.
+The loss is a Laplacian-pyramid L1, a Charbonnier and a squared distance on the frame, and a
+robust distance on both flow stages, whose truth the synthetic scenes provide. Convolutions run
+in bfloat16, flows and warps in float32.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
@@ -28,6 +30,8 @@ LEARNING_RATE = 8e-4
 WARM_UP = 100  # steps
 AVERAGING = 0.998  # of the weights that are kept
 PYRAMID = 4  # levels
+REPLACING = 3  # steps after which one example of the pool gives way to a new one
+SQUARE_WEIGHT = 8.0  # of the squared error, which large mistakes dominate
 FLOW_WEIGHT = 0.012  # of each stage; keeps the flow loss near a sixth of the frame loss
 
 
@@ -38,6 +42,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pool", type=int, default=500, help="examples held in memory")
+    parser.add_argument("--films", type=Path, help="pieces that training.rife.films painted")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--crop", type=int, default=192)
     parser.add_argument("--threads", type=int, default=1)
@@ -52,9 +57,10 @@ def main() -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """Take steps until the time is over; the learning rate follows the clock."""
-    pool = Pool(arguments.seed)
+    films = np.load(arguments.films) if arguments.films else None
+    pool = Pool(arguments.seed, films)
     pool.grow(arguments.pool)
-    net = OfflineNet()
+    net = OfflineNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if arguments.resume:
         net.load_state_dict({k: v.float() for k, v in load_file(arguments.resume).items()})
     kept = copy.deepcopy(net).requires_grad_(False)
@@ -66,7 +72,8 @@ def train(arguments: argparse.Namespace) -> None:
         for name, value in _step(net, optimizer, pool, arguments).items():
             running[name] = 0.98 * running.get(name, value) + 0.02 * value
         _follow(kept, net, step)
-        pool.replace()
+        if step % REPLACING == 0:
+            pool.replace()
         step += 1
         if step % 100 == 0:
             print(json.dumps({"step": step, "s": round(elapsed), **_rounded(running)}), flush=True)
@@ -107,12 +114,9 @@ def _step(
     net: OfflineNet, optimizer: torch.optim.Optimizer, pool: Pool, arguments: argparse.Namespace
 ) -> dict[str, float]:
     batch = pool.batch(arguments.batch, arguments.crop)
-    first, second, truth = batch["pictures"].split(3, 1)
-    encoded = net.features(torch.cat((first, second)))
-    velocity, arrivals = batch["motion"].split(2, 1)
-    position = batch["position"].view(-1, 1, 1, 1)
-    halves = encoded.split(len(first))
-    out = net((first, second), (halves[0], halves[1]), velocity, arrivals, position)
+    truth = batch["pictures"][:, 6:]
+    with torch.autocast("cpu", torch.bfloat16):
+        out = _run(net, batch)
     losses = {
         "frame": frame_loss(out["frames"], truth),
         "coarse": flow_loss(out["coarse_flows"], batch["flows"], batch["known"]),
@@ -127,10 +131,21 @@ def _step(
     return {name: loss.item() for name, loss in losses.items()} | {"psnr": psnr}
 
 
+def _run(net: OfflineNet, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    first, second, _ = batch["pictures"].split(3, 1)
+    encoded = net.features(torch.cat((first, second))).chunk(2)
+    velocity, arrivals = batch["motion"].split(2, 1)
+    position = batch["position"].view(-1, 1, 1, 1)
+    out: dict[str, Tensor] = net(
+        (first, second), (encoded[0], encoded[1]), velocity, arrivals, position
+    )
+    return out
+
+
 def frame_loss(frames: Tensor, truth: Tensor) -> Tensor:
-    """Laplacian-pyramid L1 (each level weighted by its size, 2^level) and Charbonnier."""
+    """Laplacian-pyramid L1 (each level weighted by its size, 2^level), Charbonnier and square."""
     error = frames - truth
-    total = (error.square() + 1e-6).sqrt().mean()
+    total = (error.square() + 1e-6).sqrt().mean() + SQUARE_WEIGHT * error.square().mean()
     for level in range(PYRAMID):
         low = F.avg_pool2d(error, 2)
         band = error - F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
