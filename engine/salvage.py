@@ -108,6 +108,8 @@ def _copy(damaged: sqlite3.Connection, journal: Journal) -> tuple[int, int]:
     jobs = list(_jobs(damaged))
     for job in jobs:
         journal.take_in(job, _log(damaged, job))
+    for (film,) in _rows(damaged, "SELECT name FROM kept"):
+        journal.keep(str(film))
     objects = list(_objects(damaged))
     for row in objects:
         journal.add_object(row)

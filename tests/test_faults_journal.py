@@ -87,6 +87,7 @@ def a_journal(path: Path) -> None:
         journal.append(job, 2, events.Started(attempt=1, device="cpu"), final=False)
     journal.append(FIRST, 3, events.Cancelled(), final=True)
     journal.add_object(ObjectRow("a" * 64, "b" * 64, 3, "image/png"))
+    journal.keep("f" * 64)
     journal.close()
 
 
@@ -122,6 +123,7 @@ def test_what_can_be_read_is_kept(
     assert isinstance(journal.last_event(FIRST), last)
     assert journal.engine_id == engine_id
     assert bool(journal.object("a" * 64)) == ("object" not in change)
+    assert journal.kept() == {"f" * 64}
     for row in journal.jobs(9):
         numbers = [logged.seq for logged in journal.events(row.id)]
         assert numbers == list(range(1, len(numbers) + 1))
