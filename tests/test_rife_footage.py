@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.errors import InvalidParameterError, StorageError
+from engine.errors import DeviceMemoryError, InvalidParameterError, StorageError
+from engine.render.rife.film import check_room
 from engine.render.rife.footage import Frame, PartWriter, open_source, read_picture
 from tests.test_interpolate import ROOT, ffmpeg, result, run
 
@@ -155,6 +156,12 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=12:d=0.3", tmp_path / "film.mp4")
     with pytest.raises(InvalidParameterError, match="the input itself"):
         run(tmp_path / "in.mp4", "-o", tmp_path / "film.mp4", "--factor", 2, "--overwrite")
+
+
+def test_frames_too_large_for_the_machine_are_refused_with_numbers() -> None:
+    check_room(7680, 4320, 10**10)
+    with pytest.raises(DeviceMemoryError, match=r"15360x8640 take about 31\.\d GB .* 10\.0 GB"):
+        check_room(15360, 8640, 10**10)
 
 
 @pytest.mark.slow

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from engine.errors import InvalidParameterError, StorageError
+from engine.errors import DeviceMemoryError, InvalidParameterError, StorageError
+from engine.render.device import memory
 from engine.render.rife.footage import Frame, PartWriter, Source, join
 from engine.render.rife.interpolator import Interpolator
 from engine.render.rife.schedule import Pace, Schedule, frame_count
 
 PART_FRAMES = 240  # output frames in one part: what an interruption costs at most
+PROCESS, PER_PIXEL = 700 << 20, 230  # bytes: 7680x4320 took 7.2 GiB, whichever the network
 LONGEST_REPEAT = 3  # a frame shown up to this often more counts as slow motion, not as a still
 
 
@@ -102,13 +104,30 @@ def interpolate_film(film: Film, output: Path, progress: Callable[[int], None]) 
 
     Raises:
         InvalidParameterError: the source cannot be decoded after all.
+        DeviceMemoryError: a frame is too large for this machine's memory.
         AssemblyError: the encoder failed.
         StorageError: the output cannot be written.
     """
+    if film.interpolator.device.type == "cpu":  # a GPU says itself that its memory is full
+        check_room(film.source.width, film.source.height, memory("cpu")[0])
     work = _work_folder(film, output)
     _write_parts(film, work, progress)
     join(sorted(work.glob("part-?????.mp4")), film.source, output)
     shutil.rmtree(work)
+
+
+def check_room(width: int, height: int, free: int) -> None:
+    """Raise DeviceMemoryError where frames this large would have the process killed.
+
+    Args:
+        width: of the frames, in pixels.
+        height: likewise.
+        free: bytes of memory that are free.
+    """
+    need = PROCESS + PER_PIXEL * width * height
+    if need > free:
+        problem = f"frames of {width}x{height} take about {need / 1e9:.1f} GB of memory"
+        raise DeviceMemoryError(f"{problem}, {free / 1e9:.1f} GB are free")
 
 
 def _work_folder(film: Film, output: Path) -> Path:
