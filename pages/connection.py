@@ -7,6 +7,7 @@ from engine.networks import title
 from engine.protocol import Hello
 from ui import look, resources
 from ui.engine_view import EngineView
+from ui.meter import ALLOWED, NEAR
 from ui.words import plain, size
 
 
@@ -19,6 +20,7 @@ def page() -> None:
     )
     _engines()
     _pairing()
+    _traffic()
     _mirroring()
 
 
@@ -118,6 +120,36 @@ def _pair(link: str) -> None:
     else:
         st.toast(f"Paired with {plain(engine.name)}. New films are made there.")
         st.rerun()
+
+
+def _traffic() -> None:
+    st.subheader("What crosses the way to engines elsewhere", anchor=False)
+    _month()
+    st.markdown(
+        "Previews grow smaller and fewer where they would cost more than you allow, and none are "
+        "made while nobody looks. Films themselves are always fetched whole."
+    )
+    preferences = resources.get_hub().preferences
+    megabytes = st.number_input(
+        "Megabytes of previews for each film", 1, 1000, preferences.previews, 1, key="previews"
+    )
+    if megabytes != preferences.previews:
+        preferences.previews = megabytes
+
+
+@st.fragment(run_every=5)
+def _month() -> None:
+    whole = resources.get_hub().meter.whole_month()
+    if not whole:
+        st.caption(f"Nothing yet this month. Free tunnels allow about {size(ALLOWED)}.")
+        return
+    st.markdown(f"This month: {size(whole)} of about {size(ALLOWED)} that free tunnels allow")
+    st.progress(min(1.0, whole / ALLOWED))
+    if whole >= NEAR * ALLOWED:
+        st.caption(
+            "What a free tunnel allows is nearly used up. Smaller budgets make the rest last "
+            "longer. If the tunnel closes, your films go on at their engine."
+        )
 
 
 def _mirroring() -> None:

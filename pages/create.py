@@ -9,12 +9,13 @@ from engine.recipe import Recipe
 from ui import composer, draft, look, resources
 from ui.board import View
 from ui.engine_view import EngineView
+from ui.meter import ALLOWED, NEAR
 from ui.player import player
 from ui.recipe_card import recipe_card
-from ui.rescue import rescue
+from ui.rescue import rescue, restart
 from ui.stage import stage
 from ui.tables import Film
-from ui.words import plain, short
+from ui.words import plain, short, size
 
 
 def page() -> None:
@@ -61,7 +62,8 @@ def _after_film(film: Film) -> None:
         st.button("New film", key="new", type="tertiary", on_click=_leave)
     _problem()
     with st.expander("Recipe"):
-        recipe_card(film, resources.get_hub().pieces.of(film.job))
+        hub = resources.get_hub()
+        recipe_card(film, hub.pieces.of(film.job), hub.record.of_film(film.job))
 
 
 def _ended(film: Film, view: View) -> None:
@@ -69,10 +71,8 @@ def _ended(film: Film, view: View) -> None:
         look.tell(view.progress.error)
     else:
         st.info("You cancelled this film. What was finished is kept and will be reused.")
-    with st.container(horizontal=True):
-        if st.button("Start it again", key="retry", type="primary"):
-            _submit(film.recipe)
-        st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
+    restart(film.job)
+    st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
     _problem()
 
 
@@ -178,7 +178,15 @@ def _engine_line() -> None:
     elif engine.hello:
         device = engine.hello.device.name
         doing = "warming up" if device == "starting" else plain(device)
-        st.caption(f":green[●] {plain(engine.name)} · {doing}")
+        st.caption(f":green[●] {plain(engine.name)} · {doing}{_month(engine)}")
+
+
+def _month(engine: EngineView) -> str:
+    """Say what this month has cost, once that comes near what a free tunnel allows."""
+    whole = resources.get_hub().meter.whole_month()
+    if engine.local or whole < NEAR * ALLOWED:
+        return ""
+    return plain(f" · {size(whole)} of about {size(ALLOWED)} this month")
 
 
 def _models(hello: Hello | None) -> dict[str, Card]:

@@ -38,7 +38,8 @@ def _detail(film: Film) -> None:
     with left:
         player(film)
     with right, st.container(key="glass_recipe", border=True):
-        recipe_card(film, resources.get_hub().pieces.of(film.job))
+        hub = resources.get_hub()
+        recipe_card(film, hub.pieces.of(film.job), hub.record.of_film(film.job))
         _actions(film)
 
 

@@ -20,14 +20,14 @@ class Proxy:
         up, down: whether bytes to the engine and from it are forwarded; while not, they are left
             lying and nobody is told.
         carried: bytes forwarded, both ways.
-        limit: connections are cut after that many bytes from the engine; None: never.
+        silent_after: bytes from the engine on one connection after which all fall silent.
     """
 
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target)
         self.up, self.down = asyncio.Event(), asyncio.Event()
         self.carried = 0
-        self.limit: int | None = None
+        self.silent_after: int | None = None
         self._ports: set[int] = set()  # of our ends of connections to the engine
         self._writers: set[asyncio.StreamWriter] = set()
         self.resume()
@@ -81,8 +81,9 @@ class Proxy:
         while data := await source.read(SLICE):
             await open_.wait()
             passed += len(data)
-            if open_ is self.down and self.limit is not None and passed > self.limit:
-                break
+            if open_ is self.down and self.silent_after and passed > self.silent_after:
+                self.fall_silent()
+                await open_.wait()
             sink.write(data)
             await sink.drain()
             self.carried += len(data)

@@ -1,8 +1,8 @@
 """A worker without torch, for tests in which the pixels do not matter.
 
-It speaks the real pipe protocol and is unrealistic in one way: what it makes are small texts,
-determined by the node alone. ``STEP_SECONDS`` in the environment slows it down; a prompt that
-contains ``crash once``, ``always crash``, ``fail`` or ``hang`` does what it says.
+It speaks the real pipe protocol and is unrealistic in one way: what it makes are texts, determined
+by the node alone. ``STEP_SECONDS`` in the environment slows it down, ``LINES`` makes its texts
+longer. A prompt that contains ``crash once``, ``always crash``, ``fail`` or ``hang`` does so.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from engine.pipe import Channel
 from engine.purse import Setting
 
 STEP = float(os.environ.get("STEP_SECONDS", "0"))
+LINES = int(os.environ.get("LINES", "40"))
 INFO = protocol.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
 
 stopped: set[str] = set()
@@ -51,7 +52,7 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
         return tasks.Broke(error=DeviceMemoryError("the device has 0 bytes free").report())
     if not steps(channel, task):
         return tasks.Stopped()
-    content = f"{type(task).__name__} {task.node.name}\n".encode() * 40
+    content = f"{type(task).__name__} {task.node.name}\n".encode() * LINES
     try:
         Path(task.target).write_bytes(content)
     except OSError as error:

@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/interpolate": VALUES | {"engine.render"},
     "engine/worker": WIRE | {"engine.tasks", "engine.pipe", "engine.render"},
     "engine/render": VALUES | {"engine.render"},
-    "ui": WIRE | {"engine.client", "engine.local", "ui"},
+    "ui": WIRE | {"engine.client", "engine.local", "engine.traffic", "ui"},
     "pages": WIRE | {"ui"},
     "streamlit_app": WIRE | {"ui"},
     "training": VALUES | {"training", "engine.render", "engine.models", "engine.graph"},

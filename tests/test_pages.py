@@ -18,7 +18,6 @@ from engine.recipe import Recipe, Scene
 from tests.ui_stand_in import CARD, FINISHED, PLANNED, World, png, until
 from ui import rescue, resources
 from ui.hub import Hub
-from ui.tables import KEYFRAME, Piece
 from ui.tickets import Tickets
 
 APP = str(Path(__file__).parents[1] / "streamlit_app.py")
@@ -207,7 +206,10 @@ def test_a_failed_job_says_why_and_can_be_started_again(studio: Studio) -> None:
     at = studio.visit("create", job=job)
     assert "Choose a smaller size" in words(at)
     at.button(key="retry").click().run()
+    until(lambda: (view := studio.hub.find(job)) and view.successor)
+    at.run()
     assert job_of(at) != job
+    assert components(at) == ["visionflux_stage"]
 
 
 def test_changing_a_film_fills_the_composer_with_its_recipe(studio: Studio) -> None:
@@ -283,6 +285,30 @@ def test_the_budget_of_kept_parts_is_set_on_the_connection_page(studio: Studio) 
     assert studio.hub.preferences.mirror == 120
 
 
+def test_the_budget_of_previews_is_set_on_the_connection_page(studio: Studio) -> None:
+    at = studio.visit("connection")
+    assert at.number_input(key="previews").value == 6
+    at.number_input(key="previews").set_value(2).run()
+    assert studio.hub.preferences.previews == 2
+    studio.hub.pair(FAR.link)
+    studio.hub.submit(RECIPE)
+    until(lambda: studio.world.made[-1].watches)
+    assert studio.world.made[-1].watches == [(0, False, 2_000_000)]  # nobody looks yet
+
+
+def test_the_month_is_shown_and_its_end_said_calmly(studio: Studio) -> None:
+    assert "Nothing yet" in words(studio.visit("connection"))
+    studio.hub.pair(FAR.link)
+    engine = studio.hub.chosen().hello.engine  # type: ignore[union-attr]
+    studio.hub.meter.add(engine, 200_000_000, 14_000_000)
+    shown = words(studio.visit("connection"))
+    assert "214 MB of about 1 GB that free tunnels allow" in shown
+    assert "nearly" not in shown
+    studio.hub.meter.add(engine, 700_000_000, 0)
+    assert "nearly used up" in words(studio.visit("connection"))
+    assert "914 MB" in words(studio.visit("create")).replace("\\", "")
+
+
 def test_an_unknown_job_is_said_calmly(studio: Studio) -> None:
     assert "not on this computer" in words(studio.visit("create", job="nothing"))
 
@@ -298,10 +324,12 @@ def test_library_shows_a_film_with_its_recipe_escaped(studio: Studio) -> None:
 def test_library_says_where_a_film_was_made(studio: Studio) -> None:
     job = studio.finished()
     for index, origin in enumerate(("Far GPU", "Two cores")):
-        about = {"object": str(index), "sha256": "", "size": 9, "origin": origin}
-        studio.hub.pieces.note(Piece(job=job, media_type=KEYFRAME, index=index, **about))
+        about = {"object": str(index), "sha256": "", "size": 9, "reused": False, "origin": origin}
+        painted = events.KeyframeFinished(index=index, **about)
+        studio.hub.record.note(job, [events.Logged(seq=101 + index, at=1.0, event=painted)])
     shown = words(studio.visit("library", film=job)).replace("\\", "")
     assert "Keyframe 1 was painted on Far GPU, 2 on Two cores." in shown
+    assert "Different hardware may differ in tiny details" in shown
 
 
 def test_library_reuses_a_recipe(studio: Studio) -> None:

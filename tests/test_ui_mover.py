@@ -267,6 +267,114 @@ def test_a_film_whose_engine_was_forgotten_can_go_on(world: World) -> None:
     assert set(world.made[-1].brought) == {"k0"}
 
 
+FAILED = events.Failed(error=ErrorReport("E_DEVICE_MEMORY", "out of memory", "choose less"))
+
+
+def end(hub: Hub, job: str, engine: StandIn, status: str) -> None:
+    """Have a film fail or be cancelled."""
+    if status == "failed":
+        engine.say(job, FAILED)
+    else:
+        hub.cancel(job)
+    until(lambda: (film := hub.library.get(job)) and film.status == status)
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_film_that_ended_is_started_again_elsewhere_with_what_it_has(
+    world: World, status: str
+) -> None:
+    hub, job, far = begin(world, painted(0), drawn(0))
+    until(lambda: here(hub, job) == {"k0", "s0"})
+    end(hub, job, far, status)
+    hub.pair(OTHER.link)
+    hub.move(job)
+    new = until(lambda: view_of(hub, job).successor)
+    assert set(world.made[-1].brought) == {"k0", "s0"}
+    film = hub.library.get(new)
+    assert film is not None
+    until(lambda: hub.library.get(new).status == "running")  # type: ignore[union-attr]
+    assert (film.error, film.finished_at) == (None, 0.0)
+    assert hub.library.get(job) is None
+    assert [type(logged.event).__name__ for logged in hub.record.of_film(new)][-1] in (
+        "Failed",
+        "Cancelled",
+    )
+
+
+def test_a_failed_film_starts_again_on_the_same_engine(world: World) -> None:
+    hub, job, far = begin(world, painted(0))
+    until(lambda: here(hub, job) == {"k0"})
+    end(hub, job, far, "failed")
+    hub.move(job)
+    new = until(lambda: view_of(hub, job).successor)
+    assert set(far.recipes) == {job, new}
+    assert far.brought == {}  # it has them all
+
+
+def test_a_failed_film_that_is_refused_stays_what_it_was(world: World) -> None:
+    hub, job, far = begin(world, painted(0))
+    end(hub, job, far, "failed")
+    far.refusal = InvalidParameterError("width", "it is too wide", "narrow it")
+    hub.move(job)
+    until(lambda: view_of(hub, job).trouble)
+    film = hub.library.get(job)
+    assert film is not None
+    assert (film.status, film.error) == ("failed", FAILED.error)
+    assert hub.record.orphans(film.engine) == []
+    far.refusal = None
+    hub.move(job)
+    until(lambda: view_of(hub, job).successor)
+
+
+def test_a_film_of_this_computer_takes_what_is_finished_along(world: World) -> None:
+    hub = world.start()
+    near = world.made[0]
+    near.objects |= {"k0": KEYFRAME, "s0": SEGMENT}
+    job = hub.submit(RECIPE)
+    near.say(job, PLANNED, painted(0), drawn(0))
+    end(hub, job, near, "failed")
+    hub.pair(OTHER.link)
+    hub.move(job)
+    until(lambda: view_of(hub, job).successor)
+    assert set(world.made[-1].brought) == {"k0", "s0"}
+
+
+def test_what_was_heard_outlives_engine_and_app(world: World) -> None:
+    hub, job, far = begin(world, painted(0), drawn(0))
+    until(lambda: hub.record.last(job) == 4)
+    hub.forget(FAR.url)
+    hub.close()
+    again = world.start()
+    view = view_of(again, job)
+    assert not view.reachable
+    assert view.progress.keyframes == ["k0", "", ""]
+    assert view.progress.device == "Far GPU"
+    assert again.record.of(job) == far.logs[job]
+    again.pair(OTHER.link)
+    again.move(job)
+    new = until(lambda: view_of(again, job).successor)
+    world.made[-1].say(new, events.Started(attempt=1, device="Two cores"), PLANNED, FINISHED)
+    until(lambda: view_of(again, new).settled)
+    devices = [
+        logged.event.device
+        for logged in again.record.of_film(new)
+        if isinstance(logged.event, events.Started)
+    ]
+    assert devices == ["Far GPU", "Two cores"]
+    again.library.delete(new)
+    assert again.record.of_film(new) == again.record.of(job) == []
+
+
+def test_steps_are_forgotten_once_a_film_is_done(world: World) -> None:
+    hub, job, far = begin(world, events.KeyframeStep(index=0, step=1, steps=20), painted(0))
+    until(lambda: len(hub.record.of(job)) == 4)
+    far.say(job, FINISHED)
+    until(lambda: view_of(hub, job).settled)
+    until(lambda: len(hub.record.of(job)) == 4)
+    assert "KeyframeStep" not in [type(one.event).__name__ for one in hub.record.of(job)]
+    assert hub.record.last(job) == 5
+
+
 # The real path: two engines with the offline model
 
 

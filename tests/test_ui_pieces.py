@@ -3,9 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.events import KeyframeFinished, Logged, SegmentFinished
 from engine.recipe import Recipe, Scene
+from tests.ui_stand_in import FINISHED
 from ui.library import Library, sqlite_engine
-from ui.pieces import Pieces, choose
+from ui.pieces import KEPT, Pieces, choose
+from ui.record import Record
 from ui.tables import KEYFRAME, SEGMENT, Piece
 
 
@@ -34,9 +37,17 @@ def pieces(library: Library, tmp_path: Path) -> Pieces:
     return Pieces(library.engine, tmp_path / "mirror")
 
 
+def told(pieces: Pieces, one: Piece) -> None:
+    about = {"object": one.object, "sha256": one.sha256, "size": one.size, "origin": one.origin}
+    kind = KeyframeFinished if one.is_keyframe else SegmentFinished
+    event = kind(index=one.index, reused=False, **about)
+    number = 1 + one.index * 2 + (not one.is_keyframe)
+    Record(pieces._engine).note(one.job, [Logged(seq=number, at=1.0, event=event)])
+
+
 def bring(pieces: Pieces, *wanted: Piece) -> None:
     for one in wanted:
-        pieces.note(one)
+        told(pieces, one)
         pieces.path(one).parent.mkdir(parents=True, exist_ok=True)
         pieces.path(one).write_bytes(one.object.encode())
 
@@ -73,8 +84,8 @@ def test_pieces_that_are_alike_count_once() -> None:
 
 
 def test_what_is_noted_twice_is_known_once(pieces: Pieces) -> None:
-    pieces.note(keyframe(0))
-    pieces.note(keyframe(0))
+    told(pieces, keyframe(0))
+    told(pieces, keyframe(0))
     assert [one.object for one in pieces.of("job")] == ["i0"]
     assert pieces.here("job") == {}
 
@@ -93,10 +104,23 @@ def test_sweeping_keeps_only_what_unfinished_films_need(pieces: Pieces, library:
     for job in ("one", "two"):
         library.add(job, recipe, "engine")
     bring(pieces, keyframe(0, job="one"), keyframe(1, job="one"), keyframe(0, job="two"))
-    library.end("one", "cancelled")
+    library.finish("one", FINISHED)
     pieces.sweep()
     assert set(pieces.here("one")) == set(pieces.here("two")) == {"i0"}
     library.delete("two")
     pieces.sweep()
     assert pieces.here("one") == {}
     assert len(pieces.of("one")) == 2
+
+
+def test_the_last_few_that_failed_or_were_cancelled_keep_what_they_have(
+    pieces: Pieces, library: Library
+) -> None:
+    recipe = Recipe(scenes=(Scene(prompt="dawn"),))
+    jobs = [f"job{number}" for number in range(KEPT + 1)]
+    for number, job in enumerate(jobs):
+        library.add(job, recipe, "engine")
+        bring(pieces, keyframe(number, job=job))
+        library.end(job, "cancelled" if number % 2 else "failed")
+    pieces.sweep()
+    assert [bool(pieces.here(job)) for job in jobs] == [False] + [True] * KEPT

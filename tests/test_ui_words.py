@@ -164,7 +164,7 @@ def test_what_is_safe_here_is_counted() -> None:
     assert words.kept([], 50_000_000) == ""
     some = [piece(KEYFRAME, 0, "A"), piece(KEYFRAME, 1, "A"), piece(SEGMENT, 0, "A")]
     assert words.kept(some, 50_000_000) == (
-        "Safe on this computer: 2 keyframes and 1 in-between · 3.0 MB of at most 50.0 MB"
+        "Safe on this computer: 2 keyframes and 1 in-between · 3 MB of at most 50 MB"
     )
 
 

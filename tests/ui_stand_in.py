@@ -21,6 +21,7 @@ from engine.pairing import Pairing
 from engine.progress import Progress, fold
 from engine.protocol import Accepted, DeviceInfo, Hello, JobEvent, ModelInfo, Preview, Snapshot
 from engine.recipe import Recipe
+from engine.traffic import Traffic
 from ui.hub import Hub
 from ui.library import Library, sqlite_engine
 
@@ -69,6 +70,7 @@ class StandIn:
         self.hello: Hello | None = None
         self.logs: dict[str, list[Logged]] = {}
         self.recipes: dict[str, Recipe] = {}
+        self.traffic = Traffic()
         self.cancelled: list[str] = []
         self.watches: list[tuple[int | None, bool, int | None]] = []
         self.shown: list[bool] = []
@@ -270,7 +272,7 @@ def png() -> bytes:
     return file.getvalue()
 
 
-def until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Wait for a condition; return what it gave."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -14,9 +14,21 @@ CONNECTING = LinkState(name="connecting")
 
 @dataclass
 class Link:
-    """One engine: how to reach it, and how that is going."""
+    """One engine: how to reach it, and how that is going.
+
+    Attributes:
+        engine: its id; empty until it was reached once.
+        joined: whether its jobs are followed; not before it is clear that nobody else does.
+        counted: bytes that came and went and are on the meter already.
+        looked_at, described_at: monotonic time of a page's last look, and of its last hello.
+    """
 
     key: str
+    engine: str = ""
+    joined: bool = True
+    counted: tuple[int, int] = (0, 0)
+    looked_at: float = 0.0
+    described_at: float = 0.0
     connection: Connection | None = None
     follower: Follower | None = None
     state: LinkState = CONNECTING

@@ -9,33 +9,37 @@ import logging
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from engine.client import Connection
-from engine.errors import ErrorReport, TransportError, VisionFluxError
-from engine.events import Finished, KeyframeFinished, Logged, SegmentFinished
-from engine.progress import advance
+from engine.errors import ErrorReport, TransportError, UnknownJobError, VisionFluxError
+from engine.events import FINAL, Finished, KeyframeFinished, Logged, SegmentFinished
+from engine.progress import advance, fold
 from engine.protocol import JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
 from ui.board import Board, View
 from ui.library import Library
 from ui.mirror import Mirror
 from ui.pictures import GRACE, Pictures
-from ui.pieces import Pieces, piece_of
+from ui.pieces import Pieces
 from ui.preferences import Preferences
-from ui.tables import Film, Piece
+from ui.record import Record
+from ui.tables import UNFINISHED, Film, Piece
 
 log = logging.getLogger(__name__)
 
+WRITE = 1.0  # seconds until events that tell of steps are written down
 RETRIES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
 
 
-def remembered(film: Film, library: Library) -> View:
-    """Return the view of a job as the library knows it, out of reach until its engine speaks."""
+def remembered(film: Film, library: Library, record: Record) -> View:
+    """Return the view of a job as this laptop knows it, out of reach until its engine speaks."""
     view = View(film.job, film.recipe, film.engine, reachable=False)
+    view.progress = fold(record.of(film.job))
     view.pictures = set(library.pictures(film.job))
-    if film.status in ("finished", "cancelled", "failed"):
+    if film.status not in UNFINISHED:
         view.progress.status = film.status  # type: ignore[assignment]
         view.progress.phase, view.progress.error = "done", film.error
         view.saved = film.status == "finished"
@@ -51,6 +55,7 @@ class Follower:
         board: Board,
         library: Library,
         pieces: Pieces,
+        record: Record,
         preferences: Preferences,
         *,
         near: bool = False,
@@ -61,7 +66,8 @@ class Follower:
             connection: to the engine.
             board: where the jobs' views are.
             library: where jobs and films are noted.
-            pieces: where finished keyframes and segments are noted and kept.
+            pieces: where finished keyframes and segments are kept.
+            record: where what is heard is written down.
             preferences: how much may be brought here while a film is made.
             near: whether the engine keeps its things on this laptop: they need not be brought.
         """
@@ -75,7 +81,10 @@ class Follower:
         self._connection = connection
         self._board = board
         self._library = library
+        self._record = record
         self._heard: dict[str, int] = {}  # number of the last event of each job
+        self._unwritten: dict[str, list[Logged]] = {}
+        self._writing = asyncio.Lock()
         self._settling: set[str] = set()
 
     async def close(self) -> None:
@@ -83,6 +92,8 @@ class Follower:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        for job in tuple(self._unwritten):
+            await self._write(job)
 
     def link_changed(self, connected: bool) -> None:
         """Tell every job whether its engine can be reached; take them up again if so."""
@@ -113,14 +124,21 @@ class Follower:
             await asyncio.to_thread(self._library.delete, job)
             raise
 
-    async def adopt(self, old: str, job: str, recipe: Recipe) -> bool:
-        """Take over an unfinished film as ``job``; False if it has ended meanwhile.
+    async def adopt(self, old: str, job: str, recipe: Recipe, *, ended: bool = False) -> bool:
+        """Take over a film as ``job``; False if it is not what it was any more.
+
+        Args:
+            old: what the film was.
+            job: what it shall be.
+            recipe: of the film.
+            ended: whether it failed or was cancelled, rather than being unfinished.
 
         Raises:
             VisionFluxError: the engine refused the recipe; the film stays what it was.
         """
         before = await asyncio.to_thread(self._library.get, old)
-        if not await asyncio.to_thread(self._library.replace, old, job, self.engine) or not before:
+        replace = partial(self._library.replace, old, job, self.engine, ended=ended)
+        if not await asyncio.to_thread(replace) or not before:
             return False
         pictures = set(await asyncio.to_thread(self._library.pictures, job))
         self._board.open(View(job, recipe, self.engine, pictures=pictures))
@@ -131,6 +149,9 @@ class Follower:
         except VisionFluxError:
             self._board.close(job)
             await asyncio.to_thread(self._library.replace, job, old, before.engine)
+            if ended:
+                status: Any = before.status
+                await asyncio.to_thread(self._library.end, old, status, before.error)
             raise
         return True
 
@@ -154,6 +175,8 @@ class Follower:
             caught_up = self._heard.get(message.job, 0) >= view.progress.seq
             final = view.progress.final
         self._keep(message, final)
+        if isinstance(message, JobEvent):
+            self._write_down(message)
         if final and caught_up and message.job not in self._settling:
             self._settling.add(message.job)
             self.begin(self._settle(message.job))
@@ -175,20 +198,32 @@ class Follower:
         match message:
             case Preview(kind="keyframe"):
                 self.begin(self._pictures.keep(message))
-            case JobEvent(job=job, event=KeyframeFinished() | SegmentFinished() as event):
-                self.begin(self._note(piece_of(job, event)))
-                if isinstance(event, KeyframeFinished) and self._near and not final:
-                    self.begin(self._pictures.fetch(job, event.index, event.object))
+            case JobEvent(job=job, event=KeyframeFinished() as event) if self._near and not final:
+                self.begin(self._pictures.fetch(job, event.index, event.object))
             case Snapshot(job=job, progress=progress):
                 names = list(enumerate(progress.keyframes))
                 for index, name in names[:1] if final else names:
                     if name and (self._near or (final and self._budget())):
                         self.begin(self._pictures.fetch(job, index, name))
 
-    async def _note(self, piece: Piece) -> None:
-        await asyncio.to_thread(self._pieces.note, piece)
+    def _write_down(self, message: JobEvent) -> None:
+        """Keep an event: at once if it tells of something finished, else with those that follow."""
+        waiting = self._unwritten.setdefault(message.job, [])
+        waiting.append(Logged(seq=message.seq, at=message.at, event=message.event))
+        weighty = isinstance(message.event, (KeyframeFinished, SegmentFinished, *FINAL))
+        if weighty or len(waiting) == 1:
+            self.begin(self._write_soon(message.job, 0.0 if weighty else WRITE))
+
+    async def _write_soon(self, job: str, wait: float) -> None:
+        await asyncio.sleep(wait)
+        await self._write(job)
         if not self._near:
-            await self._mirror.catch_up(piece.job)
+            await self._mirror.catch_up(job)
+
+    async def _write(self, job: str) -> None:
+        async with self._writing:
+            if waiting := self._unwritten.pop(job, None):
+                await asyncio.to_thread(self._record.note, job, waiting)
 
     def _arrived(self, piece: Piece) -> None:
         if piece.is_keyframe:
@@ -200,14 +235,26 @@ class Follower:
         await self._pictures.make(piece.job, piece.index, self._pieces.path(piece))
 
     async def _resume(self) -> None:
+        self.begin(self._leave_orphans())
         for film in await asyncio.to_thread(self._library.unfinished, self.engine):
-            self._board.open(remembered(film, self._library))
+            self._board.open(await asyncio.to_thread(remembered, film, self._library, self._record))
             try:
                 await self._take_up(film)
             except TransportError:
                 return  # the link's next change brings us back
             except VisionFluxError as error:
                 await self._fail(film.job, error.report(), lasting=True)
+
+    async def _leave_orphans(self) -> None:
+        """Tell the engine of those of its jobs that go on elsewhere by now: they end there."""
+        for job in await asyncio.to_thread(self._record.orphans, self.engine):
+            try:
+                with suppress(UnknownJobError):
+                    await self._connection.cancel(job)
+            except VisionFluxError as error:
+                log.info("the engine will be told of %s later: %s", job, error)
+                return
+            await asyncio.to_thread(self._record.told, job)
 
     async def _take_up(self, film: Film) -> None:
         if film.status == "submitting":
@@ -225,10 +272,13 @@ class Follower:
         await self._watch(job)
 
     async def _watch(self, job: str) -> None:
-        """Follow a job from the last event that was heard of it."""
+        """Follow a job from the last event that was heard of it, be it before a restart."""
+        if job not in self._heard:
+            last = await asyncio.to_thread(self._record.last, job)
+            self._heard.setdefault(job, last)
         snapshot = await self._connection.watch(
             job,
-            after=self._heard.get(job, 0),
+            after=self._heard[job],
             previews=self._board.seen(job),
             budget=self._allowance(job),
         )
@@ -268,6 +318,8 @@ class Follower:
             await asyncio.to_thread(self._library.end, job, "failed", progress.error)
         else:
             await asyncio.to_thread(self._library.end, job, "cancelled")
+        await self._write(job)
+        await asyncio.to_thread(self._record.abridge, job)
         await asyncio.to_thread(self._pieces.sweep)
         with suppress(VisionFluxError):
             await self._connection.unwatch(job)

@@ -26,9 +26,11 @@ from ui.engine_view import CONNECTING, EngineView, Link
 from ui.follower import Follower, remembered
 from ui.library import Library
 from ui.links import LOCAL, Links
+from ui.meter import Meter
 from ui.mover import Mover
 from ui.pieces import Pieces
 from ui.preferences import Preferences
+from ui.record import Record
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -36,6 +38,8 @@ T = TypeVar("T")
 PATIENCE = 20.0  # seconds that a page waits for an engine's answer
 LOST = 4.0  # seconds without the local engine after which it is started again
 REFRESH = 4.0  # seconds between two looks at an engine's device and queue
+FAR_REFRESH = 30.0  # the same for engines elsewhere, whose answers may cost
+LOOK = 10.0  # seconds since a page looked after which nobody is interested any more
 
 
 class Hub:
@@ -63,6 +67,8 @@ class Hub:
         self._start_local = start_local
         self._connect = connect
         self.pieces = Pieces(library.engine, folder / "mirror")
+        self.record = Record(library.engine)
+        self.meter = Meter(library.engine)
         self.preferences = Preferences(folder / "preferences.json")
         self._saved = Links(folder / "links.json")
         self._links: dict[str, Link] = {}
@@ -89,7 +95,7 @@ class Hub:
         local = self._links[LOCAL] = Link(LOCAL)
         local.task = asyncio.create_task(self._keep_local(local))
         for key, pairing in self._saved.pairings().items():
-            self._links[key] = self._open(Link(key), pairing)
+            self._links[key] = self._open(Link(key, self._saved.engine(key)), pairing)
 
     async def _close_all(self) -> None:
         for link in self._links.values():
@@ -108,6 +114,8 @@ class Hub:
     def pair(self, text: str) -> EngineView:
         """Pair with the engine of a link that the user pasted, and choose it.
 
+        If it is known under another address, this one takes over what is under way.
+
         Raises:
             VisionFluxError: it is no link, or no engine could be reached by it.
         """
@@ -125,18 +133,31 @@ class Hub:
             self._call(self._shut(link))
 
     async def _pair(self, pairing: Pairing) -> EngineView:
-        link = self._open(Link(pairing.url), pairing)
+        link = self._open(Link(pairing.url, joined=False), pairing)
         try:
             await self._answer(link)
         except VisionFluxError:
             await self._shut(link)
             raise
-        before = self._links.pop(link.key, None)
-        if before:
-            await self._shut(before)
+        local = self._links[LOCAL]
+        if link.engine == local.engine:
+            await self._shut(link)
+            self._saved.choose(LOCAL)
+            return self._view(local)
+        for key, known in self._links.copy().items():
+            if link.key == key or link.engine == known.engine:
+                del self._links[key]
+                self._saved.forget(key)
+                await self._shut(known)
+        return self._join(link, pairing)
+
+    def _join(self, link: Link, pairing: Pairing) -> EngineView:
+        """Save and choose a new engine, and follow its jobs."""
         self._links[link.key] = link
         self._saved.save(pairing)
         self._saved.choose(link.key)
+        link.joined = True
+        self._note(link, link.state)
         return self._view(link)
 
     async def _answer(self, link: Link) -> None:
@@ -186,6 +207,7 @@ class Hub:
             self.board,
             self.library,
             self.pieces,
+            self.record,
             self.preferences,
             near=link.key == LOCAL,
         )
@@ -198,14 +220,27 @@ class Hub:
             link.follower.hear(message)
 
     async def _refresh(self, link: Link, connection: Connection) -> None:
-        """Keep the engine's hello fresh and measure how long it takes to answer."""
+        """Keep an engine's hello fresh while a page shows it, and its bytes on the meter."""
         while True:
             with suppress(VisionFluxError):
-                if link.state.name == "connected":
+                if link.state.name == "connected" and _is_stale(link):
                     asked = time.monotonic()
                     await connection.describe()
-                    link.latency = time.monotonic() - asked
+                    link.described_at = time.monotonic()
+                    link.latency = link.described_at - asked
+            await self._count(link, connection)
             await asyncio.sleep(REFRESH)
+
+    async def _count(self, link: Link, connection: Connection) -> None:
+        """Put on the meter what crossed the way to a distant engine since the last time."""
+        if link.key == LOCAL or not link.engine:
+            return
+        before, now = link.counted, (connection.traffic.received, connection.traffic.sent)
+        if now != before:
+            link.counted = now
+            await asyncio.to_thread(
+                self.meter.add, link.engine, now[0] - before[0], now[1] - before[1]
+            )
 
     async def _disconnect(self, link: Link) -> None:
         if link.connection:
@@ -213,6 +248,9 @@ class Hub:
         if link.follower:
             link.follower.link_changed(False)  # its last word may not come any more
             await link.follower.close()
+        if link.connection:
+            await self._count(link, link.connection)
+            link.counted = (0, 0)  # the next connection counts anew
         link.connection = link.follower = None
         link.state = CONNECTING
 
@@ -223,15 +261,18 @@ class Hub:
 
     def _note(self, link: Link, state: LinkState) -> None:
         link.state = state
+        if state.name == "connected" and link.connection and link.connection.hello:
+            link.engine = link.connection.hello.engine
+            self._saved.met(link.key, link.engine)
         link.changed.set()
-        if link.follower:
+        if link.follower and link.joined:
             link.follower.link_changed(state.name == "connected")
 
     def _chosen(self) -> Link:
         return self._links.get(self._saved.chosen) or self._links[LOCAL]
 
     def _view(self, link: Link) -> EngineView:
-        connection = link.connection
+        connection, link.looked_at = link.connection, time.monotonic()
         return EngineView(
             key=link.key,
             state=link.state,
@@ -259,7 +300,7 @@ class Hub:
         film = self.library.get(job)
         if film is None:
             return None
-        self.board.open(remembered(film, self.library))
+        self.board.open(remembered(film, self.library, self.record))
         with self.board.reading(job) as view:
             return view
 
@@ -294,7 +335,9 @@ class Hub:
         return engine if other else None
 
     def move(self, job: str) -> None:
-        """Go on with an unfinished film on the chosen engine; returns at once, the view tells.
+        """Go on with a film on the chosen engine; returns at once, the view tells.
+
+        A film that failed or was cancelled is started again, with all that is finished of it.
 
         Raises:
             EngineUnreachableError: that engine is not connected.
@@ -303,14 +346,27 @@ class Hub:
         if self.find(job) is None or link.follower is None or link.connection is None:
             return
         with self.board.changing(job) as view:
-            if view is None or view.settled or view.moving or view.engine == link.follower.engine:
+            if view is None or not _may_move(view, link.engine):
                 return
             name = self._view(link).name
             view.moving, view.trouble = f"Asking {name} what it lacks…", None
             mover = Mover(
-                job, view.recipe, link.connection, link.follower, name, self.board, self.pieces
+                job,
+                view.recipe,
+                link.connection,
+                link.follower,
+                name,
+                self.board,
+                self.pieces,
+                source=self._near_source(view.engine) if view.engine != link.engine else None,
+                ended=view.progress.final,
             )
         self._loop.call_soon_threadsafe(link.follower.begin, mover.run())
+
+    def _near_source(self, engine: str) -> Connection | None:
+        """Return the connection to the engine on this computer, if it is the one that is named."""
+        local = self._links[LOCAL]
+        return local.connection if local.engine == engine else None
 
     def _give_up(self, job: str) -> None:
         self.library.end(job, "cancelled")
@@ -339,3 +395,17 @@ class Hub:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
         except TimeoutError:
             raise EngineUnreachableError("the engine did not answer in time") from None
+
+
+def _is_stale(link: Link) -> bool:
+    """Tell whether an engine's hello is older than a page that shows it would like."""
+    now = time.monotonic()
+    age = REFRESH if link.key == LOCAL else FAR_REFRESH
+    return now - link.looked_at < LOOK and now - link.described_at >= age
+
+
+def _may_move(view: View, engine: str) -> bool:
+    """Tell whether a film can go on on an engine: one that ended, or one of another engine."""
+    if view.moving or view.successor or view.progress.status == "finished":
+        return False
+    return view.progress.final or view.engine != engine

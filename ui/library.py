@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from engine.errors import ErrorReport
 from engine.events import Finished
 from engine.recipe import Recipe
-from ui.tables import UNFINISHED, Base, Film, Piece
+from ui.tables import ENDED, UNFINISHED, Base, Entry, Film, Former, Piece
 
 Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
 
@@ -78,20 +78,31 @@ class Library:
         text = msgspec.json.encode(error).decode() if error else ""
         self._update(job, status=status, finished_at=time.time(), error_json=text)
 
-    def replace(self, job: str, by: str, engine: str) -> bool:
-        """Make an unfinished job that of another id and engine, about to be submitted there.
+    def replace(self, job: str, by: str, engine: str, *, ended: bool = False) -> bool:
+        """Make an unfinished film that of another job and engine, about to be submitted there.
 
-        Its pieces, pictures and time of creation stay; False if it is not unfinished any more.
+        Its pieces, pictures and time of creation stay, and what it was before is remembered; a
+        step back to a former job undoes that. False if the film is not what was expected any more.
+
+        Args:
+            job: what it is.
+            by: what it shall be.
+            engine: id of the engine that shall go on with it.
+            ended: whether it failed or was cancelled, rather than being unfinished.
         """
+        expected = sa.and_(Film.job == job, Film.status.in_(ENDED if ended else UNFINISHED))
         with self._session() as session:
-            query = sa.update(Film).where(Film.job == job, Film.status.in_(UNFINISHED))
-            changed = session.execute(query.values(job=by, engine=engine, status="submitting"))
-            if not changed.rowcount:  # type: ignore[attr-defined]
+            before = session.scalar(sa.select(Film.engine).where(expected))
+            fresh = {"status": "submitting", "error_json": "", "finished_at": 0.0}
+            change = sa.update(Film).where(expected).values(job=by, engine=engine, **fresh)
+            if not session.execute(change).rowcount:  # type: ignore[attr-defined]
                 return False
-            session.execute(
-                sa.delete(Piece).where(Piece.job == by)
-            )  # a late word may have left one
+            session.execute(sa.delete(Piece).where(Piece.job == by))  # of a late word
             session.execute(sa.update(Piece).where(Piece.job == job).values(job=by))
+            session.execute(sa.update(Former).where(Former.film == job).values(film=by))
+            undone = session.execute(sa.delete(Former).where(Former.job == by))
+            if not undone.rowcount:  # type: ignore[attr-defined]
+                session.add(Former(job=job, film=by, engine=before))
         with suppress(FileNotFoundError):
             (self.folder / job).rename(self.folder / by)
         return True
@@ -117,8 +128,10 @@ class Library:
     def delete(self, job: str) -> None:
         """Forget a film and remove its files."""
         with self._session() as session:
-            session.execute(sa.delete(Film).where(Film.job == job))
-            session.execute(sa.delete(Piece).where(Piece.job == job))
+            former = list(session.scalars(sa.select(Former.job).where(Former.film == job)))
+            for table in (Film, Piece, Entry):
+                session.execute(sa.delete(table).where(table.job.in_([job, *former])))
+            session.execute(sa.delete(Former).where(Former.film == job, Former.told))
         shutil.rmtree(self.folder / job, ignore_errors=True)
 
     def file(self, film: Film) -> Path:

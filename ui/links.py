@@ -14,10 +14,11 @@ LOCAL = "local"  # stands for the engine on this computer, which needs no saved 
 
 
 class Saved(msgspec.Struct):
-    """The file's content: ``links`` by engine address."""
+    """The file's content: ``links``, and ids of ``engines`` where they are known, by address."""
 
     chosen: str = LOCAL
     links: dict[str, str] = {}
+    engines: dict[str, str] = {}
 
 
 class Links:
@@ -36,6 +37,16 @@ class Links:
         """Return the saved pairings by address."""
         return {key: Pairing.parse(link) for key, link in self._saved.links.items()}
 
+    def engine(self, key: str) -> str:
+        """Return the id of the engine at an address; empty if it was never reached."""
+        return self._saved.engines.get(key, "")
+
+    def met(self, key: str, engine: str) -> None:
+        """Remember the id of the engine at a saved address."""
+        if key in self._saved.links and self._saved.engines.get(key) != engine:
+            self._saved.engines[key] = engine
+            self._write()
+
     def save(self, pairing: Pairing) -> None:
         """Keep a pairing; one of the same address is replaced."""
         self._saved.links[pairing.url] = pairing.link
@@ -49,6 +60,7 @@ class Links:
     def forget(self, key: str) -> None:
         """Drop a pairing; if it was chosen, this computer's engine is."""
         self._saved.links.pop(key, None)
+        self._saved.engines.pop(key, None)
         if self._saved.chosen == key:
             self._saved.chosen = LOCAL
         self._write()

@@ -1,4 +1,4 @@
-"""Goes on with an unfinished film on another engine: what is finished is brought there first.
+"""Goes on with a film on another engine: what is finished is brought there first.
 
 Until the other engine has the job, nothing changes on this laptop; if it cannot be done, the view
 says why and all is as it was. It knows followers and pieces, not addresses or pages.
@@ -40,6 +40,8 @@ class Mover:
         connection: to the engine that shall go on with it.
         follower: of that engine's jobs.
         name: what to call the engine.
+        source: to the film's own engine, if that may be asked for what is not kept here.
+        ended: whether the film failed or was cancelled, rather than being unfinished.
     """
 
     job: str
@@ -49,6 +51,8 @@ class Mover:
     name: str
     board: Board
     pieces: Pieces
+    source: Connection | None = None
+    ended: bool = False
 
     async def run(self) -> None:
         """Bring what is finished, hand the recipe in, and leave the rest to the follower."""
@@ -68,7 +72,8 @@ class Mover:
         self._check_model()
         await self._bring_all()
         new = uuid.uuid4().hex
-        return new if await self.follower.adopt(self.job, new, self.recipe) else ""
+        adopted = await self.follower.adopt(self.job, new, self.recipe, ended=self.ended)
+        return new if adopted else ""
 
     def _check_model(self) -> None:
         offered = [model.name for model in self.connection.hello.models]  # type: ignore[union-attr]
@@ -85,12 +90,33 @@ class Mover:
         await self._bring()
 
     async def _bring(self) -> None:
-        here = await asyncio.to_thread(self.pieces.here, self.job)
-        missing = await self.connection.find_missing(list(here)) if here else ()
+        known = await asyncio.to_thread(self._within_reach)
+        missing = await self.connection.find_missing(list(known)) if known else ()
         for number, name in enumerate(missing, start=1):
             self._tell(f"Bringing finished part {number} of {len(missing)} to {self.name}…")
-            if await asyncio.to_thread(self.pieces.whole, here[name]):
-                await self._upload(here[name])
+            if await self._have(known[name]):
+                await self._upload(known[name])
+
+    def _within_reach(self) -> dict[str, Piece]:
+        """Return the pieces of the film that are here or could be fetched from its own engine."""
+        if self.source is None:
+            return self.pieces.here(self.job)
+        return {piece.object: piece for piece in self.pieces.of(self.job)}
+
+    async def _have(self, piece: Piece) -> bool:
+        """Tell whether a piece is here and whole; fetch it first if that may be."""
+        if await asyncio.to_thread(self.pieces.whole, piece):
+            return True
+        if self.source is None:
+            return False
+        path = self.pieces.path(piece)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            await self.source.fetch(piece.object, path)
+        except VisionFluxError as error:
+            log.info("a piece of %s is painted again: %s", self.job, error)
+            return False
+        return True
 
     async def _upload(self, piece: Piece) -> None:
         path, about = self.pieces.path(piece), {"origin": piece.origin, "detail": piece.detail}

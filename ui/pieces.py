@@ -1,11 +1,10 @@
-"""The finished keyframes and segments of unfinished films, kept here in case their engine is lost.
+"""The finished keyframes and segments of unfinished films, kept here to go on with elsewhere.
 
 What is known of a piece is a row in SQL; whether it is here, its file alone tells. Files lie under
 their content address, so films that share a piece share its file. It does not know connections.
 """
 
 import hashlib
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,9 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from engine.events import KeyframeFinished, SegmentFinished
-from ui.tables import KEYFRAME, SEGMENT, UNFINISHED, Film, Piece
+from ui.tables import ENDED, KEYFRAME, SEGMENT, UNFINISHED, Film, Piece
 
 SUFFIXES = {KEYFRAME: ".png", SEGMENT: ".mp4"}
+KEPT = 3  # films that failed or were cancelled and may be started again with what they have
 
 
 def piece_of(job: str, event: KeyframeFinished | SegmentFinished) -> Piece:
@@ -55,18 +55,12 @@ def choose(pieces: Iterable[Piece], here: set[str], keyframes: int, budget: int)
 
 
 class Pieces:
-    """Rows and files of all films; safe to use from any thread."""
+    """Files of all films, and the rows that ``ui.record`` writes; safe to use from any thread."""
 
     def __init__(self, engine: sa.Engine, folder: Path) -> None:
         """Open what the library's database notes; files lie in ``folder``."""
         self._engine = engine
         self._folder = folder
-        self._noting = threading.Lock()  # two threads may be told of the same piece
-
-    def note(self, piece: Piece) -> None:
-        """Keep what is known of a piece; hearing it twice changes nothing."""
-        with self._noting, Session(self._engine) as session, session.begin():
-            session.merge(piece)
 
     def of(self, job: str) -> list[Piece]:
         """Return the pieces of a film: keyframes, then segments, each in order."""
@@ -100,10 +94,13 @@ class Pieces:
         return same
 
     def sweep(self) -> None:
-        """Remove every file that no unfinished film needs."""
-        query = sa.select(Piece.object).join(Film, Film.job == Piece.job)
+        """Remove every file that no unfinished film needs, nor one that ended a short while ago."""
+        ended = sa.select(Film.job).where(Film.status.in_(ENDED))
+        kept = ended.order_by(Film.finished_at.desc()).limit(KEPT)
         with Session(self._engine) as session:
-            needed = set(session.scalars(query.where(Film.status.in_(UNFINISHED))))
+            wanted = sa.or_(Film.status.in_(UNFINISHED), Film.job.in_(list(session.scalars(kept))))
+            query = sa.select(Piece.object).join(Film, Film.job == Piece.job)
+            needed = set(session.scalars(query.where(wanted)))
         for path in self._folder.glob("*/*"):
             if path.name.partition(".")[0] not in needed:
                 path.unlink(missing_ok=True)

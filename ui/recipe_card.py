@@ -1,12 +1,13 @@
-"""Shows a recipe: the scenes in words, the settings in small print."""
+"""Shows what made a film: the scenes in words; the settings and the places in small print."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 
+from engine.events import Logged
 from engine.networks import title
 from ui.tables import Film, Piece
-from ui.words import made_where, plain
+from ui.words import goes, made_where, plain
 
 NAMES = {
     "model": "Model",
@@ -19,8 +20,8 @@ NAMES = {
 }
 
 
-def recipe_card(film: Film, pieces: Sequence[Piece] = ()) -> None:
-    """Draw everything that made a film; its pieces tell where they were made."""
+def recipe_card(film: Film, pieces: Sequence[Piece] = (), log: Sequence[Logged] = ()) -> None:
+    """Draw everything that made a film; its pieces and its log tell where it was made."""
     recipe = film.recipe
     for index, scene in enumerate(recipe.scenes, start=1):
         st.caption(f"Scene {index} · {scene.seconds:g} s")
@@ -32,5 +33,6 @@ def recipe_card(film: Film, pieces: Sequence[Piece] = ()) -> None:
     if drawn_by := title(film.interpolator):
         facts.append(f"In-betweens {drawn_by}")
     st.caption(plain(" · ".join(facts)))
-    if where := made_where(pieces):
-        st.caption(plain(where))
+    for line in (goes(log), made_where(pieces)):
+        if line:
+            st.caption(plain(line))

@@ -1,4 +1,4 @@
-"""Above the stage: what of the film is safe here, and how it goes on if its engine dies.
+"""Above the stage: what of the film is safe here, and how it goes on if its engine dies or it ends.
 
 It asks the hub now and then; the stage itself is not drawn again.
 """
@@ -51,6 +51,27 @@ def continue_button(job: str, engine: EngineView) -> bool:
         look.tell(error.report())
         return False
     return True
+
+
+@st.fragment(run_every=2)
+def restart(job: str) -> None:
+    """Offer to start a film again that failed or was cancelled, with all that is finished of it."""
+    hub = resources.get_hub()
+    view = hub.find(job)
+    if view is None or view.successor:
+        st.rerun()
+    if view.moving:
+        st.caption(words.plain(view.moving))
+        return
+    if view.trouble:
+        look.tell(view.trouble)
+    if st.button("Start it again", key="retry", type="primary"):
+        try:
+            hub.move(job)
+        except VisionFluxError as error:
+            look.tell(error.report())
+        else:
+            st.rerun(scope="fragment")
 
 
 def _offer(job: str, engine: EngineView, some: bool) -> None:

@@ -1,4 +1,4 @@
-"""The tables of this laptop's database: films, and the pieces that they are made of.
+"""The tables of this laptop's database: films, their pieces and logs, and the meter's months.
 
 It knows what a row holds, not who reads or writes it.
 """
@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from engine.errors import ErrorReport
 from engine.recipe import Recipe
 
-UNFINISHED = ("submitting", "running")
+UNFINISHED, ENDED = ("submitting", "running"), ("failed", "cancelled")
 
 
 class Base(DeclarativeBase):
@@ -87,3 +87,51 @@ class Piece(Base):
 
 
 KEYFRAME, SEGMENT = "image/png", "video/mp4"
+
+
+class Entry(Base):
+    """An event of a job's log, as its engine told it.
+
+    Attributes:
+        seq: number in the log, from 1.
+        at: Unix seconds by the engine's clock.
+        kind: the event's ``type``.
+    """
+
+    __tablename__ = "events"
+
+    job: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[float] = mapped_column(sa.Float)
+    kind: Mapped[str] = mapped_column(sa.String(32))
+    event_json: Mapped[str] = mapped_column(sa.Text)
+
+
+class Former(Base):
+    """A job that a film was before it moved or was started again.
+
+    Attributes:
+        number: grows with time.
+        film: the job that the film is now.
+        engine: id of the engine that worked on it.
+        told: whether that engine knows that it need not go on.
+    """
+
+    __tablename__ = "former_jobs"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    job: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    film: Mapped[str] = mapped_column(sa.String(64), index=True)
+    engine: Mapped[str] = mapped_column(sa.String(128), index=True)
+    told: Mapped[bool] = mapped_column(default=False)
+
+
+class Month(Base):
+    """Bytes that crossed the way to one engine in one month."""
+
+    __tablename__ = "months"
+
+    engine: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
+    month: Mapped[str] = mapped_column(sa.String(7), primary_key=True)
+    received: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    sent: Mapped[int] = mapped_column(sa.BigInteger, default=0)

@@ -1,9 +1,10 @@
 """A job's state in words and numbers for the stage. Pure: no clock, no sockets, no Streamlit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
+from engine.events import Logged, Started
 from engine.progress import Phase, Progress
 from ui.board import View
 from ui.tables import Piece
@@ -216,13 +217,23 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number > 1 else ''}" if number else ""
 
 
+def goes(log: Iterable[Logged]) -> str:
+    """Return where and how often a film was taken up; empty unless that was more than once."""
+    devices = [logged.event.device for logged in log if isinstance(logged.event, Started)]
+    if len(devices) < 2:
+        return ""
+    runs = [(device, len(list(run))) for device, run in groupby(devices)]
+    named = [f"{device or 'unknown'}{f' ({count} times)' * (count > 1)}" for device, count in runs]
+    return f"Made in {len(devices)} goes: {', then '.join(named)}."
+
+
 def size(count: float) -> str:
     """Return a number of bytes for people."""
     for unit in ("B", "KB", "MB"):
         if count < 1000:
-            return f"{count:.0f} {unit}" if unit != "MB" else f"{count:.1f} {unit}"
+            return f"{round(count, int(unit == 'MB' and count < 100)):g} {unit}"
         count /= 1000
-    return f"{count:.1f} GB"
+    return f"{round(count, 1):g} GB"
 
 
 def short(text: str, length: int = 90) -> str:
