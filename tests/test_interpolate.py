@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import subprocess
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from engine import interpolate
 from engine.errors import InvalidParameterError, StorageError
 from engine.render.rife import film as film_module
 from engine.render.rife.footage import Frame, PartWriter, Source, open_source
+from engine.render.rife.judge import judge
 from training.rife.banks import make_bank
 from training.rife.scenes import draw_scene, render
 
@@ -147,6 +149,21 @@ def test_motion_is_spread_over_repeated_frames(tmp_path: Path, walk: list[Frame]
     assert len(smooth) == len(kept) == 16
     assert error(smooth[2], walk[2]) < error(kept[2], walk[2])
     assert error(kept[2], walk[0]) < 2
+
+
+@pytest.mark.parametrize("crf", [18, 21])
+def test_held_frames_are_known_in_spite_of_an_encoder(tmp_path: Path, crf: int) -> None:
+    bank = make_bank(41, 12, 12, held_out=True)
+    scene = draw_scene(np.random.default_rng(4), bank, 256, 24.0)
+    shown = [render(scene, index / 8) for index in range(3) for _ in range(5)]
+    with PartWriter(tmp_path / "in.mp4", (256, 256), Fraction(24), crf) as writer:
+        for frame in shown:
+            writer.write(frame)
+    _, frames = result(tmp_path / "in.mp4")
+    modes = [judge(*pair).mode for pair in pairwise(frames)]
+    assert [mode == "copy" for mode in modes] == [index % 5 != 4 for index in range(14)]
+    quarter = render(scene, 0.3), render(scene, 0.3 + 1 / 96)  # of a pixel
+    assert judge(*quarter).mode == "interpolate"
 
 
 def test_it_goes_on_where_it_was_interrupted(
