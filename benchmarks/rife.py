@@ -8,6 +8,9 @@
 * ``ours``: ``IFNet.draw`` and the tuned allocator; ``bf16`` the same with bfloat16
   convolutions.
 
+All have our threads' waiting policy (``engine.render``): torch's own would let another process on
+the machine spoil the plain one's figures.
+
 Each runs in a process of its own, so that allocators and peak memory do not mix; the processes
 take turns, and ratios are medians over rounds, so that a busy machine slows all of them alike.
 Equal output is asserted before anything is timed. The weights are random: speed does not
@@ -174,7 +177,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
     print("                        wall ms  ratio    cpu ms  ratio  peak MiB   (per frame)")
     for version in options.versions:
         for size in [SIZES[name] for name in options.sizes]:

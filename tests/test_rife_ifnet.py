@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmarks.rife import moved_pictures, random_ifnet
 from engine.errors import InvalidParameterError
 from engine.render.rife import load_ifnet
+from engine.render.rife.fast import FastIFNet
 from engine.render.rife.ifnet import IFNet
 from engine.render.rife.versions import VERSIONS, names_of
 
@@ -78,6 +79,16 @@ def test_the_fast_way_equals_the_straightforward_one(version: str) -> None:
 def test_the_fast_way_equals_it_at_every_scale(version: str, scale: float) -> None:
     fast, plain = both_ways(version, (33, 50), scale)
     assert (fast - plain).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("version", ["4.6", "4.17.lite", "4.25", "4.25.lite"])
+def test_drawing_all_positions_together_changes_nothing(version: str) -> None:
+    """What a GPU does; on a CPU the fine blocks take one position after the other."""
+    net = random_ifnet(version)
+    first, second = moved_pictures(96, 160)
+    apart = net.interpolate(first, second, [0.2, 0.5, 0.9])
+    net._fast = FastIFNet(net, together=True)
+    assert (net.interpolate(first, second, [0.2, 0.5, 0.9]) - apart).abs().max() <= TOLERANCE
 
 
 def test_40_begins_again_with_doubled_scales_when_motion_is_large() -> None:

@@ -8,9 +8,11 @@ import os
 
 # Read once by diffusers when it is imported: a model is data, never code.
 os.environ["DIFFUSERS_DISABLE_REMOTE_CODE"] = "1"
-# Read once by torch's OpenMP when it is loaded: idle threads sleep instead of spinning. Beside
-# another busy process on two cores, small operations were ten times faster for it.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Read once by torch's OpenMP when it is loaded: idle threads wait for some microseconds, then
+# sleep. Spinning on, as by default, made small operations ten times slower beside another busy
+# process; sleeping at once made RIFE a fifth slower on an idle machine.
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # OpenMP libraries other than GNU's
 # Their warnings are about things that nobody here chose, such as the absence of torchvision.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")

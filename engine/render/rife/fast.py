@@ -15,8 +15,9 @@ What makes it fast, all of it exact up to float32 rounding:
 Knows nothing about files, 8-bit frames or when to interpolate.
 """
 
+import copy
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -24,9 +25,18 @@ from torch import Tensor, nn
 
 from engine.render.rife.ifnet import FAR, Activated, IFBlock, IFNet
 from engine.render.rife.layers import Entrance, prepare_activated, prepare_middle
+from engine.render.rife.motion import (
+    FLOWS,
+    Motion,
+    enlarge,
+    fold,
+    halve,
+    pieces,
+    places,
+    sample,
+)
+from engine.render.rife.replay import Replay, Work
 from engine.render.rife.versions import Architecture
-
-FLOWS = 4
 
 
 class Block:
@@ -61,122 +71,26 @@ class Block:
         return (F.pixel_shuffle(x, 2) if self.shuffles else x).float()
 
 
-class Motion:
-    """The sum of all blocks' flows (and of their masks, where masks add up), kept small.
-
-    Maps are (channels, N, h, w): flows to the first and to the second picture, x and y in
-    pixels, then maybe the mask logits.
-    """
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        self.size = size
-        self.parts: list[tuple[Tensor, int]] = []  # small maps in full-size pixels, their ratio
-        self.full: Tensor | None = None
-        self.summed = 0  # how many parts ``full`` holds
-
-    def add(self, change: Tensor, ratio: int) -> None:
-        """Add a block's output (N, channels, h, w), flows in its own small pixels."""
-        part = change.transpose(0, 1).contiguous()
-        part[:FLOWS] *= ratio
-        self.parts.append((part, ratio))
-
-    def only(self, index: int) -> "Motion":
-        """The motion at one of the N positions."""
-        alone = Motion(self.size)
-        alone.parts = [(part[:, index : index + 1], ratio) for part, ratio in self.parts]
-        return alone
-
-    def at(self, scale: int) -> Tensor:
-        """The sum where a block at this scale looks: the middle 2 x 2 of each cell.
-
-        Returns (channels, N, 2H / scale, 2W / scale); at scales 1 and 2 that is everything.
-        """
-        if scale > 2:
-            return _enlarge_at(self.parts, *(_middles(side, scale) for side in self.size))
-        fresh = self.parts[self.summed :]
-        self.summed = len(self.parts)
-        if self.full is None:
-            self.full = _enlarge_at(fresh, *(tuple(range(side)) for side in self.size))
-        else:
-            for part, ratio in fresh:
-                self.full += _enlarge(part, ratio)
-        return self.full
-
-
-def _middles(side: int, scale: int) -> tuple[int, ...]:
-    """The two middle pixels of each cell of ``scale`` pixels."""
-    half = scale // 2
-    return tuple(start + half - 1 + i for start in range(0, side, scale) for i in (0, 1))
-
-
-def _enlarge(x: Tensor, ratio: int) -> Tensor:
-    if ratio == 1:
-        return x
-    return F.interpolate(x, scale_factor=ratio, mode="bilinear", align_corners=False)
-
-
-def _enlarge_at(
-    parts: list[tuple[Tensor, int]], rows: tuple[int, ...], columns: tuple[int, ...]
-) -> Tensor:
-    """Sum of the parts, each enlarged by its ratio, at some rows and columns."""
-    device = parts[0][0].device
-    tall, wide = [], []
-    for part, ratio in parts:
-        tall.append(_enlarging(part.shape[-2], ratio, rows, device) @ part)
-        wide.append(_enlarging(part.shape[-1], ratio, columns, device))
-    # The sum over parts happens inside one product over all their columns together.
-    return torch.cat(tall, -1) @ torch.cat(wide, 1).T
-
-
-@lru_cache(maxsize=64)
-def _enlarging(size: int, ratio: int, wanted: tuple[int, ...], device: torch.device) -> Tensor:
-    """The matrix (len(wanted), size) that enlarges by ``ratio`` bilinearly, edges repeated."""
-    place = ((torch.tensor(wanted) + 0.5) / ratio - 0.5).clamp(min=0)
-    low = place.floor().long()
-    high = (low + 1).clamp(max=size - 1)
-    share = place - low
-    matrix = torch.zeros(len(wanted), size)
-    index = torch.arange(len(wanted))
-    matrix[index, low] += 1 - share
-    matrix[index, high] += share
-    return matrix.to(device)
-
-
-@lru_cache(maxsize=32)
-def _places(side: int, scale: int, count: int, device: torch.device) -> Tensor:
-    """Normalised coordinates in [-1, 1] of the first ``count`` places a block looks at."""
-    wanted = range(side) if scale <= 2 else _middles(side, scale)
-    places = torch.tensor(wanted, dtype=torch.float32)[:count] * (2 / (side - 1)) - 1
-    return places.to(device)
-
-
-def sample(picture: Tensor, flow: Tensor, scale: int) -> Tensor:
-    """Warp (1, C, H, W) by flow (2, N, h, w), where a block at this scale looks.
-
-    Returns (C, N, h, w).
-    """
-    height, width = picture.shape[-2:]
-    _, count, rows, columns = flow.shape
-    x = _places(width, scale, columns, flow.device)
-    y = _places(height, scale, rows, flow.device)[:, None]
-    grid = flow.new_empty((2, count, rows, columns))
-    torch.add(x, flow[0], alpha=2 / (width - 1), out=grid[0])
-    torch.add(y, flow[1], alpha=2 / (height - 1), out=grid[1])
-    grid = grid.view(1, 2, count * rows, columns).permute(0, 2, 3, 1)
-    found = F.grid_sample(picture, grid, padding_mode="border", align_corners=True)
-    return found.view(-1, count, rows, columns)
-
-
 class FastIFNet:
     """Evaluates an IFNet's weights; built once for each network, device and precision.
 
     Args:
         net: the network, whose weights are copied.
         dtype: of the convolutions; flows and warps are float32 always.
+        together: whether all positions go through the fine blocks at once, as GPUs want it;
+            None decides by the device.
     """
 
-    def __init__(self, net: IFNet, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, net: IFNet, dtype: torch.dtype = torch.float32, together: bool | None = None
+    ) -> None:
         self.architecture, self.dtype = net.architecture, dtype
+        self.together = next(net.parameters()).is_cuda if together is None else together
+        self.encoder: nn.Module | None = None
+        if net.encode is not None:
+            encoder = copy.deepcopy(net.encode).to(dtype)
+            self.encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._replays: dict[tuple[float, tuple[int, int]], Replay] = {}
         last = len(net.architecture.channels) - 1
         self.blocks = []
         for index in range(last + 1):
@@ -188,6 +102,13 @@ class FastIFNet:
     def can(self, scale: float) -> bool:
         """Whether this flow scale is covered: blocks may reduce, but not enlarge."""
         return self.architecture.scales[-1] >= scale
+
+    def stack(self, padded: Tensor) -> Tensor:
+        """A padded keyframe (1, 3, H, W) with its encoding, float32 (1, C, H, W)."""
+        padded = padded.contiguous(memory_format=torch.channels_last)
+        if self.encoder is None:
+            return padded
+        return torch.cat((padded, self.encoder(padded.to(self.dtype)).float()), 1)
 
     def coarse(self, stacked: Tensor, scale: float) -> Tensor:
         """What the first block sees of a padded keyframe and its encoding (1, C, H, W)."""
@@ -204,10 +125,6 @@ class FastIFNet:
     ) -> tuple[Tensor, tuple[Tensor, Tensor], list[int]]:
         """Draw frames at some positions.
 
-        The coarse blocks run for all positions at once, since their maps are too small to
-        keep a processor busy; the fine ones for each position by itself, since theirs fill
-        its cache, and so memory does not grow with the number of positions.
-
         Args:
             stacked: both padded pictures with their encodings, (1, C, H, W) each.
             coarse: what ``coarse`` made of them.
@@ -219,25 +136,49 @@ class FastIFNet:
             The frames (N, 3, *size); the two warped pictures of the last one; and which
             positions moved so far that this version begins again with doubled scales.
         """
-        scales = [int(factor / scale) for factor in self.architecture.scales]
-        first_fine = next(
-            i for i, factor in enumerate(scales) if factor <= 2 or i == len(scales) - 1
-        )
         moments = stacked[0].new_tensor(positions).view(-1, 1, 1, 1)
-        motion = Motion((stacked[0].shape[-2], stacked[0].shape[-1]))
-        out, far = self.blocks[0](self._still(coarse, moments)), []
+        doubles = self.architecture.doubles
+        work: Work = partial(self._work, scale=scale, size=size)
+        if moments.is_cuda and not doubles:
+            work = self._replays.setdefault((scale, size), Replay(work))
+        frames, first, second, change = work(*stacked, *coarse, moments)
+        return frames, (first, second), _far(change) if doubles else []
+
+    def _work(
+        self,
+        first: Tensor,
+        second: Tensor,
+        coarse_first: Tensor,
+        coarse_second: Tensor,
+        moments: Tensor,
+        *,
+        scale: float,
+        size: tuple[int, int],
+    ) -> tuple[Tensor, ...]:
+        """Frames, the last one's two sides, and the change of motion that ``doubles`` asks for.
+
+        The coarse blocks run for all positions at once, since their maps are too small to keep
+        a processor busy. On a CPU the fine ones run for each position by itself: their maps
+        fill its cache, and so memory does not grow with the number of positions.
+        """
+        stacked, count = (first, second), len(moments)
+        scales = [int(factor / scale) for factor in self.architecture.scales]
+        fine = next(i for i, factor in enumerate(scales) if factor <= 2 or i == len(scales) - 1)
+        motion = Motion((first.shape[-2], first.shape[-1]))
+        out = change = self.blocks[0](self._still((coarse_first, coarse_second), moments))
         self._add(motion, 0, out, scales)
-        for index in range(1, first_fine):
+        for index in range(1, fine):
             out = self._advance(stacked, motion, index, out, moments, scales)
-            if index == 1 and self.architecture.doubles:
-                far = _far(out, motion.parts[1][1])
-        frames = stacked[0].new_empty((len(positions), 3, *size))
-        for index, moment in enumerate(moments):
-            alone, last = motion.only(index), out[index : index + 1]
-            for fine in range(first_fine, len(scales)):
-                last = self._advance(stacked, alone, fine, last, moment[None], scales)
-            sides = self._blend(stacked, alone, last, frames[index : index + 1])
-        return frames, sides, far
+            change = motion.parts[1][0]
+        frames = first.new_empty((count, 3, *size))
+        step = count if self.together else 1
+        for start in range(0, count, step):
+            chosen = slice(start, start + step)
+            alone, last = motion.only(chosen), out[chosen]
+            for index in range(fine, len(scales)):
+                last = self._advance(stacked, alone, index, last, moments[chosen], scales)
+            sides = self._blend(stacked, alone, last, frames[chosen])
+        return frames, *sides, change
 
     def _advance(
         self,
@@ -292,28 +233,38 @@ class FastIFNet:
 
         Where what the last block hands on is half as large, it is returned apart.
         """
-        flow = motion.at(scale)
         height, width = (side // scale for side in motion.size)
-        count, channels = len(moments), self.architecture.inputs(1)
+        direct = 2 * stacked[0].shape[1] + FLOWS
         apart = ratio == 2 * scale and not self.architecture.mask_adds
-        seen = stacked[0].shape[1]
-        if apart:
-            channels = 2 * seen + FLOWS
-        x = self._buffer(count, channels, height, width, flow.device)
-        for side, picture in enumerate(stacked):
-            warped = _halve(sample(picture, flow[2 * side : 2 * side + 2], scale), scale)
-            x[:, seen * side : seen * (side + 1)] = warped.transpose(0, 1)
-        small = _halve(flow, scale)
-        after = 2 * seen
-        x[:, after : after + FLOWS] = (small[:FLOWS] / scale).transpose(0, 1)
+        channels = direct if apart else self.architecture.inputs(1)
+        x = self._buffer(len(moments), channels, height, width, out.device)
+        flow = motion.at(scale)
+        self._warp_into(x[:, :direct], stacked, flow[:FLOWS], scale)
         if apart:
             return x, self._handed_on(out, moments)
-        x[:, after + FLOWS : after + FLOWS + 1] = moments
+        x[:, direct : direct + 1] = moments
         if self.architecture.mask_adds:
-            x[:, -1:] = small[FLOWS:].transpose(0, 1)
+            x[:, -1:] = halve(flow[FLOWS:], scale).transpose(0, 1)
         else:
-            x[:, after + FLOWS + 1 :] = _enlarge(out[:, FLOWS:], ratio // scale)
+            x[:, direct + 1 :] = enlarge(out[:, FLOWS:], ratio // scale)
         return x, None
+
+    def _warp_into(
+        self, x: Tensor, stacked: tuple[Tensor, Tensor], flow: Tensor, scale: int
+    ) -> None:
+        """Write both warped sides and the flow itself, at a block's resolution."""
+        target, reduced = x.transpose(0, 1), flow.shape[-1] // x.shape[-1]
+        height, width = stacked[0].shape[-2:]
+        columns = places(width, scale, flow.device)
+        rows = places(height, scale, flow.device)[:, None]
+        count = pieces(flow)
+        target, flow = fold(target, count), fold(flow, count)
+        rows = rows.reshape(count, -1, 1)
+        sides = [
+            halve(sample(picture, half, columns, rows), reduced)
+            for picture, half in zip(stacked, torch.split(flow, 2), strict=True)
+        ]
+        lay((*sides, halve(flow.transpose(0, 1), reduced) / scale), target)
 
     def _handed_on(self, out: Tensor, moments: Tensor) -> Tensor:
         """Position, mask and features at the resolution of the block before."""
@@ -324,21 +275,49 @@ class FastIFNet:
         return x
 
     def _blend(
-        self, stacked: tuple[Tensor, Tensor], motion: Motion, out: Tensor, frame: Tensor
+        self, stacked: tuple[Tensor, Tensor], motion: Motion, out: Tensor, frames: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Warp and blend into one frame (1, 3, h, w), computing no pixel beyond it."""
-        height, width = frame.shape[-2:]
+        """Warp and blend into frames (N, 3, h, w), computing no pixel beyond them."""
+        height, width = frames.shape[-2:]
         whole = motion.at(1)[..., :height, :width]
         if self.architecture.mask_adds:
             mask = whole[FLOWS:]
         else:
-            mask = _enlarge(out[:, FLOWS:], motion.parts[-1][1])[..., :height, :width]
+            mask = enlarge(out[:, FLOWS:], motion.parts[-1][1])[..., :height, :width]
+            mask = mask.transpose(0, 1)
+        columns = places(stacked[0].shape[-1], 1, frames.device)[:width]
+        rows = places(stacked[0].shape[-2], 1, frames.device)[:height]
+        count = pieces(whole)
         first, second = (
-            sample(picture[:, :3], whole[2 * side : 2 * side + 2], 1).transpose(0, 1)
-            for side, picture in enumerate(stacked)
+            sample(picture[:, :3], fold(half, count), columns, rows.reshape(count, -1, 1))
+            for picture, half in zip(stacked, torch.split(whole[:FLOWS], 2), strict=True)
         )
-        torch.lerp(second, first, torch.sigmoid(mask), out=frame)
-        return first, second
+        share = fold(torch.sigmoid(mask), count).transpose(0, 1)
+        target = fold(frames.transpose(0, 1), count).transpose(0, 1)
+        torch.lerp(second, first, share, out=target)
+        return _last(first, count), _last(second, count)
+
+
+def _last(side: Tensor, count: int) -> Tensor:
+    """The last picture (1, 3, h, w) of a batch, or the one that the batch is the pieces of."""
+    return side[-1:] if count == 1 else side.transpose(0, 1).flatten(1, 2)[None]
+
+
+def lay(maps: Sequence[Tensor], target: Tensor) -> None:
+    """Write maps (N, ., h, w) beside each other into channels-last memory (C, N, h, w).
+
+    In bfloat16 on a CPU the transposition is a product with the identity: exact, and faster
+    than copying.
+    """
+    product = target.dtype is torch.bfloat16 and target.device.type == "cpu"
+    planes = torch.empty(target.shape, dtype=target.dtype) if product else target
+    first = 0
+    for part in maps:
+        planes[first : first + part.shape[1]] = part.transpose(0, 1)
+        first += part.shape[1]
+    if product:
+        identity = torch.eye(len(target), dtype=target.dtype)
+        torch.mm(planes.flatten(1).T, identity, out=target.flatten(1).T)
 
 
 def _input_order(architecture: Architecture, index: int) -> list[int]:
@@ -360,16 +339,7 @@ def _input_order(architecture: Architecture, index: int) -> list[int]:
     return [*sides[0], *sides[1], *flow, position, *range(position + 1, total - FLOWS)]
 
 
-def _halve(x: Tensor, scale: int) -> Tensor:
-    """Mean of each 2 x 2; nothing to do for a block that sees every pixel."""
-    if scale == 1:
-        return x
-    whole = x.flatten(0, 1)[None]  # one batch: its memory layout is then never in doubt
-    halved = F.interpolate(whole, scale_factor=0.5, mode="bilinear", align_corners=False)
-    return halved.view(*x.shape[:2], *halved.shape[2:])
-
-
-def _far(change: Tensor, ratio: int) -> list[int]:
+def _far(change: Tensor) -> list[int]:
     """Positions at which the motion to both pictures changes by more than FAR pixels."""
-    halves = change[:, :FLOWS].reshape(len(change), 2, -1).abs().amax(2) * ratio  # (N, 2)
-    return [index for index, far in enumerate((halves > FAR).all(1).tolist()) if far]
+    halves = change[:FLOWS].abs().amax((2, 3)).view(2, 2, -1).amax(1)  # (2, N)
+    return [index for index, far in enumerate((halves > FAR).all(0).tolist()) if far]

@@ -164,7 +164,7 @@ class IFNet(Network):
     def prepare(self, image: Tensor, scale: float = 1.0) -> Prepared:
         """Pad a keyframe (1, 3, H, W), encode it, and reduce both for the first block."""
         padded = self.pad(image, scale)
-        stacked = torch.cat((padded, self.encode(padded)), 1) if self.encode else padded
+        stacked = self.fast().stack(padded)
         return Prepared(image, padded, (stacked, self.fast().coarse(stacked, scale)), scale)
 
     def relate(self, first: Prepared, second: Prepared) -> Pair:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import ModelLoadError
+from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.ifnet import IFNet
 from engine.render.rife.versions import VERSIONS, Architecture, Encoder, Layers, names_of
 
@@ -69,6 +70,7 @@ def load_ifnet(source: str | Path | Mapping[str, Tensor], version: str | None = 
         net.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
         raise ModelLoadError(label, f"its tensors do not fit RIFE {name}", REMEDY) from error
+    keep_large_blocks()
     return net.requires_grad_(False).eval()
 
 

@@ -1,0 +1,34 @@
+"""engine.render.rife on a CUDA device: half precision, all positions at once, recorded graphs."""
+
+import pytest
+import torch
+
+from benchmarks.rife import moved_pictures, random_ifnet
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+]
+POSITIONS = [0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize("version", ["4.0", "4.6", "4.17.lite", "4.25", "4.25.lite"])
+def test_a_gpu_draws_what_a_cpu_draws(version: str) -> None:
+    net, images = random_ifnet(version), moved_pictures(128, 192)
+    expected = net.interpolate(*images, POSITIONS)
+    net.precision = torch.float16
+    net.cuda()
+    for _ in range(2):  # the second time from the recorded graph
+        frames = net.interpolate(*(image.cuda() for image in images), POSITIONS)
+        assert (frames.cpu() - expected).abs().mean() <= 5e-4
+
+
+def test_a_recorded_graph_follows_new_pictures() -> None:
+    net = random_ifnet("4.25")
+    net.precision = torch.float16
+    net.cuda()
+    first, second = (image.cuda() for image in moved_pictures(64, 64))
+    there = net.interpolate(first, second, POSITIONS)
+    back = net.interpolate(second, first, POSITIONS)
+    assert (there - back).abs().max() > 0.01
+    assert torch.equal(there, net.interpolate(first, second, POSITIONS))
