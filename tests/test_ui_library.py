@@ -129,3 +129,12 @@ def test_a_finished_job_is_not_replaced(library: Library) -> None:
     library.finish("job1", DONE)
     assert not library.replace("job1", "job2", "engine2")
     assert library.get("job1") is not None
+
+
+def test_a_job_that_ended_is_not_under_way_again_because_a_late_answer_says_so(
+    library: Library,
+) -> None:
+    library.add("job1", recipe(), "engine1")
+    library.end("job1", "failed", ErrorReport("E_INTERNAL", "it broke", ""))
+    library.accepted("job1")
+    assert library.unfinished() == []

@@ -61,8 +61,8 @@ class Library:
             return session.get(Film, job)
 
     def accepted(self, job: str) -> None:
-        """Note that the engine has the job."""
-        self._update(job, status="running")
+        """Note that the engine has the job; one that has ended meanwhile stays what it is."""
+        self._update(job, Film.status == "submitting", status="running")
 
     def finish(self, job: str, film: Finished) -> None:
         """Note that the film's file is in the folder."""
@@ -156,9 +156,9 @@ class Library:
         query = query.where(Film.status == "finished")
         return query.where(Film.title.icontains(search, autoescape=True)) if search else query
 
-    def _update(self, job: str, **values: Any) -> None:
+    def _update(self, job: str, *conditions: Any, **values: Any) -> None:
         with self._session() as session:
-            session.execute(sa.update(Film).where(Film.job == job).values(**values))
+            session.execute(sa.update(Film).where(Film.job == job, *conditions).values(**values))
 
     def _all(self, query: sa.Select[Film]) -> list[Film]:
         with self._session() as session:
