@@ -115,6 +115,17 @@ def parse_recipe(data: Any) -> Recipe:
     return checked(recipe)
 
 
+def read_recipe(text: bytes | str | msgspec.Raw) -> Recipe:
+    """Turn JSON into a recipe; raises as ``parse_recipe`` does, also for what is no JSON."""
+    try:
+        recipe = msgspec.json.decode(text, type=Recipe)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidParameterError("recipe", f"this is no JSON: {error}") from error
+    return checked(recipe)
+
+
 def checked(recipe: Recipe) -> Recipe:
     """Return ``recipe`` if it holds what types cannot say; raise as ``parse_recipe`` does."""
     for index, scene in enumerate(recipe.scenes):

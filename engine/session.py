@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-import msgspec
 from websockets.asyncio.server import ServerConnection
 
 from engine import protocol
@@ -16,7 +15,7 @@ from engine.errors import LimitError, MalformedMessageError, UnknownObjectError,
 from engine.jobs import Job, Jobs
 from engine.journal import ObjectRow
 from engine.purse import SETTINGS, Purse, Setting
-from engine.recipe import Recipe, parse_recipe
+from engine.recipe import read_recipe
 from engine.store import Store
 from engine.uploads import Uploads
 
@@ -116,7 +115,7 @@ class Session:
     async def _carry_out(self, request: protocol.ControlRequest) -> protocol.AnyAnswer:
         match request:
             case protocol.Submit():
-                fresh = self._jobs.submit(request.job, _recipe(request), self)
+                fresh = self._jobs.submit(request.job, read_recipe(request.recipe), self)
                 await self._jobs.hold(request.job)
                 return protocol.Accepted(re=request.id, job=request.job, duplicate=not fresh)
             case protocol.Watch():
@@ -262,10 +261,6 @@ class Hatch:
         if row:
             self._intact.add(name)
         return row
-
-
-def _recipe(request: protocol.Submit) -> Recipe:
-    return parse_recipe(msgspec.json.decode(request.recipe))
 
 
 def _snapshot(re: int, job: Job) -> protocol.Snapshot:

@@ -68,3 +68,12 @@ def test_what_a_hub_brought_is_compared_with_its_name_in_the_cache(tmp_path: Pat
     models.file_sha256.cache_clear()  # the flip may fall into the same tick of the file's time
     assert models.is_damaged(link)
     assert not models.is_damaged(FOLDER / "rife" / "README.md")  # nobody tells
+
+
+@pytest.mark.parametrize("card", [b"", b"{", b"{}", b'{"title": 5}', b"\xff"])
+def test_a_damaged_card_is_named(tmp_path: Path, card: bytes) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "card.json").write_bytes(card)
+    with pytest.raises(ModelLoadError, match=r"card\.json is damaged") as caught:
+        models.catalogue([str(tmp_path)])
+    assert "or remove it" in caught.value.remedy

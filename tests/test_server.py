@@ -195,6 +195,27 @@ async def test_bad_recipes_name_their_field_and_others_go_on(
         assert JOB not in [summary.job for summary in await other.connection.jobs()]
 
 
+@pytest.mark.parametrize(
+    ("field", "recipe"),
+    [
+        ("scenes[0].seconds", '{"scenes": [{"prompt": "a", "seconds": 1e999}]}'),
+        ("seed", '{"scenes": [{"prompt": "a"}], "seed": -1e999}'),
+        ("recipe", "[" * 900 + "]" * 900),
+        ("extra", '{"scenes": [{"prompt": "a"}], "extra": 1e999}'),
+        ("recipe", "1e999"),
+    ],
+)
+async def test_recipes_of_strange_json_are_refused_and_break_nothing(
+    engine: Pairing, field: str, recipe: str
+) -> None:
+    async with opened(engine, CONTROL_PATH) as socket:
+        await socket.recv()
+        answer = await ask(socket, f'{{"type":"submit","id":1,"job":"{JOB}","recipe":{recipe}}}')
+        assert (answer["re"], answer["error"]["code"]) == (1, "E_INVALID_PARAMETER")
+        assert answer["error"]["field"] == field
+        assert (await ask(socket, {"type": "jobs", "id": 2}))["jobs"] == []
+
+
 async def closing(socket: ClientConnection, *messages: str) -> int:
     """Send messages until the engine closes the socket; return the close code."""
     try:

@@ -135,5 +135,9 @@ def _local(folder: Path) -> Model:
             folder.name, f"{folder} holds no model_index.json", "give a folder in diffusers layout"
         )
     path = folder / "card.json"
-    card = msgspec.json.decode(path.read_bytes(), type=Card) if path.is_file() else None
+    try:
+        card = msgspec.json.decode(path.read_bytes(), type=Card) if path.is_file() else None
+    except (OSError, msgspec.MsgspecError) as error:
+        remedy = f"correct {path}, or remove it"
+        raise ModelLoadError(folder.name, f"its card.json is damaged: {error}", remedy) from error
     return Model(name=folder.name, source=str(folder), card=card or Card(title=folder.name))
