@@ -151,6 +151,17 @@ def test_motion_is_spread_over_repeated_frames(tmp_path: Path, walk: list[Frame]
     assert error(kept[2], walk[0]) < 2
 
 
+def test_a_film_of_stills_and_a_large_factor_loses_no_frame(
+    tmp_path: Path, walk: list[Frame]
+) -> None:
+    stills = write(tmp_path / "stills.mp4", [walk[0]] * 13)
+    run(stills, "-o", tmp_path / "slow.mp4", "--factor", 8)
+    assert len(result(tmp_path / "slow.mp4")[1]) == 104
+    pair = write(tmp_path / "pair.mp4", [walk[0], walk[4]])
+    run(pair, "-o", tmp_path / "slowest.mp4", "--factor", 64)
+    assert len(result(tmp_path / "slowest.mp4")[1]) == 128
+
+
 @pytest.mark.parametrize("crf", [18, 21])
 def test_held_frames_are_known_in_spite_of_an_encoder(tmp_path: Path, crf: int) -> None:
     bank = make_bank(41, 12, 12, held_out=True)

@@ -73,6 +73,19 @@ def test_a_single_frame_is_one_frame() -> None:
     assert frame_count([Fraction(0)], Fraction(25)) == 1
 
 
+@pytest.mark.parametrize("factor", [2, 8, 50, 64])
+@pytest.mark.parametrize("still", [1, 12])
+def test_no_output_is_lost_between_far_inputs(factor: int, still: int) -> None:
+    """Many outputs in one stretch, such as a still, lie close to its ends."""
+    times = steady(24, 3 * still + 1)[::still]
+    schedule = Schedule(Fraction(0), Fraction(24 * factor), 3 * still * factor)
+    for earlier, later in pairwise(times):
+        positions = schedule.between(earlier, later)
+        assert positions == pytest.approx([k / (factor * still) for k in range(factor * still)])
+        assert positions.count(0.0) == 1
+    assert schedule.rest() == 0
+
+
 def test_a_pace_leaves_out_the_ends_and_rests_at_frames() -> None:
     moments = [0.25, 0.5, 0.75]
     assert [Pace()(moment) for moment in moments] == moments

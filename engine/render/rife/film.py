@@ -86,8 +86,7 @@ class Film:
 
     def _draw(self, first: Frame, second: Frame, positions: list[float]) -> Iterator[Frame]:
         inner = [position for position in positions if position > 0]
-        if len(inner) < len(positions):
-            yield first
+        yield from (first for _ in positions[len(inner) :])
         if not inner:
             return
         if first is second or (not self.fades and self._is_cut(first, second)):

@@ -17,7 +17,9 @@ USUAL_RATES = [
 ]
 CLOSE = Fraction(1, 3000)  # relative; 24 and 24000/1001 are 1/1001 apart
 STEADY = Fraction(1, 4)  # of the mean interval: how far intervals of a constant rate may be off
-SNAP = 0.02  # of an interval: containers round times to milliseconds
+# Outputs this close to an input, as a share of the interval between inputs and of that between
+# outputs, are that input: containers round times to milliseconds.
+SNAP, SNAP_OUT = 0.02, 0.25
 
 
 EASINGS: dict[str, Callable[[float], float]] = {
@@ -93,11 +95,12 @@ class Schedule:
     def between(self, earlier: Fraction, later: Fraction) -> list[float]:
         """Positions in [0, 1) of the outputs not handed out yet that lie before ``later``."""
         span, positions = later - earlier, []
+        near = min(SNAP, SNAP_OUT / float(self.rate * span)) if span > 0 else 0.0
         while span > 0 and self.next < self.count:
             position = float((self.start + self.next / self.rate - earlier) / span)
-            if position >= 1 - SNAP:
+            if position >= 1 - near:
                 break
-            positions.append(position if position > SNAP else 0.0)
+            positions.append(position if position > near else 0.0)
             self.next += 1
         return positions
 
