@@ -60,6 +60,19 @@ async def test_an_object_counts_once_it_is_whole(tmp_path: Path) -> None:
     assert store.path(NAME).read_bytes() == content
 
 
+async def test_a_part_at_the_beginning_begins_anew(tmp_path: Path) -> None:
+    """What an error about an offset advises works on the same connection."""
+    store = Store(tmp_path, Journal(tmp_path / "j.db"))
+    uploads, content = Uploads(store), a_png()
+    first = a_part(content, data=content[:20])
+    await uploads.take(first)
+    with pytest.raises(InvalidParameterError, match="20 was expected") as caught:
+        await uploads.take(msgspec.structs.replace(first, offset=10, data=content[10:]))
+    assert caught.value.remedy == "begin again at 0"
+    await uploads.take(msgspec.structs.replace(first, data=content))
+    assert store.path(NAME).read_bytes() == content
+
+
 @pytest.mark.parametrize(
     ("field", "part"),
     [
