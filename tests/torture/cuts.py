@@ -55,6 +55,9 @@ def kinds() -> list[tuple[str, str]]:
     return [*(("client", kind) for kind in client), *(("engine", kind) for kind in engine)]
 
 
+EVERY = len(kinds()) * len(PLACES)  # sessions in which every cut happens that there is
+
+
 @dataclass
 class Session:
     """One client that uses all of the protocol, and checks what it got.

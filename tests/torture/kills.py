@@ -148,10 +148,10 @@ class Gallows:
         self.outcome.counts.update(("kills", f"of {what}"))
         self.cold = True
         self.in_a_row = self.in_a_row + 1 if what == "worker" else 0
-        left = await gone([p for p in family if what != "worker" or p is not family[0]][1:])
+        left = await gone(family[1:])
         self.outcome.check(not left, f"{job}: {left} outlived a killed {what}")
         if what != "worker":
-            await gone(family[:1])
+            await self.victim.stop()
             self.outcome.counts.update(await asyncio.to_thread(debris, self.victim.data / "engine"))
             self.engine = await self.victim.start()
 

@@ -103,11 +103,8 @@ class Machine:
 
     async def stop(self) -> None:
         """End it for good."""
-        family = self.family()
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        await gone(family)
+        if self.process:
+            await end(self.process)
 
 
 @asynccontextmanager
@@ -144,10 +141,19 @@ async def gone(processes: Iterable[psutil.Process], patience: float = 30.0) -> l
         async with asyncio.timeout(patience):
             while left := [process for process in left if alive(process)]:
                 await asyncio.sleep(0.02)
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.wait(0)  # reap our own
     return [str(process) for process in left]
+
+
+async def end(process: psutil.Popen) -> None:
+    """Kill a process of ours and all that it started."""
+    family = [process]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family += process.children(recursive=True)
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    await gone(family)
+    process.wait()  # it is over; this lets the system forget it
 
 
 async def persist(ask: Callable[[], Any], patience: float = PATIENCE) -> Any:

@@ -24,7 +24,7 @@ from engine.errors import EngineUnreachableError
 from engine.pairing import Pairing
 from engine.protocol import CONTROL_PATH
 from tests.torture.cuts import AT_ONCE, Session, draw_noise
-from tests.torture.rig import Outcome, a_machine, alive, free_port, gone, tiny
+from tests.torture.rig import Outcome, a_machine, alive, end, free_port, tiny
 
 STEP_SECONDS = "0.01"
 CALM = (0.2, 1.5)  # seconds between two blows
@@ -101,11 +101,7 @@ class Nginx:
     async def kill(self) -> None:
         """Kill all of it."""
         if self._process:
-            family = [self._process, *self._process.children(recursive=True)]
-            for process in family:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            await gone(family)
+            await end(self._process)
 
 
 @asynccontextmanager

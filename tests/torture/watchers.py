@@ -22,7 +22,6 @@ from tests.torture.rig import (
     a_machine,
     ending,
     flaws,
-    read_log,
     tiny,
 )
 
@@ -73,7 +72,8 @@ async def run(folder: Path, dice: random.Random, number: int) -> Outcome:
         memory = []
         for film in range(number):
             job = f"film-{film:04}"
-            recipe = tiny(dice.randrange(2**32), num_inference_steps=20)
+            steps = 20 if film else 3  # the slow one reads the first
+            recipe = tiny(dice.randrange(2**32), num_inference_steps=steps)
             await crowd[0].connection.submit(job, recipe)
             if film == 0:
                 reading = asyncio.create_task(follow(slow, job, outcome))
@@ -87,5 +87,4 @@ async def run(folder: Path, dice: random.Random, number: int) -> Outcome:
         outcome.notes.append(f"server: {calm:.1f} MiB after {WARM} films, {last:.1f} at the end")
         outcome.check(last - calm < GROWTH, f"the server's memory grew: {memory}")
         outcome.check(not machine.tracebacks(), f"tracebacks in {machine.data / 'log'}")
-        await read_log(engine, "film-0000")
     return outcome
