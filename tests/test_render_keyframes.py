@@ -17,6 +17,7 @@ from engine.render import Cancelled, keyframes
 from engine.render.blend import noise
 from engine.render.device import choose_device
 from engine.render.keyframes import SCHEDULERS, Painter
+from engine.render.memory import WAYS, Way
 from tests.pipelines import save_tiny_pipeline
 
 CPU = choose_device("cpu")
@@ -243,6 +244,24 @@ def test_running_out_of_memory_names_the_numbers(
     monkeypatch.setattr(painter._pipe.unet, "forward", exhausted)
     with pytest.raises(DeviceMemoryError, match=r"painting 64x64: at least 2\.1 GB"):
         paint(painter, node())
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_a_thriftier_way_paints_the_picture_and_can_be_left(painter: Painter, way: Way) -> None:
+    """Offload is from the CPU to itself here: what is checked is that everything still fits."""
+    if way.name == "layers":
+        pytest.skip("accelerate's hooks for single layers want a GPU")
+    painter.memory.relax()
+    plain = paint(painter, node()).astype(int)
+    way.begin(painter._pipe, CPU)
+    painter.memory.ways.append(way)
+    try:
+        assert abs(paint(painter, node()) - plain).max() <= 1  # one tile holds the whole picture
+        assert painter.memory.exact == way.exact
+    finally:
+        painter.memory.relax()
+    assert painter.memory.exact
+    assert np.array_equal(paint(painter, node()), plain)
 
 
 # --- The model that is shipped ---

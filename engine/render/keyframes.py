@@ -123,7 +123,8 @@ class Painter:
     ) -> Picture:
         def work() -> Picture:
             doing = f"painting {node.width}x{node.height}"
-            with memory_errors(self.device, doing), torch.inference_mode():
+            # Not inference_mode: weights that offloading moved inside could not be moved back.
+            with memory_errors(self.device, doing), torch.no_grad():
                 return self._paint(node, on_step, cancelled)
 
         return self.memory.attempt(work)
@@ -190,7 +191,7 @@ class Painter:
             pictures: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
             return (pictures + 1) / 2
 
-        with torch.inference_mode():
+        with torch.no_grad():
             return fit_projection(decode, int(vae.config.latent_channels))
 
 
