@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 OBJECT = "name, sha256, size, media_type, detail, origin"  # and used_at, which counts uses
 RESERVE = 256 * 2**10  # bytes; SQLite needs some pages of 4 KiB to commit
+RECIPES, EVENTS = msgspec.json.Decoder(Recipe), msgspec.json.Decoder(AnyEvent)
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -271,13 +272,13 @@ class Journal:
 def read_job(row: tuple[Any, ...]) -> JobRow:
     """Read ``id, recipe, created_at, ended``."""
     job, recipe, created_at, ended = row
-    return JobRow(job, msgspec.json.decode(recipe, type=Recipe), created_at, bool(ended))
+    return JobRow(job, RECIPES.decode(recipe), created_at, bool(ended))
 
 
 def read_event(row: tuple[Any, ...]) -> Logged:
     """Read ``seq, at, body``."""
     seq, at, body = row
-    return Logged(seq=seq, at=at, event=msgspec.json.decode(body, type=AnyEvent))
+    return Logged(seq=seq, at=at, event=EVENTS.decode(body))
 
 
 def is_damage(error: Exception) -> bool:

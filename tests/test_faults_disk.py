@@ -91,6 +91,24 @@ async def test_a_folder_that_cannot_be_written_is_said_at_the_start(tmp_path: Pa
         assert "choose another folder with --data" in said
 
 
+async def test_an_engine_that_is_started_on_a_full_disk_says_so_and_has_lost_nothing(
+    tmp_path: Path, expected: Finished
+) -> None:
+    with a_disk(tmp_path / "disk", 2**21) as disk:
+        running = an_engine_process(disk.path, inside=disk.inside)
+        async with running as (engine, _), connected(engine) as client:
+            await film_of(client, JOB, RECIPE)
+        disk.fill()
+        said = await asyncio.to_thread(refused_to_start, disk.path, disk.inside)
+        assert said.startswith("E_STORAGE: ")
+        assert "free disk space" in said
+        disk.free()
+        running = an_engine_process(disk.path, inside=disk.inside)
+        async with running as (engine, _), connected(engine) as client:
+            assert await film_of(client, NEXT, RECIPE) == expected
+            assert painted(client, NEXT) == 0
+
+
 async def test_a_job_whose_end_cannot_be_recorded_goes_on_once_it_can(
     tmp_path: Path, expected: Finished
 ) -> None:

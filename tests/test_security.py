@@ -66,6 +66,18 @@ async def test_guessing_is_slow_and_disturbs_nobody(engine: Pairing) -> None:
     assert admitted < refused
 
 
+async def test_half_requests_bar_nobody(engine: Pairing) -> None:
+    """Connections that never finish their request; websockets ends each after 10 s."""
+    host, port = engine.url.removeprefix("http://").split(":")
+    half = [await asyncio.open_connection(host, port) for _ in range(150)]
+    for _, writer in half:
+        writer.write(b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    async with connected(engine) as client:
+        assert await client.connection.jobs() == ()
+    for _, writer in half:
+        writer.close()
+
+
 async def test_the_key_is_nowhere_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with an_engine(tmp_path) as engine, connected(engine) as client:
