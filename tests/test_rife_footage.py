@@ -158,6 +158,32 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
         run(tmp_path / "in.mp4", "-o", tmp_path / "film.mp4", "--factor", 2, "--overwrite")
 
 
+FULL_DISK = """
+import resource, sys
+import numpy as np
+from fractions import Fraction
+from pathlib import Path
+from engine.errors import EngineError
+from engine.render.rife.footage import PartWriter
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+rng = np.random.default_rng(1)
+try:
+    with PartWriter(Path(sys.argv[1]), (256, 256), Fraction(24), 1) as writer:
+        for _ in range(90):
+            writer.write(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
+except EngineError as error:
+    print(error.code, error.remedy)
+"""
+
+
+def test_an_encoder_that_cannot_write_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    """The kernel ends the encoder at 20 KB."""
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "out.mp4")]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "a second start goes on" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_frames_too_large_for_the_machine_are_refused_with_numbers() -> None:
     check_room(7680, 4320, 10**10)
     with pytest.raises(DeviceMemoryError, match=r"15360x8640 take about 31\.\d GB .* 10\.0 GB"):

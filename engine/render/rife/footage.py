@@ -22,6 +22,7 @@ from engine.errors import AssemblyError, InvalidParameterError, StorageError
 
 Frame = NDArray[np.uint8]  # RGB (height, width, 3)
 EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"  # without these colours drift by 3 of 255
+AGAIN = "a second start goes on where this one stopped"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -252,6 +253,9 @@ def join(parts: list[Path], source: Source, output: Path) -> None:
 def _failure(said: bytes) -> AssemblyError | StorageError:
     words = said.decode("utf-8", errors="replace").strip()
     if "No space left" in words:
-        return StorageError("the disk filled up while a film was written")
-    last = (words.splitlines() or ["it said nothing"])[-1][:300]
-    return AssemblyError(f"ffmpeg failed: {last}")
+        problem = "the disk filled up while a film was written"
+        return StorageError(problem, remedy=f"free some space; {AGAIN}")
+    last = (words.splitlines() or ["it ended without a word"])[-1][:300]
+    return AssemblyError(
+        f"ffmpeg failed: {last}", remedy=f"look at the input and the disk; {AGAIN}"
+    )
