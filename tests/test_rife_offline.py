@@ -1,5 +1,6 @@
 """engine.render.rife.offline: the shipped weights on motion that is known exactly."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,9 +8,10 @@ from torch import Tensor
 
 from benchmarks.interpolation_cases import Case, cases
 from benchmarks.interpolation_quality import crossfade, dis, evaluate, psnr
-from engine.render.rife.flow import pair_motion, project
+from engine.render.rife.flow import dis_flow, find_pan, pair_motion, project
 from engine.render.rife.interpolator import load_offline
 from engine.render.rife.offline import OfflineNet
+from training.rife.banks import make_bank
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,24 @@ def test_equal_pictures_stay_still() -> None:
     motion = pair_motion(_square(16), _square(16))
     assert motion.forward.abs().max() == 0
     assert (project(motion, 0.3)[0] == 0).all()
+
+
+def test_a_camera_that_dis_loses_is_found_by_its_pan() -> None:
+    texture = cv2.cvtColor(make_bank(11, 1, 1, held_out=False).textures[0], cv2.COLOR_RGB2GRAY)
+    first, second = texture[100:356, 100:356].copy(), texture[60:316, 148:404].copy()
+    pan = find_pan(first, second)
+    assert pan == pytest.approx([-48, 40], abs=4)
+    found, lost = (
+        np.abs(dis_flow(first, second, start) - [-48, 40]).max(-1)[64:192, 64:192]
+        for start in (pan, None)
+    )
+    assert found.mean() < 0.1
+    assert lost.mean() > 1
+
+
+def test_no_pan_is_found_where_nothing_pans() -> None:
+    first = cv2.cvtColor(make_bank(11, 1, 1, held_out=False).textures[0], cv2.COLOR_RGB2GRAY)
+    flat = np.full_like(first, 90)
+    assert find_pan(first, first) is None
+    assert find_pan(flat, flat + 20) is None
+    assert find_pan(first[:40, :40], first[10:50, :40]) is None  # too small to reduce

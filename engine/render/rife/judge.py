@@ -13,7 +13,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from engine.render.rife.flow import SMALLEST_SIDE, dis_flow
+from engine.render.rife.flow import SMALLEST_SIDE, dis_flow, fetch
 
 Mode = Literal["copy", "interpolate", "crossfade"]
 
@@ -83,16 +83,10 @@ def unexplained(first: np.ndarray, second: np.ndarray) -> float:
     if min(grey[0].shape) < SMALLEST_SIDE:
         return 0.0
     there, back = dis_flow(*grey), dis_flow(*reversed(grey))
-    returned = there + _fetch(back, there)
+    returned = there + fetch(back, there)
     limit = 1 + 0.1 * np.linalg.norm(there, axis=-1)
     lost = float((np.linalg.norm(returned, axis=-1) > limit).mean())
-    return lost * (1 - _structure(grey[0], _fetch(grey[1], there)))
-
-
-def _fetch(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    rows, columns = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
-    x, y = columns + flow[..., 0], rows + flow[..., 1]
-    return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return lost * (1 - _structure(grey[0], fetch(grey[1], there)))
 
 
 def _structure(first: np.ndarray, second: np.ndarray) -> float:
