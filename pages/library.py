@@ -97,7 +97,7 @@ def _shelf() -> None:
         "Search", key="search", placeholder="Search prompts", label_visibility="collapsed"
     )
     shown = st.session_state.setdefault("shelf", SHELF)
-    films, count = library.films(search, limit=shown), library.count(search)
+    films, count = library.films(search, limit=shown), library.totals(search).films
     if not films:
         st.caption("No film matches." if search else "Films appear here when they are finished.")
         return

@@ -3,11 +3,15 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
+import ui.library
 from engine.errors import ErrorReport
 from engine.events import Finished
 from engine.recipe import Recipe, Scene
 from ui.library import Library, sqlite_engine
+from ui.tables import Base
 
 DONE = Finished(
     object="a" * 64,
@@ -54,18 +58,6 @@ def test_a_finished_film_keeps_its_measures(library: Library) -> None:
     assert library.unfinished() == []
 
 
-def test_a_library_from_before_networks_were_noted_is_kept(tmp_path: Path) -> None:
-    before = Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films")
-    before.add("job1", recipe(), "engine1")
-    with before.engine.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE films DROP COLUMN interpolator"))
-    again = Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films")
-    again.finish("job1", msgspec.structs.replace(DONE, interpolator="rife-4.25@0"))
-    again.add("job2", recipe(), "engine1")
-    assert [film.interpolator for film in again.films()] == ["rife-4.25@0"]
-    assert [film.interpolator for film in again.unfinished()] == [""]
-
-
 def test_a_failed_job_keeps_its_error_and_is_no_film(library: Library) -> None:
     library.add("job1", recipe(), "engine1")
     report = ErrorReport("E_DEVICE_MEMORY", "out of memory", "choose a smaller size")
@@ -82,8 +74,8 @@ def test_films_come_newest_first_in_pages_and_are_searched_literally(library: Li
         library.finish(f"job{index}", DONE)
     assert [film.job for film in library.films(limit=2, offset=1)] == ["job3", "job2"]
     assert [film.job for film in library.films("SCENE 4")] == ["job4"]
-    assert library.count("0%") == 5
-    assert library.count("_") == 0
+    assert library.totals("0%").films == 5
+    assert library.totals("_").films == 0
 
 
 def test_deleting_removes_row_and_files(library: Library) -> None:
@@ -138,3 +130,130 @@ def test_a_job_that_ended_is_not_under_way_again_because_a_late_answer_says_so(
     library.end("job1", "failed", ErrorReport("E_INTERNAL", "it broke", ""))
     library.accepted("job1")
     assert library.unfinished() == []
+
+
+def films_of(library: Library, **wanted: object) -> list[str]:
+    return [film.job for film in library.films(**wanted)]  # type: ignore[arg-type]
+
+
+def finished(library: Library, job: str, prompt: str = "dawn", **measures: object) -> None:
+    library.add(job, recipe(prompt), "engine1")
+    library.finish(job, msgspec.structs.replace(DONE, **measures))
+
+
+def test_a_film_is_found_by_its_new_name_and_by_its_prompts(library: Library) -> None:
+    finished(library, "job1", "dawn over the sea")
+    library.rename("job1", "  Postcard \n from  home ")
+    (film,) = library.films("postcard from")
+    assert (film.title, film.prompts) == ("Postcard from home", "dawn over the sea")
+    assert films_of(library, search="OVER the") == ["job1"]
+    library.rename("job1", "   ")
+    assert library.films()[0].title == "dawn over the sea"
+
+
+def test_favourites_are_a_shelf_of_their_own(library: Library) -> None:
+    for job in ("job1", "job2"):
+        finished(library, job)
+    library.favour("job1", True)
+    assert films_of(library, favourites=True) == ["job1"]
+    assert library.totals(favourites=True).films == 1
+    library.favour("job1", False)
+    assert films_of(library, favourites=True) == []
+
+
+def test_films_are_sorted_as_the_user_wishes(library: Library) -> None:
+    finished(library, "job1", "beach", seconds=9.0, size=1)
+    finished(library, "job2", "Alps", seconds=2.0, size=900)
+    finished(library, "job3", "city", seconds=5.0, size=50)
+    expected = {
+        "newest": ["job3", "job2", "job1"],
+        "oldest": ["job1", "job2", "job3"],
+        "title": ["job2", "job1", "job3"],
+        "longest": ["job1", "job3", "job2"],
+        "largest": ["job2", "job3", "job1"],
+    }
+    assert {sort: films_of(library, sort=sort) for sort in expected} == expected
+    assert library.totals() == (3, 16.0, 951)
+
+
+def test_what_is_put_aside_is_gone_until_it_is_brought_back(library: Library) -> None:
+    finished(library, "job1")
+    path = library.file(library.films()[0])
+    path.write_bytes(b"film")
+    library.discard("job1")
+    assert library.get("job1") is None
+    assert library.films() == []
+    library.sweep()
+    library.restore("job1")
+    assert films_of(library) == ["job1"]
+    assert path.read_bytes() == b"film"
+
+
+def test_what_was_put_aside_yesterday_is_deleted(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for job in ("job1", "job2"):
+        finished(library, job)
+        library.file(library.films()[0]).write_bytes(b"film")
+    library.discard("job1")
+    monkeypatch.setattr(ui.library, "KEPT", -1.0)
+    library.sweep()
+    library.restore("job1")
+    assert films_of(library) == ["job2"]
+    assert not (library.folder / "job1").exists()
+
+
+def test_a_film_that_is_being_made_is_not_put_aside(library: Library) -> None:
+    library.add("job1", recipe(), "engine1")
+    library.discard("job1")
+    assert [film.job for film in library.unfinished()] == ["job1"]
+
+
+def test_films_that_ended_early_can_be_gone_on_with(library: Library) -> None:
+    for job, status in (("job1", "failed"), ("job2", "cancelled"), ("job3", "finished")):
+        library.add(job, recipe(), "engine1")
+        library.end(job, status)  # type: ignore[arg-type]
+    assert [film.job for film in library.ended()] == ["job2", "job1"]
+    library.discard("job2")
+    assert [film.job for film in library.ended()] == ["job1"]
+
+
+def test_nobody_sees_or_changes_the_films_of_another(library: Library) -> None:
+    other = Library(library.engine, library.folder, "somebody")
+    finished(other, "job1")
+    other.add("job2", recipe(), "engine1")
+    assert library.get("job1") is None
+    assert library.films() == library.unfinished() == library.ended() == []
+    assert library.totals() == (0, 0.0, 0)
+    library.rename("job1", "mine")
+    library.favour("job1", True)
+    library.discard("job1")
+    library.delete("job1")
+    library.end("job2", "cancelled")
+    assert not library.replace("job2", "job3", "engine1")
+    (film,) = other.films()
+    assert (film.title, film.favourite) == ("dawn", False)
+    assert [film.job for film in other.unfinished("engine1")] == ["job2"]
+
+
+def test_every_statement_is_understood_by_postgresql(library: Library) -> None:
+    """What SQLite takes, PostgreSQL takes too: each statement compiles for it, as do the tables."""
+    seen: list[object] = []
+    sa.event.listen(library.engine, "before_execute", lambda _c, what, *_: seen.append(what))
+    finished(library, "job1")
+    for search in ("", "100%_"):
+        for favourites in (False, True):
+            library.films(search, favourites=favourites, sort="title", offset=1)
+            library.totals(search, favourites=favourites)
+    library.favour("job1", True)
+    library.rename("job1", "")
+    library.discard("job1")
+    library.restore("job1")
+    library.replace("job1", "job2", "engine2", ended=True)
+    library.sweep()
+    library.delete("job1")
+    assert len(seen) > 15
+    for what in (*seen, *(CreateTable(table) for table in Base.metadata.sorted_tables)):
+        text = str(what.compile(dialect=postgresql.dialect()))  # type: ignore[attr-defined]
+        assert text
+    assert any("ILIKE" in str(what.compile(dialect=postgresql.dialect())) for what in seen)  # type: ignore[attr-defined]

@@ -66,9 +66,9 @@ class Hub:
         self._folder = folder
         self._start_local = start_local
         self._connect = connect
-        self.pieces = Pieces(library.engine, folder / "mirror")
+        self.pieces = Pieces(library.engine, folder / "mirror", library.owner)
         self.record = Record(library.engine)
-        self.meter = Meter(library.engine)
+        self.meter = Meter(library.engine, library.owner)
         self.preferences = Preferences(folder / "preferences.json")
         self._saved = Links(folder / "links.json")
         self._links: dict[str, Link] = {}

@@ -1,8 +1,9 @@
-"""The films of this laptop: one row each in SQL, their files in a folder.
+"""The films of one owner: one row each in SQL, their files in a folder.
 
 A job is a row from the moment it is submitted, so that a refresh or a restart finds it again;
 it counts as finished once its film lies in the folder. Any SQLAlchemy engine will do (SQLite by
-default, PostgreSQL for a shared installation). It knows nothing of connections or pages.
+default, PostgreSQL for a shared installation). No method sees or changes another owner's films.
+It knows nothing of connections, accounts or pages.
 """
 
 import shutil
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -20,34 +21,49 @@ from sqlalchemy.orm import Session
 from engine.errors import ErrorReport
 from engine.events import Finished
 from engine.recipe import Recipe
-from ui.tables import ENDED, UNFINISHED, Base, Entry, Film, Former, Piece
+from ui.schema import upgrade
+from ui.tables import ENDED, UNFINISHED, Entry, Film, Former, Piece
 
 Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
+Sort = Literal["newest", "oldest", "title", "longest", "largest"]
+KEPT = 24 * 3600.0  # seconds for which what was put aside can be brought back
+
+
+class Totals(NamedTuple):
+    """How many films there are, and their seconds and bytes together."""
+
+    films: int
+    seconds: float
+    size: int
 
 
 class Library:
     """Reads and writes films; safe to use from any thread."""
 
-    def __init__(self, engine: sa.Engine, folder: Path) -> None:
+    def __init__(self, engine: sa.Engine, folder: Path, owner: str = "") -> None:
         """Open the library, making its tables and folder where they are missing.
 
         Args:
             engine: from ``sqlite_engine``, or from ``st.connection(…).engine``.
-            folder: for the films' files.
+            folder: for the films' files; owners may share it.
+            owner: id of the account; empty where there are none.
         """
         self.engine = engine
         self.folder = folder
+        self.owner = owner
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        Base.metadata.create_all(engine)
-        _add_missing_columns(engine)
+        upgrade(engine)
 
     def add(self, job: str, recipe: Recipe, engine: str) -> None:
         """Note a job that is about to be submitted to the engine of that id."""
+        prompts = " → ".join(dict.fromkeys(scene.prompt.strip() for scene in recipe.scenes))
         film = Film(
             job=job,
+            owner=self.owner,
             engine=engine,
             status="submitting",
-            title=" → ".join(dict.fromkeys(scene.prompt.strip() for scene in recipe.scenes)),
+            title=prompts,
+            prompts=prompts,
             recipe_json=msgspec.json.encode(recipe).decode(),
             format=recipe.format,
             created_at=time.time(),
@@ -56,9 +72,9 @@ class Library:
             session.add(film)
 
     def get(self, job: str) -> Film | None:
-        """Return a film by its job's id."""
+        """Return a film by its job's id, unless it was put aside."""
         with self._session() as session:
-            return session.get(Film, job)
+            return session.scalar(sa.select(Film).where(self._own(job), _KEPT))
 
     def accepted(self, job: str) -> None:
         """Note that the engine has the job; one that has ended meanwhile stays what it is."""
@@ -90,7 +106,7 @@ class Library:
             engine: id of the engine that shall go on with it.
             ended: whether it failed or was cancelled, rather than being unfinished.
         """
-        expected = sa.and_(Film.job == job, Film.status.in_(ENDED if ended else UNFINISHED))
+        expected = sa.and_(self._own(job), Film.status.in_(ENDED if ended else UNFINISHED))
         with self._session() as session:
             before = session.scalar(sa.select(Film.engine).where(expected))
             fresh = {"status": "submitting", "error_json": "", "finished_at": 0.0}
@@ -109,25 +125,77 @@ class Library:
 
     def unfinished(self, engine: str | None = None) -> list[Film]:
         """Return the jobs under way, oldest first; only those of one engine if given."""
-        query = sa.select(Film).where(Film.status.in_(UNFINISHED)).order_by(Film.created_at)
+        query = self._select(Film.status.in_(UNFINISHED)).order_by(Film.created_at)
         if engine is not None:
             query = query.where(Film.engine == engine)
         return self._all(query)
 
-    def films(self, search: str = "", *, limit: int = 24, offset: int = 0) -> list[Film]:
-        """Return finished films, newest first, whose prompts contain ``search``."""
-        query = self._finished(sa.select(Film), search).order_by(Film.created_at.desc())
-        return self._all(query.limit(limit).offset(offset))
+    def ended(self, limit: int = 12) -> list[Film]:
+        """Return the jobs that failed or were cancelled, newest first."""
+        query = self._select(Film.status.in_(ENDED)).order_by(Film.finished_at.desc())
+        return self._all(query.limit(limit))
 
-    def count(self, search: str = "") -> int:
-        """Return the number of finished films whose prompts contain ``search``."""
+    def films(
+        self,
+        search: str = "",
+        *,
+        sort: Sort = "newest",
+        favourites: bool = False,
+        limit: int = 24,
+        offset: int = 0,
+    ) -> list[Film]:
+        """Return finished films whose titles or prompts contain ``search``.
+
+        Args:
+            search: taken literally, whatever its case.
+            sort: what comes first.
+            favourites: whether only those are wanted.
+            limit: how many at most.
+            offset: how many to leave out.
+        """
+        query = sa.select(Film).where(self._finished(search, favourites))
+        return self._all(query.order_by(*_ORDERS[sort], Film.job).limit(limit).offset(offset))
+
+    def totals(self, search: str = "", *, favourites: bool = False) -> Totals:
+        """Return the sums of the finished films whose titles or prompts contain ``search``."""
+        seconds, size = sa.func.sum(Film.seconds), sa.func.sum(Film.size)
+        query = sa.select(sa.func.count(), seconds, size)
+        query = query.where(self._finished(search, favourites))
         with self._session() as session:
-            query = self._finished(sa.select(sa.func.count()).select_from(Film), search)
-            return session.scalar(query) or 0
+            films, length, weight = session.execute(query).one()
+        return Totals(films, float(length or 0), int(weight or 0))
+
+    def rename(self, job: str, title: str) -> None:
+        """Call a film something else; nothing stands for its prompts."""
+        title = " ".join(title.split())[:200]
+        self._update(job, title=title or Film.prompts)
+
+    def favour(self, job: str, favourite: bool) -> None:
+        """Note whether a film is a favourite."""
+        self._update(job, favourite=favourite)
+
+    def discard(self, job: str) -> None:
+        """Put a film aside that is not being made; ``restore`` brings it back for a day."""
+        self._update(job, Film.status.not_in(UNFINISHED), deleted_at=time.time())
+
+    def restore(self, job: str) -> None:
+        """Bring back a film that was put aside."""
+        self._update(job, deleted_at=0.0)
+
+    def sweep(self) -> None:
+        """Delete what was put aside more than a day ago."""
+        before = sa.and_(~_KEPT, Film.deleted_at < time.time() - KEPT)
+        query = sa.select(Film.job).where(Film.owner == self.owner, before)
+        with self._session() as session:
+            jobs = list(session.scalars(query))
+        for job in jobs:
+            self.delete(job)
 
     def delete(self, job: str) -> None:
         """Forget a film and remove its files."""
         with self._session() as session:
+            if session.scalar(sa.select(Film.owner).where(Film.job == job)) != self.owner:
+                return
             former = list(session.scalars(sa.select(Former.job).where(Former.film == job)))
             for table in (Film, Piece, Entry):
                 session.execute(sa.delete(table).where(table.job.in_([job, *former])))
@@ -152,13 +220,24 @@ class Library:
         folder.mkdir(exist_ok=True, mode=0o700)
         return folder
 
-    def _finished(self, query: Any, search: str) -> Any:
-        query = query.where(Film.status == "finished")
-        return query.where(Film.title.icontains(search, autoescape=True)) if search else query
+    def _own(self, job: str) -> sa.ColumnElement[bool]:
+        return sa.and_(Film.job == job, Film.owner == self.owner)
+
+    def _select(self, condition: Any) -> sa.Select[Film]:
+        return sa.select(Film).where(Film.owner == self.owner, _KEPT, condition)
+
+    def _finished(self, search: str, favourites: bool) -> sa.ColumnElement[bool]:
+        wanted = [Film.owner == self.owner, Film.status == "finished", _KEPT]
+        if favourites:
+            wanted.append(Film.favourite.is_(True))
+        if search := search.strip():
+            texts = (Film.title, Film.prompts)
+            wanted.append(sa.or_(*(text.icontains(search, autoescape=True) for text in texts)))
+        return sa.and_(*wanted)
 
     def _update(self, job: str, *conditions: Any, **values: Any) -> None:
         with self._session() as session:
-            session.execute(sa.update(Film).where(Film.job == job, *conditions).values(**values))
+            session.execute(sa.update(Film).where(self._own(job), *conditions).values(**values))
 
     def _all(self, query: sa.Select[Film]) -> list[Film]:
         with self._session() as session:
@@ -168,15 +247,6 @@ class Library:
     def _session(self) -> Iterator[Session]:
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
-
-
-def _add_missing_columns(engine: sa.Engine) -> None:
-    """Give the films of an older library what newer ones know besides."""
-    known = {column["name"] for column in sa.inspect(engine).get_columns(Film.__tablename__)}
-    if "interpolator" not in known:
-        with engine.begin() as connection:
-            text = "ALTER TABLE films ADD COLUMN interpolator TEXT NOT NULL DEFAULT ''"
-            connection.execute(sa.text(text))
 
 
 def sqlite_engine(path: Path) -> sa.Engine:
@@ -198,4 +268,12 @@ def prepare(engine: sa.Engine) -> None:
             connection.execute(f"PRAGMA {pragma}")
 
 
+_KEPT = Film.deleted_at == 0.0
+_ORDERS: dict[Sort, tuple[Any, ...]] = {
+    "newest": (Film.created_at.desc(),),
+    "oldest": (Film.created_at,),
+    "title": (sa.func.lower(Film.title),),
+    "longest": (Film.seconds.desc(), Film.created_at.desc()),
+    "largest": (Film.size.desc(), Film.created_at.desc()),
+}
 _MEASURES = ("sha256", "size", "frames", "seconds", "width", "height", "interpolator")

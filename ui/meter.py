@@ -18,22 +18,24 @@ NEAR = 0.8  # share of that from which on it is worth a word
 class Meter:
     """Adds up bytes; safe to use from any thread."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, owner: str = "") -> None:
         self._engine = engine
+        self._owner = owner
         self._adding = threading.Lock()
 
     def add(self, engine: str, received: int, sent: int) -> None:
         """Count bytes that came from an engine and went to it."""
         month = this_month()
         with self._adding, Session(self._engine) as session, session.begin():
-            row = session.get(Month, (engine, month)) or Month(engine=engine, month=month)
+            key = {"owner": self._owner, "engine": engine, "month": month}
+            row = session.get(Month, key) or Month(**key)
             row.received = (row.received or 0) + received
             row.sent = (row.sent or 0) + sent
             session.add(row)
 
     def month(self) -> dict[str, int]:
         """Return this month's bytes, both ways together, by engine."""
-        query = sa.select(Month).where(Month.month == this_month())
+        query = sa.select(Month).where(Month.owner == self._owner, Month.month == this_month())
         with Session(self._engine) as session:
             return {row.engine: row.received + row.sent for row in session.scalars(query)}
 

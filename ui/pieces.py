@@ -57,9 +57,10 @@ def choose(pieces: Iterable[Piece], here: set[str], keyframes: int, budget: int)
 class Pieces:
     """Files of all films, and the rows that ``ui.record`` writes; safe to use from any thread."""
 
-    def __init__(self, engine: sa.Engine, folder: Path) -> None:
-        """Open what the library's database notes; files lie in ``folder``."""
+    def __init__(self, engine: sa.Engine, folder: Path, owner: str = "") -> None:
+        """Open what the library's database notes; files of one owner's films lie in ``folder``."""
         self._engine = engine
+        self._owner = owner
         self._folder = folder
 
     def of(self, job: str) -> list[Piece]:
@@ -95,12 +96,13 @@ class Pieces:
 
     def sweep(self) -> None:
         """Remove every file that no unfinished film needs, nor one that ended a short while ago."""
-        ended = sa.select(Film.job).where(Film.status.in_(ENDED))
+        mine = Film.owner == self._owner
+        ended = sa.select(Film.job).where(mine, Film.status.in_(ENDED))
         kept = ended.order_by(Film.finished_at.desc()).limit(KEPT)
         with Session(self._engine) as session:
             wanted = sa.or_(Film.status.in_(UNFINISHED), Film.job.in_(list(session.scalars(kept))))
             query = sa.select(Piece.object).join(Film, Film.job == Piece.job)
-            needed = set(session.scalars(query.where(wanted)))
+            needed = set(session.scalars(query.where(mine, wanted)))
         for path in self._folder.glob("*/*"):
             if path.name.partition(".")[0] not in needed:
                 path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
-"""The tables of this laptop's database: films, their pieces and logs, and the meter's months.
+"""The tables of the app's database: films, their pieces and logs, and the meter's months.
 
-It knows what a row holds, not who reads or writes it.
+It knows what a row holds, not who reads or writes it; ``ui.schema`` brings older databases up to
+it, so a change here needs a step there.
 """
 
 import msgspec
@@ -21,13 +22,18 @@ class Film(Base):
     """A film, or the job that will make one.
 
     Attributes:
+        owner: id of the account that it belongs to; empty where there are no accounts.
         engine: id of the engine that works on it.
+        title: what to call it: its prompts until it is renamed.
+        prompts: of its scenes, without repetitions.
         size: bytes of the file; 0 until it is here.
         created_at: Unix seconds, as ``finished_at``.
+        deleted_at: when it was put aside to be forgotten; 0 if it was not.
         interpolator: identity of the network that drew in-betweens; empty if unknown.
     """
 
     __tablename__ = "films"
+    __table_args__ = (sa.Index("films_of_owner", "owner", "status", "deleted_at", "created_at"),)
 
     job: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     engine: Mapped[str] = mapped_column(sa.String(128), index=True)
@@ -45,6 +51,10 @@ class Film(Base):
     height: Mapped[int] = mapped_column(default=0)
     error_json: Mapped[str] = mapped_column(sa.Text, default="")
     interpolator: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
+    owner: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
+    favourite: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    deleted_at: Mapped[float] = mapped_column(sa.Float, default=0.0, server_default="0")
+    prompts: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
 
     @property
     def recipe(self) -> Recipe:
@@ -127,11 +137,21 @@ class Former(Base):
 
 
 class Month(Base):
-    """Bytes that crossed the way to one engine in one month."""
+    """Bytes that crossed the way between one account and one engine in one month."""
 
-    __tablename__ = "months"
+    __tablename__ = "traffic"
 
+    owner: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     engine: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
     month: Mapped[str] = mapped_column(sa.String(7), primary_key=True)
     received: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     sent: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+
+class Version(Base):
+    """A version of these tables that the database has reached; see ``ui.schema``."""
+
+    __tablename__ = "schema_versions"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    reached_at: Mapped[float] = mapped_column(sa.Float)
