@@ -169,16 +169,19 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 rng = np.random.default_rng(1)
 try:
     with PartWriter(Path(sys.argv[1]), (256, 256), Fraction(24), 1) as writer:
-        for _ in range(90):
+        for _ in range(int(sys.argv[2])):
             writer.write(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
 except EngineError as error:
     print(error.code, error.remedy)
 """
 
 
-def test_an_encoder_that_cannot_write_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("frames", [3, 90], ids=["at its end", "in the middle"])
+def test_an_encoder_that_cannot_write_is_an_error_that_says_what_to_do(
+    tmp_path: Path, frames: int
+) -> None:
     """The kernel ends the encoder at 20 KB."""
-    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "out.mp4")]
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "out.mp4"), str(frames)]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "a second start goes on" in said
     assert list(tmp_path.iterdir()) == []

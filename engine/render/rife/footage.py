@@ -204,6 +204,7 @@ class PartWriter:
             return
         _, said = self.process.communicate()
         if self.process.returncode:
+            self.partial.unlink(missing_ok=True)
             raise _failure(said)
         self.partial.replace(self.path)
 
