@@ -1,11 +1,18 @@
-"""Does watching slow down painting? Three engines, the same films, in turns, in one run.
+"""Does watching slow down painting, and what do previews cost? Real engines, in one run.
 
     python -m benchmarks.previews [--rounds 6]
+    python -m benchmarks.previews --budgets
+
+Three engines make the same films in turns.
 
 ``off``: one client follows the events without previews. ``on``: one client takes every preview it
 is sent. ``slow``: as ``off``, and a second client takes previews through a link of 10 KB/s.
 Prints how much longer a film takes than with ``off``, as the median over rounds of the ratio
 inside one round, and asserts that the three films are equal bit for bit.
+
+``--budgets`` makes one film over and over, each time watched with another budget, prints the bytes
+that its previews took (headers included) and how many came, and asserts that no budget was exceeded
+by a whole preview and that the films are equal.
 """
 
 import argparse
@@ -22,10 +29,11 @@ from engine import daemon
 from engine.client import Connection, Message
 from engine.models import catalogue
 from engine.pairing import Pairing
-from engine.protocol import JobEvent, Preview
+from engine.protocol import JobEvent, Preview, encode_preview
 from engine.recipe import Recipe, parse_recipe
 
 MODES = ("off", "on", "slow")
+BUDGETS = (None, 6_000_000, 1_000_000, 300_000, 100_000, 30_000)  # bytes a film
 SLOW = 10_000  # bytes per second
 SLICE = 0.05  # seconds
 
@@ -36,12 +44,16 @@ class Watcher:
     def __init__(self, engine: Pairing) -> None:
         self.events: list[JobEvent] = []
         self.previews = 0
+        self.sizes: list[int] = []  # bytes of each preview
+        self.finished = 0  # previews that were of finished keyframes
         self.ended = asyncio.Event()
         self.connection = Connection(engine, on_message=self._take)
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Preview):
             self.previews += 1
+            self.sizes.append(len(encode_preview(message)))
+            self.finished += message.kind == "keyframe"
         elif isinstance(message, JobEvent):
             self.events.append(message)
             if type(message.event).__name__ in ("Finished", "Failed"):
@@ -138,6 +150,27 @@ async def run(rounds: int, seconds: float) -> None:
     report(times, counts)
 
 
+async def spend(seconds: float) -> None:
+    """Watch one film with each budget; print what its previews cost."""
+    recipe, hashes = a_recipe(0, seconds), set()
+    for budget in BUDGETS:
+        with tempfile.TemporaryDirectory() as folder:
+            options = daemon.Options(data=Path(folder), models=catalogue())
+            async with daemon.running(options) as engine, watching(engine) as watcher:
+                await watcher.connection.submit("budget-film", recipe)
+                await watcher.connection.watch("budget-film", budget=budget)
+                await watcher.ended.wait()
+        hashes.add(watcher.events[-1].event.sha256)  # type: ignore[union-attr]
+        spent, largest = sum(watcher.sizes), max(watcher.sizes, default=0)
+        assert budget is None or spent < budget + largest, "the budget was exceeded"
+        print(
+            f"budget {'none' if budget is None else f'{budget:,}':>9}  spent {spent:>9,} B in "
+            f"{watcher.previews:3} previews of {spent // max(1, watcher.previews):>5,} B, "
+            f"{watcher.finished} finished keyframes"
+        )
+    assert len(hashes) == 1, "the budget changed the film"
+
+
 def report(times: dict[str, list[float]], counts: dict[str, int]) -> None:
     """Print one line for each mode."""
     for mode in MODES:
@@ -155,5 +188,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=1.0, help="length of each film")
+    parser.add_argument("--budgets", action="store_true", help="what previews cost instead")
     options = parser.parse_args()
-    asyncio.run(run(options.rounds, options.seconds))
+    if options.budgets:
+        asyncio.run(spend(options.seconds))
+    else:
+        asyncio.run(run(options.rounds, options.seconds))

@@ -123,11 +123,12 @@ def _pair(link: str) -> None:
 
 
 def _traffic() -> None:
-    st.subheader("What crosses the way to engines elsewhere", anchor=False)
+    st.subheader("This month's traffic", anchor=False)
     _month()
     st.markdown(
-        "Previews grow smaller and fewer where they would cost more than you allow, and none are "
-        "made while nobody looks. Films themselves are always fetched whole."
+        "All that comes from engines elsewhere and goes to them is counted. Previews grow smaller "
+        "and fewer where they would cost more than you allow here, and none are made while nobody "
+        "looks. Films themselves are always fetched whole."
     )
     preferences = resources.get_hub().preferences
     megabytes = st.number_input(

@@ -1,62 +1,68 @@
-"""The client keeps its word when its connection does not hold."""
+"""How a client comes back: with growing pauses, each a random part less, and where it left off."""
 
-import time
-from pathlib import Path
-from types import SimpleNamespace
+import asyncio
+import socket
 
 import pytest
 
-from engine import dial, pairing
-from engine.dial import opened
-from engine.errors import EngineUnreachableError
+from engine.client import FIRST_DELAY, Connection, LinkState
 from engine.pairing import Pairing
-from engine.protocol import CONTROL_PATH
-from tests.conftest import a_recipe, an_engine, connected
-from tests.torture.proxy import Cut, cutting
+from tests.conftest import PATIENCE, Client, a_recipe, connected
+from tests.proxy import through
 
 pytestmark = pytest.mark.anyio
 JOB = "job-0001"
 
 
-async def test_who_wants_only_what_is_new_misses_nothing_that_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_pauses_grow_and_differ_from_client_to_client() -> None:
+    with socket.socket() as nobody:  # bound but not listening: whoever comes is refused
+        nobody.bind(("127.0.0.1", 0))
+        engine = Pairing(f"http://127.0.0.1:{nobody.getsockname()[1]}", bytes(32))
+        waits = await asyncio.gather(*(pauses(engine, 4) for _ in range(5)))
+    for one in waits:
+        for number, wait in enumerate(one):
+            longest = FIRST_DELAY * 1.6**number
+            assert longest / 2 <= wait <= longest
+    assert len({wait for one in waits for wait in one}) == 20
+
+
+async def pauses(engine: Pairing, count: int) -> list[float]:
+    """Return how long a client waits between its first attempts."""
+    waits: list[float] = []
+    enough = asyncio.Event()
+
+    def note(state: LinkState) -> None:
+        if state.name == "waiting":
+            waits.append(state.retry_in)
+            if len(waits) == count:
+                enough.set()
+
+    connection = Connection(engine, on_state=note)
+    task = asyncio.create_task(connection.run())
+    async with asyncio.timeout(PATIENCE):
+        await enough.wait()
+    await connection.close()
+    await task
+    return waits[:count]
+
+
+async def test_a_client_that_is_cut_off_again_and_again_misses_and_doubles_nothing(
+    engine: Pairing,
 ) -> None:
-    monkeypatch.setenv("STEP_SECONDS", "0.01")
-    cut = Cut("engine", "snapshot", "after")
-    async with (
-        an_engine(tmp_path) as engine,
-        cutting(engine, [cut]) as (proxy, way),
-        connected(engine) as other,
-        connected(way) as client,
-    ):
-        await other.connection.submit(JOB, a_recipe(num_inference_steps=150))
+    async with through(engine) as (proxy, link), connected(link) as client:
+        await client.connection.submit(JOB, a_recipe(num_inference_steps=100))
+        await client.connection.watch(JOB)
+        for number in (1, 40, 90):
+            await client.count(JOB, number)
+            proxy.cut()
+        await client.ended(JOB)
+    whole = await everything(engine)
+    assert client.events(JOB) == whole
+
+
+async def everything(engine: Pairing) -> list[object]:
+    """Return a job's whole log."""
+    async with connected(engine) as other:
         await other.connection.watch(JOB)
-        await other.reached(JOB, "KeyframeStep", 1)
-        snapshot = await client.connection.watch(JOB, after=None)
-        assert await client.ended(JOB) == "Finished"
-        assert proxy.made == [cut]
-        numbers = [message.seq for message in client.events(JOB)]
-        assert numbers == list(range(snapshot.progress.seq + 1, numbers[-1] + 1))
-
-
-async def test_a_handshake_that_breaks_is_no_refusal(
-    engine: Pairing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client whose clock is wrong shakes hands twice; the second one is cut here."""
-    true_authorization, true_time, ahead = pairing.authorization, time.time, 7200.0
-
-    def authorization(key: bytes, path: str, *, skew: float = 0.0) -> tuple[str, str]:
-        return true_authorization(key, path, skew=skew + ahead)
-
-    wrong = SimpleNamespace(time=lambda: true_time() + ahead, monotonic=time.monotonic)
-    monkeypatch.setattr(dial, "time", wrong)
-    monkeypatch.setattr(dial, "pairing", SimpleNamespace(**vars(pairing)))
-    monkeypatch.setattr(dial.pairing, "authorization", authorization)
-    cut = Cut("engine", "handshake", "before", nth=2)
-    async with cutting(engine, [cut]) as (proxy, way):
-        with pytest.raises(EngineUnreachableError):
-            async with opened(way, CONTROL_PATH):
-                pass
-        assert proxy.made == [cut]
-        async with opened(way, CONTROL_PATH) as socket:
-            assert await socket.recv()
+        await Client.ended(other, JOB)
+        return list(other.events(JOB))
