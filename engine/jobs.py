@@ -13,6 +13,7 @@ from engine import events, graph, protocol
 from engine.errors import (
     JobConflictError,
     LimitError,
+    StorageError,
     UnknownJobError,
     UnknownModelError,
 )
@@ -81,7 +82,7 @@ class Jobs:
         self._queue: deque[Job] = deque()
         self._arrived = asyncio.Event()
         self._running: Job | None = None
-        self._identities: dict[str, events.Planned] = {}  # by model: one that names its weights
+        self._identities: dict[str, tuple[str, str]] = {}  # by model: its own, its interpolator's
         self._holding: asyncio.Task[None] | None = None
         self.foreman = foreman
 
@@ -144,10 +145,13 @@ class Jobs:
         known = self._identities.get(waiting[job].model) if job in waiting else None
         if known is None:
             return
-        names = {"model": known.model, "interpolator": known.interpolator}
+        names = dict(zip(("model", "interpolator"), known, strict=True))
         plan = await asyncio.to_thread(graph.plan, waiting[job], **names)
         if any(still.id == job for still in self._queue):
-            self._store.hold(job, plan.names)
+            try:
+                self._store.hold(job, plan.names)
+            except StorageError:  # the job itself will say so when its turn comes
+                log.warning("What job %s needs cannot be noted.", job, exc_info=True)
 
     async def _hold_all(self) -> None:
         for job in tuple(self._queue):
@@ -217,6 +221,13 @@ class Jobs:
     async def work(self) -> None:
         """Make films for ever, oldest job first."""
         await self.foreman.start()
+        try:
+            await self._work()
+        finally:
+            if self._holding:
+                self._holding.cancel()
+
+    async def _work(self) -> None:
         while True:
             while not self._queue:
                 self._arrived.clear()
@@ -255,8 +266,10 @@ class Jobs:
         if final:
             self._store.release(job.id)
         if isinstance(event, events.Planned):
-            self._identities[job.recipe.model] = event
-            self._holding = asyncio.create_task(self._hold_all())
+            known = event.model, event.interpolator
+            if self._identities.get(job.recipe.model) != known:
+                self._identities[job.recipe.model] = known
+                self._holding = asyncio.create_task(self._hold_all())
 
     def _remember(self, row: JobRow) -> Job:
         job = self._jobs[row.id] = Job(row, self._journal.events(row.id))

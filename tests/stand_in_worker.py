@@ -1,8 +1,9 @@
 """A worker without torch, for tests in which the pixels do not matter.
 
 It speaks the real pipe protocol and is unrealistic in one way: what it makes are texts, determined
-by the node alone. ``STEP_SECONDS`` in the environment slows it down, ``LINES`` makes its texts
-longer. A prompt that contains ``crash once``, ``always crash``, ``fail`` or ``hang`` does so.
+by the node alone. ``STEP_SECONDS`` in the environment slows it down, ``TEXT_LINES`` makes its texts
+longer. A prompt that contains ``crash once``, ``always crash``, ``fail``, ``hang`` or ``run short``
+(of memory) does so.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from engine.pipe import Channel
 from engine.purse import Setting
 
 STEP = float(os.environ.get("STEP_SECONDS", "0"))
-LINES = int(os.environ.get("LINES", "40"))
+LINES = int(os.environ.get("TEXT_LINES", "40"))
 INFO = protocol.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
 
 stopped: set[str] = set()
@@ -48,6 +49,8 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
         return tasks.Loaded(model=f"{task.model.name}@0", interpolator="none@0", device=INFO)
     prompt = str(task.node.prompt.first) if isinstance(task, tasks.Paint) else ""
     misbehave(prompt, Path(task.target))
+    if "run short" in prompt:
+        channel.send(tasks.Economized(way="slices", exact=True))
     if "fail" in prompt:
         return tasks.Broke(error=DeviceMemoryError("the device has 0 bytes free").report())
     if not steps(channel, task):

@@ -109,7 +109,7 @@ async def test_the_local_engines_own_link_is_no_second_engine(tmp_path: Path) ->
 async def test_a_film_that_was_half_fetched_is_fetched_on_after_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LINES", "60000")
+    monkeypatch.setenv("TEXT_LINES", "60000")
     async with (
         an_engine(tmp_path / "engine") as engine,
         through(engine) as (old, first),
