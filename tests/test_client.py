@@ -1,17 +1,69 @@
-"""How a client comes back: with growing pauses, each a random part less, and where it left off."""
+"""The client keeps its word when its connection does not hold."""
 
 import asyncio
 import socket
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from engine import dial, pairing
 from engine.client import FIRST_DELAY, Connection, LinkState
+from engine.dial import opened
+from engine.errors import EngineUnreachableError
 from engine.pairing import Pairing
-from tests.conftest import PATIENCE, Client, a_recipe, connected
+from engine.protocol import CONTROL_PATH
+from tests.conftest import PATIENCE, a_recipe, an_engine, connected
 from tests.proxy import through
+from tests.torture.proxy import Cut, cutting
 
 pytestmark = pytest.mark.anyio
 JOB = "job-0001"
+
+
+async def test_who_wants_only_what_is_new_misses_nothing_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.01")
+    cut = Cut("engine", "snapshot", "after")
+    async with (
+        an_engine(tmp_path) as engine,
+        cutting(engine, [cut]) as (proxy, way),
+        connected(engine) as other,
+        connected(way) as client,
+    ):
+        await other.connection.submit(JOB, a_recipe(num_inference_steps=150))
+        await other.connection.watch(JOB)
+        await other.reached(JOB, "KeyframeStep", 1)
+        snapshot = await client.connection.watch(JOB, after=None)
+        assert await client.ended(JOB) == "Finished"
+        assert proxy.made == [cut]
+        numbers = [message.seq for message in client.events(JOB)]
+        assert numbers == list(range(snapshot.progress.seq + 1, numbers[-1] + 1))
+
+
+async def test_a_handshake_that_breaks_is_no_refusal(
+    engine: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client whose clock is wrong shakes hands twice; the second one is cut here."""
+    true_authorization, true_time, ahead = pairing.authorization, time.time, 7200.0
+
+    def authorization(key: bytes, path: str, *, skew: float = 0.0) -> tuple[str, str]:
+        return true_authorization(key, path, skew=skew + ahead)
+
+    wrong = SimpleNamespace(time=lambda: true_time() + ahead, monotonic=time.monotonic)
+    monkeypatch.setattr(dial, "time", wrong)
+    monkeypatch.setattr(dial, "pairing", SimpleNamespace(**vars(pairing)))
+    monkeypatch.setattr(dial.pairing, "authorization", authorization)
+    cut = Cut("engine", "handshake", "before", nth=2)
+    async with cutting(engine, [cut]) as (proxy, way):
+        with pytest.raises(EngineUnreachableError):
+            async with opened(way, CONTROL_PATH):
+                pass
+        assert proxy.made == [cut]
+        async with opened(way, CONTROL_PATH) as socket:
+            assert await socket.recv()
 
 
 async def test_pauses_grow_and_differ_from_client_to_client() -> None:
@@ -64,5 +116,5 @@ async def everything(engine: Pairing) -> list[object]:
     """Return a job's whole log."""
     async with connected(engine) as other:
         await other.connection.watch(JOB)
-        await Client.ended(other, JOB)
+        await other.ended(JOB)
         return list(other.events(JOB))
