@@ -128,9 +128,9 @@ async def _refused_untrusted(way: Pairing) -> None:
             pass
 
 
-async def torment(nginx: Nginx, dice: random.Random, counts: Counter[str]) -> None:
-    """Strike nginx at random instants, for ever."""
-    while True:
+async def torment(nginx: Nginx, dice: random.Random, counts: Counter[str], most: int) -> None:
+    """Strike nginx at random instants, ``most`` times: a slow machine must come to an end, too."""
+    for _ in range(most):
         await asyncio.sleep(dice.uniform(*CALM))
         blow = dice.choice(("reload", "lose worker", "kill"))
         counts.update(("blows", f"of {blow}"))
@@ -160,7 +160,7 @@ async def run(folder: Path, dice: random.Random, number: int) -> Outcome:
                 about = (f"tls-{index:03}", nginx.way, engine, folder, tiny(index), outcome)
                 await Session(*about).run()
 
-        blows = asyncio.create_task(torment(nginx, dice, outcome.counts))
+        blows = asyncio.create_task(torment(nginx, dice, outcome.counts, number))
         async with asyncio.TaskGroup() as group:
             for index in range(number):
                 group.create_task(hold(index))
