@@ -139,12 +139,12 @@ class Session:
         return protocol.Done(re=request.id)
 
     def _watch(self, request: protocol.Watch) -> protocol.Snapshot:
-        job = self._jobs.get(request.job)
-        known = self._watched.pop(job.id, None)
-        if known:
-            self._leave(known)
-        elif len(self._watched) >= protocol.LIMITS.watched_jobs:
+        full = len(self._watched) >= protocol.LIMITS.watched_jobs
+        if full and request.job not in self._watched:
             raise LimitError("this connection watches too many jobs", remedy="unwatch one")
+        job = self._jobs.get(request.job)
+        if known := self._watched.pop(job.id, None):
+            self._leave(known)
         sent = len(job.messages) if request.after is None else request.after
         purse = Purse(request.budget) if request.previews else None
         watching = self._watched[job.id] = Watching(job, sent, purse)

@@ -8,11 +8,12 @@ import sys
 import weakref
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from engine import foreman
-from engine.errors import JobConflictError, UnknownModelError
-from engine.jobs import Jobs
+from engine import foreman, protocol
+from engine.errors import JobConflictError, LimitError, UnknownModelError
+from engine.jobs import Job, Jobs
 from engine.journal import Journal
 from engine.pairing import Pairing
 from engine.protocol import JobEvent
@@ -238,3 +239,21 @@ def test_cancelled_jobs_are_not_kept_in_memory(tmp_path: Path) -> None:
         assert job() is None
     assert jobs.get(JOB).progress.status == "cancelled"
     journal.close()
+
+
+async def test_a_refused_watch_leaves_nothing_in_memory(
+    engine: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = msgspec.structs.replace(protocol.LIMITS, watched_jobs=1)
+    monkeypatch.setattr(protocol, "LIMITS", limits)
+    async with connected(engine) as client:
+        for job in ("job-refused", "job-watched"):
+            await made(client, job)
+            await client.connection.unwatch(job)
+        await client.connection.watch("job-watched")
+        with pytest.raises(LimitError):
+            await client.connection.watch("job-refused")
+        gc.collect()
+        kept = [found.id for found in gc.get_objects() if isinstance(found, Job)]
+        assert "job-watched" in kept
+        assert "job-refused" not in kept
