@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.client import Connection
 from engine.errors import ErrorReport, TransportError, UnknownJobError, VisionFluxError
-from engine.events import FINAL, Finished, KeyframeFinished, Logged, SegmentFinished
+from engine.events import Finished, KeyframeFinished, Logged
 from engine.progress import advance, fold
 from engine.protocol import JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
@@ -26,11 +26,11 @@ from ui.pictures import GRACE, Pictures
 from ui.pieces import Pieces
 from ui.preferences import Preferences
 from ui.record import Record
+from ui.scribe import Scribe
 from ui.tables import UNFINISHED, Film, Piece
 
 log = logging.getLogger(__name__)
 
-WRITE = 1.0  # seconds until events that tell of steps are written down
 RETRIES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
 
 
@@ -82,9 +82,7 @@ class Follower:
         self._board = board
         self._library = library
         self._record = record
-        self._heard: dict[str, int] = {}  # number of the last event of each job
-        self._unwritten: dict[str, list[Logged]] = {}
-        self._writing = asyncio.Lock()
+        self._scribe = Scribe(record, self.begin)
         self._settling: set[str] = set()
 
     async def close(self) -> None:
@@ -92,8 +90,7 @@ class Follower:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        for job in tuple(self._unwritten):
-            await self._write(job)
+        await self._scribe.close()
 
     def link_changed(self, connected: bool) -> None:
         """Tell every job whether its engine can be reached; take them up again if so."""
@@ -172,11 +169,9 @@ class Follower:
             if view is None or view.successor:
                 return
             self._update(view, message)
-            caught_up = self._heard.get(message.job, 0) >= view.progress.seq
+            caught_up = self._scribe.last(message.job) >= view.progress.seq
             final = view.progress.final
         self._keep(message, final)
-        if isinstance(message, JobEvent):
-            self._write_down(message)
         if final and caught_up and message.job not in self._settling:
             self._settling.add(message.job)
             self.begin(self._settle(message.job))
@@ -187,7 +182,7 @@ class Follower:
             case Snapshot(progress=progress) if progress.seq >= view.progress.seq:
                 view.progress = progress
             case JobEvent(seq=seq, at=at, event=event):
-                self._heard[view.job] = max(seq, self._heard.get(view.job, 0))
+                self._scribe.hear(message, self._catch_up)
                 advance(view.progress, Logged(seq=seq, at=at, event=event))
             case Preview():
                 view.preview = message
@@ -206,24 +201,9 @@ class Follower:
                     if name and (self._near or (final and self._budget())):
                         self.begin(self._pictures.fetch(job, index, name))
 
-    def _write_down(self, message: JobEvent) -> None:
-        """Keep an event: at once if it tells of something finished, else with those that follow."""
-        waiting = self._unwritten.setdefault(message.job, [])
-        waiting.append(Logged(seq=message.seq, at=message.at, event=message.event))
-        weighty = isinstance(message.event, (KeyframeFinished, SegmentFinished, *FINAL))
-        if weighty or len(waiting) == 1:
-            self.begin(self._write_soon(message.job, 0.0 if weighty else WRITE))
-
-    async def _write_soon(self, job: str, wait: float) -> None:
-        await asyncio.sleep(wait)
-        await self._write(job)
+    async def _catch_up(self, job: str) -> None:
         if not self._near:
             await self._mirror.catch_up(job)
-
-    async def _write(self, job: str) -> None:
-        async with self._writing:
-            if waiting := self._unwritten.pop(job, None):
-                await asyncio.to_thread(self._record.note, job, waiting)
 
     def _arrived(self, piece: Piece) -> None:
         if piece.is_keyframe:
@@ -273,18 +253,15 @@ class Follower:
 
     async def _watch(self, job: str) -> None:
         """Follow a job from the last event that was heard of it, be it before a restart."""
-        if job not in self._heard:
-            last = await asyncio.to_thread(self._record.last, job)
-            self._heard.setdefault(job, last)
+        after = await self._scribe.recall(job)
         snapshot = await self._connection.watch(
             job,
-            after=self._heard[job],
+            after=after,
             previews=self._board.seen(job),
             budget=self._allowance(job),
         )
         self.hear(snapshot)
-        if not self._near:
-            self.begin(self._mirror.catch_up(job))
+        self.begin(self._catch_up(job))
 
     def _budget(self) -> int:
         """Return the bytes of a film's pieces that may be brought here while it is made."""
@@ -318,7 +295,7 @@ class Follower:
             await asyncio.to_thread(self._library.end, job, "failed", progress.error)
         else:
             await asyncio.to_thread(self._library.end, job, "cancelled")
-        await self._write(job)
+        await self._scribe.write(job)
         await asyncio.to_thread(self._record.abridge, job)
         await asyncio.to_thread(self._pieces.sweep)
         with suppress(VisionFluxError):

@@ -11,7 +11,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,15 +30,13 @@ from ui.mover import Mover
 from ui.pieces import Pieces
 from ui.preferences import Preferences
 from ui.record import Record
+from ui.tending import count, tend
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PATIENCE = 20.0  # seconds that a page waits for an engine's answer
 LOST = 4.0  # seconds without the local engine after which it is started again
-REFRESH = 4.0  # seconds between two looks at an engine's device and queue
-FAR_REFRESH = 30.0  # the same for engines elsewhere, whose answers may cost
-LOOK = 10.0  # seconds since a page looked after which nobody is interested any more
 
 
 class Hub:
@@ -212,35 +209,12 @@ class Hub:
             near=link.key == LOCAL,
         )
         link.follower.begin(link.connection.run())
-        link.follower.begin(self._refresh(link, link.connection))
+        link.follower.begin(tend(link, link.connection, self.meter))
         return link
 
     def _hear(self, link: Link, message: Message) -> None:
         if link.follower:
             link.follower.hear(message)
-
-    async def _refresh(self, link: Link, connection: Connection) -> None:
-        """Keep an engine's hello fresh while a page shows it, and its bytes on the meter."""
-        while True:
-            with suppress(VisionFluxError):
-                if link.state.name == "connected" and _is_stale(link):
-                    asked = time.monotonic()
-                    await connection.describe()
-                    link.described_at = time.monotonic()
-                    link.latency = link.described_at - asked
-            await self._count(link, connection)
-            await asyncio.sleep(REFRESH)
-
-    async def _count(self, link: Link, connection: Connection) -> None:
-        """Put on the meter what crossed the way to a distant engine since the last time."""
-        if link.key == LOCAL or not link.engine:
-            return
-        before, now = link.counted, (connection.traffic.received, connection.traffic.sent)
-        if now != before:
-            link.counted = now
-            await asyncio.to_thread(
-                self.meter.add, link.engine, now[0] - before[0], now[1] - before[1]
-            )
 
     async def _disconnect(self, link: Link) -> None:
         if link.connection:
@@ -249,7 +223,7 @@ class Hub:
             link.follower.link_changed(False)  # its last word may not come any more
             await link.follower.close()
         if link.connection:
-            await self._count(link, link.connection)
+            await count(link, link.connection, self.meter)
             link.counted = (0, 0)  # the next connection counts anew
         link.connection = link.follower = None
         link.state = CONNECTING
@@ -395,13 +369,6 @@ class Hub:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
         except TimeoutError:
             raise EngineUnreachableError("the engine did not answer in time") from None
-
-
-def _is_stale(link: Link) -> bool:
-    """Tell whether an engine's hello is older than a page that shows it would like."""
-    now = time.monotonic()
-    age = REFRESH if link.key == LOCAL else FAR_REFRESH
-    return now - link.looked_at < LOOK and now - link.described_at >= age
 
 
 def _may_move(view: View, engine: str) -> bool:
