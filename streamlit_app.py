@@ -11,15 +11,18 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ui import look, relay, resources
+from ui import accounts, look, relay, resources, sign_in
+
+PAGES = ("home", "create", "library", "connection")
 
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Connect the engines when the server starts, let go of them when it ends."""
-    hub = resources.get_hub()
+    hubs = resources.hubs()
+    hubs.of(accounts.EVERYBODY)  # keeps the engine on this computer at hand, whoever comes
     yield
-    hub.close()
+    hubs.close()
 
 
 def frame() -> None:
@@ -27,15 +30,23 @@ def frame() -> None:
     st.set_page_config(
         page_title="VisionFlux", page_icon=str(look.ASSETS / "icon.png"), layout="wide"
     )
-    pages = [
-        st.Page("pages/home.py", title="Home", url_path="home", default=True),
-        st.Page("pages/create.py", title="Create", url_path="create"),
-        st.Page("pages/library.py", title="Library", url_path="library"),
-        st.Page("pages/connection.py", title="Connection", url_path="connection"),
-    ]
-    page = st.navigation(pages, position="top")
+    signed_in = accounts.signed_in()
+    page = st.navigation(
+        [
+            st.Page(
+                f"pages/{name}.py" if signed_in else sign_in.door,
+                title=name.title(),
+                url_path=name,
+                default=name == "home",
+            )
+            for name in PAGES
+        ],
+        position="top" if signed_in else "hidden",
+    )
     st.logo(str(look.ASSETS / "logo.png"), size="large")
     look.dress()
+    if signed_in and accounts.configured():
+        sign_in.menu()
     page.run()
 
 
@@ -45,7 +56,7 @@ if get_script_run_ctx(suppress_warning=True) is None:
     PagesManager.uses_pages_directory = False
     app = st.App(
         __file__,
-        routes=relay.routes(lambda: resources.get_hub(), lambda: resources.get_tickets()),
+        routes=relay.routes(resources.hub_of, resources.get_tickets),
         middleware=relay.MIDDLEWARE,
         lifespan=lifespan,
     )

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from engine import events
 from engine.recipe import Recipe, Scene
+from tests.films import draw
 from tests.ui_stand_in import FILM, FINISHED, PLANNED, World, until
 from ui import relay
 from ui.hub import Hub
+from ui.library import Library
 from ui.tickets import Tickets
 
 RECIPE = Recipe(scenes=(Scene(prompt='night, "city"/\\<b>'),))
@@ -24,7 +27,8 @@ class App:
         self.hub: Hub = world.start()
         self.engine = world.made[0]
         self.tickets = Tickets()
-        routes = relay.routes(lambda: self.hub, lambda: self.tickets)
+        self.stranger = False
+        routes = relay.routes(lambda _: None if self.stranger else self.hub, lambda: self.tickets)
         app = Starlette(routes=routes, middleware=relay.MIDDLEWARE)
         self.client = TestClient(app, base_url="http://127.0.0.1:8501")
 
@@ -190,6 +194,61 @@ def test_a_film_is_saved_under_its_own_words(app: App) -> None:
     disposition = app.get(job, "&save").headers["content-disposition"]
     assert disposition == "attachment; filename*=utf-8''night%20city%20b.mp4"
     assert app.get(job).headers["content-disposition"].startswith("inline")
+
+
+def test_a_film_is_converted_and_fetched_in_another_format(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    film = app.hub.library.get(job)
+    assert film
+    draw(app.hub.library.file(film))
+    ticket = app.tickets.issue(f"film:{job}")
+    assert app.get(job, "&as=webm").status_code == 404
+    lines = app.client.get(f"/api/films/{job}/convert/webm?ticket={ticket}").text.splitlines()
+    assert json.loads(lines[-1]) == {"done": 1.0}
+    answer = app.get(job, "&as=webm&save")
+    assert answer.headers["content-type"] == "video/webm"
+    assert answer.headers["content-disposition"].endswith(".webm")
+    assert answer.content.startswith(b"\x1aE\xdf\xa3")
+
+
+def test_a_conversion_that_fails_says_what_to_do(app: App) -> None:
+    job = app.finished()  # whose file is no film
+    ticket = app.tickets.issue(f"film:{job}")
+    lines = app.client.get(f"/api/films/{job}/convert/gif?ticket={ticket}").text.splitlines()
+    assert json.loads(lines[-1]) == {
+        "error": "The film could not be converted. Download it in its own format instead."
+    }
+
+
+@pytest.mark.parametrize("kind", ["exe", "jpg", "part"])
+def test_a_film_is_converted_into_formats_that_are_offered(app: App, kind: str) -> None:
+    job = app.finished()
+    ticket = app.tickets.issue(f"film:{job}")
+    address = f"/api/films/{job}/convert/{kind}?ticket={ticket}"
+    assert app.client.get(address).status_code == 404
+    assert app.get(job, f"&as={kind}").status_code == 404
+
+
+def test_another_accounts_film_is_not_here_even_with_a_ticket(app: App) -> None:
+    job = app.finished()
+    app.hub.library.picture(job, 0).write_bytes(b"jpeg")
+    ticket = app.tickets.issue(f"film:{job}")
+    paths = [f"/api/films/{job}", f"/api/pictures/{job}/0", f"/api/films/{job}/convert/gif"]
+
+    def status() -> list[int]:
+        return [app.client.get(f"{path}?ticket={ticket}").status_code for path in paths]
+
+    assert status() == [200, 200, 200]
+    mine, app.hub.library = (
+        app.hub.library,
+        Library(app.hub.library.engine, app.hub.library.folder, "somebody else"),
+    )
+    assert status() == [404, 404, 404]
+    app.stranger = True
+    assert status() == [403, 403, 403]
+    with pytest.raises(WebSocketDisconnect), app.stream(job):
+        pass
+    app.hub.library = mine
 
 
 def test_what_is_not_here_is_not_found(app: App) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
-from ui.words import plain
+from ui.words import plain, sentence
 
 log = logging.getLogger(__name__)
 _STYLE = Path(__file__).with_name("look.css")
@@ -29,7 +29,7 @@ def heading(title: str, line: str = "", *, small: bool = False) -> None:
 
 def tell(report: ErrorReport) -> None:
     """Say calmly what is wrong and what to do next."""
-    message, remedy = _sentence(report.message), _sentence(report.remedy)
+    message, remedy = sentence(report.message), sentence(report.remedy)
     st.warning(f"**{plain(message)}**  \n{plain(remedy)}", icon=":material/info:")
 
 
@@ -49,7 +49,3 @@ def guarded(page: Callable[[], None]) -> None:
                 "reload it; if that does not help, please report it with the app's log",
             )
         )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "." if text else ""

@@ -1,7 +1,8 @@
 """Same-origin routes beside Streamlit's: the live channel of a job, films and small pictures.
 
 Streamlit protects none of them, so each asks for a ticket, and the live channel for the page's
-own Origin. They know the hub and the tickets; they never draw.
+own Origin. Where people sign in, each answers from what belongs to who asks. They know hubs and
+tickets; they never draw.
 """
 
 import asyncio
@@ -9,29 +10,37 @@ import json
 import re
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from engine.errors import VisionFluxError
 from engine.protocol import Preview
+from ui.exports import FORMATS, Exports, exported
 from ui.hub import Hub
+from ui.tables import Film
 from ui.tickets import Tickets
-from ui.words import state
+from ui.words import sentence, state
 
 PROTOCOL = "visionflux.stage.v1"
 WINDOW = 2  # previews under way to one browser
 PAUSE = 0.03  # seconds between two words to one browser, at least
 KINDS = {"step": 0, "keyframe": 1, "frame": 2}
 HEADER = struct.Struct(">BHHH")  # kind, index, step, steps; the JPEG follows
-MEDIA = {"mp4": "video/mp4", "gif": "image/gif"}
+MEDIA = {"mp4": "video/mp4", "gif": "image/gif", "webm": "video/webm"}
+EXPIRED = PlainTextResponse("this address has expired; reload the page", 403)
+MISSING = PlainTextResponse("this is not on this computer", 404)
+UNKEPT = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 PRIVATE = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Policy": "same-origin"}
 
 POLICY = "; ".join(
@@ -59,12 +68,20 @@ SECURITY = {
 }
 
 
-def routes(hub: Callable[[], Hub], tickets: Callable[[], Tickets]) -> list[BaseRoute]:
-    """Return the routes; both arguments are asked when a request comes."""
+def routes(
+    hub: Callable[[HTTPConnection], Hub | None], tickets: Callable[[], Tickets]
+) -> list[BaseRoute]:
+    """Return the routes; both arguments are asked when a request comes.
+
+    Args:
+        hub: returns that of who makes a request; None for strangers.
+        tickets: returns those of this process.
+    """
     relay = Relay(hub, tickets)
     return [
         WebSocketRoute("/api/jobs/{job}/stream", relay.stream),
         Route("/api/films/{job}", relay.film),
+        Route("/api/films/{job}/convert/{kind}", relay.convert),
         Route("/api/pictures/{job}/{index:int}", relay.picture),
     ]
 
@@ -72,21 +89,25 @@ def routes(hub: Callable[[], Hub], tickets: Callable[[], Tickets]) -> list[BaseR
 class Relay:
     """The handlers of the routes."""
 
-    def __init__(self, hub: Callable[[], Hub], tickets: Callable[[], Tickets]) -> None:
+    def __init__(
+        self, hub: Callable[[HTTPConnection], Hub | None], tickets: Callable[[], Tickets]
+    ) -> None:
         self._hub = hub
         self._tickets = tickets
+        self._exports = Exports()
 
     async def stream(self, socket: WebSocket) -> None:
         """Send a job's state whenever it changes, and previews while the page is looked at.
 
         The page says ``visible``, ``hidden``, ``seen`` after each preview, and ``cancel``.
         """
-        job = socket.path_params["job"]
-        if not (_own_origin(socket) and self._admits(_offered_ticket(socket), f"job:{job}")):
+        job, hub = socket.path_params["job"], self._hub(socket)
+        admitted = self._tickets().valid(_offered_ticket(socket), f"job:{job}")
+        if hub is None or not admitted or not _own_origin(socket):
             await socket.close(1008)
             return
         await socket.accept(subprotocol=PROTOCOL)
-        hub, eye = self._hub(), Eye()
+        eye = Eye()
         reading = asyncio.create_task(_hear(socket, hub, job, eye))
         try:
             with hub.board.following(job, eye.woken):
@@ -98,34 +119,67 @@ class Relay:
             hub.look(job, eye, False)
 
     async def film(self, request: Request) -> Response:
-        """Send a film, in parts if asked; ``?save`` makes the browser keep it as a file."""
-        job = request.path_params["job"]
-        if not self._admits(request.query_params.get("ticket", ""), f"film:{job}"):
-            return PlainTextResponse("this address has expired; reload the page", 403)
-        library = self._hub().library
-        film = await asyncio.to_thread(library.get, job)
-        if film is None or not (path := library.file(film)).is_file():
-            return PlainTextResponse("this film is not on this computer", 404)
+        """Send a film, in parts if asked; ``?save`` makes the browser keep it as a file.
+
+        ``?as=webm`` sends what ``convert`` has made.
+        """
+        if (hub := self._admitted(request)) is None:
+            return EXPIRED
+        film = await self._film(hub, request)
+        kind = request.query_params.get("as") or (film.format if film else "")
+        if film is None or kind not in MEDIA:
+            return MISSING
+        path = exported(hub.library.file(film), kind)
+        if not path.is_file():
+            return MISSING
         return FileResponse(
             path,
-            media_type=MEDIA[film.format],
+            media_type=MEDIA[kind],
             headers=PRIVATE,
-            filename=file_name(film.title, film.format),
+            filename=file_name(film.title, kind),
             content_disposition_type="attachment" if "save" in request.query_params else "inline",
         )
 
     async def picture(self, request: Request) -> Response:
         """Send the small picture of a keyframe."""
-        job, index = request.path_params["job"], request.path_params["index"]
-        if not self._admits(request.query_params.get("ticket", ""), f"film:{job}"):
-            return PlainTextResponse("this address has expired; reload the page", 403)
-        path = self._hub().library.picture(job, index)
-        if not path.is_file():
-            return PlainTextResponse("no such picture", 404)
-        return FileResponse(path, media_type="image/jpeg", headers=PRIVATE)
+        if (hub := self._admitted(request)) is None:
+            return EXPIRED
+        if (film := await self._film(hub, request)) is None:
+            return MISSING
+        path = hub.library.picture(film.job, request.path_params["index"])
+        return (
+            FileResponse(path, media_type="image/jpeg", headers=PRIVATE)
+            if path.is_file()
+            else MISSING
+        )
 
-    def _admits(self, ticket: str, thing: str) -> bool:
-        return self._tickets().valid(ticket, thing)
+    async def convert(self, request: Request) -> Response:
+        """Make a film in another format; tell a line of JSON of how far that is, or what failed."""
+        if (hub := self._admitted(request)) is None:
+            return EXPIRED
+        film, kind = await self._film(hub, request), request.path_params["kind"]
+        if film is None or kind not in FORMATS or not hub.library.file(film).is_file():
+            return MISSING
+        progress = self._converting(hub.library.file(film), kind, film.seconds)
+        return StreamingResponse(progress, media_type="application/x-ndjson", headers=UNKEPT)
+
+    async def _converting(self, source: Path, kind: str, seconds: float) -> AsyncIterator[str]:
+        try:
+            async with aclosing(self._exports.convert(source, kind, seconds)) as progress:
+                async for done in progress:
+                    yield json.dumps({"done": round(done, 3)}) + "\n"
+        except VisionFluxError as error:
+            yield (
+                json.dumps({"error": f"{sentence(error.problem)} {sentence(error.remedy)}"}) + "\n"
+            )
+
+    def _admitted(self, request: Request) -> Hub | None:
+        """Return the hub of who asks with a ticket for this film."""
+        ticket, job = request.query_params.get("ticket", ""), request.path_params["job"]
+        return self._hub(request) if self._tickets().valid(ticket, f"film:{job}") else None
+
+    async def _film(self, hub: Hub, request: Request) -> Film | None:
+        return await asyncio.to_thread(hub.library.get, request.path_params["job"])
 
 
 @dataclass(eq=False)

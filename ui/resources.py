@@ -1,25 +1,79 @@
-"""What exists once per process: the hub, its library and the tickets of the routes.
+"""What exists once per process: the hubs, one for each account, and the tickets of the routes.
 
-The same objects serve the pages (script threads) and the routes (the server's loop).
+The same objects serve the pages (script threads) and the routes (the server's loop). Accounts
+share the database and the engine on this computer; links, preferences and jobs are each one's own.
 """
+
+import threading
+from pathlib import Path
 
 import streamlit as st
 from sqlalchemy import Engine
+from starlette.requests import HTTPConnection
 from streamlit.errors import StreamlitSecretNotFoundError
 
+from engine.local import ensure_local_engine
+from engine.pairing import Pairing
+from ui import accounts
 from ui.hub import Hub
 from ui.library import Library, prepare, sqlite_engine
 from ui.settings import data_folder
 from ui.tickets import Tickets
 
 
+class Hubs:
+    """The hubs of all accounts; each starts when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._folder = data_folder()
+        self._database = _database()
+        self._hubs: dict[str, Hub] = {}
+        self._lock = threading.Lock()
+        self._starting = threading.Lock()
+
+    def of(self, owner: str) -> Hub:
+        """Return an owner's hub, started."""
+        with self._lock:
+            if owner not in self._hubs:
+                self._hubs[owner] = self._open(owner)
+            return self._hubs[owner]
+
+    def close(self) -> None:
+        """Close them all."""
+        with self._lock:
+            while self._hubs:
+                self._hubs.popitem()[1].close()
+
+    def _open(self, owner: str) -> Hub:
+        folder = self._folder / "accounts" / owner if owner else self._folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        library = Library(self._database, self._folder / "films", owner)
+        library.sweep()
+        hub = Hub(library, folder, start_local=self._start_local)
+        hub.start()
+        return hub
+
+    def _start_local(self, _folder: Path) -> Pairing:
+        """Find or start the engine that all share, one hub at a time."""
+        with self._starting:
+            return ensure_local_engine(self._folder)
+
+
 @st.cache_resource(show_spinner=False)
+def hubs() -> Hubs:
+    """Return the hubs of this process."""
+    return Hubs()
+
+
 def get_hub() -> Hub:
-    """Return the hub, started."""
-    folder = data_folder()
-    hub = Hub(Library(_database(), folder / "films"), folder)
-    hub.start()
-    return hub
+    """Return the hub of the visitor whose page runs."""
+    return hubs().of(accounts.current())
+
+
+def hub_of(request: HTTPConnection) -> Hub | None:
+    """Return the hub of who makes a request; None for strangers."""
+    owner = accounts.of_request(request)
+    return None if owner is None else hubs().of(owner)
 
 
 @st.cache_resource(show_spinner=False)

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.events import Logged, Started
 from engine.progress import Phase, Progress
+from engine.recipe import Recipe
 from ui.board import View
 from ui.tables import Piece
 
@@ -217,6 +218,25 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number > 1 else ''}" if number else ""
 
 
+def made_with(recipe: Recipe) -> str:
+    """Return in plain words what made a film, apart from its scenes."""
+    factor = recipe.interpolation_factor
+    between = f", one frame in {factor}; the others are drawn between them" if factor > 1 else ""
+    words = [
+        f"Painted by {recipe.model} in {recipe.num_inference_steps} steps{between}.",
+        f"{recipe.fps} frames a second, {recipe.width} × {recipe.height} pixels.",
+        f"Seed {recipe.seed}, guidance {recipe.guidance_scale:g}, scheduler {recipe.scheduler}.",
+    ]
+    if len(recipe.scenes) > 1:
+        melt = "Each scene melts into the next." if recipe.motion == "morph" else "Hard cuts."
+        words.insert(0, melt)
+    if recipe.drift:
+        words.append(f"The ground drifts past, {recipe.drift:.2g} picture widths a second.")
+    if recipe.negative_prompt:
+        words.append(f"Kept away from: {recipe.negative_prompt}")
+    return " ".join(words)
+
+
 def goes(log: Iterable[Logged]) -> str:
     """Return where and how often a film was taken up; empty unless that was more than once."""
     devices = [logged.event.device for logged in log if isinstance(logged.event, Started)]
@@ -246,3 +266,8 @@ def plain(text: str) -> str:
     """Return ``text`` so that Streamlit's Markdown shows it as it is."""
     special = set("\\`*_{}[]()<>#+-.!|~$:&")
     return "".join(f"\\{sign}" if sign in special else sign for sign in text)
+
+
+def sentence(text: str) -> str:
+    """Return ``text`` with a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "." if text else ""

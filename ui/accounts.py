@@ -1,0 +1,75 @@
+"""Whose films these are: accounts where the operator configured OpenID Connect, else one user.
+
+Streamlit signs people in and keeps a signed cookie; pages read it through ``st.user``, routes from
+the request. It knows who somebody is, not what is theirs.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+from starlette.requests import HTTPConnection
+from streamlit.errors import StreamlitSecretNotFoundError
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
+
+EVERYBODY = ""  # owns the films of an app without accounts
+
+
+def configured() -> bool:
+    """Tell whether people sign in: whether the secrets have a section ``[auth]``."""
+    return bool(_section())
+
+
+def providers() -> list[str]:
+    """Return the names of the providers to choose from; none if there is a single, nameless one."""
+    return [name for name, value in _section().items() if isinstance(value, Mapping)]
+
+
+def signed_in() -> bool:
+    """Tell whether the visitor of this page may see it."""
+    return not configured() or bool(st.user.is_logged_in)
+
+
+def current() -> str:
+    """Return the owner of what the visitor of this page sees.
+
+    Raises:
+        PermissionError: there are accounts, and the visitor has not signed in.
+    """
+    owner = EVERYBODY if not configured() else identity(st.user.to_dict())
+    if owner is None:
+        raise PermissionError("nobody has signed in")
+    return owner
+
+
+def of_request(request: HTTPConnection) -> str | None:
+    """Return the owner of what a request may ask for; None for strangers."""
+    if not configured():
+        return EVERYBODY
+    cookie = _get_signed_cookie_with_chunks(dict(request.cookies), USER_COOKIE_NAME)
+    return identity(json.loads(cookie)) if cookie else None
+
+
+def identity(claims: Mapping[str, Any]) -> str | None:
+    """Return the id of an account: of the provider and what it calls the user for ever."""
+    if not claims.get("is_logged_in") or not claims.get("sub"):
+        return None
+    who = f"{claims.get('iss', '')}\n{claims['sub']}"
+    return hashlib.sha256(who.encode()).hexdigest()[:32]
+
+
+def name() -> str:
+    """Return what to call the visitor."""
+    claims = st.user.to_dict()
+    return str(claims.get("name") or claims.get("email") or "Your account")
+
+
+def _section() -> Mapping[str, Any]:
+    try:
+        section: Mapping[str, Any] = st.secrets.get("auth", {})
+    except StreamlitSecretNotFoundError:
+        return {}
+    return section
