@@ -155,10 +155,9 @@ def plan(recipe: Recipe, *, model: str, interpolator: str) -> Plan:
 
 def keyframe_frames(recipe: Recipe) -> list[int]:
     """Return the frame numbers at which keyframes stand, first and last frame included."""
-    if recipe.motion == "morph":
-        return _every(0, recipe.frames, recipe.interpolation_factor)
-    starts = {round(start * recipe.fps) for start in _starts(recipe.scenes)}
-    cuts = sorted(start for start in starts if start < recipe.frames)
+    starts = zip(_starts(recipe.scenes), recipe.motions, strict=True)
+    firsts = {0} | {round(start * recipe.fps) for start, motion in starts if motion == "cut"}
+    cuts = sorted(first for first in firsts if first < recipe.frames)
     ends = [*cuts[1:], recipe.frames]
     pieces = (_every(a, b, recipe.interpolation_factor) for a, b in zip(cuts, ends, strict=True))
     return [frame for piece in pieces for frame in piece]
@@ -168,13 +167,12 @@ def prompt_at(recipe: Recipe, seconds: float) -> Weighted:
     """Return the mix of prompts at a time; within a scene's own part it is that scene's alone."""
     starts = _starts(recipe.scenes)
     index = max(i for i, start in enumerate(starts) if start <= seconds + 1e-9)
-    if recipe.motion == "morph":
-        for boundary in (index, index + 1):
-            position = _crossing(recipe.scenes, starts, boundary, seconds)
-            if 0 < position < 1:
-                before, after = recipe.scenes[boundary - 1], recipe.scenes[boundary]
-                if before.prompt != after.prompt:
-                    return Weighted(before.prompt, after.prompt, position)
+    for boundary in (index, index + 1):
+        position = _crossing(recipe, starts, boundary, seconds)
+        if 0 < position < 1:
+            before, after = recipe.scenes[boundary - 1], recipe.scenes[boundary]
+            if before.prompt != after.prompt:
+                return Weighted(before.prompt, after.prompt, position)
     prompt = recipe.scenes[index].prompt
     return Weighted(prompt, prompt, 0.0)
 
@@ -235,11 +233,10 @@ def _starts(scenes: tuple[Scene, ...]) -> list[float]:
     return starts
 
 
-def _crossing(
-    scenes: tuple[Scene, ...], starts: list[float], boundary: int, seconds: float
-) -> float:
+def _crossing(recipe: Recipe, starts: list[float], boundary: int, seconds: float) -> float:
     """Return how far the morph at ``boundary`` has come, in [0, 1]; pictures ease themselves."""
-    if not 0 < boundary < len(scenes):
+    scenes = recipe.scenes
+    if not 0 < boundary < len(scenes) or recipe.motions[boundary] == "cut":
         return 0.0
     half = TRANSITION * min(scenes[boundary - 1].seconds, scenes[boundary].seconds) / 2
     linear = min(1.0, max(0.0, (seconds - starts[boundary] + half) / (2 * half)))

@@ -55,10 +55,14 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Scene(Value, frozen=True, kw_only=True):
-    """A part of the film: what it shows and for how long (seconds)."""
+    """A part of the film: what it shows and for how long (seconds).
+
+    ``motion``: how it follows the scene before it, where that is not the recipe's ``motion``.
+    """
 
     prompt: Prompt
     seconds: Annotated[float, Meta(ge=0.1, le=120)] = 4.0
+    motion: Motion | msgspec.UnsetType = msgspec.UNSET
 
 
 class Recipe(Value, frozen=True, kw_only=True):
@@ -70,7 +74,8 @@ class Recipe(Value, frozen=True, kw_only=True):
         guidance_scale: classifier-free guidance; 1 switches it off.
         interpolation_factor: frames per keyframe interval; 1 paints every frame.
         drift: picture widths a second that the ground moves past; 0 stands still.
-        motion: how scenes follow each other: ``morph`` melts one into the next, ``cut`` cuts.
+        motion: how scenes follow each other unless they say so themselves: ``morph`` melts one
+            into the next, ``cut`` cuts.
         fps: frames per second.
     """
 
@@ -99,6 +104,12 @@ class Recipe(Value, frozen=True, kw_only=True):
     def frames(self) -> int:
         """Number of frames of the film."""
         return max(1, round(self.seconds * self.fps))
+
+    @property
+    def motions(self) -> tuple[Motion, ...]:
+        """How each scene follows the one before it; nothing is before the first."""
+        own = (scene.motion for scene in self.scenes)
+        return tuple(self.motion if motion is msgspec.UNSET else motion for motion in own)
 
 
 def parse_recipe(data: Any) -> Recipe:

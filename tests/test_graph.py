@@ -19,15 +19,22 @@ def recipe(*prompts: str, seconds: float = 2.0, **settings: Any) -> Recipe:
 
 
 @given(
-    scenes=st.lists(st.floats(0.1, 3), min_size=1, max_size=5),
+    scenes=st.lists(
+        st.tuples(st.floats(0.1, 3), st.sampled_from([{}, {"motion": "morph"}, {"motion": "cut"}])),
+        min_size=1,
+        max_size=5,
+    ),
     fps=st.integers(1, 60),
     factor=st.integers(1, 64),
     motion=st.sampled_from(["morph", "cut"]),
 )
-def test_every_frame_stands_once(scenes: list[float], fps: int, factor: int, motion: str) -> None:
+def test_every_frame_stands_once(scenes: list[Any], fps: int, factor: int, motion: str) -> None:
     made = parse_recipe(
         {
-            "scenes": [{"prompt": str(i), "seconds": s} for i, s in enumerate(scenes)],
+            "scenes": [
+                {"prompt": str(i), "seconds": seconds, **own}
+                for i, (seconds, own) in enumerate(scenes)
+            ],
             "fps": fps,
             "interpolation_factor": factor,
             "motion": motion,
@@ -120,3 +127,20 @@ def test_noise_moves_at_one_pace() -> None:
     walked = [k.noise.first + k.noise.position for k in planned("a", "b").keyframes[:-1]]
     steps = {round(b - a, 4) for a, b in itertools.pairwise(walked)}
     assert len(steps) == 1
+
+
+def test_a_scene_may_follow_in_its_own_way() -> None:
+    mixed = parse_recipe(
+        {"scenes": [{"prompt": "a"}, {"prompt": "b", "motion": "cut"}, {"prompt": "c"}], "fps": 10}
+    )
+    assert mixed.motions[1:] == ("cut", "morph")
+    frames = keyframe_frames(mixed)
+    assert {39, 40} <= set(frames)  # both sides of the cut
+    assert [prompt_at(mixed, seconds).position for seconds in (3.9, 4.0, 8.0)] == [0, 0, 0.5]
+
+
+def test_a_scene_that_says_what_the_recipe_says_changes_no_picture() -> None:
+    scenes = [{"prompt": "a"}, {"prompt": "b", "motion": "cut"}]
+    said = plan(parse_recipe({"scenes": scenes}), model="m@1", interpolator="i@1")
+    meant = planned("a", "b", seconds=4.0, motion="cut")
+    assert (said.keyframes, said.segments) == (meant.keyframes, meant.segments)
