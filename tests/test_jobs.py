@@ -254,6 +254,6 @@ async def test_a_refused_watch_leaves_nothing_in_memory(
         with pytest.raises(LimitError):
             await client.connection.watch("job-refused")
         gc.collect()
-        kept = [found.id for found in gc.get_objects() if isinstance(found, Job)]
+        kept = [found.id for found in gc.get_objects() if type(found) is Job]
         assert "job-watched" in kept
         assert "job-refused" not in kept
