@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -55,7 +56,10 @@ def torture(name: str, number: int, seed: int, folder: Path) -> bool:
     folder.mkdir()
     began = time.monotonic()
     run, dice = SCENARIOS[name][0], random.Random(f"{seed} {name}")
-    outcome = asyncio.run(run(folder, dice, number))  # type: ignore[arg-type]
+    try:
+        outcome = asyncio.run(run(folder, dice, number))  # type: ignore[arg-type]
+    except Exception:  # the others go on
+        outcome = Outcome("it broke", failures=[traceback.format_exc()])
     took = time.monotonic() - began
     verdict = "FAILED" if outcome.failures else "ok"
     print(f"\n{name}: {verdict} in {took / 60:.1f} min\n  {outcome.did}")

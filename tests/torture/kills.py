@@ -16,7 +16,9 @@ import signal
 import sqlite3
 import statistics
 import tempfile
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from engine.events import (
     KeyframeStarted,
     KeyframeStep,
     ModelLoading,
+    Planned,
     SegmentFrame,
     SegmentStarted,
     Started,
@@ -51,7 +54,8 @@ from tests.torture.rig import (
 )
 
 VICTIMS = ("worker", "server", "engine")  # "engine": server and worker at the same instant
-PHASES = ("load", "paint", "keep keyframe", "draw", "keep segment", "any", "join")
+PHASES = ("load", "paint", "keep keyframe", "draw", "keep segment", "any")
+AMBUSHES = ("place", "index")  # the instants after a node's file, or its row, is written
 PATIENT_WITH_WORKERS = 2  # so many may die over one node; the third fails the job, rightly
 
 
@@ -114,7 +118,7 @@ class Gallows:
             await self._judge(job, witness, calm)
 
     def _aims(self, kills: int) -> list[str]:
-        aims = [*PHASES[:-1], *self.dice.choices(PHASES[:-1], k=3)]
+        aims = [*PHASES, *AMBUSHES, *self.dice.choices(PHASES + AMBUSHES, k=3)]
         self.dice.shuffle(aims)
         return [*aims[: kills - 1], "join"]
 
@@ -123,6 +127,10 @@ class Gallows:
         async with connected(self.engine) as scout:
             snapshot = await scout.connection.watch(job, after=0, previews=False)
             await scout.until(lambda: _in_sight(scout, job, aim, snapshot.progress.seq), PATIENCE)
+            if aim in AMBUSHES and not ending(scout, job):
+                file = _coming(scout.events(job))
+                await self._kill(job, lambda: lie_in_wait(self.victim.data / "engine", file, aim))
+                return True
             await asyncio.sleep(self.dice.uniform(0.0, self._length(aim)))
             if ending(scout, job):
                 return False
@@ -134,17 +142,16 @@ class Gallows:
         load = self.usual["load"] if self.cold else 0.0
         return {"load": load, "any": load + self.usual["any"]}.get(aim, self.usual[aim])
 
-    async def _kill(self, job: str) -> None:
+    async def _kill(self, job: str, wait: Callable[[], bool] = lambda: True) -> None:
+        """Kill as soon as ``wait``, in a thread, returns True."""
         what = self.dice.choice(VICTIMS)
         if what == "worker" and self.in_a_row >= PATIENT_WITH_WORKERS:
             what = "engine"
         family, worker = self.victim.family(), self.victim.worker()
-        doomed = {"server": family[:1], "worker": [worker], "engine": [family[0], worker]}[what]
-        for process in filter(None, doomed):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-        if what == "worker" and worker is None:
-            return  # it had not begun; nothing was killed
+        chosen = {"server": family[:1], "worker": [worker], "engine": [family[0], worker]}[what]
+        doomed = [process.pid for process in chosen if process]
+        if not await asyncio.to_thread(lambda: wait() and strike(doomed)):
+            return  # nothing was killed
         self.outcome.counts.update(("kills", f"of {what}"))
         self.cold = True
         self.in_a_row = self.in_a_row + 1 if what == "worker" else 0
@@ -175,9 +182,48 @@ class Gallows:
 
 
 def _in_sight(scout: Client, job: str, aim: str, since: int) -> bool:
+    """Tell whether what is aimed at has begun, after event ``since``, or the job has ended."""
     if aim in ("load", "any") or ending(scout, job):  # these may be under way already
         return True
-    return any(phase(m.event) == aim for m in scout.events(job) if m.seq > since)
+    begun = {phase(m.event) for m in scout.events(job) if m.seq > since}
+    return bool(begun & ({"keep keyframe", "keep segment"} if aim in AMBUSHES else {aim}))
+
+
+def _coming(log: list[JobEvent]) -> str:
+    """Return the name of the node that is about to be finished."""
+    told = [message.event for message in log]
+    plan = next(event for event in reversed(told) if isinstance(event, Planned))
+    last = next(event for event in reversed(told) if isinstance(event, KeyframeStep | SegmentFrame))
+    names = plan.keyframes if isinstance(last, KeyframeStep) else plan.segments
+    return names[last.index]
+
+
+def lie_in_wait(data: Path, name: str, aim: str) -> bool:
+    """Return at the instant at which a node's file is placed, or the journal changes after that.
+
+    False: that did not come; the engine was faster, or slower, than it was to be.
+    """
+    until = time.monotonic() + 5.0
+    files = [data / "objects" / name[:2] / f"{name}{suffix}" for suffix in (".png", ".mp4")]
+    journal = data / "engine.db-wal"
+    if any(file.exists() for file in files):
+        return False
+    while not any(file.exists() for file in files):
+        if time.monotonic() > until:
+            return False
+    written = journal.stat().st_mtime_ns
+    while aim == "index" and journal.stat().st_mtime_ns == written:
+        if time.monotonic() > until:
+            return False
+    return True
+
+
+def strike(doomed: list[int]) -> bool:
+    """Kill processes; tell whether there was any."""
+    for pid in doomed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return bool(doomed)
 
 
 def debris(data: Path) -> Counter[str]:
@@ -189,7 +235,8 @@ def debris(data: Path) -> Counter[str]:
             indexed = {name for (name,) in journal.execute("SELECT name FROM object")}
             bodies = journal.execute("SELECT body FROM event")
             told = {json.loads(body).get("object") for (body,) in bodies}
-    placed = {file.stem for file in (data / "objects").glob("*/*")}
+    files = [file for file in (data / "objects").glob("*/*") if file.suffix != ".json"]
+    placed = {file.stem for file in files}  # what stands beside them in JSON is their record
     half = [file for file in (data / "scratch").glob("*/*") if file.stat().st_size]
     found = {
         "left a file unplaced": bool(half),

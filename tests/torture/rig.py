@@ -134,7 +134,7 @@ def alive(process: psutil.Process) -> bool:
     return False
 
 
-async def gone(processes: Iterable[psutil.Process], patience: float = 30.0) -> list[str]:
+async def gone(processes: Iterable[psutil.Process], patience: float = PATIENCE) -> list[str]:
     """Wait until processes have ended; return those that have not."""
     left = list(processes)
     with contextlib.suppress(TimeoutError):

@@ -22,6 +22,7 @@ from tests.torture.rig import (
     a_machine,
     ending,
     flaws,
+    persist,
     tiny,
 )
 
@@ -48,11 +49,12 @@ async def deaf(engine: Pairing, job: str) -> None:
 
 async def follow(client: Client, job: str, outcome: Outcome) -> None:
     """Watch a job to its end, and no longer."""
-    await client.connection.watch(job)
+    with contextlib.suppress(TransportError):  # it is watched once the connection is back
+        await client.connection.watch(job)
     await client.until(lambda: bool(ending(client, job)), PATIENCE)
     for flaw in flaws(client.events(job)):
         outcome.check(False, f"{job}: {flaw}")
-    await client.connection.unwatch(job)
+    await persist(lambda: client.connection.unwatch(job))
     outcome.counts.update({"logs": 1, "events": len(client.events(job))})
     outcome.counts.update({"previews": len(client.previews)})
     client.heard.clear()
