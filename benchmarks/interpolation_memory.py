@@ -9,8 +9,8 @@ smaller), and the ratio to the shortest run; asserts that each film has its fram
 
 The footage is one moving scene, there and back again. Every gap has to be interpolated, unless
 ``--hold 8`` shows each of its frames eight times, as drawn animation does: seven gaps of eight are
-then copies, which takes a fraction of the time and encodes as many frames. Whatever other
-arguments there are go to the tool.
+then copies, which takes a fraction of the time and encodes as many frames. The first run is never
+held: it would hardly reach the network. Whatever other arguments there are go to the tool.
 """
 
 import argparse
@@ -71,7 +71,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder, "in.mp4"), Path(folder, "out.mp4")
         for frames in options.frames:
-            make_source(source, options.size, frames, options.factor, options.hold)
+            hold = options.hold if peaks else 1
+            make_source(source, options.size, frames, options.factor, hold)
             peaks.append(peak(source, output, options.factor, "--overwrite", *more))
             made = sum(1 for _ in open_source(output, RATE).times)
             assert made >= frames, f"{made} frames, not {frames}"
