@@ -160,7 +160,13 @@ def project(motion: PairMotion, position: float) -> tuple[Tensor, Tensor]:
     arrivals = torch.stack((early[2], late[2]))
     resting = (1 - position) * motion.forward - position * motion.backward
     moved = early[:2] + late[:2] + FALLBACK_WEIGHT * resting
-    return moved / (arrivals.sum(0) + FALLBACK_WEIGHT), arrivals
+    return _without_specks(moved / (arrivals.sum(0) + FALLBACK_WEIGHT)), arrivals
+
+
+def _without_specks(velocity: Tensor) -> Tensor:
+    """The median of each 3 x 3: single pixels that flow of their own would tear out."""
+    planes = [torch.from_numpy(cv2.medianBlur(plane.numpy(), 3)) for plane in velocity]
+    return torch.stack(planes)
 
 
 def _splat(values: Tensor, flow: Tensor, weight: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from engine.render.rife.offline import OfflineNet
 from engine.render.rife.weights import load_ifnet
 
 OFFLINE_WEIGHTS = Path(__file__).parents[2] / "models" / "rife" / "offline.safetensors"
-ALGORITHM = 5  # raise it when the same weights begin to give other pixels
+ALGORITHM = 6  # raise it when the same weights begin to give other pixels
 REMEMBERED = 3  # keyframes: the two of this gap, and the one they may share with the last
 BIG, HUGE = 2_500_000, 10_000_000  # pixels above which flow is found at 1/2 and 1/4 scale
 # The warped sides may disagree by this share of the keyframes' difference; beyond it the
