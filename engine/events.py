@@ -128,7 +128,11 @@ class Assembling(Event, frozen=True, kw_only=True, tag="assembling"):
 
 
 class Finished(Event, frozen=True, kw_only=True, tag="finished"):
-    """The film is in the store; ``interpolator``: identity of the network that drew in it."""
+    """The film is in the store.
+
+    ``interpolator``: identity of the network that drew in it; ``memory``: bytes of the device that
+    were needed at most, 0 if unknown.
+    """
 
     object: str
     sha256: str
@@ -139,6 +143,7 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     width: int
     height: int
     interpolator: str = ""
+    memory: int = 0
 
 
 class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):

@@ -147,7 +147,8 @@ class Making:
         self.record(events.KeyframeStarted(index=index))
         target = self.store.scratch(PNG)
         task = tasks.Paint(job=self.job, index=index, node=node, target=str(target))
-        return await self._made(task, PNG, step)
+        row, _ = await self._made(task, PNG, step)
+        return row
 
     async def _segment(self, index: int, node: SegmentNode) -> None:
         found = await self.store.checked(node.name)
@@ -180,12 +181,13 @@ class Making:
             second=await self._path(node.second),
             target=str(target),
         )
-        return await self._made(task, MP4, frame)
+        row, _ = await self._made(task, MP4, frame)
+        return row
 
     async def _assemble(self, plan: graph.Plan) -> events.Finished:
         node = plan.film
         media_type = GIF if node.format == "gif" else MP4
-        row = await self.store.checked(node.name)
+        row, memory = await self.store.checked(node.name), 0
         if row is None:
             self.record(events.Assembling())
             target = self.store.scratch(media_type)
@@ -195,7 +197,7 @@ class Making:
                 segments=tuple([await self._path(segment) for segment in node.segments]),
                 target=str(target),
             )
-            row = await self._made(task, media_type)
+            row, memory = await self._made(task, media_type)
         self.store.keep(row.name)
         shape = tasks.read_shape(row.detail)
         return events.Finished(
@@ -208,6 +210,7 @@ class Making:
             width=shape.width,
             height=shape.height,
             interpolator=plan.segments[0].interpolator,
+            memory=memory,
         )
 
     async def _made(
@@ -215,8 +218,8 @@ class Making:
         task: tasks.Paint | tasks.Draw | tasks.Join,
         media_type: str,
         advanced: Callable[[tasks.Advanced], AnyEvent] | None = None,
-    ) -> ObjectRow:
-        """Have a task done and take what it made into the store."""
+    ) -> tuple[ObjectRow, int]:
+        """Have a task done, take what it made into the store, and tell the memory that it took."""
         target = Path(task.target)
         try:
             made = await self.foreman.run(task, lambda reply: self._hear(reply, advanced))
@@ -228,7 +231,7 @@ class Making:
             self.store.discard(target)  # what a stopped, failed or lost task left half-done
             raise
         self.store.index(row)
-        return row
+        return row, made.memory
 
     def _hear(
         self, reply: tasks.AnyReply, advanced: Callable[[tasks.Advanced], AnyEvent] | None = None

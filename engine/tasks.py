@@ -128,12 +128,14 @@ class Made(Reply, frozen=True, kw_only=True, tag="made"):
     """The target is written.
 
     ``detail`` is a segment's judgement, a film's encoded shape, or ``tiled`` for a keyframe that
-    want of memory has changed a little.
+    want of memory has changed a little; ``memory``: bytes of the device that the worker has needed
+    at most since it began with the job (without a GPU: since it started).
     """
 
     sha256: str
     size: int
     detail: str = ""
+    memory: int = 0
 
 
 class Stopped(Reply, frozen=True, kw_only=True, tag="stopped"):

@@ -24,7 +24,7 @@ from engine.errors import InternalError, StorageError, VisionFluxError
 from engine.models import Model
 from engine.pipe import Channel, ServerGoneError, claim_stdout
 from engine.render import Cancelled, assembly
-from engine.render.device import choose_device, describe
+from engine.render.device import choose_device, describe, forget_peak, peak_memory
 from engine.render.keyframes import Painter
 from engine.render.memory import Way
 from engine.render.preview import Previewer
@@ -133,6 +133,8 @@ class Bench:
 
     def _load(self, work: tasks.Load) -> tasks.Loaded:
         self._previewer.forget()
+        if self._job != work.job:
+            forget_peak(self._device.name)
         if self._model != work.model:
             self._painter = self._model = None  # free the old weights before the new ones come
             self._painter = Painter.load(
@@ -234,7 +236,8 @@ class Bench:
     def _made(self, target: str, detail: str = "") -> tasks.Made:
         with Path(target).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return tasks.Made(sha256=digest, size=Path(target).stat().st_size, detail=detail)
+        size, memory = Path(target).stat().st_size, peak_memory(self._device.name)
+        return tasks.Made(sha256=digest, size=size, detail=detail, memory=memory)
 
     def _loading(self, job: str, model: str) -> Callable[[int, int], None]:
         def on_bytes(done: int, total: int) -> None:

@@ -21,6 +21,7 @@ from engine.purse import Setting
 
 STEP = float(os.environ.get("STEP_SECONDS", "0"))
 LINES = int(os.environ.get("TEXT_LINES", "40"))
+MEMORY = 123_000_000  # bytes that it says it has needed
 INFO = protocol.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
 
 stopped: set[str] = set()
@@ -63,7 +64,7 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
     shape = tasks.Shape(frames=1, seconds=1.0, width=8, height=8)
     detail = tasks.encode_shape(shape) if isinstance(task, tasks.Join) else ""
     sha256 = hashlib.sha256(content).hexdigest()
-    return tasks.Made(sha256=sha256, size=len(content), detail=detail)
+    return tasks.Made(sha256=sha256, size=len(content), detail=detail, memory=MEMORY)
 
 
 def misbehave(prompt: str, target: Path) -> None:

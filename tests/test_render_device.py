@@ -6,7 +6,7 @@ import torch
 
 from engine.errors import InvalidParameterError
 from engine.render import device as module
-from engine.render.device import available, choose_device, cpu_threads, describe
+from engine.render.device import available, choose_device, cpu_threads, describe, peak_memory
 
 
 def test_the_cpu_is_always_there_and_computes_in_float32() -> None:
@@ -14,6 +14,13 @@ def test_the_cpu_is_always_there_and_computes_in_float32() -> None:
     assert (chosen.name, chosen.kind, chosen.torch_dtype) == ("cpu", "cpu", torch.float32)
     assert 0 < chosen.free_bytes <= chosen.total_bytes
     assert chosen.label
+
+
+def test_the_peak_of_memory_counts_what_was_given_back() -> None:
+    before = peak_memory("cpu")
+    held = torch.ones(50_000_000)
+    del held
+    assert peak_memory("cpu") >= max(before, 200_000_000)
 
 
 def test_auto_takes_the_best_there_is() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,11 @@ import psutil
 import torch
 
 from engine.errors import DeviceMemoryError, InvalidParameterError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 OUT_OF_MEMORY = (
@@ -97,6 +103,22 @@ def memory(name: str) -> tuple[int, int]:
         return int(free), int(total)
     machine = psutil.virtual_memory()
     return min(int(machine.available), _address_space()), int(machine.total)
+
+
+def forget_peak(name: str) -> None:
+    """Let ``peak_memory`` count anew, where that can be."""
+    if name.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(torch.device(name))
+
+
+def peak_memory(name: str) -> int:
+    """Return the bytes of a device that this process has needed at most; 0 if nobody counts."""
+    if name.startswith("cuda"):
+        return int(torch.cuda.max_memory_reserved(torch.device(name)))
+    if resource is None:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def cpu_threads() -> int:
