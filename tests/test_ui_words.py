@@ -175,3 +175,25 @@ def test_a_move_is_told_in_the_calm_line_and_settles_the_old_job() -> None:
     shown.moving, shown.successor = "", "another job"
     assert words.state(shown)["settled"]
     assert words.calm(shown) == ""
+
+
+def test_what_made_a_film_is_said_in_plain_words() -> None:
+    recipe = Recipe(scenes=(Scene(prompt="dawn"),), seed=7)
+    assert words.made_with(recipe) == (
+        "Painted by landscapes in 20 steps, one frame in 8; the others are drawn between them. "
+        "24 frames a second, 256 × 256 pixels. Seed 7, guidance 4, scheduler dpmsolver++."
+    )
+    scenes = (Scene(prompt="dawn"), Scene(prompt="night"))
+    changed = {"scenes": scenes, "drift": 0.09375, "negative_prompt": "fog"}
+    told = words.made_with(msgspec.structs.replace(recipe, interpolation_factor=1, **changed))
+    assert told.startswith("Each scene melts into the next. Painted by landscapes in 20 steps. ")
+    assert told.endswith("drifts past, 0.094 picture widths a second. Kept away from: fog")
+
+
+def test_moments_and_durations_are_said_for_people() -> None:
+    now = 1_800_000_000.0
+    pasts = {5: "just now", 61: "1 minute ago", 7300: "2 hours ago", 86_400 * 6.5: "6 days ago"}
+    assert {past: words.ago(now - past, now) for past in pasts} == pasts
+    assert words.ago(now - 86_400 * 40, now) in ("5 Dec 2026", "6 Dec 2026")  # by time zone
+    lengths = {4.0: "4 s", 84.0: "1 min 24 s", 120.0: "2 min", 2400.0: "40 min", 9000.0: "2.5 h"}
+    assert {seconds: words.length(seconds) for seconds in lengths} == lengths

@@ -1,4 +1,4 @@
-// Plays one film: a video, or a GIF as a picture, and the links that save it.
+// Plays one film: a video, or a GIF as a picture, and the links that save it in each format.
 
 export default function ({ data, parentElement }) {
   const find = (selector) => parentElement.querySelector(selector);
@@ -24,4 +24,35 @@ export default function ({ data, parentElement }) {
   save.setAttribute("download", "");
   save.textContent = data.label;
   find(".facts").textContent = data.facts;
+  const others = data.others.map((kind) => conversion(data, kind, find(".word")));
+  if (find(".others").dataset.of !== data.src) find(".others").replaceChildren(...others);
+  find(".others").dataset.of = data.src;
+}
+
+// A button that has the film converted, then saves it.
+function conversion(film, kind, word) {
+  const button = document.createElement("button");
+  const name = kind === "webm" ? "WebM" : kind.toUpperCase();
+  button.type = "button";
+  button.textContent = name;
+  button.setAttribute("aria-label", `Download ${name}`);
+  const tell = (share) => {
+    button.textContent = `${name} · ${Math.floor(share * 100)} %`;
+    button.style.setProperty("--share", share);
+  };
+  button.onclick = async () => {
+    button.disabled = true;
+    word.textContent = `Converting to ${name}…`;
+    try {
+      const address = await converted(film, kind, tell);
+      word.textContent = `Your ${name} is ready.`;
+      Object.assign(document.createElement("a"), { href: `${address}&save`, download: "" }).click();
+    } catch (problem) {
+      word.textContent = problem.message;
+    }
+    button.disabled = false;
+    button.textContent = name;
+    button.style.setProperty("--share", 0);
+  };
+  return button;
 }

@@ -1,10 +1,12 @@
 """Plays a film of the library in the page and offers it as a file."""
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from ui import resources
+from ui.exports import FORMATS
 from ui.tables import Film
 from ui.words import size
 
@@ -16,34 +18,48 @@ _HTML = """
     <video controls loop muted playsinline hidden></video>
     <img alt="" hidden>
   </div>
-  <div class="foot"><a class="save" href="#">Download</a><span class="facts"></span></div>
+  <div class="foot">
+    <a class="save" href="#">Download</a>
+    <div class="others" role="group" aria-label="Other formats"></div>
+    <span class="facts"></span>
+  </div>
+  <p class="word" role="status"></p>
 </div>
 """
 _component = st.components.v2.component(
     "visionflux_player",
     html=_HTML,
     css=(_FOLDER / "player.css").read_text("utf-8"),
-    js=(_FOLDER / "player.js").read_text("utf-8"),
+    js="".join((_FOLDER / name).read_text("utf-8") for name in ("convert.js", "player.js")),
 )
 
 
 def player(film: Film) -> None:
     """Show a film with its controls, its facts and its download."""
-    source, poster = addresses(film)
     _component(
         key=f"player-{film.job}",
-        data={
-            "src": source,
-            "poster": poster,
-            "save": f"{source}&save",
-            "format": film.format,
-            "width": film.width,
-            "height": film.height,
-            "title": film.title,
+        data=playable(film)
+        | {
+            "others": [kind for kind in FORMATS if kind != film.format],
             "label": f"Download {film.format.upper()}",
             "facts": facts(film),
         },
     )
+
+
+def playable(film: Film) -> dict[str, Any]:
+    """Return what a script needs to play, convert and save a film."""
+    source, poster = addresses(film)
+    return {
+        "src": source,
+        "poster": poster,
+        "save": f"{source}&save",
+        "convert": source.replace("?", "/convert/KIND?", 1),
+        "format": film.format,
+        "width": film.width,
+        "height": film.height,
+        "title": film.title,
+    }
 
 
 def addresses(film: Film) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """A job's state in words and numbers for the stage. Pure: no clock, no sockets, no Streamlit."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
@@ -271,3 +272,26 @@ def plain(text: str) -> str:
 def sentence(text: str) -> str:
     """Return ``text`` with a capital letter and a full stop."""
     return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "." if text else ""
+
+
+def ago(moment: float, now: float) -> str:
+    """Return how long ago a moment was, for people; both are Unix seconds."""
+    past = now - moment
+    for unit, seconds, most in (("day", 86400, 7), ("hour", 3600, 24), ("minute", 60, 60)):
+        count = int(past // seconds)
+        if 0 < count < most:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    if past < 60:
+        return "just now"
+    date = time.localtime(moment)
+    return f"{date.tm_mday} {time.strftime('%b %Y', date)}"
+
+
+def length(seconds: float) -> str:
+    """Return a duration for people."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 10:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes} min" if minutes < 60 else f"{minutes / 60:.1f} h"

@@ -88,7 +88,7 @@ def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
     assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"
     assert not visitor.errors
     page.get_by_role("link", name="Library").click()
-    expect(page.locator("button.card").first).to_contain_text("dawn over the sea")
+    expect(page.locator(".card").first).to_contain_text("dawn over the sea")
 
 
 def test_refresh_and_second_tab_join_a_running_film(visit: Visit) -> None:
@@ -210,7 +210,7 @@ def test_what_the_user_typed_is_text_everywhere(visit: Visit) -> None:
     page.locator("video").wait_for()
     expect(page.get_by_role("heading", name=prompt)).to_be_visible()
     page.get_by_role("link", name="Library").click()
-    expect(page.locator("button.card .title").first).to_have_text(prompt)
+    expect(page.locator(".card .title").first).to_have_text(prompt)
     page.wait_for_selector(SETTLED)
     assert page.evaluate("window.pwned") is None
 

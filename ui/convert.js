@@ -1,0 +1,25 @@
+// Has a film converted by the app and tells how far that is. Comes before a component's own script.
+
+// Resolves once the film is there in that format; rejects with what went wrong, in words.
+async function converted(film, kind, tell) {
+  const lost = "The app did not answer. Is it still running?";
+  const answer = await fetch(film.convert.replace("KIND", kind)).catch(() => { throw Error(lost); });
+  if (!answer.ok) throw Error("This film is not here any more. Reload the page.");
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let share = 0;
+  for (;;) {
+    const { done, value } = await reader.read().catch(() => { throw Error(lost); });
+    if (done) break;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const word = JSON.parse(line);
+      if (word.error) throw Error(word.error);
+      share = word.done;
+      tell(share);
+    }
+  }
+  if (share < 1) throw Error(lost);
+  return kind === film.format ? film.src : `${film.src}&as=${kind}`;
+}

@@ -1,0 +1,62 @@
+"""Two films side by side that play as one, and what sets their recipes apart."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from engine.recipe import Recipe
+from ui.player import playable
+from ui.recipe_card import NAMES
+from ui.tables import Film
+
+_FOLDER = Path(__file__).parent
+_HTML = """
+<div class="duo" role="group" aria-label="Two films, played together">
+  <div class="films"></div>
+  <div class="deck">
+    <button class="play" type="button" aria-label="Play">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path/></svg>
+    </button>
+    <button class="step" data-by="-1" type="button" aria-label="One frame back">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M18 6v12l-9-6zM6 6v12"/></svg>
+    </button>
+    <button class="step" data-by="1" type="button" aria-label="One frame on">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M6 6v12l9-6zM18 6v12"/></svg>
+    </button>
+    <input class="time" type="range" min="0" step="any" value="0" aria-label="Position">
+    <output class="clock"></output>
+  </div>
+  <p class="word" role="status"></p>
+</div>
+"""
+_component = st.components.v2.component(
+    "visionflux_duo",
+    html=_HTML,
+    css=(_FOLDER / "duo.css").read_text("utf-8"),
+    js="".join((_FOLDER / name).read_text("utf-8") for name in ("convert.js", "duo.js")),
+)
+
+
+def duo(first: Film, second: Film) -> None:
+    """Show two films with one set of controls."""
+    films = [playable(film) | {"fps": film.recipe.fps} for film in (first, second)]
+    _component(key=f"duo-{first.job}-{second.job}", data={"films": films})
+
+
+def differences(first: Recipe, second: Recipe) -> list[tuple[str, str, str]]:
+    """Return each setting in which two recipes differ, with both values as text."""
+    pairs = [("Scenes", _scenes(first), _scenes(second))]
+    names = {**NAMES, "fps": "Frames a second", "width": "Width", "height": "Height"}
+    names |= {"negative_prompt": "Without", "format": "Format", "drift": "Drift"}
+    pairs += [(label, _text(first, name), _text(second, name)) for name, label in names.items()]
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def _scenes(recipe: Recipe) -> str:
+    return " → ".join(f"{scene.prompt.strip()} ({scene.seconds:g} s)" for scene in recipe.scenes)
+
+
+def _text(recipe: Recipe, name: str) -> str:
+    value: Any = getattr(recipe, name)
+    return f"{value:g}" if isinstance(value, float) else str(value)
