@@ -1,5 +1,8 @@
 """Create: compose a film, watch it being made, see it and take it with you."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
@@ -8,14 +11,20 @@ from engine.protocol import Hello
 from engine.recipe import Recipe
 from ui import composer, draft, look, resources
 from ui.board import View
+from ui.dials import dials
+from ui.embedded import recipe_in
 from ui.engine_view import EngineView
 from ui.meter import ALLOWED, NEAR
 from ui.player import player
+from ui.quote import quote
 from ui.recipe_card import recipe_card
 from ui.rescue import rescue, restart
 from ui.stage import stage
+from ui.storyboard import storyboard
 from ui.tables import Film
 from ui.words import plain, short, size
+
+STYLE = Path(look.__file__).with_name("create.css")
 
 
 def page() -> None:
@@ -90,29 +99,42 @@ def _leave() -> None:
 
 
 def _compose() -> None:
+    st.html(STYLE)
     look.heading("Create", "Describe a scene. Add more, and one melts into the next.")
-    engine = resources.get_hub().chosen()
+    hub = resources.get_hub()
+    engine = hub.chosen()
     _engine_line()
+    if kept := hub.desk.read():
+        draft.take_up(st.session_state, kept)
     card = composer.choose_model(engine.hello)
     draft.widgets(st.session_state)
-    left, right = st.columns([7, 5], gap="large")
+    storyboard(_problem_of)
+    left, right = st.columns([7, 5], gap="medium")
     with left:
-        composer.scenes(_problem_of)
         _generate(engine)
         if card:
             composer.examples(card)
+        _restore()
     with right:
+        dials(_models(engine.hello))
         if card:
             composer.knowledge(card)
-        composer.settings(_models(engine.hello))
     draft.keep(st.session_state)
+    if card:
+        hub.desk.write(draft.put_down(st.session_state))
 
 
 def _generate(engine: EngineView) -> None:
-    composer.price()
-    wanted = st.button(
-        "Generate", key="generate", type="primary", width="stretch", disabled=not engine.connected
-    )
+    with st.container(key="glass_quote", border=True, gap="small"):
+        quote(engine)
+        wanted = st.button(
+            "Generate",
+            key="generate",
+            type="primary",
+            width="stretch",
+            disabled=not engine.connected,
+        )
+        _problem()
     if wanted:
         st.session_state.pop("problem", None)
         draft.keep(st.session_state)
@@ -121,11 +143,45 @@ def _generate(engine: EngineView) -> None:
         except VisionFluxError as error:
             _refuse(error)
         else:
-            _submit(recipe)
-    _problem()
+            _submit(recipe, then=_composed)
 
 
-def _submit(recipe: Recipe) -> None:
+def _composed() -> None:
+    """Have the storyboard ready for the film after this one."""
+    draft.submitted(st.session_state)
+    resources.get_hub().desk.write(draft.put_down(st.session_state))
+
+
+def _restore() -> None:
+    """Offer to go on from a film that was saved as a file."""
+    turn = st.session_state.setdefault("dropped", 0)
+    key = f"film-{turn}"
+    with st.expander("Start from a finished film", icon=":material/movie:"):
+        st.file_uploader(
+            "Drop an MP4 that VisionFlux made: everything that made it comes back.",
+            type="mp4",
+            key=key,
+            on_change=_drop,
+            args=[key],
+        )
+
+
+def _drop(key: str) -> None:
+    """Take the recipe out of a film that was dropped, and the film off the page."""
+    dropped = st.session_state.get(key)
+    if dropped is None:
+        return
+    st.session_state["dropped"] += 1
+    st.session_state.pop("problem", None)
+    try:
+        draft.load(st.session_state, recipe_in(dropped.getvalue()))
+    except VisionFluxError as error:
+        st.session_state["problem"] = error.report()
+    else:
+        st.toast("The film's recipe is back on the storyboard.")
+
+
+def _submit(recipe: Recipe, then: Callable[[], None] = lambda: None) -> None:
     """Hand in a recipe and show its job, or say why not."""
     try:
         with st.spinner("Handing your film to the engine…"):
@@ -134,6 +190,7 @@ def _submit(recipe: Recipe) -> None:
         _refuse(error)
     else:
         st.session_state.pop("problem", None)
+        then()
         st.query_params["job"] = job
         st.rerun()
 

@@ -1,9 +1,9 @@
-"""The film that the user is composing, kept in the session across pages.
+"""The storyboard that the user is composing, kept in the session across pages.
 
 Widgets lose their values when another page is shown, so the draft holds them, and ``widgets``
 puts them back before a page draws. Whenever a program changes a value, its widget gets a new key:
 a browser that had not yet heard of the change would otherwise send the old value back.
-Pure but for the dictionary it is given.
+Pure but for the dictionary it is given; ``ui.desk`` keeps it for the next visit.
 """
 
 import secrets
@@ -12,14 +12,25 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import InvalidParameterError
+from engine.errors import InvalidParameterError, VisionFluxError
 from engine.models import Defaults
-from engine.recipe import Recipe, Scene, parse_recipe
+from engine.recipe import MAX_SCENES, Motion, Recipe, Scene, parse_recipe
 
 State = MutableMapping[Any, Any]
 PREFIX = "draft-"
 EMPTY = Scene(prompt=" ")
-SETTINGS = tuple(name for name in Recipe.__struct_fields__ if name not in ("version", "scenes"))
+FILLER = "…"  # stands for a prompt that is not written yet
+OWN = ("version", "scenes", "motion")  # what is no setting: each scene has its motion
+SETTINGS = tuple(name for name in Recipe.__struct_fields__ if name not in OWN)
+SCENE = ("prompt", "seconds", "motion")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A draft as it lies on the desk: ``empty`` names the scenes without a prompt."""
+
+    recipe: Recipe
+    empty: tuple[int, ...] = ()
+    locked: bool = False
 
 
 def begin(state: State, model: str, defaults: Defaults) -> None:
@@ -28,16 +39,41 @@ def begin(state: State, model: str, defaults: Defaults) -> None:
         empty = Recipe(scenes=(EMPTY,), model=model, seed=new_seed())
         load(state, msgspec.structs.replace(empty, **msgspec.structs.asdict(defaults)))
         state["draft"]["scenes"][0]["prompt"] = ""
+        state["draft"]["locked"] = False
 
 
 def load(state: State, recipe: Recipe) -> None:
-    """Replace the film being composed by what ``recipe`` says."""
+    """Replace the film being composed by what ``recipe`` says, its seed locked."""
     before = state.get("draft", {}).get("turns", {})
+    scenes = zip(recipe.scenes, recipe.motions, strict=True)
     state["draft"] = {
         "turns": {name: before.get(name, 0) + 1 for name in SETTINGS},  # in the widgets' keys
-        "scenes": [_scene(scene.prompt, scene.seconds) for scene in recipe.scenes],
+        "scenes": [_scene(scene.prompt, scene.seconds, motion) for scene, motion in scenes],
         "settings": {name: getattr(recipe, name) for name in SETTINGS},
+        "locked": True,
     }
+
+
+def take_up(state: State, kept: Kept) -> None:
+    """Go on with a draft that was kept, unless one is being composed."""
+    if "draft" in state:
+        return
+    load(state, kept.recipe)
+    state["draft"]["locked"] = kept.locked
+    for index, scene in enumerate(state["draft"]["scenes"]):
+        if index in kept.empty:
+            scene["prompt"] = ""
+
+
+def put_down(state: State) -> Kept | None:
+    """Return the draft as it can be kept; None while no film can be made of it."""
+    draft = state["draft"]
+    try:
+        recipe = recipe_of(state, filler=FILLER)
+    except VisionFluxError:
+        return None
+    empty = (i for i, scene in enumerate(draft["scenes"]) if not scene["prompt"].strip())
+    return Kept(recipe, tuple(empty), draft["locked"])
 
 
 def key(state: State, name: str) -> str:
@@ -46,7 +82,7 @@ def key(state: State, name: str) -> str:
 
 
 def scene_key(scene: dict[str, Any], name: str) -> str:
-    """Return the key of a widget of a scene; ``name`` is ``prompt`` or ``seconds``."""
+    """Return the key of a widget of a scene; ``name`` is one of ``SCENE``."""
     return f"{PREFIX}{name}-{scene['id']}"
 
 
@@ -56,7 +92,7 @@ def widgets(state: State) -> None:
     for name, value in draft["settings"].items():
         state.setdefault(key(state, name), value)
     for scene in draft["scenes"]:
-        for name in ("prompt", "seconds"):
+        for name in SCENE:
             state.setdefault(scene_key(scene, name), scene[name])
 
 
@@ -66,8 +102,9 @@ def keep(state: State) -> None:
     for name in SETTINGS:
         draft["settings"][name] = state.get(key(state, name), draft["settings"][name])
     for scene in draft["scenes"]:
-        for name in ("prompt", "seconds"):
-            scene[name] = state.get(scene_key(scene, name), scene[name])
+        for name in SCENE:
+            value = state.get(scene_key(scene, name))
+            scene[name] = scene[name] if value is None else value  # a motion can be unchosen
 
 
 def put(state: State, **values: Any) -> None:
@@ -85,27 +122,56 @@ def adopt(state: State, defaults: Defaults) -> None:
     put(state, **msgspec.structs.asdict(defaults))
 
 
+def lock(state: State, locked: bool) -> None:
+    """Keep the seed for the next film, or have each film draw its own."""
+    keep(state)
+    state["draft"]["locked"] = locked
+
+
+def submitted(state: State) -> None:
+    """Have the next film draw another seed, unless this one is locked."""
+    if not state["draft"]["locked"]:
+        put(state, seed=new_seed())
+
+
 def put_prompt(state: State, text: str) -> None:
     """Write an example into the first scene that is empty, else into the last one."""
     keep(state)
     scenes = state["draft"]["scenes"]
     empty = [scene for scene in scenes if not scene["prompt"].strip()]
     scene = (empty or scenes[-1:])[0]
-    scene.update(_scene(text, scene["seconds"]))
+    scene.update(_scene(text, scene["seconds"], scene["motion"]))
 
 
 def add_scene(state: State) -> None:
-    """Append an empty scene as long as the one before it."""
+    """Append an empty scene that lasts and moves as the one before it."""
     keep(state)
     scenes = state["draft"]["scenes"]
-    scenes.append(_scene("", scenes[-1]["seconds"]))
+    scenes.append(_scene("", scenes[-1]["seconds"], scenes[-1]["motion"]))
+
+
+def copy_scene(state: State, scene_id: str) -> None:
+    """Put a copy of a scene behind it, while there is room."""
+    keep(state)
+    scenes, at = _find(state, scene_id)
+    if len(scenes) < MAX_SCENES:
+        scenes.insert(at + 1, _scene(*(scenes[at][name] for name in SCENE)))
+
+
+def move_scene(state: State, scene_id: str, by: int) -> None:
+    """Move a scene along the strip, as far as that goes."""
+    keep(state)
+    scenes, at = _find(state, scene_id)
+    scenes.insert(max(0, at + by), scenes.pop(at))
 
 
 def drop_scene(state: State, scene_id: str) -> None:
-    """Remove a scene."""
+    """Remove a scene; the last one is only emptied."""
     keep(state)
-    draft = state["draft"]
-    draft["scenes"] = [scene for scene in draft["scenes"] if scene["id"] != scene_id]
+    scenes, at = _find(state, scene_id)
+    gone = scenes.pop(at)
+    if not scenes:
+        scenes.append(_scene("", gone["seconds"], gone["motion"]))
 
 
 def recipe_of(state: State, filler: str = "") -> Recipe:
@@ -120,11 +186,17 @@ def recipe_of(state: State, filler: str = "") -> Recipe:
         if not scene["prompt"].strip() and not filler:
             problem, remedy = "this scene is empty", "describe what it shows"
             raise InvalidParameterError(f"scenes[{index}].prompt", problem, remedy)
-    scenes = [
+    scenes: list[dict[str, Any]] = [
         {"prompt": scene["prompt"].strip() or filler, "seconds": scene["seconds"]}
         for scene in draft["scenes"]
     ]
-    return parse_recipe({"scenes": scenes, **draft["settings"]})
+    motions = [scene["motion"] for scene in draft["scenes"][1:]]
+    cuts = bool(motions) and set(motions) == {"cut"}
+    for scene, motion in zip(scenes[1:], motions, strict=True):
+        if motion == "cut" and not cuts:
+            scene["motion"] = motion
+    motion = "cut" if cuts else "morph"
+    return parse_recipe({"scenes": scenes, "motion": motion, **draft["settings"]})
 
 
 def as_gif(recipe: Recipe) -> Recipe:
@@ -137,5 +209,12 @@ def new_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def _scene(prompt: str, seconds: float) -> dict[str, Any]:
-    return {"id": secrets.token_hex(4), "prompt": prompt, "seconds": float(seconds)}
+def _scene(prompt: str, seconds: float, motion: Motion) -> dict[str, Any]:
+    scene_id = secrets.token_hex(4)
+    return {"id": scene_id, "prompt": prompt, "seconds": float(seconds), "motion": motion}
+
+
+def _find(state: State, scene_id: str) -> tuple[list[dict[str, Any]], int]:
+    """Return the scenes and where one of them stands."""
+    scenes = state["draft"]["scenes"]
+    return scenes, next(i for i, scene in enumerate(scenes) if scene["id"] == scene_id)

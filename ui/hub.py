@@ -21,6 +21,7 @@ from engine.pairing import Pairing
 from engine.recipe import Recipe
 from ui.aside import aside
 from ui.board import Board, View
+from ui.desk import Desk
 from ui.engine_view import CONNECTING, EngineView, Link
 from ui.follower import Follower, remembered
 from ui.library import Library
@@ -67,6 +68,7 @@ class Hub:
         self.record = Record(library.engine)
         self.meter = Meter(library.engine, library.owner)
         self.preferences = Preferences(folder / "preferences.json")
+        self.desk = Desk(folder / "storyboard.json")
         self._saved = Links(folder / "links.json")
         self._links: dict[str, Link] = {}
         self._loop = asyncio.new_event_loop()

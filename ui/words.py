@@ -219,6 +219,13 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number > 1 else ''}" if number else ""
 
 
+_FOLLOWING = {
+    frozenset({"morph"}): "Each scene melts into the next.",
+    frozenset({"cut"}): "Hard cuts.",
+    frozenset({"morph", "cut"}): "Scenes melt into each other or cut.",
+}
+
+
 def made_with(recipe: Recipe) -> str:
     """Return in plain words what made a film, apart from its scenes."""
     factor = recipe.interpolation_factor
@@ -229,8 +236,7 @@ def made_with(recipe: Recipe) -> str:
         f"Seed {recipe.seed}, guidance {recipe.guidance_scale:g}, scheduler {recipe.scheduler}.",
     ]
     if len(recipe.scenes) > 1:
-        melt = "Each scene melts into the next." if recipe.motion == "morph" else "Hard cuts."
-        words.insert(0, melt)
+        words.insert(0, _FOLLOWING[frozenset(recipe.motions[1:])])
     if recipe.drift:
         words.append(f"The ground drifts past, {recipe.drift:.2g} picture widths a second.")
     if recipe.negative_prompt:

@@ -1,0 +1,115 @@
+"""The storyboard of pages/create.py, with a hand-made engine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.protocol import encode_recipe
+from engine.recipe import Recipe
+from tests.test_pages import FAR, RECIPE, Studio, job_of, setting, words
+from tests.test_ui_embedded import film
+from tests.ui_stand_in import World
+from ui import resources
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    with World(tmp_path) as world:
+        studio = Studio(world)
+        monkeypatch.setattr(resources, "get_hub", lambda: studio.hub)
+        monkeypatch.setattr(resources, "get_tickets", lambda: studio.tickets)
+        yield studio
+
+
+def prices(at: AppTest) -> str:
+    """Return the markup of the price."""
+    return next(one.proto.body for one in at.get("html") if "quote" in one.proto.body)
+
+
+def tool(at: AppTest, label: str, scene: int) -> Any:
+    """Return one of a scene's buttons."""
+    return [button for button in at.button if button.label == label][scene]
+
+
+def test_scenes_are_ordered_doubled_and_cut_as_the_page_says(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    at.button(key="add-scene").click().run()
+    at.text_area[1].set_value("night")
+    tool(at, "Earlier", 1).click().run()
+    tool(at, "Duplicate", 0).click().run()
+    setting(at, "button_group", "motion").set_value("cut").run()
+    at.button(key="generate").click().run()
+    recipe = studio.world.made[0].recipes[job_of(at)]
+    assert [scene.prompt for scene in recipe.scenes] == ["night", "night", "dawn"]
+    assert recipe.motions[1:] == ("cut", "morph")
+
+
+def test_the_storyboard_is_there_again_after_a_refresh(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("words worth keeping")
+    at.button(key="add-scene").click().run()
+    again = studio.visit("create")
+    scenes = [area.value for area in again.text_area if area.label.startswith("Scene")]
+    assert scenes == ["words worth keeping", ""]
+
+
+def test_each_film_rolls_its_own_seed_unless_it_is_locked(studio: Studio) -> None:
+    seeds = []
+    at = studio.visit("create")
+    for _ in range(3):
+        at.text_area[0].set_value("dawn")
+        at.button(key="generate").click().run()
+        seeds.append(studio.world.made[0].recipes[job_of(at)].seed)
+        del at.query_params["job"]
+        at.run()
+        if len(seeds) == 2:
+            setting(at, "number_input", "seed").set_value(seeds[-1])
+            at.button(key="lock").click().run()
+    assert seeds[0] != seeds[1] == seeds[2]
+
+
+def test_the_price_is_a_guess_first_and_then_learnt(studio: Studio) -> None:
+    at = studio.visit("create")
+    assert "A first guess" in words(at)
+    film = Recipe(scenes=RECIPE.scenes)
+    job = studio.finished(film)
+    assert studio.hub.library.get(job)
+    at = studio.visit("create")
+    assert "Learnt from your last film" in words(at)
+    assert "about" in prices(at)
+
+
+def test_a_longer_film_costs_more(studio: Studio) -> None:
+    at = studio.visit("create")
+    before = prices(at)
+    setting(at, "number_input", "seconds").set_value(40.0).run()
+    assert prices(at) != before
+    assert "40 s · 960 frames" in words(at)
+
+
+def test_a_distant_engine_costs_data(studio: Studio) -> None:
+    assert "all stays here" in prices(studio.visit("create"))
+    studio.hub.pair(FAR.link)
+    assert "through the tunnel" in prices(studio.visit("create"))
+
+
+def test_a_dropped_film_fills_the_storyboard(studio: Studio) -> None:
+    at = studio.visit("create")
+    content = film(encode_recipe(RECIPE).encode())
+    at.get("file_uploader")[0].set_value(("old.mp4", content, "video/mp4")).run()
+    scenes = [area.value for area in at.text_area if area.label.startswith("Scene")]
+    assert scenes == [scene.prompt for scene in RECIPE.scenes]
+    assert setting(at, "number_input", "seed").value == 4711
+
+
+def test_a_dropped_film_of_another_program_is_refused_calmly(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    strange = film(b"Lavf60.3.100")
+    at.get("file_uploader")[0].set_value(("holiday.mp4", strange, "video/mp4")).run()
+    assert "another program made it" in words(at)
+    assert at.text_area[0].value == "dawn"

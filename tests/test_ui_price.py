@@ -1,0 +1,210 @@
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import events, graph
+from engine.events import Event, Logged
+from engine.recipe import Recipe, parse_recipe
+from tests.ui_stand_in import FINISHED
+from ui.library import Library, sqlite_engine
+from ui.past import Past
+from ui.price import Lesson, Price, lesson, price
+from ui.quote import between, content, lasting
+from ui.record import Record
+
+KEY = {"sha256": "", "size": 60_000}
+
+
+def recipe(seconds: float = 1.0, **settings: Any) -> Recipe:
+    return parse_recipe({"scenes": [{"prompt": "dawn", "seconds": seconds}], **settings})
+
+
+def log_of(made: Recipe, *, step: float, frame: float, load: float = 6.0) -> list[Logged]:
+    """Return the log of a film on a device that needs so long for a step and for a frame.
+
+    Unrealistic: every piece takes exactly as long as the one before it.
+    """
+    plan = graph.plan(made, model="landscapes@1", interpolator="rife@1")
+    log: list[Logged] = []
+    now = 100.0
+
+    def say(event: Event, after: float = 0.0) -> None:
+        nonlocal now
+        now += after
+        log.append(Logged(seq=len(log) + 1, at=now, event=event))  # type: ignore[arg-type]
+
+    say(events.Started(attempt=1, device="a device"))
+    names = tuple(node.name for node in plan.keyframes)
+    lengths = tuple(node.length for node in plan.segments)
+    say(
+        events.Planned(
+            keyframes=names,
+            segments=plan.film.segments,
+            segment_frames=lengths,
+            frames=made.frames,
+            model="landscapes@1",
+            interpolator="rife@1",
+        ),
+        load,
+    )
+    for kind, index, node in plan.order:
+        if kind == "keyframe":
+            say(events.KeyframeStarted(index=index))
+            painted = made.num_inference_steps * step
+            done = events.KeyframeFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
+            say(done, painted)
+        elif kind == "segment":
+            say(events.SegmentStarted(index=index, frames=lengths[index]))
+            drawn = events.SegmentFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
+            say(drawn, lengths[index] * frame)
+    say(events.Assembling())
+    say(FINISHED, 0.4)
+    return log
+
+
+def lessons(*films: Recipe, **speed: float) -> list[Lesson]:
+    """Return what films tell, the newest first."""
+    found = [lesson(film, log_of(film, **speed)) for film in films]
+    return [one for one in reversed(found) if one]
+
+
+def asked(made: Recipe, learnt: list[Lesson], **about: Any) -> Price:
+    keyframes = len(graph.keyframe_frames(made))
+    about = {"keyframes": keyframes, "frames": made.frames, "cold": True, **about}
+    return price(made, learnt, **about)
+
+
+def took(made: Recipe, **speed: float) -> float:
+    log = log_of(made, **speed)
+    return log[-1].at - log[0].at
+
+
+@pytest.mark.parametrize("speed", [{"step": 0.12, "frame": 0.1}, {"step": 0.004, "frame": 0.002}])
+def test_after_five_films_a_price_is_right_within_a_quarter(speed: dict[str, float]) -> None:
+    dice = random.Random(1)
+    films = [
+        recipe(
+            dice.uniform(0.5, 5),
+            num_inference_steps=dice.randint(8, 40),
+            fps=dice.randint(8, 30),
+            interpolation_factor=dice.randint(2, 16),
+        )
+        for _ in range(10)
+    ]
+    for film in films[5:]:
+        expected = asked(film, lessons(*films[:5], **speed))
+        true = took(film, **speed)
+        assert abs(expected.seconds - true) <= true / 4
+        assert expected.low <= true <= expected.high
+
+
+def test_bars_grow_narrower_as_films_agree() -> None:
+    film = recipe()
+    widths = []
+    for count in (0, 1, 3, 6):
+        cost = asked(film, lessons(*[film] * count, step=0.1, frame=0.1))
+        widths.append(math.log(cost.high / cost.low))
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < 0.5 * widths[0]
+
+
+def test_bars_stay_wide_where_films_disagree() -> None:
+    film = recipe()
+    calm, wild = [], []
+    for index in range(6):
+        calm += lessons(film, step=0.1, frame=0.1)
+        wild += lessons(film, step=0.1 * (1, 3)[index % 2], frame=0.1)
+    steady, unsteady = asked(film, calm), asked(film, wild)
+    assert unsteady.high / unsteady.low > 1.5 * steady.high / steady.low
+
+
+def test_the_newest_films_count_most() -> None:
+    film = recipe()
+    before, after = {"step": 0.3, "frame": 0.1}, {"step": 0.1, "frame": 0.1}
+    learnt = lessons(*[film] * 3, **after) + lessons(*[film] * 3, **before)
+    assert asked(film, learnt).seconds == pytest.approx(took(film, **after), rel=0.05)
+
+
+def test_what_is_made_already_costs_no_time() -> None:
+    film = recipe(4.0)
+    learnt = lessons(film, step=0.1, frame=0.1, load=0.2)
+    cost = asked(film, learnt, keyframes=0, frames=0, cold=False)
+    assert cost.seconds < 1
+
+
+def test_an_interrupted_film_teaches_no_total() -> None:
+    film = recipe()
+    log = log_of(film, step=0.1, frame=0.1)
+    log.insert(3, Logged(seq=0, at=log[2].at, event=events.Interrupted(reason="engine")))
+    told = lesson(film, log)
+    assert told
+    assert (told.seconds, told.loading) == (0.0, 0.0)
+    assert told.painting == pytest.approx(2.0)
+
+
+def test_a_film_without_an_end_teaches_nothing() -> None:
+    assert lesson(recipe(), log_of(recipe(), step=0.1, frame=0.1)[:-1]) is None
+
+
+def test_data_counts_only_far_away_and_only_what_may_come() -> None:
+    film, learnt = recipe(), lessons(recipe(), step=0.1, frame=0.1)
+    assert asked(film, learnt).data == 0
+    little = asked(film, learnt, far=True)
+    much = asked(film, learnt, far=True, previews=6_000_000, mirror=50_000_000)
+    assert 0 < little.data < little.data + 6_000_000 < much.data < 60_000_000
+
+
+def test_memory_is_that_of_the_film_closest_in_size() -> None:
+    learnt = [one._replace(memory=2_000_000_000) for one in lessons(recipe(), step=1, frame=1)]
+    assert asked(recipe(), learnt).memory == 2_000_000_000
+    assert asked(recipe(width=512), learnt).memory > 2_000_000_000
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films", "me")
+
+
+def keep(library: Library, job: str, made: Recipe) -> None:
+    library.add(job, made, "engine-1")
+    Record(library.engine).note(job, log_of(made, step=0.1, frame=0.1))
+    library.finish(job, FINISHED)
+
+
+def test_the_past_of_an_engine_is_what_its_own_films_tell(library: Library) -> None:
+    keep(library, "job-1", recipe(1.0))
+    keep(library, "job-2", recipe(2.0))
+    past = Past(library.engine, "me", "engine-1")
+    assert [one.recipe.seconds for one in past.lessons()] == [2.0, 1.0]
+    assert Past(library.engine, "me", "engine-2").lessons() == []
+    assert Past(library.engine, "somebody", "engine-1").lessons() == []
+
+
+def test_only_what_changed_is_to_be_paid(library: Library) -> None:
+    made = parse_recipe({"scenes": [{"prompt": "dawn"}, {"prompt": "noon"}]})
+    changed = parse_recipe({"scenes": [{"prompt": "dawn"}, {"prompt": "night"}]})
+    keep(library, "job-1", made)
+    past = Past(library.engine, "me", "engine-1")
+    assert past.missing(made) == (0, 0)
+    keyframes, frames = past.missing(changed)
+    assert 0 < keyframes < len(graph.keyframe_frames(changed))
+    assert 0 < frames < changed.frames
+    assert "of them made already" in content(changed, keyframes)
+    fresh = Past(library.engine, "me", "engine-2").missing(made)
+    assert fresh == (len(graph.keyframe_frames(made)), made.frames)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.1, "1 s"), (24.6, "25 s"), (95, "1.6 min"), (1_000, "17 min"), (9_000, "2.5 h")],
+)
+def test_lengths_of_time_are_said_for_people(seconds: float, words: str) -> None:
+    assert lasting(seconds) == words
+
+
+def test_two_lengths_share_a_unit_where_they_can() -> None:
+    assert between(20, 32) == "20 to 32 s"
+    assert between(20, 132) == "20 s to 2.2 min"

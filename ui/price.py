@@ -1,0 +1,259 @@
+"""What a film will cost before it is made: time, memory and data, each with honest error bars.
+
+How the cost of a piece grows with a recipe is known beforehand (``piece_seconds``); how fast an
+engine is, and how sure one can be of that, its past films tell (``lesson``). Pure: logs and recipes
+in, figures out.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+from engine import events
+from engine.events import Logged
+from engine.progress import fold
+from engine.recipe import Recipe
+
+PATCH = 256 * 256  # pixels
+COLD = 8.0  # seconds in which a model is loaded, before that was seen
+WARM = 0.3  # seconds in which one is found to be loaded already
+LOADED = 1.5  # seconds that tell the one from the other
+JOIN = 0.5  # seconds
+GPU = 0.08  # time on a GPU as a share of that on two cores, before a film was made there
+DOUBT = math.log(2.5)  # of a first guess; errors are differences of logarithms
+CAUTION = 0.35  # error that one film more is expected to have, counted as one observation
+RECENT = 0.8  # weight of a film against that of the one after it
+BASE, PER_PIXEL = 900_000_000, 4_000  # bytes of memory
+FRAME_BYTES, PICTURE_BYTES = 0.10, 1.0  # per pixel of a film's frame, of a keyframe's PNG
+EVENT_BYTES = 160  # on the wire
+
+
+class Lesson(NamedTuple):
+    """What one film that was made tells.
+
+    Attributes:
+        painting: seconds per keyframe; 0 if none was painted.
+        drawing: seconds per frame of segments; 0 if none was drawn.
+        keyframes, frames: that were made, not found in the store.
+        seconds: from its start to its end; 0 if it was interrupted in between.
+        memory: bytes that were needed at most; 0 if unknown.
+        size: bytes of the film.
+        picture, segment: bytes of a keyframe, and of a segment's frame; 0 if unknown.
+    """
+
+    recipe: Recipe
+    loading: float
+    painting: float
+    drawing: float
+    joining: float
+    keyframes: int
+    frames: int
+    seconds: float
+    memory: int
+    size: int
+    picture: float
+    segment: float
+
+
+class Speed(NamedTuple):
+    """Seconds that the parts of a film take on an engine."""
+
+    loading: float
+    painting: float
+    drawing: float
+    joining: float
+
+    def whole(self, keyframes: int, frames: int) -> float:
+        """Return the seconds of a film of so many keyframes and frames."""
+        return self.loading + keyframes * self.painting + frames * self.drawing + self.joining
+
+
+class Price(NamedTuple):
+    """What a film will probably cost.
+
+    Attributes:
+        seconds, low, high: expected, and the bounds between which it should lie.
+        memory: bytes of the device, at most.
+        data: bytes that cross the way to the engine; 0 for the one on this computer.
+        films: past films that it was learnt from.
+    """
+
+    seconds: float
+    low: float
+    high: float
+    memory: int
+    data: int
+    films: int
+
+
+def lesson(recipe: Recipe, log: Sequence[Logged]) -> Lesson | None:
+    """Return what the log of a finished film tells; None if it tells nothing."""
+    progress = fold(log)
+    if progress.film is None:
+        return None
+    at = {type(logged.event): logged.at for logged in log}  # the last of each kind
+    times = (at.get(kind) for kind in (events.Started, events.Planned, events.Assembling))
+    started, planned, assembling = times
+    whole = progress.attempt == 1 and events.Interrupted not in at
+    heard = [logged.event for logged in log]
+    pictures = [one.size for one in heard if isinstance(one, events.KeyframeFinished)]
+    pieces = [one.size for one in heard if isinstance(one, events.SegmentFinished)]
+    return Lesson(
+        recipe,
+        loading=planned - started if whole and started and planned else 0.0,
+        painting=progress.painting.mean(0.0),
+        drawing=progress.drawing.mean(0.0),
+        joining=progress.ended_at - assembling if assembling else 0.0,
+        keyframes=progress.painting.count,
+        frames=progress.drawing.count,
+        seconds=progress.ended_at - started if whole and started else 0.0,
+        memory=progress.film.memory,
+        size=progress.film.size,
+        picture=sum(pictures) / len(pictures) if pictures else 0.0,
+        segment=sum(pieces) / recipe.frames,
+    )
+
+
+def piece_seconds(recipe: Recipe) -> tuple[float, float]:
+    """Return seconds per keyframe and per frame on two cores with the offline models."""
+    patches = recipe.width * recipe.height / PATCH
+    passes = 2 if recipe.guidance_scale > 1 else 1
+    painting = 0.1 + patches * (0.06 * recipe.num_inference_steps * passes + 0.4)
+    drawing = 0.01 + (0.06 * patches if recipe.interpolation_factor > 1 else 0.01 * patches)
+    return painting, drawing
+
+
+def speed(recipe: Recipe, lessons: Sequence[Lesson], *, cold: bool, gpu: bool = False) -> Speed:
+    """Return how fast an engine will be with a recipe.
+
+    Args:
+        recipe: of the film to come.
+        lessons: of its past films, the newest first.
+        cold: whether it has loaded no model yet.
+        gpu: whether it has a GPU.
+    """
+    loads = [past.loading for past in lessons if past.loading]
+    slow = [load for load in loads if load > LOADED]
+    fast = [load for load in loads if load <= LOADED]
+    loading = _middle(slow, COLD) if cold else _middle(fast, WARM)
+    unknown = GPU if gpu else 1.0
+    painting, drawing = piece_seconds(recipe)
+    return Speed(
+        loading,
+        painting * _ratio(recipe, [(past, past.painting) for past in lessons], 0, unknown),
+        drawing * _ratio(recipe, [(past, past.drawing) for past in lessons], 1, unknown),
+        _middle([past.joining for past in lessons if past.joining], JOIN),
+    )
+
+
+def doubt(lessons: Sequence[Lesson], *, gpu: bool = False) -> float:
+    """Return how far off a prediction may be, as a difference of logarithms.
+
+    Each of the films is predicted from those before it; one error more is added out of caution.
+    """
+    if not lessons:
+        return DOUBT
+    errors = []
+    for index, past in enumerate(lessons[:-1]):
+        if past.seconds > 0:
+            cold = past.loading > LOADED
+            expected = speed(past.recipe, lessons[index + 1 :], cold=cold, gpu=gpu)
+            errors.append(math.log(past.seconds / expected.whole(past.keyframes, past.frames)))
+    return math.sqrt((CAUTION**2 + sum(error**2 for error in errors)) / (1 + len(errors)))
+
+
+def price(
+    recipe: Recipe,
+    lessons: Sequence[Lesson],
+    *,
+    keyframes: int,
+    frames: int,
+    cold: bool,
+    gpu: bool = False,
+    far: bool = False,
+    previews: int = 0,
+    mirror: int = 0,
+) -> Price:
+    """Return what a film will cost.
+
+    Args:
+        recipe: of the film.
+        lessons: of the engine's past films, the newest first.
+        keyframes: that must be painted.
+        frames: of the segments that must be drawn.
+        cold: whether the engine has loaded no model yet.
+        gpu: whether it has a GPU.
+        far: whether its data must come here over a network.
+        previews: bytes that previews may take.
+        mirror: bytes of finished pieces that may be brought here.
+    """
+    seconds = speed(recipe, lessons, cold=cold, gpu=gpu).whole(keyframes, frames)
+    away = math.exp(doubt(lessons, gpu=gpu))
+    return Price(
+        seconds,
+        low=seconds / away,
+        high=seconds * away,
+        memory=_memory(recipe, lessons),
+        data=_data(recipe, lessons, keyframes, previews, mirror) if far else 0,
+        films=len(lessons),
+    )
+
+
+def _ratio(recipe: Recipe, seen: list[tuple[Lesson, float]], part: int, unknown: float) -> float:
+    """Return seconds seen per second expected: the median, near and recent films weighing more.
+
+    The closer a film's pieces were to these in cost, the less it matters how costs really grow.
+    """
+    here = piece_seconds(recipe)[part]
+    weighed = []
+    for age, (past, seconds) in enumerate(seen):
+        if seconds > 0:
+            there = piece_seconds(past.recipe)[part]
+            near = math.exp(-2 * abs(math.log(there / here)))
+            same = 1.0 if past.recipe.model == recipe.model else 0.05
+            weighed.append((seconds / there, RECENT**age * near * same))
+    return _weighted_median(weighed) if weighed else unknown
+
+
+def _weighted_median(weighed: list[tuple[float, float]]) -> float:
+    """Return the value on either side of which lies half of the weight."""
+    ordered = sorted(weighed)
+    half, total = sum(weight for _, weight in ordered) / 2, 0.0
+    for value, weight in ordered:
+        total += weight
+        if total >= half:
+            return value
+    return ordered[-1][0]
+
+
+def _memory(recipe: Recipe, lessons: Sequence[Lesson]) -> int:
+    """Return the memory of the film that was closest in size, adjusted to this one."""
+    pixels = recipe.width * recipe.height
+    known = [past for past in lessons if past.memory and past.recipe.model == recipe.model]
+    if not known:
+        return BASE + PER_PIXEL * pixels
+    nearest = min(known, key=lambda past: abs(past.recipe.width * past.recipe.height - pixels))
+    there = nearest.recipe.width * nearest.recipe.height
+    return max(BASE // 4, nearest.memory + PER_PIXEL * (pixels - there))
+
+
+def _data(
+    recipe: Recipe, lessons: Sequence[Lesson], keyframes: int, previews: int, mirror: int
+) -> int:
+    """Return the bytes of the film, its events, its previews and the pieces that are mirrored."""
+    pixels, films = recipe.width * recipe.height, [past for past in lessons if past.size]
+    frame = _middle([past.size / past.recipe.frames / _pixels(past) for past in films], FRAME_BYTES)
+    picture = _middle([past.picture / _pixels(past) for past in films if past.picture], 0)
+    film = recipe.frames * pixels * frame
+    pieces = keyframes * pixels * (picture or PICTURE_BYTES) + film
+    told = (keyframes * (recipe.num_inference_steps + 2) + recipe.frames) * EVENT_BYTES
+    return round(film + min(mirror, pieces) + previews + told)
+
+
+def _pixels(past: Lesson) -> int:
+    return past.recipe.width * past.recipe.height
+
+
+def _middle(values: Sequence[float], unknown: float) -> float:
+    return median(values) if values else unknown

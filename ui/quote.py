@@ -1,0 +1,97 @@
+"""Says beside the Generate button what the film will cost; ``ui.price`` computes it."""
+
+from html import escape
+
+import streamlit as st
+
+from engine import graph
+from engine.errors import VisionFluxError
+from engine.protocol import Hello
+from engine.recipe import Recipe
+from ui import draft, resources, words
+from ui.engine_view import EngineView
+from ui.past import Past
+from ui.price import Price, price
+
+TIGHT = 0.9  # share of a device's memory above which a film may not fit
+
+
+def quote(engine: EngineView) -> None:
+    """Draw the price of the film on the storyboard, or why there is none."""
+    draft.keep(st.session_state)
+    try:
+        recipe = draft.recipe_of(st.session_state, filler=draft.FILLER)
+    except VisionFluxError as error:
+        st.caption(words.plain(words.sentence(error.problem)))
+        return
+    hub, hello = resources.get_hub(), engine.hello
+    past = Past(hub.library.engine, hub.library.owner, hello.engine if hello else "")
+    keyframes, frames = past.missing(recipe)
+    kind = hello.device.kind if hello else ""
+    cost = price(
+        recipe,
+        past.lessons(),
+        keyframes=keyframes,
+        frames=frames,
+        cold=not (hello and hello.interpolator),
+        gpu=kind.startswith(("cuda", "mps")),
+        far=not engine.local,
+        previews=hub.preferences.previews * 1_000_000,
+        mirror=hub.preferences.mirror * 1_000_000,
+    )
+    st.html(_figures(cost, hello))
+    st.caption(f"{content(recipe, keyframes)}  \n{words.plain(_source(cost, engine))}")
+
+
+def content(recipe: Recipe, missing: int) -> str:
+    """Return what a film consists of, of which ``missing`` keyframes are to be painted."""
+    keyframes = len(graph.keyframe_frames(recipe))
+    made = f", {keyframes - missing} of them made already" if missing < keyframes else ""
+    return (
+        f"{recipe.seconds:g} s · {recipe.frames} frames at {recipe.fps} fps · "
+        f"{keyframes} painted keyframes{made}"
+    )
+
+
+def lasting(seconds: float) -> str:
+    """Return a length of time for people."""
+    units = (("s", 1), ("min", 60), ("h", 3600))
+    unit, size = next((one for one in units if seconds < 90 * one[1]), units[-1])
+    number = seconds / size
+    return f"{number:.1f} {unit}" if size > 1 and number < 10 else f"{max(1, round(number))} {unit}"
+
+
+def between(low: float, high: float) -> str:
+    """Return two lengths of time for people."""
+    first, last = lasting(low), lasting(high)
+    if first.partition(" ")[2] == last.partition(" ")[2]:
+        first = first.partition(" ")[0]
+    return f"{first} to {last}"
+
+
+def _figures(cost: Price, hello: Hello | None) -> str:
+    total = hello.device.total_memory if hello else 0
+    tight = total and cost.memory > TIGHT * total
+    device = f"of {words.size(total)}" if total else ""
+    memory = "more than may be free; a smaller size needs less" if tight else device
+    data = ("about " + words.size(cost.data), "at most, through the tunnel")
+    figures = [
+        ("Time", f"about {lasting(cost.seconds)}", between(cost.low, cost.high)),
+        ("Memory", f"about {words.size(cost.memory)}", memory),
+        ("Data", *(data if cost.data else ("none", "all stays here"))),
+    ]
+    parts = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
+        f'<dd class="bars">{escape(more)}</dd></div>'
+        for name, value, more in figures
+    )
+    return f'<dl class="quote">{parts}</dl>'
+
+
+def _source(cost: Price, engine: EngineView) -> str:
+    if not cost.films:
+        return "A first guess: no film of yours has been made on this engine yet."
+    films = "film" if cost.films == 1 else f"{cost.films} films"
+    waiting = engine.hello.queue if engine.hello else 0
+    line = f"Learnt from your last {films} on this engine."
+    return f"{line} {waiting} wait before it." if waiting else line
