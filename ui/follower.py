@@ -7,7 +7,7 @@ address.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -151,6 +151,10 @@ class Follower:
                 await asyncio.to_thread(self._library.end, old, status, before.error)
             raise
         return True
+
+    async def bring(self, pieces: Sequence[Piece]) -> None:
+        """Bring finished pieces here that somebody wants to see now; raises as a fetch does."""
+        await self._mirror.bring(pieces)
 
     def cancel(self, job: str) -> None:
         """Cancel a job; if the engine is out of reach, once it is back."""

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from ui.mover import Mover
 from ui.pieces import Pieces
 from ui.preferences import Preferences
 from ui.record import Record
+from ui.tables import Piece
 from ui.tending import count, tend
 
 log = logging.getLogger(__name__)
@@ -293,6 +294,21 @@ class Hub:
                 return
         if all(follower and follower.engine for follower in followers):
             self._give_up(job)  # no paired engine has it, so none will ever answer
+
+    def bring(self, job: str, pieces: Sequence[Piece]) -> None:
+        """Have finished pieces of a job here.
+
+        Raises:
+            VisionFluxError: its engine cannot be reached, lacks one, or is slow: then the rest
+                still comes, and asking again finds more.
+        """
+        with self.board.reading(job) as view:
+            engine = view.engine if view else ""
+        for link in self._links.copy().values():
+            if link.follower and engine and link.follower.engine == engine:
+                self._call(link.follower.bring(pieces))
+                return
+        raise EngineUnreachableError("the film's engine is not connected")
 
     def look(self, job: str, eye: object, looking: bool) -> None:
         """Note whether one page shows a job; while none does, its engine sends no previews."""

@@ -6,7 +6,7 @@ the board and the pieces; what a lost engine's film needs them for is ``ui.mover
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from engine.client import Connection
 from engine.errors import VisionFluxError
@@ -46,16 +46,33 @@ class Mirror:
 
     async def catch_up(self, job: str) -> None:
         """Bring here what a film has and its budget allows; what breaks is tried again later."""
-        async with self._one_by_one:
-            while piece := await self._next(job):
-                path = self._pieces.path(piece)
+        while True:
+            async with self._one_by_one:
+                piece = await self._next(job)
+                if piece is None:
+                    return
                 try:
-                    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                    await self._connection.fetch(piece.object, path)
+                    await self._fetch(piece)
                 except (VisionFluxError, OSError) as error:
                     log.info("a piece of %s stays at its engine for now: %s", job, error)
                     return
                 self._on_piece(piece)
+
+    async def bring(self, pieces: Sequence[Piece]) -> None:
+        """Bring pieces here that somebody wants to see now, whatever the budget.
+
+        Raises:
+            VisionFluxError: the engine could not be reached, or lacks one.
+        """
+        for piece in pieces:
+            async with self._one_by_one:
+                if not self._pieces.path(piece).is_file():
+                    await self._fetch(piece)
+
+    async def _fetch(self, piece: Piece) -> None:
+        path = self._pieces.path(piece)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._connection.fetch(piece.object, path)
 
     async def _next(self, job: str) -> Piece | None:
         with self._board.reading(job) as view:

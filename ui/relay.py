@@ -28,6 +28,7 @@ from engine.errors import VisionFluxError
 from engine.protocol import Preview
 from ui.exports import FORMATS, Exports, exported
 from ui.hub import Hub
+from ui.rushes import Rushes
 from ui.tables import Film
 from ui.tickets import Tickets
 from ui.words import sentence, state
@@ -80,6 +81,7 @@ def routes(
     relay = Relay(hub, tickets)
     return [
         WebSocketRoute("/api/jobs/{job}/stream", relay.stream),
+        Route("/api/jobs/{job}/rushes", relay.rushes),
         Route("/api/films/{job}", relay.film),
         Route("/api/films/{job}/convert/{kind}", relay.convert),
         Route("/api/pictures/{job}/{index:int}", relay.picture),
@@ -95,6 +97,7 @@ class Relay:
         self._hub = hub
         self._tickets = tickets
         self._exports = Exports()
+        self._rushes = Rushes()
 
     async def stream(self, socket: WebSocket) -> None:
         """Send a job's state whenever it changes, and previews while the page is looked at.
@@ -139,6 +142,20 @@ class Relay:
             filename=file_name(film.title, kind),
             content_disposition_type="attachment" if "save" in request.query_params else "inline",
         )
+
+    async def rushes(self, request: Request) -> Response:
+        """Send what is finished of a film that is being made: its first ``?count`` segments."""
+        count = request.query_params.get("count", "")
+        if (hub := self._admitted(request)) is None:
+            return EXPIRED
+        film = await self._film(hub, request)
+        if film is None or not re.fullmatch(r"[0-9]{1,4}", count):
+            return MISSING
+        try:
+            path = await asyncio.to_thread(self._rushes.play, hub, film.job, int(count))
+        except VisionFluxError as error:
+            return PlainTextResponse(sentence(error.problem), 503)
+        return FileResponse(path, media_type=MEDIA["mp4"], headers=PRIVATE)
 
     async def picture(self, request: Request) -> Response:
         """Send the small picture of a keyframe."""

@@ -28,6 +28,7 @@ class Stage {
     this.canvas = this.find("canvas.picture");
     this.picture = new Picture(this.canvas, this.find("canvas.glow"));
     this.find(".cancel").onclick = () => this.cancel();
+    this.rushes = new Rushes(this.find("video.rushes"), this.find(".watch"));
     this.drawn = Promise.resolve();
     this.clock = setInterval(() => this.tick(), 1000);
     this.turn = () => this.send(document.visibilityState === "hidden" ? "hidden" : "visible");
@@ -40,6 +41,7 @@ class Stage {
     this.data = data;
     if (same) return;
     this.picture.size(data.width, data.height);
+    this.rushes.address = `${data.rushes}?ticket=${data.filmTicket}&count=`;
     this.find(".strip").replaceChildren();
     this.wait = 250;
     this.failures = 0;
@@ -80,6 +82,7 @@ class Stage {
   close() {
     this.ended = true;
     clearInterval(this.clock);
+    this.rushes.close();
     document.removeEventListener("visibilitychange", this.turn);
     clearTimeout(this.retry);
     this.socket?.close();
@@ -123,6 +126,7 @@ class Stage {
     cancel.hidden = state.status !== "queued" && state.status !== "running";
     cancel.disabled = state.cancelling;
     cancel.textContent = state.cancelling ? "Cancelling…" : "Cancel";
+    this.rushes.offer(state.status === "running" ? state.ready : 0);
     drawTimeline(this.find(".timeline"), state.timeline);
     drawStrip(this.find(".strip"), state, (index) => this.pictureAddress(index));
     this.tick();
@@ -203,6 +207,53 @@ class Picture {
     this.context.drawImage(this.image, 0, 0, width, height);
     cancelAnimationFrame(this.next);
     if (share < 1) this.next = requestAnimationFrame(() => this.paint());
+  }
+}
+
+// What is finished of the film, played over the preview while the rest is being made. At its end it
+// goes on with what has come meanwhile, or begins again.
+class Rushes {
+  constructor(video, button) {
+    this.video = video;
+    this.button = button;
+    button.onclick = () => (video.hidden ? this.open() : this.close());
+    video.onended = () => this.goOn();
+    video.onerror = () => this.close();
+  }
+
+  offer(ready) {
+    this.ready = ready;
+    this.button.hidden = !ready;
+    if (!ready) this.close();
+  }
+
+  open() {
+    this.video.hidden = false;
+    this.button.textContent = "Back to live";
+    this.load(0);
+  }
+
+  load(from) {
+    this.count = this.ready;
+    this.video.src = this.address + this.count;
+    this.video.onloadedmetadata = () => {
+      this.video.currentTime = from;
+      this.video.play().catch(() => {}); // the controls are there
+    };
+  }
+
+  goOn() {
+    if (this.ready > this.count) return this.load(this.video.duration);
+    this.video.currentTime = 0;
+    this.video.play().catch(() => {});
+  }
+
+  close() {
+    this.video.hidden = true;
+    this.button.textContent = "Play what is finished";
+    if (this.video.getAttribute("src") === null) return;
+    this.video.removeAttribute("src");
+    this.video.load();
   }
 }
 

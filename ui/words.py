@@ -131,9 +131,15 @@ def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
         "painting": progress.keyframe if progress.phase == "painting" else -1,
         "pictures": sorted(view.pictures),
         "segments": _shares(progress),
+        "ready": ready(progress),
         "cancelling": view.cancelling,
         "error": _error(progress),
     }
+
+
+def ready(progress: Progress) -> int:
+    """Return how many segments are finished without a gap from the film's beginning on."""
+    return (*map(bool, progress.segments), False).index(False)
 
 
 def _shares(progress: Progress) -> list[float]:
