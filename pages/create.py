@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -114,7 +115,7 @@ def _compose() -> None:
         _generate(engine)
         if card:
             composer.examples(card)
-        _restore()
+        _start_over(card)
     with right:
         dials(_models(engine.hello))
         if card:
@@ -152,9 +153,18 @@ def _composed() -> None:
     resources.get_hub().desk.write(draft.put_down(st.session_state))
 
 
-def _restore() -> None:
-    """Offer to go on from a film that was saved as a file."""
-    turn = st.session_state.setdefault("dropped", 0)
+def _start_over(card: Card | None) -> None:
+    """Offer an empty storyboard, or that of a film that was saved as a file."""
+    state: Any = st.session_state
+    if card and not draft.is_blank(state):
+        st.button(
+            "Start over",
+            key="start-over",
+            icon=":material/restart_alt:",
+            on_click=draft.start_over,
+            args=[state, state["draft"]["settings"]["model"], card.defaults],
+        )
+    turn = state.setdefault("dropped", 0)
     key = f"film-{turn}"
     with st.expander("Start from a finished film", icon=":material/movie:"):
         st.file_uploader(

@@ -11,7 +11,7 @@ from engine.protocol import encode_recipe
 from engine.recipe import Recipe
 from tests.test_pages import FAR, RECIPE, Studio, job_of, setting, words
 from tests.test_ui_embedded import film
-from tests.ui_stand_in import World
+from tests.ui_stand_in import CARD, World
 from ui import resources
 
 
@@ -55,6 +55,19 @@ def test_the_storyboard_is_there_again_after_a_refresh(studio: Studio) -> None:
     again = studio.visit("create")
     scenes = [area.value for area in again.text_area if area.label.startswith("Scene")]
     assert scenes == ["words worth keeping", ""]
+
+
+def test_starting_over_leaves_an_empty_storyboard_with_the_models_settings(studio: Studio) -> None:
+    at = studio.visit("create")
+    assert "start-over" not in [button.key for button in at.button]
+    at.text_area[0].set_value("dawn")
+    setting(at, "slider", "num_inference_steps").set_value(99)
+    at.button(key="add-scene").click().run()
+    at.button(key="start-over").click().run()
+    scenes = [area.value for area in at.text_area if area.label.startswith("Scene")]
+    assert scenes == [""]
+    steps = setting(at, "slider", "num_inference_steps").value
+    assert steps == CARD.defaults.num_inference_steps
 
 
 def test_each_film_rolls_its_own_seed_unless_it_is_locked(studio: Studio) -> None:

@@ -1,8 +1,10 @@
+import json
 import math
 import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine import events, graph
@@ -15,6 +17,7 @@ from ui.price import Lesson, Price, lesson, price
 from ui.quote import between, content, lasting
 from ui.record import Record
 
+FILMS = Path(__file__).with_name("price_films.jsonl")
 KEY = {"sha256": "", "size": 60_000}
 
 
@@ -99,6 +102,21 @@ def test_after_five_films_a_price_is_right_within_a_quarter(speed: dict[str, flo
         true = took(film, **speed)
         assert abs(expected.seconds - true) <= true / 4
         assert expected.low <= true <= expected.high
+
+
+def test_real_films_are_priced_right_within_a_quarter_after_five() -> None:
+    """What ``python -m benchmarks.price --logs`` kept of ten films, names of objects left out."""
+    films = [json.loads(line) for line in FILMS.read_text().splitlines()]
+    learnt: list[Lesson] = []
+    for number, film in enumerate(films):
+        made = parse_recipe(film["recipe"])
+        told = lesson(made, msgspec.convert(film["log"], list[Logged]))
+        assert told
+        if number >= 5:
+            cost = asked(made, learnt[::-1], cold=False)
+            assert abs(cost.seconds - told.seconds) <= told.seconds / 4
+            assert cost.low <= told.seconds <= cost.high
+        learnt.append(told)
 
 
 def test_bars_grow_narrower_as_films_agree() -> None:

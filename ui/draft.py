@@ -36,10 +36,21 @@ class Kept(msgspec.Struct, frozen=True):
 def begin(state: State, model: str, defaults: Defaults) -> None:
     """Start an empty film with a model's defaults, unless one is being composed."""
     if "draft" not in state:
-        empty = Recipe(scenes=(EMPTY,), model=model, seed=new_seed())
-        load(state, msgspec.structs.replace(empty, **msgspec.structs.asdict(defaults)))
-        state["draft"]["scenes"][0]["prompt"] = ""
-        state["draft"]["locked"] = False
+        start_over(state, model, defaults)
+
+
+def start_over(state: State, model: str, defaults: Defaults) -> None:
+    """Start an empty film with a model's defaults."""
+    empty = Recipe(scenes=(EMPTY,), model=model, seed=new_seed())
+    load(state, msgspec.structs.replace(empty, **msgspec.structs.asdict(defaults)))
+    state["draft"]["scenes"][0]["prompt"] = ""
+    state["draft"]["locked"] = False
+
+
+def is_blank(state: State) -> bool:
+    """Tell whether nothing is written yet."""
+    scenes = state["draft"]["scenes"]
+    return len(scenes) == 1 and not scenes[0]["prompt"].strip()
 
 
 def load(state: State, recipe: Recipe) -> None:

@@ -20,6 +20,7 @@ PAGES = ("/", "/create", "/library", "/connection")
 
 def generate(page: Page, prompt: str, seconds: str = "1") -> Locator:
     """Fill in a scene and press Generate; return the stage's canvas."""
+    start_over(page)
     page.get_by_label("Scene 1").fill(prompt)
     page.get_by_label("Seconds").fill(seconds)
     page.get_by_label("Seconds").press("Enter")
@@ -29,6 +30,16 @@ def generate(page: Page, prompt: str, seconds: str = "1") -> Locator:
     canvas = page.locator("canvas.picture")
     canvas.wait_for()
     return canvas
+
+
+def start_over(page: Page) -> None:
+    """Clear the storyboard of what an earlier visit has left there."""
+    page.get_by_label("Scene 1").wait_for()
+    page.wait_for_selector(SETTLED)
+    button = page.get_by_role("button", name="Start over")
+    if button.count():
+        button.click()
+        button.wait_for(state="detached")
 
 
 def drawn(canvas: Locator) -> int:

@@ -1,0 +1,84 @@
+"""The storyboard in Chromium: written, ordered, priced, made, played meanwhile, brought back."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PATIENCE, SETTLED, Visitor, shoot
+from tests.browser.test_studio import start_over, wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Visit = Callable[..., Visitor]
+DAWN, NIGHT = "dawn over the sea, sun on the left", "a city at night under a starry sky"
+
+
+def write(page: Page, scene: int, prompt: str) -> None:
+    """Write a scene as one does who uses no mouse."""
+    area = page.get_by_label(f"Scene {scene}")
+    area.fill(prompt)
+    area.press("Control+Enter")
+    page.wait_for_selector(SETTLED)
+
+
+def press(page: Page, name: str, which: int = 0) -> None:
+    """Press a button by the keyboard."""
+    button = page.get_by_role("button", name=name, exact=True).nth(which)
+    expect(button).to_be_enabled(timeout=PATIENCE)
+    button.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(SETTLED)
+
+
+def prompts(page: Page) -> list[str]:
+    areas = page.get_by_label(re.compile(r"^Scene \d+$"))
+    return [areas.nth(index).input_value() for index in range(areas.count())]
+
+
+def test_a_storyboard_becomes_a_film_and_the_film_a_storyboard(
+    visit: Visit, tmp_path: Path
+) -> None:
+    visitor = visit()
+    page = visitor.open("/create")
+    start_over(page)
+    write(page, 1, NIGHT)
+    press(page, "Add a scene")
+    wait_for(lambda: len(prompts(page)) == 2)
+    write(page, 2, DAWN)
+    press(page, "Earlier", 1)
+    wait_for(lambda: prompts(page) == [DAWN, NIGHT])
+    page.reload()
+    wait_for(lambda: prompts(page) == [DAWN, NIGHT])
+    second = visit(390, 844).open("/create")
+    wait_for(lambda: prompts(second) == [DAWN, NIGHT])
+    shoot(second, "create-phone-storyboard")
+    assert second.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
+    for index in range(2):
+        page.get_by_label("Seconds").nth(index).fill("0.7")
+        page.get_by_label("Seconds").nth(index).press("Enter")
+    expect(page.get_by_text(re.compile(r"^1.4 s · "))).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("dl.quote")).to_contain_text(re.compile(r"about \d+ s"))
+    shoot(page, "create-storyboard")
+
+    press(page, "Generate")
+    watch = page.get_by_role("button", name="Play what is finished")
+    watch.click()
+    rushes = page.locator("video.rushes")
+    wait_for(lambda: rushes.evaluate("v => v.currentTime > 0 && v.videoWidth") == 256)
+    shoot(page, "create-rushes")
+    page.locator(".player video").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download MP4").click()
+    download.value.save_as(tmp_path / "film.mp4")
+
+    page.get_by_role("button", name="New film").click()
+    start_over(page)
+    expect(page.get_by_text("Learnt from your last")).to_be_visible(timeout=PATIENCE)
+    page.get_by_text("Start from a finished film").click()
+    page.locator("input[type=file]").set_input_files(tmp_path / "film.mp4")
+    wait_for(lambda: prompts(page) == [DAWN, NIGHT])
+    expect(page.get_by_text("of them made already")).to_be_visible(timeout=PATIENCE)
+    assert not visitor.errors
+    assert visitor.foreign == []
