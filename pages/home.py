@@ -1,36 +1,56 @@
-"""Home: one sentence, one button, the latest films."""
+"""Home: one sentence and one button before a film, then rows of films to watch and remix."""
+
+from pathlib import Path
 
 import streamlit as st
 
-from ui import look, resources
-from ui.gallery import gallery
+from engine.recipe import Recipe
+from ui import draft, look, reel, resources, showcase
 
-LATEST = 8
+LATEST = 16
+TITLE = "Write a scene. Watch\u00a0it\u00a0become a film."  # where lines may break
+STYLE = Path(look.__file__).with_name("home.css")
+PROMISE = "Made by the small models that come with it, on two CPU cores."
 
 
 def page() -> None:
     """Draw the page."""
+    st.html(STYLE)
     with st.container(key="hero", gap="medium"):
-        st.title("Write a scene. Watch it become a film.", anchor=False)
+        reel.backdrop(showcase.films()[0])
+        st.title(TITLE, anchor=False)
         st.markdown(
-            "VisionFlux paints your words, keyframe by keyframe, and fills the moments between "
-            "them. On this computer, or on any GPU you can reach."
+            "VisionFlux paints your words, keyframe by keyframe, on this computer or on any GPU "
+            "that you can reach."
         )
         if st.button("Create a film", type="primary", key="start"):
             st.switch_page("pages/create.py")
-    with st.container(key="home_body"):
-        _latest()
+    with st.container(key="home_body", gap="small"):
+        _own()
+        _shown()
 
 
-def _latest() -> None:
+def _own() -> None:
     films = resources.get_hub().library.films(limit=LATEST)
-    st.subheader("Your latest films", anchor=False)
     if not films:
-        st.caption("Nothing here yet. The first one takes about a minute.")
         return
-    chosen = gallery(films, key="latest")
-    if chosen:
-        st.switch_page("pages/library.py", query_params={"film": chosen})
+    choice = reel.reel("Your latest films", "", [reel.own(film) for film in films], key="latest")
+    if choice and choice.kind == "library":
+        st.switch_page("pages/library.py", query_params={"film": choice.film})
+    if choice:
+        _remix(next(film.recipe for film in films if film.job == choice.film))
+
+
+def _shown() -> None:
+    films = [reel.shown(film) for film in showcase.films()]
+    choice = reel.reel("Made with VisionFlux", PROMISE, films, key="showcase")
+    if choice:
+        _remix(showcase.named(choice.film).recipe)
+
+
+def _remix(recipe: Recipe) -> None:
+    draft.load(st.session_state, recipe)
+    st.switch_page("pages/create.py")
 
 
 look.guarded(page)

@@ -85,13 +85,15 @@ def job_of(at: AppTest) -> str:
 
 def test_home_has_one_sentence_and_one_button(studio: Studio) -> None:
     at = studio.visit("home")
-    assert at.title[0].value == "Write a scene. Watch it become a film."
+    assert at.title[0].value.replace("\u00a0", " ") == "Write a scene. Watch it become a film."
     assert [button.label for button in at.button] == ["Create a film"]
 
 
 def test_home_shows_the_latest_films(studio: Studio) -> None:
+    made = ["visionflux_backdrop", "visionflux_reel"]
+    assert components(studio.visit("home")) == made
     studio.finished()
-    assert components(studio.visit("home")) == ["visionflux_gallery"]
+    assert components(studio.visit("home")) == [*made, "visionflux_reel"]
 
 
 def test_create_starts_with_the_models_defaults_and_says_what_it_knows(studio: Studio) -> None:
@@ -258,15 +260,6 @@ def test_a_short_silence_is_no_loss(studio: Studio, monkeypatch: pytest.MonkeyPa
     assert "pair another one" not in words(studio.visit("create", job=lost(studio)))
 
 
-def test_the_library_offers_to_go_on_with_a_lost_film(studio: Studio) -> None:
-    job = lost(studio)
-    studio.hub.pair(OTHER.link)
-    at = studio.visit("library")
-    at.button(key=f"continue-{job}").click().run()
-    assert not at.exception
-    until(lambda: studio.world.made[-1].recipes)
-
-
 def test_a_film_that_cannot_go_on_says_why_and_what_to_do(studio: Studio) -> None:
     job = lost(studio)
     studio.hub.pair(OTHER.link)
@@ -311,46 +304,6 @@ def test_the_month_is_shown_and_its_end_said_calmly(studio: Studio) -> None:
 
 def test_an_unknown_job_is_said_calmly(studio: Studio) -> None:
     assert "not on this computer" in words(studio.visit("create", job="nothing"))
-
-
-def test_library_shows_a_film_with_its_recipe_escaped(studio: Studio) -> None:
-    job = studio.finished()
-    at = studio.visit("library", film=job)
-    assert "visionflux_player" in components(at)
-    assert r"dawn \<b\>over\</b\> the \*sea\*" in words(at)
-    assert "4711" in words(at)
-
-
-def test_library_says_where_a_film_was_made(studio: Studio) -> None:
-    job = studio.finished()
-    for index, origin in enumerate(("Far GPU", "Two cores")):
-        about = {"object": str(index), "sha256": "", "size": 9, "reused": False, "origin": origin}
-        painted = events.KeyframeFinished(index=index, **about)
-        studio.hub.record.note(job, [events.Logged(seq=101 + index, at=1.0, event=painted)])
-    shown = words(studio.visit("library", film=job)).replace("\\", "")
-    assert "Keyframe 1 was painted on Far GPU, 2 on Two cores." in shown
-    assert "Different hardware may differ in tiny details" in shown
-
-
-def test_library_reuses_a_recipe(studio: Studio) -> None:
-    at = studio.visit("library", film=studio.finished())
-    at.button(key="remix").click().run()
-    assert setting(at, "number_input", "seed").value == 4711
-
-
-def test_library_deletes_for_good(studio: Studio) -> None:
-    job = studio.finished()
-    at = studio.visit("library", film=job)
-    at.button(key="delete").click().run()
-    assert studio.hub.library.get(job) is None
-    assert "film" not in at.query_params
-
-
-def test_library_searches_prompts(studio: Studio) -> None:
-    studio.finished()
-    at = studio.visit("library")
-    at.text_input(key="search").set_value("volcano").run()
-    assert "No film matches." in words(at)
 
 
 def test_connection_shows_device_latency_model_and_version(studio: Studio) -> None:

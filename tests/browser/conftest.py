@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
@@ -20,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60_000  # milliseconds that anything on a page may take
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
+PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
+SCREENSHOTS = ROOT / "screenshots"  # ignored by git; to be looked at
 SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
@@ -49,14 +52,29 @@ class Visitor:
         return self.page
 
 
+def shoot(page: Page, name: str) -> None:
+    """Keep a picture of what the window shows."""
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
 @contextmanager
-def serving(data: Path, log: Path) -> Iterator[Server]:
-    """Run the app on a free port; a file takes its output, since a full pipe would stop it."""
+def serving(data: Path, log: Path, secrets: Callable[[str], str] | None = None) -> Iterator[Server]:
+    """Run the app on a free port; a file takes its output, since a full pipe would stop it.
+
+    Args:
+        data: its data folder.
+        log: that file.
+        secrets: returns the content of its secrets, given its address.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "--server.port", str(port)]
     command += ["--server.fileWatcherType", "none"]
+    if secrets:
+        data.mkdir(parents=True, exist_ok=True)
+        (data / "secrets.toml").write_text(secrets(f"http://127.0.0.1:{port}"))
+        command += ["--secrets.files", str(data / "secrets.toml")]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -109,8 +127,8 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visitor]]:
     """Return a function that opens another window, by default on the session's app."""
     contexts = []
 
-    def visit(width: int = 1440, height: int = 900, at: Server = server) -> Visitor:
-        context = browser.new_context(viewport={"width": width, "height": height})
+    def visit(width: int = 1440, height: int = 900, at: Server = server, **options: Any) -> Visitor:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         visitor = Visitor(context.new_page(), at.address)

@@ -1,0 +1,63 @@
+"""Makes the films of the front page from their recipes, with the offline models.
+
+``static/showcase/films.json`` says what to make; each film and its first frame as a poster go
+beside it. It knows the command line and ffmpeg, nothing of pages.
+
+    python -m training.showcase                 # what is missing or was made from another recipe
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.recipe import Recipe, parse_recipe
+from engine.render.assembly import read_recipe
+from engine.render.ffmpeg import run
+
+FOLDER = Path("static/showcase")
+DATA = Path("training/runs/showcase")  # keeps finished keyframes for the next time
+SMALL = ("-c:v", "libx264", "-preset", "veryslow", "-crf", "21", "-aq-mode", "3", "-bitexact")
+SMALL += ("-pix_fmt", "yuv420p", "-movflags", "+faststart")
+FLAGS = ("fps", "seed", "guidance_scale", "width", "height", "scheduler", "interpolation_factor")
+FLAGS += ("drift", "motion", "negative_prompt", "model")
+
+
+def main() -> None:
+    """Make what is missing."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    DATA.mkdir(parents=True, exist_ok=True)
+    for entry in msgspec.json.decode((FOLDER / "films.json").read_bytes()):
+        film, recipe = FOLDER / f"{entry['name']}.mp4", parse_recipe(entry["recipe"])
+        if not made_from(film, recipe):
+            make(film, recipe)
+
+
+def make(film: Path, recipe: Recipe) -> None:
+    """Make a film and its poster; the engine's own, larger file stays with the working files."""
+    whole = DATA / film.name
+    if not made_from(whole, recipe):
+        subprocess.run([sys.executable, "-m", "engine", *arguments(whole, recipe)], check=True)
+    run(["-i", str(whole), *SMALL, str(film)])  # its recipe goes along
+    run(["-i", str(whole), "-frames:v", "1", "-q:v", "4", str(film.with_suffix(".jpg"))])
+
+
+def made_from(film: Path, recipe: Recipe) -> bool:
+    """Tell whether a film is there and was made from ``recipe``."""
+    return film.is_file() and read_recipe(film) == msgspec.json.encode(recipe).decode()
+
+
+def arguments(film: Path, recipe: Recipe) -> list[str]:
+    """Return what ``python -m engine`` wants for a recipe whose scenes are equally long."""
+    given: dict[str, Any] = {name.replace("_", "-"): getattr(recipe, name) for name in FLAGS}
+    given |= {"steps": recipe.num_inference_steps, "seconds": recipe.seconds}
+    given |= {"output": film, "data": DATA, "rife": "offline"}
+    flags = [f"--{name}={value}" for name, value in given.items() if value != ""]
+    return ["render", *flags, *(scene.prompt for scene in recipe.scenes)]
+
+
+if __name__ == "__main__":
+    main()

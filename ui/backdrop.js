@@ -1,0 +1,54 @@
+// The film behind the front page. It plays while it is seen and motion is on; shortly before its
+// end it fades into its own first picture, so that the loop has no seam.
+
+const FADE = 1.2; // seconds
+const PAUSE = "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z";
+const PLAY = "M8 5v14l11-7z";
+const mounted = new WeakMap();
+
+export default function ({ data, parentElement }) {
+  if (!mounted.has(parentElement)) mounted.set(parentElement, mount(parentElement, data));
+  return () => {
+    mounted.get(parentElement)?.();
+    mounted.delete(parentElement);
+  };
+}
+
+function mount(root, data) {
+  const find = (selector) => root.querySelector(selector);
+  const video = find("video");
+  const button = find("button");
+  find(".still").src = data.poster;
+  video.src = data.src;
+  let seen = true;
+  const follow = () => {
+    const on = moves();
+    button.querySelector("path").setAttribute("d", on ? PAUSE : PLAY);
+    button.querySelector(".label").textContent = on ? "Pause motion" : "Play motion";
+    if (on && seen && !document.hidden) video.play().catch(() => {});
+    else video.pause();
+  };
+  const tell = () => {
+    const now = data.scenes.findLast((scene) => scene.start <= video.currentTime);
+    const prompt = find(".prompt");
+    if (now && prompt.textContent !== now.prompt) prompt.textContent = now.prompt;
+    const leaving = video.duration - video.currentTime < FADE;
+    video.classList.toggle("leaving", leaving);
+  };
+  video.addEventListener("timeupdate", tell);
+  video.addEventListener("playing", () => video.classList.add("shown"), { once: true });
+  button.onclick = () => setMotion(!moves());
+  const watch = new IntersectionObserver(([entry]) => {
+    seen = entry.isIntersecting;
+    follow();
+  });
+  watch.observe(video);
+  const forget = onMotion(follow);
+  tell();
+  follow();
+  return () => {
+    forget();
+    watch.disconnect();
+    video.pause();
+  };
+}

@@ -1,0 +1,185 @@
+// A row of films. A card plays while it is pointed at or focused and, where nothing can point,
+// while it is in view; choosing one opens a drawer with the film and all that made it.
+
+const REACH = 0.8; // share of the visible row that an arrow moves by
+const mounted = new WeakMap();
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const reel = mounted.get(parentElement) ?? new Reel(parentElement);
+  mounted.set(parentElement, reel);
+  reel.choose = (kind, id) => setTriggerValue(kind, id);
+  reel.show(data);
+  return () => {
+    reel.close();
+    mounted.delete(parentElement);
+  };
+}
+
+class Reel {
+  constructor(root) {
+    this.find = (selector) => root.querySelector(selector);
+    this.rail = this.find(".rail");
+    this.cards = new Map();
+    this.playing = null;
+    this.touch = window.matchMedia("(hover: none)").matches;
+    this.eye = new IntersectionObserver((seen) => this.look(seen), { threshold: [0, 0.75] });
+    this.forget = onMotion(() => this.follow());
+    this.prepareArrows();
+    this.drawer = new Drawer(this);
+  }
+
+  show(data) {
+    this.find("h2").textContent = data.title;
+    this.find(".note").textContent = data.note;
+    const kept = this.cards;
+    this.cards = new Map(
+      data.films.map((film) => [film.src, kept.get(film.src) ?? this.card(film)]),
+    );
+    this.rail.replaceChildren(...this.cards.values());
+    this.updateArrows();
+  }
+
+  close() {
+    this.forget();
+    this.eye.disconnect();
+    this.rest();
+  }
+
+  card(film) {
+    const item = element("li");
+    const button = element("button", "card");
+    button.type = "button";
+    button.dataset.id = film.id;
+    button.setAttribute("aria-haspopup", "dialog");
+    const screen = element("span", "screen");
+    screen.append(still(film));
+    const words = element("span", "words");
+    words.append(element("span", "title", film.title), element("span", "facts", film.facts));
+    button.append(screen, words);
+    button.onmouseenter = button.onfocus = () => this.play(button, film);
+    button.onmouseleave = button.onblur = () => this.rest(button);
+    button.onclick = () => this.drawer.open(film);
+    button.follow = () => this.play(button, film);
+    item.append(button);
+    if (this.touch) this.eye.observe(button);
+    return item;
+  }
+
+  // One card of a row plays at a time; its film is taken away again when it rests.
+  play(button, film) {
+    if (!moves() || document.hidden || this.playing === button) return;
+    this.rest();
+    this.playing = button;
+    const moving = film.format === "gif" ? element("img", "moving") : video(film);
+    moving.alt = "";
+    moving.addEventListener(film.format === "gif" ? "load" : "playing", () => {
+      moving.classList.add("shown");
+      button.dataset.playing = "";
+    });
+    if (film.format === "gif") moving.src = film.src;
+    button.querySelector(".screen").append(moving);
+    if (film.format !== "gif") moving.play().catch(() => {});
+  }
+
+  rest(button = this.playing) {
+    if (!button || button !== this.playing) return;
+    delete button.dataset.playing;
+    button.querySelector(".moving")?.remove();
+    this.playing = null;
+  }
+
+  look(seen) {
+    for (const { target, intersectionRatio } of seen) {
+      target.seen = intersectionRatio >= 0.75;
+      if (!target.seen) this.rest(target);
+    }
+    this.follow();
+  }
+
+  follow() {
+    if (!moves() || document.hidden) return this.rest();
+    if (!this.touch || this.playing) return;
+    const cards = [...this.cards.values()].map((item) => item.firstChild);
+    cards.find((button) => button.seen)?.follow();
+  }
+
+  prepareArrows() {
+    const go = (way) => this.rail.scrollBy({
+      left: way * REACH * this.rail.clientWidth,
+      behavior: CALM.matches ? "auto" : "smooth",
+    });
+    this.find(".back").onclick = () => go(-1);
+    this.find(".on").onclick = () => go(1);
+    this.rail.addEventListener("scroll", () => this.updateArrows(), { passive: true });
+    new ResizeObserver(() => this.updateArrows()).observe(this.rail);
+  }
+
+  updateArrows() {
+    const { scrollLeft, scrollWidth, clientWidth } = this.rail;
+    this.find(".arrows").hidden = scrollWidth <= clientWidth + 1;
+    this.find(".back").disabled = scrollLeft < 1;
+    this.find(".on").disabled = scrollLeft + clientWidth >= scrollWidth - 1;
+  }
+}
+
+class Drawer {
+  constructor(reel) {
+    this.find = (selector) => reel.find(`.drawer ${selector}`);
+    this.box = reel.find(".drawer");
+    this.box.addEventListener("click", (event) => event.target === this.box && this.box.close());
+    this.box.addEventListener("close", () => this.find(".player").replaceChildren());
+    this.find(".leave").onclick = () => this.box.close();
+    for (const kind of ["remix", "library"]) {
+      this.find(`.${kind}`).onclick = () => {
+        this.box.close();
+        reel.choose(kind, this.film.id);
+      };
+    }
+  }
+
+  open(film) {
+    this.film = film;
+    const moving = film.format === "gif" ? still({ poster: film.src }) : video(film);
+    this.find(".player").replaceChildren(moving);
+    this.find(".player").style.aspectRatio = `${film.width} / ${film.height}`;
+    this.find(".name").textContent = film.title;
+    this.find(".facts").textContent = film.facts;
+    this.find(".scenes").replaceChildren(...film.scenes.map(scene));
+    this.find(".made").textContent = film.made;
+    this.find(".library").hidden = !film.own;
+    this.find(".save").href = film.save;
+    this.box.showModal();
+    this.box.scrollTop = 0;
+    if (film.format === "gif") return;
+    moving.controls = true;
+    moving.setAttribute("aria-label", film.title);
+    if (moves()) moving.play().catch(() => {});
+  }
+}
+
+function scene({ prompt, seconds }) {
+  const item = element("li");
+  item.append(element("q", "", prompt), element("span", "seconds", seconds));
+  return item;
+}
+
+function still(film) {
+  const image = element("img");
+  Object.assign(image, { loading: "lazy", decoding: "async", alt: "", draggable: false });
+  if (film.poster) image.src = film.poster;
+  return image;
+}
+
+function video(film) {
+  const moving = element("video", "moving");
+  Object.assign(moving, { muted: true, loop: true, playsInline: true, src: film.src });
+  if (film.poster) moving.poster = film.poster;
+  return moving;
+}
+
+function element(name, className = "", text = "") {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  made.textContent = text;
+  return made;
+}

@@ -1,0 +1,133 @@
+"""What moves on the front page: the film behind it, and rows of films that open a drawer.
+
+It knows films and recipes; what happens with the chosen one is the page's affair.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from engine.recipe import Recipe
+from ui.player import addresses, facts
+from ui.showcase import Shown
+from ui.tables import Film
+from ui.words import made_with, short
+
+_FOLDER = Path(__file__).parent
+_MOTION = (_FOLDER / "motion.js").read_text("utf-8")
+_BACKDROP = """
+<div class="backdrop">
+  <div class="film" aria-hidden="true">
+    <img class="still" alt="">
+    <video muted loop playsinline preload="auto" tabindex="-1"></video>
+    <div class="grain"></div>
+  </div>
+  <div class="shade"></div>
+  <div class="foot">
+    <p class="prompt" aria-hidden="true"></p>
+    <button class="motion" type="button">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d=""/></svg><span class="label"></span>
+    </button>
+  </div>
+</div>
+"""
+_REEL = """
+<section class="reel">
+  <div class="head">
+    <h2></h2>
+    <p class="note"></p>
+    <div class="arrows">
+      <button class="back" type="button" aria-label="Earlier films">
+        <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M15 5l-7 7 7 7"/></svg>
+      </button>
+      <button class="on" type="button" aria-label="More films">
+        <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9 5l7 7-7 7"/></svg>
+      </button>
+    </div>
+  </div>
+  <ul class="rail"></ul>
+  <dialog class="drawer" aria-labelledby="name">
+    <button class="leave" type="button" aria-label="Close">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M6 6l12 12M18 6L6 18"/></svg>
+    </button>
+    <div class="player"></div>
+    <div class="about">
+      <div><h2 class="name" id="name"></h2><p class="facts"></p></div>
+      <div class="act">
+        <button class="remix" type="button">Remix</button>
+        <button class="library" type="button">Show in Library</button>
+        <a class="save" download>Download</a>
+      </div>
+      <p class="kind">Recipe</p>
+      <ol class="scenes"></ol>
+      <p class="made"></p>
+    </div>
+  </dialog>
+</section>
+"""
+
+
+def _style(name: str) -> str:
+    return (_FOLDER / f"{name}.css").read_text("utf-8")
+
+
+def _script(name: str) -> str:
+    return _MOTION + (_FOLDER / f"{name}.js").read_text("utf-8")
+
+
+_backdrop = st.components.v2.component(
+    "visionflux_backdrop", html=_BACKDROP, css=_style("backdrop"), js=_script("backdrop")
+)
+_reel = st.components.v2.component(
+    "visionflux_reel", html=_REEL, css=_style("reel"), js=_script("reel")
+)
+
+
+class Choice(NamedTuple):
+    """What was chosen in the drawer: ``remix`` or ``library``, of which film."""
+
+    kind: str
+    film: str
+
+
+def backdrop(film: Shown) -> None:
+    """Let a film play behind the container that holds this, with the switch for all motion."""
+    starts, start = [], 0.0
+    for scene in film.recipe.scenes:
+        starts.append({"start": max(0.0, start - scene.seconds / 4), "prompt": scene.prompt})
+        start += scene.seconds
+    _backdrop(key="backdrop", data={"src": film.film, "poster": film.poster, "scenes": starts})
+
+
+def reel(title: str, note: str, films: Sequence[dict[str, Any]], *, key: str) -> Choice | None:
+    """Show a row of films; return what was just chosen of one."""
+    data = {"title": title, "note": note, "films": list(films)}
+    result: Any = _reel(
+        key=key, data=data, on_remix_change=lambda: None, on_library_change=lambda: None
+    )
+    chosen = {kind: getattr(result, kind) for kind in ("remix", "library")}
+    return next((Choice(kind, film) for kind, film in chosen.items() if film), None)
+
+
+def own(film: Film) -> dict[str, Any]:
+    """Return a film of the library as the row wants it."""
+    source, poster = addresses(film)
+    about = {"id": film.job, "title": short(film.title, 120), "facts": facts(film), "own": True}
+    files = {"src": source, "poster": poster, "save": f"{source}&save"}
+    return about | files | _made(film.recipe)
+
+
+def shown(film: Shown) -> dict[str, Any]:
+    """Return a film that came with VisionFlux as the row wants it."""
+    recipe = film.recipe
+    size = f"{recipe.seconds:g} s · {recipe.width} × {recipe.height}"
+    about = {"id": film.name, "title": film.title, "facts": size, "own": False}
+    return about | {"src": film.film, "poster": film.poster, "save": film.film} | _made(recipe)
+
+
+def _made(recipe: Recipe) -> dict[str, Any]:
+    scenes = [{"prompt": one.prompt, "seconds": f"{one.seconds:g} s"} for one in recipe.scenes]
+    size = {name: getattr(recipe, name) for name in ("format", "width", "height")}
+    return {"scenes": scenes, "made": made_with(recipe), **size}
