@@ -15,7 +15,7 @@ from ui.shelf import Choice, finished, shelf, unfinished
 from ui.tables import ENDED, Film
 from ui.words import headline, length, plain, short, size
 
-PAGE = 48  # films shown at first, and added whenever the end comes into view
+PAGE = 24  # films shown at first, and added whenever the end comes into view
 SORTS: dict[Sort, str] = dict(
     zip(
         get_args(Sort),

@@ -14,8 +14,10 @@ from streamlit.web.server.starlette.starlette_app_utils import create_signed_val
 from engine.errors import EngineUnreachableError
 from engine.pairing import Pairing
 from ui import accounts, resources
+from ui.links import Links
 
 ADA = {"iss": "https://id.example", "sub": "1", "is_logged_in": True, "name": "Ada"}
+FAR = Pairing("https://far.example", b"r" * 32)
 BEN = {**ADA, "sub": "2"}
 
 
@@ -81,6 +83,12 @@ def test_each_account_has_its_own_films_links_and_preferences(
     assert (ada.library.owner, ben.library.owner) == ("a" * 32, "b" * 32)
     ada.preferences.mirror = 7
     assert (ben.preferences.mirror, hubs.of("").preferences.mirror) == (50, 50)
+    Links(tmp_path / "accounts" / ("a" * 32) / "links.json").save(FAR)
+    assert Links(tmp_path / "accounts" / ("b" * 32) / "links.json").pairings() == {}
+    again = resources.Hubs()
+    assert list(again.of("a" * 32)._saved.pairings()) == [FAR.url]
+    assert list(again.of("b" * 32)._saved.pairings()) == []
+    again.close()
     ada.meter.add("engine", 1, 2)
     assert (ada.meter.whole_month(), ben.meter.whole_month()) == (3, 0)
     assert (tmp_path / "accounts" / ("a" * 32) / "preferences.json").exists()
