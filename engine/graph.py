@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.recipe import Format, Recipe, Scene, Scheduler, Value
+from engine.recipe import Format, Recipe, Retake, Scene, Scheduler, Value
 
 NOISE_SECONDS = 8.0  # time in which the noise walks a quarter of a great circle, seed to seed + 1
 TRANSITION = 1.0  # share of the shorter neighbour that a morph between two scenes takes
@@ -147,7 +147,8 @@ def plan(recipe: Recipe, *, model: str, interpolator: str) -> Plan:
         interpolator: identity of the interpolation network.
     """
     times = keyframe_frames(recipe)
-    keyframes = tuple(_keyframe(recipe, frame, model) for frame in times)
+    takes = recipe.takes
+    keyframes = tuple(_keyframe(recipe, frame, model, takes) for frame in times)
     segments = _segments(recipe, times, keyframes, interpolator)
     film = FilmNode(segments=tuple(segment.name for segment in segments), recipe=recipe)
     return Plan(keyframes, segments, film)
@@ -186,13 +187,19 @@ def noise_at(recipe: Recipe, seconds: float) -> Weighted:
     return Weighted(seed % 2**32, (seed + 1) % 2**32, round(position, 6))
 
 
-def _keyframe(recipe: Recipe, frame: int, model: str) -> KeyframeNode:
+def _keyframe(recipe: Recipe, frame: int, model: str, takes: dict[float, Retake]) -> KeyframeNode:
     seconds = frame / recipe.fps
+    prompt, noise = prompt_at(recipe, seconds), noise_at(recipe, seconds)
+    if take := takes.get(round(seconds, 6)):
+        if take.prompt is not msgspec.UNSET:
+            prompt = Weighted(take.prompt, take.prompt, 0.0)
+        if take.seed is not msgspec.UNSET:
+            noise = Weighted(take.seed, take.seed, 0.0)
     return KeyframeNode(
         model=model,
-        prompt=prompt_at(recipe, seconds),
+        prompt=prompt,
         negative_prompt=recipe.negative_prompt,
-        noise=noise_at(recipe, seconds),
+        noise=noise,
         drift=round(recipe.drift * seconds, 6),
         width=recipe.width,
         height=recipe.height,

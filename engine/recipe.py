@@ -44,6 +44,7 @@ REMEDIES = {
     "fps": "give 1 to 60 frames per second",
     "interpolation_factor": "give 1 to 64 frames per keyframe interval",
     "drift": "give a number from 0 (still) to 1 (a picture width a second)",
+    "retakes": f"give at most {MAX_FRAMES}, each with its time in seconds",
     "motion": f"choose one of: {', '.join(get_args(Motion))}",
     "format": f"choose one of: {', '.join(get_args(Format))}",
     "version": "make the recipe with the same version of VisionFlux",
@@ -65,6 +66,17 @@ class Scene(Value, frozen=True, kw_only=True):
     motion: Motion | msgspec.UnsetType = msgspec.UNSET
 
 
+class Retake(Value, frozen=True, kw_only=True):
+    """Another take of the keyframe that stands at a time, if one does.
+
+    ``seed``: of its noise, in place of the walk's; ``prompt``: in place of its scene's.
+    """
+
+    seconds: Annotated[float, Meta(ge=0, le=MAX_FRAMES)]
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] | msgspec.UnsetType = msgspec.UNSET
+    prompt: Prompt | msgspec.UnsetType = msgspec.UNSET
+
+
 class Recipe(Value, frozen=True, kw_only=True):
     """Everything that determines a film, apart from the weights of the model.
 
@@ -77,6 +89,8 @@ class Recipe(Value, frozen=True, kw_only=True):
         motion: how scenes follow each other unless they say so themselves: ``morph`` melts one
             into the next, ``cut`` cuts.
         fps: frames per second.
+        retakes: keyframes that differ from what scenes and seed give; of those of one time, the
+            last counts.
     """
 
     version: Literal[1] = 1
@@ -94,6 +108,15 @@ class Recipe(Value, frozen=True, kw_only=True):
     drift: Annotated[float, Meta(ge=0, le=1)] = 0.0
     motion: Motion = "morph"
     format: Format = "mp4"
+    retakes: Annotated[tuple[Retake, ...], Meta(max_length=MAX_FRAMES)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+
+    @property
+    def takes(self) -> dict[float, Retake]:
+        """The retakes by time, rounded to microseconds."""
+        retakes = () if self.retakes is msgspec.UNSET else self.retakes
+        return {round(retake.seconds, 6): retake for retake in retakes}
 
     @property
     def seconds(self) -> float:
@@ -142,6 +165,9 @@ def checked(recipe: Recipe) -> Recipe:
     for index, scene in enumerate(recipe.scenes):
         _check_text(f"scenes[{index}].prompt", scene.prompt, required=True)
     _check_text("negative_prompt", recipe.negative_prompt)
+    for index, retake in enumerate(recipe.takes.values()):
+        if retake.prompt is not msgspec.UNSET:
+            _check_text(f"retakes[{index}].prompt", retake.prompt, required=True)
     if recipe.frames > MAX_FRAMES:
         raise LimitError(
             f"the film would have {recipe.frames} frames; at most {MAX_FRAMES} are possible",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.graph import Plan, keyframe_frames, plan, prompt_at
+from engine.graph import Plan, Weighted, keyframe_frames, plan, prompt_at
 from engine.recipe import Recipe, parse_recipe
 
 
@@ -144,3 +144,26 @@ def test_a_scene_that_says_what_the_recipe_says_changes_no_picture() -> None:
     said = plan(parse_recipe({"scenes": scenes}), model="m@1", interpolator="i@1")
     meant = planned("a", "b", seconds=4.0, motion="cut")
     assert (said.keyframes, said.segments) == (meant.keyframes, meant.segments)
+
+
+def test_a_retake_changes_its_keyframe_and_both_segments_beside_it() -> None:
+    before = planned("a")
+    second = before.keyframes[1]
+    after = planned("a", retakes=[{"seconds": 8 / 24, "seed": 99}])
+    changed = [one != two for one, two in zip(before.keyframes, after.keyframes, strict=True)]
+    assert changed == [index == 1 for index in range(len(changed))]
+    assert after.keyframes[1].noise == Weighted(99, 99, 0.0)
+    assert after.keyframes[1].prompt == second.prompt
+    segments = [one != two for one, two in zip(before.segments, after.segments, strict=True)]
+    assert segments == [index < 2 for index in range(len(segments))]
+
+
+def test_a_retake_may_say_something_else_and_the_last_word_counts() -> None:
+    retakes = [{"seconds": 0, "prompt": "x"}, {"seconds": 0, "prompt": "y", "seed": 5}]
+    first = planned("a", retakes=retakes).keyframes[0]
+    assert (first.prompt.first, first.noise.first) == ("y", 5)
+
+
+def test_a_retake_where_no_keyframe_stands_changes_nothing() -> None:
+    retaken = planned("a", retakes=[{"seconds": 0.01, "seed": 99}])
+    assert retaken.keyframes == planned("a").keyframes

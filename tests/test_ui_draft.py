@@ -1,11 +1,12 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.errors import InvalidParameterError, LimitError
 from engine.models import Defaults
-from engine.recipe import Recipe, Scene, parse_recipe
+from engine.recipe import Recipe, Retake, Scene, parse_recipe
 from ui import draft
 from ui.desk import Desk
 from ui.presets import PRESETS, Preset, chosen
@@ -115,6 +116,14 @@ def test_each_scene_follows_in_its_own_way(motions: tuple[str, str]) -> None:
     assert made.motions[1:] == motions
     draft.load(state, made)
     assert draft.recipe_of(state) == made  # one way to say it
+
+
+def test_retakes_hold_while_the_scenes_stay_where_they_are(state: dict[Any, Any]) -> None:
+    retaken = msgspec.structs.replace(RECIPE, retakes=(Retake(seconds=1.0, seed=9),))
+    draft.load(state, retaken)
+    assert draft.recipe_of(state) == retaken
+    draft.move_scene(state, state["draft"]["scenes"][0]["id"], 1)
+    assert not draft.recipe_of(state).takes
 
 
 def test_a_seed_stays_only_if_it_is_locked(state: dict[Any, Any]) -> None:

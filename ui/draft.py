@@ -20,7 +20,7 @@ State = MutableMapping[Any, Any]
 PREFIX = "draft-"
 EMPTY = Scene(prompt=" ")
 FILLER = "…"  # stands for a prompt that is not written yet
-OWN = ("version", "scenes", "motion")  # what is no setting: each scene has its motion
+OWN = ("version", "scenes", "motion", "retakes")  # what is no setting
 SETTINGS = tuple(name for name in Recipe.__struct_fields__ if name not in OWN)
 SCENE = ("prompt", "seconds", "motion")
 
@@ -61,6 +61,7 @@ def load(state: State, recipe: Recipe) -> None:
         "turns": {name: before.get(name, 0) + 1 for name in SETTINGS},  # in the widgets' keys
         "scenes": [_scene(scene.prompt, scene.seconds, motion) for scene, motion in scenes],
         "settings": {name: getattr(recipe, name) for name in SETTINGS},
+        "retakes": recipe.retakes,  # they hold while scenes stay where they are
         "locked": True,
     }
 
@@ -156,30 +157,26 @@ def put_prompt(state: State, text: str) -> None:
 
 def add_scene(state: State) -> None:
     """Append an empty scene that lasts and moves as the one before it."""
-    keep(state)
-    scenes = state["draft"]["scenes"]
+    scenes, _ = _ordering(state)
     scenes.append(_scene("", scenes[-1]["seconds"], scenes[-1]["motion"]))
 
 
 def copy_scene(state: State, scene_id: str) -> None:
     """Put a copy of a scene behind it, while there is room."""
-    keep(state)
-    scenes, at = _find(state, scene_id)
+    scenes, at = _ordering(state, scene_id)
     if len(scenes) < MAX_SCENES:
         scenes.insert(at + 1, _scene(*(scenes[at][name] for name in SCENE)))
 
 
 def move_scene(state: State, scene_id: str, by: int) -> None:
     """Move a scene along the strip, as far as that goes."""
-    keep(state)
-    scenes, at = _find(state, scene_id)
+    scenes, at = _ordering(state, scene_id)
     scenes.insert(max(0, at + by), scenes.pop(at))
 
 
 def drop_scene(state: State, scene_id: str) -> None:
     """Remove a scene; the last one is only emptied."""
-    keep(state)
-    scenes, at = _find(state, scene_id)
+    scenes, at = _ordering(state, scene_id)
     gone = scenes.pop(at)
     if not scenes:
         scenes.append(_scene("", gone["seconds"], gone["motion"]))
@@ -207,7 +204,8 @@ def recipe_of(state: State, filler: str = "") -> Recipe:
         if motion == "cut" and not cuts:
             scene["motion"] = motion
     motion = "cut" if cuts else "morph"
-    return parse_recipe({"scenes": scenes, "motion": motion, **draft["settings"]})
+    recipe = parse_recipe({"scenes": scenes, "motion": motion, **draft["settings"]})
+    return msgspec.structs.replace(recipe, retakes=draft["retakes"])
 
 
 def as_gif(recipe: Recipe) -> Recipe:
@@ -225,7 +223,9 @@ def _scene(prompt: str, seconds: float, motion: Motion) -> dict[str, Any]:
     return {"id": scene_id, "prompt": prompt, "seconds": float(seconds), "motion": motion}
 
 
-def _find(state: State, scene_id: str) -> tuple[list[dict[str, Any]], int]:
-    """Return the scenes and where one of them stands."""
+def _ordering(state: State, scene_id: str = "") -> tuple[list[dict[str, Any]], int]:
+    """Return the scenes, about to be ordered anew, and where one of them stands."""
+    keep(state)
+    state["draft"]["retakes"] = msgspec.UNSET
     scenes = state["draft"]["scenes"]
-    return scenes, next(i for i, scene in enumerate(scenes) if scene["id"] == scene_id)
+    return scenes, next((i for i, scene in enumerate(scenes) if scene["id"] == scene_id), 0)
