@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from engine.recipe import Recipe, parse_recipe
-from engine.render.assembly import read_recipe
+from engine.recipe import Recipe, parse_recipe, read_recipe
+from engine.render import assembly
 from engine.render.ffmpeg import run
 
 FOLDER = Path("static/showcase")
@@ -47,7 +47,8 @@ def make(film: Path, recipe: Recipe) -> None:
 
 def made_from(film: Path, recipe: Recipe) -> bool:
     """Tell whether a film is there and was made from ``recipe``."""
-    return film.is_file() and read_recipe(film) == msgspec.json.encode(recipe).decode()
+    text = assembly.read_recipe(film) if film.is_file() else None
+    return text is not None and read_recipe(text) == recipe
 
 
 def arguments(film: Path, recipe: Recipe) -> list[str]:

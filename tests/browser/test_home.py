@@ -70,9 +70,11 @@ def test_a_card_plays_while_it_is_pointed_at_and_films_load_when_they_play(visit
 
 def test_the_keyboard_plays_opens_and_closes(visit: Visit) -> None:
     page = visit().open()
+    card(page, "last-light").hover()
     card(page, "nightfall").focus()
     page.keyboard.press("Tab")
     expect_moving(card(page, "northern-lights").locator("video"))
+    expect(row(page).locator("video.moving")).to_have_count(1)  # not the one under the mouse
     assert card(page, "northern-lights").evaluate("e => getComputedStyle(e).boxShadow") != "none"
     page.keyboard.press("Enter")
     drawer = page.get_by_role("dialog", name="Northern lights")
