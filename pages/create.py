@@ -43,8 +43,11 @@ def page() -> None:
 def _job(job: str) -> None:
     hub = resources.get_hub()
     film, view = hub.library.get(job), hub.find(job)
-    if view and view.successor:
-        st.query_params["job"] = view.successor  # it goes on under this id on another engine
+    successor = view.successor if view else ""
+    if film is None:
+        successor = successor or hub.library.successor(job) or ""
+    if successor:
+        st.query_params["job"] = successor  # it goes on under this id, maybe on another engine
         st.rerun()
     if film is None or view is None:
         look.heading("Create")

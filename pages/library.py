@@ -13,7 +13,7 @@ from ui.player import player
 from ui.recipe_card import recipe_card
 from ui.shelf import Choice, finished, shelf, unfinished
 from ui.tables import ENDED, Film
-from ui.words import headline, length, plain, short, size
+from ui.words import headline, length, plain, sentence, short, size
 
 PAGE = 24  # films shown at first, and added whenever the end comes into view
 SORTS: dict[Sort, str] = dict(
@@ -234,6 +234,8 @@ def _unfinished_card(film: Film) -> dict[str, object]:
     elif refuge:
         actions = [("continue", f"Continue on {refuge.name}")]
     line = headline(view) if view else "Waiting"
+    if film.error:
+        line = sentence(film.error.message)
     share = view.progress.fraction if view and not ended else None
     return unfinished(film, line, share=share, actions=actions)
 

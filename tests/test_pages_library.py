@@ -10,7 +10,7 @@ from engine import events
 from engine.errors import InvalidParameterError
 from engine.pairing import Pairing
 from engine.recipe import Recipe, Scene
-from tests.test_pages import RECIPE, Studio, components, lost, setting, studio, words
+from tests.test_pages import RECIPE, Studio, components, job_of, lost, setting, studio, words
 from tests.ui_stand_in import until
 from ui import shelf
 from ui.shelf import Choice
@@ -211,3 +211,11 @@ def test_a_film_that_cannot_go_on_says_why(studio: Studio, monkeypatch: pytest.M
     monkeypatch.setattr(studio.hub, "move", refuse)
     at = act(studio, monkeypatch, "continue", job, "shelf_unfinished")
     assert "Narrow it" in words(at)
+
+
+def test_an_old_address_of_a_film_that_went_on_leads_to_it(studio: Studio) -> None:
+    library = studio.hub.library
+    library.add("before", RECIPE, "engine")
+    library.end("before", "cancelled")
+    assert library.replace("before", "after", "engine", ended=True)
+    assert job_of(studio.visit("create", job="before")) == "after"

@@ -116,6 +116,15 @@ def test_a_job_that_goes_on_elsewhere_keeps_its_time_and_its_pictures(library: L
     assert library.pictures("job2") == [3]
 
 
+def test_a_former_job_leads_to_what_goes_on_in_its_place(library: Library) -> None:
+    library.add("job1", recipe(), "engine1")
+    library.replace("job1", "job2", "engine2")
+    library.replace("job2", "job3", "engine3")
+    assert (library.successor("job1"), library.successor("job2")) == ("job3", "job3")
+    assert library.successor("job3") is None
+    assert Library(library.engine, library.folder, "somebody").successor("job1") is None
+
+
 def test_a_finished_job_is_not_replaced(library: Library) -> None:
     library.add("job1", recipe(), "engine1")
     library.finish("job1", DONE)

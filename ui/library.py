@@ -123,6 +123,13 @@ class Library:
             (self.folder / job).rename(self.folder / by)
         return True
 
+    def successor(self, job: str) -> str | None:
+        """Return the job that goes on in place of a former one; None if none does."""
+        query = sa.select(Former.film).join(Film, Film.job == Former.film)
+        query = query.where(Former.job == job, Film.owner == self.owner, _KEPT)
+        with self._session() as session:
+            return session.scalar(query)
+
     def unfinished(self, engine: str | None = None) -> list[Film]:
         """Return the jobs under way, oldest first; only those of one engine if given."""
         query = self._select(Film.status.in_(UNFINISHED)).order_by(Film.created_at)
