@@ -10,11 +10,12 @@ from engine.errors import ErrorReport, VisionFluxError
 from engine.models import Card
 from engine.protocol import Hello
 from engine.recipe import Recipe
-from ui import composer, draft, look, resources
+from ui import animatic, composer, draft, look, resources
 from ui.board import View
 from ui.dials import dials
 from ui.embedded import recipe_in
 from ui.engine_view import EngineView
+from ui.gate import gate
 from ui.meter import ALLOWED, NEAR
 from ui.player import player
 from ui.quote import quote
@@ -60,11 +61,21 @@ def _job(job: str) -> None:
     if not view.settled:
         rescue(job)
         stage(view)
+    elif view.progress.status == "finished" and (fps := _pace(film.recipe)):
+        st.html(STYLE)
+        gate(film, fps, _submit)
+        st.button("Back to the scenes", key="again", on_click=_remix, args=[film.recipe])
+        _problem()
     elif view.progress.status == "finished":
         player(film)
         _after_film(film)
     else:
         _ended(film, view)
+
+
+def _pace(recipe: Recipe) -> int | None:
+    """Return the frames per second of the film whose keyframes are at the gate, if they are."""
+    return animatic.pace_of(recipe, st.query_params.get("gate", ""))
 
 
 def _after_film(film: Film) -> None:
@@ -90,13 +101,15 @@ def _ended(film: Film, view: View) -> None:
 
 
 def _remix(recipe: Recipe) -> None:
-    draft.load(st.session_state, recipe)
+    fps = _pace(recipe)
+    draft.load(st.session_state, animatic.film_of(recipe, fps) if fps else recipe)
     _leave()
 
 
 def _leave() -> None:
     st.session_state.pop("problem", None)
-    st.query_params.pop("job", None)
+    for name in ("job", "gate", "lock"):
+        st.query_params.pop(name, None)
 
 
 # A new film
@@ -131,6 +144,7 @@ def _compose() -> None:
 def _generate(engine: EngineView) -> None:
     with st.container(key="glass_quote", border=True, gap="small"):
         quote(engine)
+        _gate_switch()
         wanted = st.button(
             "Generate",
             key="generate",
@@ -147,13 +161,36 @@ def _generate(engine: EngineView) -> None:
         except VisionFluxError as error:
             _refuse(error)
         else:
-            _submit(recipe, then=_composed)
+            _hand_in(recipe)
 
 
-def _composed() -> None:
+def _hand_in(recipe: Recipe) -> None:
+    """Have the film made, or its keyframes first if the user wants that."""
+    if st.session_state["draft"]["gate"] and animatic.possible(recipe):
+        _submit(animatic.animatic(recipe), lambda: _composed(str(recipe.fps)))
+    else:
+        _submit(recipe, _composed)
+
+
+def _composed(gate: str = "") -> None:
     """Have the storyboard ready for the film after this one."""
+    if gate:
+        st.query_params["gate"] = gate
     draft.submitted(st.session_state)
     resources.get_hub().desk.write(draft.put_down(st.session_state))
+
+
+def _gate_switch() -> None:
+    recipe = draft.put_down(st.session_state)
+    fits = recipe is not None and animatic.possible(recipe.recipe)
+    st.toggle(
+        "Show me the keyframes first",
+        key=draft.GATE,
+        disabled=not fits,
+        help="The keyframes are painted and shown. Approve them, re-roll some or change their "
+        "words, before anything is drawn between them. It needs frames per second that are a "
+        f"multiple of the frames per keyframe, and at most {animatic.MOST} keyframes.",
+    )
 
 
 def _start_over(card: Card | None) -> None:

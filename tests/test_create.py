@@ -11,8 +11,8 @@ from engine.protocol import encode_recipe
 from engine.recipe import Recipe
 from tests.test_pages import FAR, RECIPE, Studio, job_of, setting, words
 from tests.test_ui_embedded import film
-from tests.ui_stand_in import CARD, World
-from ui import resources
+from tests.ui_stand_in import CARD, FINISHED, PLANNED, World, until
+from ui import animatic, draft, resources
 
 
 @pytest.fixture
@@ -126,3 +126,80 @@ def test_a_dropped_film_of_another_program_is_refused_calmly(studio: Studio) -> 
     at.get("file_uploader")[0].set_value(("holiday.mp4", strange, "video/mp4")).run()
     assert "another program made it" in words(at)
     assert at.text_area[0].value == "dawn"
+
+
+def at_the_gate(studio: Studio, **params: str) -> tuple[AppTest, str, Recipe]:
+    """Return the page of an animatic that is finished, its job and its recipe."""
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    at.toggle(key=draft.GATE).set_value(True)
+    at.button(key="generate").click().run()
+    job = job_of(at)
+    recipe = studio.world.made[0].recipes[job]
+    finish(studio, job)
+    return studio.visit("create", job=job, gate="24", **params), job, recipe
+
+
+def finish(studio: Studio, job: str) -> None:
+    studio.world.made[0].say(job, PLANNED, FINISHED)
+    until(lambda: (film := studio.hub.library.get(job)) and film.status == "finished")
+    until(lambda: (view := studio.hub.find(job)) and view.settled)
+
+
+def test_the_keyframes_come_first_if_asked(studio: Studio) -> None:
+    at, job, recipe = at_the_gate(studio)
+    assert (recipe.fps, recipe.interpolation_factor, recipe.frames) == (3, 1, 12)
+    assert sum("keyframe" in one.proto.body for one in at.get("html")) >= 12
+    at.button(key="approve").click().run()
+    film = studio.world.made[0].recipes[job_of(at)]
+    assert (film.fps, film.interpolation_factor) == (24, 8)
+    assert film.scenes == recipe.scenes
+    assert "gate" not in at.query_params
+    assert studio.hub.library.get(job) is None  # the animatic is put aside
+
+
+def test_a_reroll_paints_one_keyframe_anew_and_comes_back_to_the_gate(studio: Studio) -> None:
+    at, job, before = at_the_gate(studio)
+    at.button(key="tool-re-roll-2").click().run()
+    after = studio.world.made[0].recipes[job_of(at)]
+    assert job_of(at) != job
+    assert animatic.changed(before, after) == [2]
+    assert at.query_params["gate"] in ("24", ["24"])
+    finish(studio, job_of(at))
+    at = studio.visit("create", job=job_of(at), gate="24")
+    at.button(key="approve").click().run()
+    assert studio.world.made[0].recipes[job_of(at)].takes == after.takes
+
+
+def test_a_keyframe_is_reworded(studio: Studio) -> None:
+    at, _, before = at_the_gate(studio)
+    area = next(one for one in at.text_area if one.label == "Keyframe 1")
+    assert area.value == "dawn"
+    area.set_value("<b>night</b>").run()
+    at.button(key="paint-0").click().run()
+    after = studio.world.made[0].recipes[job_of(at)]
+    assert animatic.changed(before, after) == [0]
+    assert animatic.prompt_of(after, 0) == "<b>night</b>"
+
+
+def test_what_is_locked_stays(studio: Studio) -> None:
+    at, _, before = at_the_gate(studio, lock="0")
+    at.button(key="tool-lock-3").click().run()
+    assert at.button(key="tool-re-roll-3").disabled
+    at.button(key="reroll-all").click().run()
+    after = studio.world.made[0].recipes[job_of(at)]
+    assert animatic.changed(before, after) == [1, 2, *range(4, 12)]
+
+
+@pytest.mark.parametrize("word", ["", "x", "0", "25", "999", "-24"])
+def test_an_address_that_names_no_gate_shows_the_film(studio: Studio, word: str) -> None:
+    _, job, _ = at_the_gate(studio)
+    at = studio.visit("create", job=job, gate=word)
+    assert "approve" not in [button.key for button in at.button]
+
+
+def test_going_back_from_the_gate_finds_the_film_as_it_was_meant(studio: Studio) -> None:
+    at, _, _ = at_the_gate(studio)
+    at.button(key="again").click().run()
+    assert setting(at, "number_input", "fps").value == 24
+    assert setting(at, "number_input", "interpolation_factor").value == 8

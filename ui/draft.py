@@ -18,6 +18,7 @@ from engine.recipe import MAX_SCENES, Motion, Recipe, Scene, parse_recipe
 
 State = MutableMapping[Any, Any]
 PREFIX = "draft-"
+GATE = f"{PREFIX}gate"  # key of the switch
 EMPTY = Scene(prompt=" ")
 FILLER = "…"  # stands for a prompt that is not written yet
 OWN = ("version", "scenes", "motion", "retakes")  # what is no setting
@@ -26,11 +27,15 @@ SCENE = ("prompt", "seconds", "motion")
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A draft as it lies on the desk: ``empty`` names the scenes without a prompt."""
+    """A draft as it lies on the desk.
+
+    ``empty`` names the scenes without a prompt; ``gate``: whether its keyframes come first.
+    """
 
     recipe: Recipe
     empty: tuple[int, ...] = ()
     locked: bool = False
+    gate: bool = False
 
 
 def begin(state: State, model: str, defaults: Defaults) -> None:
@@ -55,7 +60,8 @@ def is_blank(state: State) -> bool:
 
 def load(state: State, recipe: Recipe) -> None:
     """Replace the film being composed by what ``recipe`` says, its seed locked."""
-    before = state.get("draft", {}).get("turns", {})
+    old = state.get("draft", {})
+    before = old.get("turns", {})
     scenes = zip(recipe.scenes, recipe.motions, strict=True)
     state["draft"] = {
         "turns": {name: before.get(name, 0) + 1 for name in SETTINGS},  # in the widgets' keys
@@ -63,6 +69,7 @@ def load(state: State, recipe: Recipe) -> None:
         "settings": {name: getattr(recipe, name) for name in SETTINGS},
         "retakes": recipe.retakes,  # they hold while scenes stay where they are
         "locked": True,
+        "gate": old.get("gate", False),
     }
 
 
@@ -71,7 +78,7 @@ def take_up(state: State, kept: Kept) -> None:
     if "draft" in state:
         return
     load(state, kept.recipe)
-    state["draft"]["locked"] = kept.locked
+    state["draft"]["locked"], state["draft"]["gate"] = kept.locked, kept.gate
     for index, scene in enumerate(state["draft"]["scenes"]):
         if index in kept.empty:
             scene["prompt"] = ""
@@ -85,7 +92,7 @@ def put_down(state: State) -> Kept | None:
     except VisionFluxError:
         return None
     empty = (i for i, scene in enumerate(draft["scenes"]) if not scene["prompt"].strip())
-    return Kept(recipe, tuple(empty), draft["locked"])
+    return Kept(recipe, tuple(empty), draft["locked"], draft["gate"])
 
 
 def key(state: State, name: str) -> str:
@@ -101,6 +108,7 @@ def scene_key(scene: dict[str, Any], name: str) -> str:
 def widgets(state: State) -> None:
     """Give every widget that has no value the draft's."""
     draft = state["draft"]
+    state.setdefault(GATE, draft["gate"])
     for name, value in draft["settings"].items():
         state.setdefault(key(state, name), value)
     for scene in draft["scenes"]:
@@ -111,6 +119,7 @@ def widgets(state: State) -> None:
 def keep(state: State) -> None:
     """Take the widgets' values into the draft."""
     draft = state["draft"]
+    draft["gate"] = state.get(GATE, draft["gate"])
     for name in SETTINGS:
         draft["settings"][name] = state.get(key(state, name), draft["settings"][name])
     for scene in draft["scenes"]:

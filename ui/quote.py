@@ -24,6 +24,13 @@ def quote(engine: EngineView) -> None:
     except VisionFluxError as error:
         st.caption(words.plain(words.sentence(error.problem)))
         return
+    cost, keyframes = estimate(engine, recipe)
+    st.html(_figures(cost, engine.hello))
+    st.caption(f"{content(recipe, keyframes)}  \n{words.plain(_source(cost, engine))}")
+
+
+def estimate(engine: EngineView, recipe: Recipe) -> tuple[Price, int]:
+    """Return what a film will cost on an engine, and how many keyframes are to be painted."""
     hub, hello = resources.get_hub(), engine.hello
     past = Past(hub.library.engine, hub.library.owner, hello.engine if hello else "")
     keyframes, frames = past.missing(recipe)
@@ -39,8 +46,7 @@ def quote(engine: EngineView) -> None:
         previews=hub.preferences.previews * 1_000_000,
         mirror=hub.preferences.mirror * 1_000_000,
     )
-    st.html(_figures(cost, hello))
-    st.caption(f"{content(recipe, keyframes)}  \n{words.plain(_source(cost, engine))}")
+    return cost, keyframes
 
 
 def content(recipe: Recipe, missing: int) -> str:

@@ -25,7 +25,7 @@ def rescue(job: str) -> None:
             st.rerun()
         return
     here = list(hub.pieces.here(job).values())
-    if here:
+    if here and not _near(view):
         st.caption(words.kept(here, hub.preferences.mirror * 1_000_000))
     if not _lost(view):
         return
@@ -79,6 +79,12 @@ def _offer(job: str, engine: EngineView, some: bool) -> None:
     st.caption(f"Is its engine gone for good? The film can go on elsewhere. {bring}.")
     if continue_button(job, engine):
         st.rerun(scope="fragment")
+
+
+def _near(view: View) -> bool:
+    """Tell whether the film is made on this computer, where everything is safe anyway."""
+    local = resources.get_hub().engines()[0]
+    return local.hello is not None and local.hello.engine == view.engine
 
 
 def _lost(view: View) -> bool:

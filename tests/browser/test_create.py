@@ -82,3 +82,38 @@ def test_a_storyboard_becomes_a_film_and_the_film_a_storyboard(
     expect(page.get_by_text("of them made already")).to_be_visible(timeout=PATIENCE)
     assert not visitor.errors
     assert visitor.foreign == []
+
+
+def test_at_the_gate_one_keyframe_is_rerolled_and_the_rest_is_kept(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.open("/create")
+    start_over(page)
+    write(page, 1, DAWN)
+    press(page, "Quick look")
+    page.get_by_label("Seconds").fill("2.0")
+    page.get_by_label("Seconds").press("Enter")
+    expect(page.get_by_text(re.compile(r"^2 s · "))).to_be_visible(timeout=PATIENCE)
+    page.get_by_text("Show me the keyframes first").click()
+    page.wait_for_selector(SETTLED)
+    press(page, "Generate")
+    pictures = page.locator("img.keyframe")
+    expect(pictures).to_have_count(4, timeout=PATIENCE)
+    before = [each.get_attribute("src") for each in pictures.all()]
+    assert pictures.first.evaluate("i => i.complete && i.naturalWidth") > 0
+    shoot(page, "create-gate")
+    page.get_by_role("button", name="Re-roll", exact=True).nth(1).click()
+    wait_for(
+        lambda: [each.get_attribute("src") for each in pictures.all()][:1] not in ([], before[:1])
+    )
+    expect(pictures).to_have_count(4, timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"s · new$"))).to_have_count(1, timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"s · kept$"))).to_have_count(3)
+    page.reload()
+    expect(page.get_by_text(re.compile(r"s · new$"))).to_have_count(1, timeout=PATIENCE)
+    phone = visit(390, 844)
+    phone.page.goto(page.url)
+    expect(phone.page.locator("img.keyframe")).to_have_count(4, timeout=PATIENCE)
+    shoot(phone.page, "create-gate-phone")
+    page.get_by_role("button", name="Make the film").click()
+    page.locator(".player video").wait_for()
+    assert not visitor.errors
