@@ -268,6 +268,8 @@ class Connection:
         hello = protocol.decode_answer(await socket.recv())
         if not isinstance(hello, protocol.Hello):
             raise MalformedMessageError("the engine did not begin with hello")
+        if self._closed.is_set():
+            return  # while this attempt was under way, when there was no socket to close
         self.hello, self._socket = hello, socket
         self._connected.set()
         self._change(LinkState(name="connected"))

@@ -43,6 +43,17 @@ async def test_who_wants_only_what_is_new_misses_nothing_that_is(
         assert numbers == list(range(snapshot.progress.seq + 1, numbers[-1] + 1))
 
 
+async def test_closing_ends_an_attempt_that_is_under_way(engine: Pairing) -> None:
+    begun = asyncio.Event()
+    connection = Connection(engine, on_state=lambda _: begun.set())
+    task = asyncio.create_task(connection.run())
+    await begun.wait()
+    assert connection.state.name == "connecting"
+    await connection.close()
+    await asyncio.wait_for(task, PATIENCE)
+    assert connection.state.name == "closed"
+
+
 async def test_a_handshake_that_breaks_is_no_refusal(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

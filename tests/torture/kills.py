@@ -127,7 +127,9 @@ class Gallows:
         async with connected(self.engine) as scout:
             snapshot = await scout.connection.watch(job, after=0, previews=False)
             await scout.until(lambda: _in_sight(scout, job, aim, snapshot.progress.seq), PATIENCE)
-            if aim in AMBUSHES and not ending(scout, job):
+            if ending(scout, job):
+                return False
+            if aim in AMBUSHES:
                 file = _coming(scout.events(job))
                 await self._kill(job, lambda: lie_in_wait(self.victim.data / "engine", file, aim))
                 return True

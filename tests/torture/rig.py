@@ -44,9 +44,10 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
 
     def check(self, right: object, wrong: str) -> None:
-        """Note a failure unless ``right`` is true."""
+        """Note a failure unless ``right`` is true, and say so at once: the rest may take long."""
         if not right:
             self.failures.append(wrong)
+            print(f"WRONG: {wrong}", file=sys.stderr, flush=True)
 
 
 class Machine:
