@@ -36,7 +36,7 @@ def test_a_film_is_what_its_recipe_says_and_small(film: Shown) -> None:
     found = probe(path)
     expected = (film.recipe.width, film.recipe.height, film.recipe.frames)
     assert (found.width, found.height, found.frames) == expected
-    assert path.stat().st_size <= 450 * KB
+    assert path.stat().st_size <= 400 * KB
     assert path.with_suffix(".jpg").stat().st_size <= 40 * KB
 
 
@@ -44,7 +44,7 @@ def test_there_are_enough_films_and_together_they_are_small() -> None:
     assert len(set(names())) == len(names()) >= 9  # eight, and the one behind the page
     files = list(showcase.FOLDER.iterdir())
     assert {file.stem for file in files} == {"films", *names()}
-    assert sum(file.stat().st_size for file in files) <= 4_500 * KB
+    assert sum(file.stat().st_size for file in files) <= 4_000 * KB
 
 
 def test_films_are_made_from_the_recipes_that_are_told(film: Shown) -> None:

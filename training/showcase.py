@@ -22,6 +22,7 @@ FOLDER = Path("static/showcase")
 DATA = Path("training/runs/showcase")  # keeps finished keyframes for the next time
 SMALL = ("-c:v", "libx264", "-preset", "veryslow", "-crf", "21", "-aq-mode", "3", "-bitexact")
 SMALL += ("-pix_fmt", "yuv420p", "-movflags", "+faststart")
+POSTER = ("-frames:v", "1", "-q:v", "2", "-pix_fmt", "yuvj444p")
 FLAGS = ("fps", "seed", "guidance_scale", "width", "height", "scheduler", "interpolation_factor")
 FLAGS += ("drift", "motion", "negative_prompt", "model")
 
@@ -42,7 +43,7 @@ def make(film: Path, recipe: Recipe) -> None:
     if not made_from(whole, recipe):
         subprocess.run([sys.executable, "-m", "engine", *arguments(whole, recipe)], check=True)
     run(["-i", str(whole), *SMALL, str(film)])  # its recipe goes along
-    run(["-i", str(whole), "-frames:v", "1", "-q:v", "4", str(film.with_suffix(".jpg"))])
+    run(["-i", str(whole), *POSTER, str(film.with_suffix(".jpg"))])
 
 
 def made_from(film: Path, recipe: Recipe) -> bool:
