@@ -79,7 +79,7 @@ def test_a_stranger_sees_the_way_in_and_nothing_else(path: str, house: House, vi
 
 
 def test_two_people_see_their_own_films_only(house: House, visit: Visit) -> None:
-    ada, ben = (visit(at=house.server).open() for _ in range(2))
+    ada, ben = (visit(at=house.server, reduced_motion="reduce").open() for _ in range(2))
     sign_in(ada, "Ada")
     sign_in(ben, "Ben")
     assert titles(ada) == ["dawn over the sea"]
@@ -88,10 +88,11 @@ def test_two_people_see_their_own_films_only(house: House, visit: Visit) -> None
     assert_no_violation(ada)
 
     poster = str(ada.locator(".card img.still").get_attribute("src"))
-    ada.locator(".card .open").hover()
-    film = str(ada.locator(".card video").get_attribute("src"))
+    ada.locator(".card .dots").click()
+    link = ada.get_by_role("menuitem", name="Download MP4").get_attribute("href")
+    film = str(link).removesuffix("&save")
     convert = film.replace("?", "/convert/gif?")
-    stranger = visit(at=house.server).open()
+    stranger = visit(at=house.server, reduced_motion="reduce").open()
     for address in (poster, film, convert):
         assert status(ada, address) == 200
         assert status(ben, address) == 404
@@ -105,7 +106,7 @@ def test_two_people_see_their_own_films_only(house: House, visit: Visit) -> None
 
 
 def test_who_signs_out_is_a_stranger(house: House, visit: Visit) -> None:
-    page = visit(at=house.server, **PHONE).open()
+    page = visit(at=house.server, reduced_motion="reduce", **PHONE).open()
     sign_in(page, "Ada")
     page.reload()
     page.get_by_role("button", name="Ada").click()

@@ -28,7 +28,7 @@ class Shop:
     visit: Visit
 
     def open(self, path: str = "/library", **options: object) -> Page:
-        visitor = self.visit(at=self.server, **options)
+        visitor = self.visit(at=self.server, **{"reduced_motion": "reduce", **options})
         page = visitor.open(path)
         page.wait_for_selector(".grid .card, .player, .duo")
         return page
@@ -61,14 +61,14 @@ def times(page: Page) -> list[float]:
 
 
 def test_a_card_plays_while_it_is_pointed_at_or_focused(shop: Shop) -> None:
-    page = shop.open()
+    page = shop.open(reduced_motion="no-preference")
     expect(card(page, "long").locator("video")).to_have_count(0)
     card(page, "long").locator(".open").hover()
     expect(card(page, "long")).to_have_attribute("data-playing", "")
     card(page, "blue").locator(".open").focus()
     expect(card(page, "blue")).to_have_attribute("data-playing", "")
     expect(card(page, "long").locator("video")).to_have_count(0)
-    still = shop.open(reduced_motion="reduce")
+    still = shop.open()
     card(still, "long").locator(".open").hover()
     still.wait_for_timeout(300)
     expect(still.locator(".grid video")).to_have_count(0)
@@ -128,7 +128,7 @@ def test_what_is_deleted_comes_back_on_demand(shop: Shop) -> None:
 
 
 def test_two_films_play_as_one(shop: Shop) -> None:
-    page = shop.open()
+    page = shop.open(reduced_motion="no-preference")
     card(page, "long").locator(".dots").click()
     page.get_by_role("menuitem", name="Compare with…").click()
     expect(card(page, "long").locator(".screen")).to_have_attribute("data-call", "Chosen")
@@ -189,7 +189,7 @@ def test_a_film_that_cannot_be_converted_says_so(shop: Shop) -> None:
     ],
 )
 def test_a_phone_shows_it_without_scrolling_sideways(shop: Shop, name: str, path: str) -> None:
-    page = shop.open(path, **PHONE)
+    page = shop.open(path, reduced_motion="no-preference", **PHONE)
     page.wait_for_timeout(300)
     assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
