@@ -188,6 +188,14 @@ class Connection:
         """End a job."""
         await self._ask(protocol.Cancel(id=next(self._ids), job=job), protocol.Done)
 
+    async def pause(self, job: str) -> None:
+        """Let a job rest."""
+        await self._ask(protocol.Pause(id=next(self._ids), job=job), protocol.Done)
+
+    async def resume(self, job: str) -> None:
+        """Have a job that rests go on."""
+        await self._ask(protocol.Resume(id=next(self._ids), job=job), protocol.Done)
+
     async def jobs(self) -> tuple[protocol.JobSummary, ...]:
         """Return the engine's jobs, newest first."""
         answer = await self._ask(protocol.ListJobs(id=next(self._ids)), protocol.JobList)

@@ -150,6 +150,10 @@ class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):
     """A client cancelled the job; what was finished stays in the store."""
 
 
+class Paused(Event, frozen=True, kw_only=True, tag="paused"):
+    """A client paused the job; what was finished stays, and it goes on once a client resumes it."""
+
+
 class Interrupted(Event, frozen=True, kw_only=True, tag="interrupted"):
     """The engine or its worker died; the job goes on by itself."""
 
@@ -177,6 +181,7 @@ AnyEvent = (
     | Assembling
     | Finished
     | Cancelled
+    | Paused
     | Interrupted
     | Failed
 )

@@ -44,7 +44,7 @@ class Job:
         self.shown = ("", 1)  # kind and step of the newest preview
         self.watchers: set[Callable[[], None]] = set()
         self.wants: dict[object, Setting] = {}  # who has room for the next preview
-        self.stopping = False
+        self.stop: AnyEvent | None = None  # by which a client has it stop
         self.client: object = None  # who submitted it
 
     def add(self, logged: events.Logged) -> None:
@@ -99,7 +99,8 @@ class Jobs:
                 self._store.hold(job.id, (*planned.keyframes, *planned.segments))
             if job.progress.status == "running":
                 self._record(job, events.Interrupted(reason="engine"))
-            self._enqueue(job)
+            if job.progress.status != "paused":
+                self._enqueue(job)
 
     def submit(self, job: str, recipe: Recipe, client: object = None) -> bool:
         """Queue a job; return False if it was submitted before.
@@ -191,14 +192,41 @@ class Jobs:
 
     def cancel(self, job: Job) -> None:
         """End a job; one that has ended stays as it is."""
+        if not job.progress.final:
+            self._stop(job, events.Cancelled())
+        self.release(job)
+
+    def pause(self, job: Job) -> None:
+        """Let a job rest until it is resumed; one that rests or has ended stays as it is.
+
+        Raises:
+            LimitError: too many jobs rest already.
+        """
+        if job.progress.final or job.progress.status == "paused":
+            return
+        resting = sum(other.progress.status == "paused" for other in self._jobs.values())
+        if resting >= protocol.LIMITS.queued_jobs:
+            raise LimitError(f"{resting} jobs are paused already", remedy="resume or cancel one")
+        self._stop(job, events.Paused())
+
+    def resume(self, job: Job) -> None:
+        """Queue a job that rests; one that does not stays as it is."""
+        if isinstance(job.stop, events.Paused):
+            job.stop = events.Queued(position=len(self._queue))  # once it has stopped
+        elif job.progress.status == "paused":
+            self._enqueue(job)
+
+    def _stop(self, job: Job, event: AnyEvent) -> None:
+        """Have the running job stop by an event, or record it at once for another one."""
         if job is self._running:
-            job.stopping = True
+            if not isinstance(job.stop, events.Cancelled):  # which is the last word
+                job.stop = event
             self.foreman.stop(job.id)
-        elif not job.progress.final:
-            self._record(job, events.Cancelled())
+            return
+        self._record(job, event)
+        if job in self._queue:
             self._queue.remove(job)
             self._number_queue()
-        self.release(job)
 
     def summaries(self) -> tuple[protocol.JobSummary, ...]:
         """Return the newest 200 jobs."""
@@ -236,7 +264,7 @@ class Jobs:
             self._ask_for_preview()
             try:
                 self._number_queue()
-                self._record(job, await self._make(job))
+                self._end(job, await self._make(job))
             except Exception:  # the journal itself failed
                 log.exception("Job %s cannot be recorded; it is tried again.", job.id)
                 self._queue.appendleft(job)
@@ -246,13 +274,20 @@ class Jobs:
                 self._ask_for_preview()
                 self.release(job)
 
+    def _end(self, job: Job, event: AnyEvent) -> None:
+        """Record how the making of a film ended, and queue it again if it was resumed meanwhile."""
+        self._record(job, event)
+        job.stop = None
+        if isinstance(event, events.Queued):
+            self._append(job)
+
     async def _make(self, job: Job) -> AnyEvent:
         making = Making(
             job=job.id,
             recipe=job.recipe,
             progress=job.progress,
             record=lambda event: self._record(job, event),
-            stopping=lambda: job.stopping,
+            stopping=lambda: job.stop,
             models=self._models,
             store=self._store,
             foreman=self.foreman,

@@ -44,20 +44,20 @@ class Making:
         job: id that tasks and previews carry.
         progress: the job's state, kept up to date by ``record``.
         record: keeps an event in the job's log.
-        stopping: tells whether the job was cancelled.
+        stopping: returns the event by which a client has the job stop; None: it goes on.
     """
 
     job: str
     recipe: Recipe
     progress: Progress
     record: Callable[[AnyEvent], None]
-    stopping: Callable[[], bool]
+    stopping: Callable[[], AnyEvent | None]
     models: dict[str, Model]
     store: Store
     foreman: Foreman
 
     async def finish(self) -> AnyEvent:
-        """Make the film and return the event that ends its job; this is the job's edge."""
+        """Make the film and return the event by which that ends; this is the job's edge."""
         losses, died = 0, False
         while True:
             before = self.finished_nodes()
@@ -66,10 +66,10 @@ class Making:
                     self.record(events.Interrupted(reason="worker"))
                 return await self.film()
             except TaskStoppedError:
-                return events.Cancelled()
+                return self.stopping() or events.Cancelled()
             except WorkerDiedError as death:
-                if self.stopping():
-                    return events.Cancelled()
+                if stop := self.stopping():
+                    return stop
                 losses = losses + 1 if self.finished_nodes() == before else 1
                 if losses >= MAX_LOSSES:
                     problem = f"the worker ended {losses} times (code {death}) over the same task"

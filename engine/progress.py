@@ -9,7 +9,7 @@ from engine import events
 from engine.errors import ErrorReport
 from engine.events import AnyEvent
 
-Status = Literal["queued", "running", "finished", "cancelled", "failed"]
+Status = Literal["queued", "running", "paused", "finished", "cancelled", "failed"]
 Phase = Literal["waiting", "loading", "painting", "interpolating", "assembling", "done"]
 
 KEYFRAME_GUESS = 3.0  # seconds a keyframe takes before one was measured
@@ -153,8 +153,9 @@ def advance(progress: Progress, logged: Numbered) -> None:
             _draw(progress, logged)
         case events.Assembling():
             progress.phase = "assembling"
-        case events.Interrupted():
-            progress.status, progress.phase = "queued", "waiting"
+        case events.Interrupted() | events.Paused():
+            paused = isinstance(logged.event, events.Paused)
+            progress.status, progress.phase = "paused" if paused else "queued", "waiting"
             progress.step = progress.frame = 0
         case _:
             _end(progress, logged)

@@ -102,6 +102,18 @@ class Cancel(Request, frozen=True, kw_only=True, tag="cancel", forbid_unknown_fi
     job: JobId
 
 
+class Pause(Request, frozen=True, kw_only=True, tag="pause", forbid_unknown_fields=True):
+    """Let a job rest within one denoising step; one that rests or has ended stays as it is."""
+
+    job: JobId
+
+
+class Resume(Request, frozen=True, kw_only=True, tag="resume", forbid_unknown_fields=True):
+    """Queue a job that rests; one that does not stays as it is."""
+
+    job: JobId
+
+
 class ListJobs(Request, frozen=True, kw_only=True, tag="jobs", forbid_unknown_fields=True):
     """List the jobs of this engine, newest first."""
 
@@ -155,7 +167,16 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 ControlRequest = (
-    Submit | Watch | Unwatch | ShowPreviews | Cancel | ListJobs | Describe | FindMissing
+    Submit
+    | Watch
+    | Unwatch
+    | ShowPreviews
+    | Cancel
+    | Pause
+    | Resume
+    | ListJobs
+    | Describe
+    | FindMissing
 )
 DataRequest = Open | Read
 

@@ -129,6 +129,10 @@ class Session:
                     self._want(watching)
             case protocol.Cancel():
                 self._jobs.cancel(self._jobs.get(request.job))
+            case protocol.Pause():
+                self._jobs.pause(self._jobs.get(request.job))
+            case protocol.Resume():
+                self._jobs.resume(self._jobs.get(request.job))
             case protocol.ListJobs():
                 return protocol.JobList(re=request.id, jobs=self._jobs.summaries())
             case protocol.Describe():

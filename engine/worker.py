@@ -65,7 +65,7 @@ class Bench:
 
     def __init__(self, device: str, rife: str, channel: Channel) -> None:
         self.inbox: queue.SimpleQueue[tasks.Work | None] = queue.SimpleQueue()
-        self._stopped: set[str] = set()  # jobs that were told to stop; they never come again
+        self._stopped: set[str] = set()  # jobs that were told to stop
         self._channel = channel
         self._device = choose_device(device)
         self._previewer = Previewer(self._send_preview)
@@ -85,6 +85,9 @@ class Bench:
                     self._stopped.add(job)
                 case tasks.Credit(setting=setting):
                     self._previewer.credit(setting)
+                case tasks.Load(job=job) as work:  # a job that rested comes again
+                    self._stopped.discard(job)
+                    self.inbox.put(work)
                 case work:
                     self.inbox.put(work)
         self.inbox.put(None)

@@ -39,6 +39,8 @@ def listen(channel: Channel) -> None:
             case tasks.Credit(setting=setting):
                 credits[0] = setting
             case _:
+                if isinstance(task, tasks.Load):
+                    stopped.discard(task.job)
                 work.append(task)
                 arrived.release()
     os._exit(0)

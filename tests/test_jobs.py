@@ -125,6 +125,104 @@ async def test_a_waiting_job_is_cancelled_at_once(
         assert "Started" not in client.types("job-0002")
 
 
+async def test_a_paused_job_rests_and_goes_on_with_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.02")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe("a", "b", num_inference_steps=5))
+        await client.connection.watch(JOB)
+        await client.reached(JOB, "KeyframeFinished", 2)
+        await client.connection.pause(JOB)
+        await client.until(lambda: client.types(JOB)[-1] == "Paused")
+        await client.connection.pause(JOB)  # again: nothing happens
+        assert await made(client, "job-0002", num_inference_steps=1)  # others go first
+        assert client.types(JOB)[-1] == "Paused"
+        await client.connection.resume(JOB)
+        assert await client.ended(JOB) == "Finished"
+        await client.connection.resume(JOB)
+    finished = [m.event.index for m in client.events(JOB) if "KeyframeFinished" in str(m.event)]  # type: ignore[union-attr]
+    assert len(finished) == len(set(finished))
+    assert client.types(JOB).count("Paused") == 1
+
+
+async def test_a_job_that_is_resumed_before_it_rests_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.05")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe(num_inference_steps=5))
+        await client.connection.watch(JOB)
+        await client.reached(JOB, "KeyframeStep", 2)
+        await asyncio.gather(client.connection.pause(JOB), client.connection.resume(JOB))
+        assert await client.ended(JOB) == "Finished"
+
+
+async def test_who_cancels_has_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.05")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
+        await client.connection.watch(JOB)
+        await client.reached(JOB, "KeyframeStep", 2)
+        ask = client.connection
+        await asyncio.gather(ask.pause(JOB), ask.cancel(JOB), ask.pause(JOB), ask.resume(JOB))
+        assert await client.ended(JOB) == "Cancelled"
+
+
+async def test_a_job_that_waits_or_rests_can_be_paused_and_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.05")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.submit("job-0001", a_recipe(num_inference_steps=150))
+        await client.connection.submit("job-0002", a_recipe(seed=2))
+        for job in ("job-0001", "job-0002"):
+            await client.connection.watch(job)
+        await client.connection.pause("job-0002")
+        await client.until(lambda: client.types("job-0002")[-1] == "Paused")
+        await client.reached("job-0001", "KeyframeStep", 1)
+        await client.connection.pause("job-0001")
+        await client.until(lambda: client.types("job-0001")[-1] == "Paused")
+        for job in ("job-0001", "job-0002"):
+            await client.connection.cancel(job)
+            assert await client.ended(job) == "Cancelled"
+        assert await made(client, "job-0003", num_inference_steps=1)
+
+
+async def test_a_paused_job_still_rests_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.02")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe(num_inference_steps=5))
+        await client.connection.watch(JOB)
+        await client.reached(JOB, "KeyframeFinished", 1)
+        await client.connection.pause(JOB)
+        await client.until(lambda: client.types(JOB)[-1] == "Paused")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.watch(JOB, after=0)
+        assert await made(client, "job-0002", num_inference_steps=1)
+        assert client.types(JOB)[-1] == "Paused"
+        await client.connection.resume(JOB)
+        assert await client.ended(JOB) == "Finished"
+
+
+async def test_only_so_many_jobs_may_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LIMITS", protocol.Limits(queued_jobs=1))
+    monkeypatch.setenv("STEP_SECONDS", "0.05")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        for number in (1, 2):
+            await client.connection.submit(f"job-000{number}", a_recipe(num_inference_steps=150))
+            await client.connection.watch(f"job-000{number}")
+            await client.reached(f"job-000{number}", "KeyframeStep", 1)
+            if number == 1:
+                await client.connection.pause("job-0001")
+        with pytest.raises(LimitError):
+            await client.connection.pause("job-0002")
+
+
 async def test_a_failed_task_fails_its_job_with_a_coded_error(engine: Pairing) -> None:
     async with connected(engine) as client:
         await made(client, JOB, "fail")

@@ -71,6 +71,19 @@ def test_the_stream_begins_with_the_state_and_ends_with_the_film(app: App) -> No
     assert states[-1]["status"] == "finished"
 
 
+def test_a_film_is_paused_and_goes_on_as_the_page_says(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    app.engine.say(job, events.Started(attempt=1, device="cpu"), PLANNED)
+    with app.stream(job) as socket:
+        for word, status in (("pause", "paused"), ("resume", "queued")):
+            socket.send_text(word)
+            state = socket.receive_json()
+            while state["status"] != status:
+                state = socket.receive_json()
+            assert ("Paused" in state["headline"]) == (status == "paused")
+            assert not state["settled"]
+
+
 def test_a_preview_goes_out_as_header_and_jpeg(app: App) -> None:
     job = app.hub.submit(RECIPE)
     with app.stream(job) as socket:

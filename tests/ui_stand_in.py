@@ -154,6 +154,12 @@ class StandIn:
     async def unwatch(self, job: str) -> None:
         pass
 
+    async def pause(self, job: str) -> None:
+        self._log(job, events.Paused())
+
+    async def resume(self, job: str) -> None:
+        self._log(job, events.Queued(position=0))
+
     async def cancel(self, job: str) -> None:
         self.cancelled.append(job)
         self._log(job, events.Cancelled())

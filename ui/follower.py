@@ -156,6 +156,10 @@ class Follower:
         """Bring finished pieces here that somebody wants to see now; raises as a fetch does."""
         await self._mirror.bring(pieces)
 
+    def rest(self, job: str, resting: bool) -> None:
+        """Pause a job or have it go on; an engine out of reach hears nothing of it."""
+        self.begin(self._rest(job, resting))
+
     def cancel(self, job: str) -> None:
         """Cancel a job; if the engine is out of reach, once it is back."""
         self.begin(self._cancel(job))
@@ -282,6 +286,12 @@ class Follower:
     async def _look(self, job: str) -> None:
         with suppress(VisionFluxError):
             await self._connection.show_previews(job, self._board.seen(job))
+
+    async def _rest(self, job: str, resting: bool) -> None:
+        try:
+            await (self._connection.pause if resting else self._connection.resume)(job)
+        except VisionFluxError as error:
+            log.info("job %s could not be paused or resumed: %s", job, error)
 
     async def _cancel(self, job: str) -> None:
         with suppress(TransportError):

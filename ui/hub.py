@@ -295,6 +295,14 @@ class Hub:
         if all(follower and follower.engine for follower in followers):
             self._give_up(job)  # no paired engine has it, so none will ever answer
 
+    def rest(self, job: str, resting: bool) -> None:
+        """Pause a job or have it go on, if its engine can be reached; returns at once."""
+        with self.board.reading(job) as view:
+            engine = view.engine if view else ""
+        for link in self._links.copy().values():
+            if link.follower and engine and link.follower.engine == engine:
+                self._loop.call_soon_threadsafe(link.follower.rest, job, resting)
+
     def bring(self, job: str, pieces: Sequence[Piece]) -> None:
         """Have finished pieces of a job here.
 

@@ -95,7 +95,7 @@ def lesson(recipe: Recipe, log: Sequence[Logged]) -> Lesson | None:
     at = {type(logged.event): logged.at for logged in log}  # the last of each kind
     times = (at.get(kind) for kind in (events.Started, events.Planned, events.Assembling))
     started, planned, assembling = times
-    whole = progress.attempt == 1 and events.Interrupted not in at
+    whole = progress.attempt == 1 and not {events.Interrupted, events.Paused} & set(at)
     heard = [logged.event for logged in log]
     pictures = [one.size for one in heard if isinstance(one, events.KeyframeFinished)]
     pieces = [one.size for one in heard if isinstance(one, events.SegmentFinished)]

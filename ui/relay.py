@@ -102,7 +102,8 @@ class Relay:
     async def stream(self, socket: WebSocket) -> None:
         """Send a job's state whenever it changes, and previews while the page is looked at.
 
-        The page says ``visible``, ``hidden``, ``seen`` after each preview, and ``cancel``.
+        The page says ``visible``, ``hidden``, ``seen`` after each preview, ``pause``, ``resume``
+        and ``cancel``.
         """
         job, hub = socket.path_params["job"], self._hub(socket)
         admitted = self._tickets().valid(_offered_ticket(socket), f"job:{job}")
@@ -260,6 +261,8 @@ async def _hear(socket: WebSocket, hub: Hub, job: str, eye: Eye) -> None:
         match message.get("text"):
             case "cancel":
                 hub.cancel(job)
+            case "pause" | "resume" as word:
+                hub.rest(job, word == "pause")
             case "visible" | "hidden" as word:
                 eye.looking = word == "visible"
                 hub.look(job, eye, eye.looking)

@@ -28,7 +28,8 @@ class Stage {
     this.canvas = this.find("canvas.picture");
     this.picture = new Picture(this.canvas, this.find("canvas.glow"));
     this.find(".cancel").onclick = () => this.cancel();
-    this.rushes = new Rushes(this.find("video.rushes"), this.find(".watch"));
+    this.rushes = new Rushes(this.find(".screen"), this.find(".watch"));
+    this.find(".pause").onclick = () => this.pause();
     this.drawn = Promise.resolve();
     this.clock = setInterval(() => this.tick(), 1000);
     this.turn = () => this.send(document.visibilityState === "hidden" ? "hidden" : "visible");
@@ -101,6 +102,11 @@ class Stage {
     this.send("cancel");
   }
 
+  pause() {
+    this.find(".pause").disabled = true; // until the engine has heard it
+    this.send(this.state.status === "paused" ? "resume" : "pause");
+  }
+
   send(word) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(word);
   }
@@ -123,14 +129,24 @@ class Stage {
     this.find(".fill").style.transform = `scaleX(${state.fraction})`;
     this.find(".percent").textContent = `${Math.floor(state.fraction * 100)} %`;
     const cancel = this.find(".cancel");
-    cancel.hidden = state.status !== "queued" && state.status !== "running";
+    const under = ["queued", "running", "paused"].includes(state.status);
+    cancel.hidden = !under;
+    this.offerPause(under && !state.cancelling, state.status === "paused");
     cancel.disabled = state.cancelling;
     cancel.textContent = state.cancelling ? "Cancelling…" : "Cancel";
-    this.rushes.offer(state.status === "running" ? state.ready : 0);
+    this.rushes.offer(under ? state.ready : 0);
     drawTimeline(this.find(".timeline"), state.timeline);
     drawStrip(this.find(".strip"), state, (index) => this.pictureAddress(index));
     this.tick();
     if (state.settled) this.finish(state.status);
+  }
+
+  offerPause(possible, paused) {
+    const button = this.find(".pause");
+    button.hidden = !possible;
+    if (this.paused !== paused) button.disabled = false;
+    this.paused = paused;
+    button.textContent = paused ? "Resume" : "Pause";
   }
 
   pictureAddress(index) {
@@ -213,12 +229,10 @@ class Picture {
 // What is finished of the film, played over the preview while the rest is being made. At its end it
 // goes on with what has come meanwhile, or begins again.
 class Rushes {
-  constructor(video, button) {
-    this.video = video;
+  constructor(screen, button) {
+    this.screen = screen;
     this.button = button;
-    button.onclick = () => (video.hidden ? this.open() : this.close());
-    video.onended = () => this.goOn();
-    video.onerror = () => this.close();
+    button.onclick = () => (this.video ? this.close() : this.open());
   }
 
   offer(ready) {
@@ -228,17 +242,24 @@ class Rushes {
   }
 
   open() {
-    this.video.hidden = false;
+    const video = document.createElement("video");
+    Object.assign(video, { className: "rushes", controls: true, muted: true, playsInline: true });
+    video.setAttribute("aria-label", "What is finished of your film");
+    video.onended = () => this.goOn();
+    video.onerror = () => this.close();
+    this.video = video;
+    this.screen.append(video);
     this.button.textContent = "Back to live";
     this.load(0);
   }
 
   load(from) {
+    const { video } = this;
     this.count = this.ready;
-    this.video.src = this.address + this.count;
-    this.video.onloadedmetadata = () => {
-      this.video.currentTime = from;
-      this.video.play().catch(() => {}); // the controls are there
+    video.src = this.address + this.count;
+    video.onloadedmetadata = () => {
+      video.currentTime = from;
+      video.play().catch(() => {}); // the controls are there
     };
   }
 
@@ -249,11 +270,12 @@ class Rushes {
   }
 
   close() {
-    this.video.hidden = true;
-    this.button.textContent = "Play what is finished";
-    if (this.video.getAttribute("src") === null) return;
+    if (!this.video) return;
+    this.video.onerror = null; // an empty source counts as one
     this.video.removeAttribute("src");
-    this.video.load();
+    this.video.remove();
+    this.video = null;
+    this.button.textContent = "Play what is finished";
   }
 }
 

@@ -17,14 +17,13 @@ _HTML = """
   <div class="screen">
     <canvas class="glow" width="48" height="48" aria-hidden="true"></canvas>
     <canvas class="picture" role="img" aria-label="The newest preview of your film"></canvas>
-    <video class="rushes" aria-label="What is finished of your film"
-      controls muted playsinline hidden></video>
   </div>
   <div class="line">
     <p class="headline">Connecting…</p>
     <span class="percent"></span>
     <span class="eta"></span>
     <button class="watch" type="button" hidden>Play what is finished</button>
+    <button class="pause" type="button" hidden>Pause</button>
     <button class="cancel" type="button">Cancel</button>
   </div>
   <div class="bar" role="progressbar" aria-label="Film" aria-valuemin="0" aria-valuemax="100">

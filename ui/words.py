@@ -29,6 +29,8 @@ def headline(view: View) -> str:
         return FINAL_WORDS[progress.status]
     if view.cancelling:
         return "Cancelling…"
+    if progress.status == "paused":
+        return "Paused; everything finished is kept"
     return _PHASES[progress.phase](progress)
 
 

@@ -63,6 +63,11 @@ def test_a_storyboard_becomes_a_film_and_the_film_a_storyboard(
     shoot(page, "create-storyboard")
 
     press(page, "Generate")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator(".headline")).to_have_text(re.compile("^Paused"), timeout=PATIENCE)
+    shoot(page, "create-paused")
+    page.reload()
+    page.get_by_role("button", name="Resume").click()
     watch = page.get_by_role("button", name="Play what is finished")
     watch.click()
     rushes = page.locator("video.rushes")
