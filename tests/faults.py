@@ -140,8 +140,12 @@ def a_disk(path: Path, size: int) -> Iterator[Disk]:
 
 
 async def film_of(client: Client, job: str, recipe: Recipe, patience: float = PATIENCE) -> Finished:
-    """Have a film made; it must be finished. How much memory it took is left out."""
-    last = await _end_of(client, job, recipe, patience)
+    """Have a film made; it must be finished."""
+    return made(await _end_of(client, job, recipe, patience))
+
+
+def made(last: AnyEvent) -> Finished:
+    """Return a job's film, without how much memory it took: none, where it was found."""
     assert isinstance(last, Finished), last
     return msgspec.structs.replace(last, memory=0)
 
