@@ -13,7 +13,7 @@ from engine.recipe import Recipe
 from ui import animatic, composer, draft, look, resources
 from ui.board import View
 from ui.dials import dials
-from ui.embedded import recipe_in
+from ui.drop_zone import drop_zone
 from ui.engine_view import EngineView
 from ui.gate import gate
 from ui.meter import ALLOWED, NEAR
@@ -204,31 +204,7 @@ def _start_over(card: Card | None) -> None:
             on_click=draft.start_over,
             args=[state, state["draft"]["settings"]["model"], card.defaults],
         )
-    turn = state.setdefault("dropped", 0)
-    key = f"film-{turn}"
-    with st.expander("Start from a finished film", icon=":material/movie:"):
-        st.file_uploader(
-            "Drop an MP4 that VisionFlux made: everything that made it comes back.",
-            type="mp4",
-            key=key,
-            on_change=_drop,
-            args=[key],
-        )
-
-
-def _drop(key: str) -> None:
-    """Take the recipe out of a film that was dropped, and the film off the page."""
-    dropped = st.session_state.get(key)
-    if dropped is None:
-        return
-    st.session_state["dropped"] += 1
-    st.session_state.pop("problem", None)
-    try:
-        draft.load(st.session_state, recipe_in(dropped.getvalue()))
-    except VisionFluxError as error:
-        st.session_state["problem"] = error.report()
-    else:
-        st.toast("The film's recipe is back on the storyboard.")
+    drop_zone()
 
 
 def _submit(recipe: Recipe, then: Callable[[], None] = lambda: None) -> None:

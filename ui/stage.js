@@ -271,7 +271,7 @@ class Rushes {
 
   close() {
     if (!this.video) return;
-    this.video.onerror = null; // an empty source counts as one
+    Object.assign(this.video, { onended: null, onerror: null, onloadedmetadata: null });
     this.video.removeAttribute("src");
     this.video.remove();
     this.video = null;

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PATIENCE, SETTLED, Visitor, shoot
+from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import start_over, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -34,7 +35,8 @@ def press(page: Page, name: str, which: int = 0) -> None:
 
 def prompts(page: Page) -> list[str]:
     areas = page.get_by_label(re.compile(r"^Scene \d+$"))
-    return [areas.nth(index).input_value() for index in range(areas.count())]
+    found: list[str] = areas.evaluate_all("areas => areas.map(area => area.value)")
+    return found
 
 
 def test_a_storyboard_becomes_a_film_and_the_film_a_storyboard(
@@ -61,11 +63,16 @@ def test_a_storyboard_becomes_a_film_and_the_film_a_storyboard(
     expect(page.get_by_text(re.compile(r"^1.4 s · "))).to_be_visible(timeout=PATIENCE)
     expect(page.locator("dl.quote")).to_contain_text(re.compile(r"about \d+ s"))
     shoot(page, "create-storyboard")
+    page.get_by_text("Advanced").click()
+    page.get_by_role("textbox", name="Negative prompt").wait_for()
+    page.wait_for_timeout(500)  # what unfolds has done so
+    assert_no_violation(page)
 
     press(page, "Generate")
     page.get_by_role("button", name="Pause", exact=True).click()
     expect(page.locator(".headline")).to_have_text(re.compile("^Paused"), timeout=PATIENCE)
     shoot(page, "create-paused")
+    assert_no_violation(page)
     page.reload()
     page.get_by_role("button", name="Resume").click()
     watch = page.get_by_role("button", name="Play what is finished")
@@ -106,6 +113,7 @@ def test_at_the_gate_one_keyframe_is_rerolled_and_the_rest_is_kept(visit: Visit)
     before = [each.get_attribute("src") for each in pictures.all()]
     assert pictures.first.evaluate("i => i.complete && i.naturalWidth") > 0
     shoot(page, "create-gate")
+    assert_no_violation(page)
     page.get_by_role("button", name="Re-roll", exact=True).nth(1).click()
     wait_for(
         lambda: [each.get_attribute("src") for each in pictures.all()][:1] not in ([], before[:1])

@@ -34,8 +34,7 @@ def generate(page: Page, prompt: str, seconds: str = "1") -> Locator:
 
 def start_over(page: Page) -> None:
     """Clear the storyboard of what an earlier visit has left there."""
-    page.get_by_label("Scene 1").wait_for()
-    page.wait_for_selector(SETTLED)
+    page.get_by_text("Start from a finished film").wait_for()  # which is drawn behind the button
     button = page.get_by_role("button", name="Start over")
     if button.count():
         button.click()
@@ -221,7 +220,7 @@ def test_what_the_user_typed_is_text_everywhere(visit: Visit) -> None:
     page.locator("video").wait_for()
     expect(page.get_by_role("heading", name=prompt)).to_be_visible()
     page.get_by_role("link", name="Library").click()
-    expect(page.locator(".card .title").first).to_have_text(prompt)
+    expect(page.locator(".card .title", has_text="onerror")).to_have_text(prompt)
     page.wait_for_selector(SETTLED)
     assert page.evaluate("window.pwned") is None
 
