@@ -58,9 +58,9 @@ def test_a_storyboard_becomes_a_film_and_the_film_a_storyboard(
     shoot(second, "create-phone-storyboard")
     assert second.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
     for index in range(2):
-        page.get_by_label("Seconds").nth(index).fill("0.7")
+        page.get_by_label("Seconds").nth(index).fill("1.0")
         page.get_by_label("Seconds").nth(index).press("Enter")
-    expect(page.get_by_text(re.compile(r"^1.4 s · "))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"^2 s · "))).to_be_visible(timeout=PATIENCE)
     expect(page.locator("dl.quote")).to_contain_text(re.compile(r"about \d+ s"))
     shoot(page, "create-storyboard")
     page.get_by_text("Advanced").click()
@@ -69,17 +69,18 @@ def test_a_storyboard_becomes_a_film_and_the_film_a_storyboard(
     assert_no_violation(page)
 
     press(page, "Generate")
+    watch = page.get_by_role("button", name="Play what is finished")
+    watch.wait_for()
     page.get_by_role("button", name="Pause", exact=True).click()
     expect(page.locator(".headline")).to_have_text(re.compile("^Paused"), timeout=PATIENCE)
     shoot(page, "create-paused")
     assert_no_violation(page)
     page.reload()
-    page.get_by_role("button", name="Resume").click()
-    watch = page.get_by_role("button", name="Play what is finished")
-    watch.click()
+    watch.click()  # the film rests, so it cannot end meanwhile
     rushes = page.locator("video.rushes")
     wait_for(lambda: rushes.evaluate("v => v.currentTime > 0 && v.videoWidth") == 256)
     shoot(page, "create-rushes")
+    page.get_by_role("button", name="Resume").click()
     page.locator(".player video").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download MP4").click()

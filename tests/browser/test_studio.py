@@ -35,10 +35,13 @@ def generate(page: Page, prompt: str, seconds: str = "1") -> Locator:
 def start_over(page: Page) -> None:
     """Clear the storyboard of what an earlier visit has left there."""
     page.get_by_text("Start from a finished film").wait_for()  # which is drawn behind the button
+    expect(page.get_by_role("button", name="Generate")).to_be_enabled(timeout=PATIENCE)
+    page.wait_for_selector(SETTLED)
     button = page.get_by_role("button", name="Start over")
-    if button.count():
+    while button.count():
         button.click()
-        button.wait_for(state="detached")
+        page.wait_for_timeout(300)
+        page.wait_for_selector(SETTLED)
 
 
 def drawn(canvas: Locator) -> int:
