@@ -86,11 +86,11 @@ def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
     page.get_by_role("button", name="Create a film").click()
     canvas = generate(page, "dawn over the sea, sun on the left")
     page.locator(".headline").evaluate(WATCH_HEADLINES)
-    assert canvas.evaluate(DIFFERENT_PICTURES_OF_THE_FIRST_KEYFRAME) >= 5
+    assert canvas.evaluate(MOST_PICTURES_OF_ONE_KEYFRAME) >= 5
     video = page.locator("video")
     video.wait_for()
     headlines = page.evaluate("window.headlines")
-    assert any(re.match(r"Painting keyframe 1 of 4 · step \d+ of \d+", line) for line in headlines)
+    assert any(re.match(r"Painting keyframe \d of 4 · step \d+ of \d+", line) for line in headlines)
     assert any(re.match(r"Filling gap \d of 3 · frame \d of 8", line) for line in headlines)
     wait_for(lambda: video.evaluate("v => v.currentTime > 0.1 && v.readyState >= 2"))
     assert video.evaluate("v => [v.videoWidth, v.videoHeight]") == [256, 256]
@@ -234,12 +234,14 @@ WATCH_HEADLINES = """line => {
     .observe(line, {childList: true, characterData: true, subtree: true});
 }"""
 
-DIFFERENT_PICTURES_OF_THE_FIRST_KEYFRAME = """canvas => new Promise(resolve => {
-  const seen = new Map(); // the last picture of each step, so that no blend counts twice
+# A busy machine may have painted the first before the page stands; then a later one counts.
+MOST_PICTURES_OF_ONE_KEYFRAME = """canvas => new Promise(resolve => {
+  const seen = {}; // of each keyframe the last picture of each step, so that no blend counts twice
   const look = () => {
     const {index = "0", step} = canvas.dataset;
-    if (index !== "0") return resolve(new Set(seen.values()).size);
-    if (step) seen.set(step, canvas.toDataURL());
+    if (step) (seen[index] ??= {})[step] = canvas.toDataURL();
+    const most = Math.max(0, ...Object.values(seen).map(of => new Set(Object.values(of)).size));
+    if (most >= 5 || !canvas.isConnected || document.querySelector("video")) return resolve(most);
     setTimeout(look, 30);
   };
   look();

@@ -137,9 +137,12 @@ class Session:
         await persist(lambda: client.connection.unwatch(job))
 
     async def _others(self, client: Client) -> None:
-        """Cancel a job, and have one to which something rare happens."""
+        """Let a job rest and go on, cancel it, and have one to which something rare happens."""
         job = f"{self.name}-cancelled"
         await self._begin(client, job, tiny(self.recipe.seed, num_inference_steps=150))
+        await persist(lambda: client.connection.pause(job))
+        await client.until(lambda: "Paused" in client.types(job) or bool(ending(client, job)))
+        await persist(lambda: client.connection.resume(job))
         await persist(lambda: client.connection.cancel(job))
         await client.until(lambda: bool(ending(client, job)), PATIENCE)
         await self._judge(client, job, "Cancelled", "Finished")  # the wish may come late
