@@ -89,9 +89,8 @@ class Foreman:
                         raise TaskStoppedError
                     case tasks.Broke(error=error):
                         if error.code == DeviceMemoryError.code:
-                            await (
-                                self.close()
-                            )  # oneDNN never makes anew what it once had no room for
+                            # oneDNN never makes anew what it once had no room for.
+                            await self.close()
                         raise VisionFluxError.restore(error)
                     case reply:
                         try:

@@ -6,10 +6,8 @@ It knows one small file, not what a draft means.
 import threading
 from pathlib import Path
 
-import msgspec
-
 from ui.draft import Kept
-from ui.settings import write_private
+from ui.settings import keep, recall
 
 
 class Desk:
@@ -24,7 +22,7 @@ class Desk:
         """Return what lies there; a file that cannot be read counts as none."""
         with self._writing:
             if self._kept is None:
-                self._kept = _read(self._path)
+                self._kept = recall(self._path, Kept)
             return self._kept
 
     def write(self, kept: Kept | None) -> None:
@@ -32,11 +30,4 @@ class Desk:
         with self._writing:
             if kept is not None and kept != self._kept:
                 self._kept = kept
-                write_private(self._path, msgspec.json.encode(kept))
-
-
-def _read(path: Path) -> Kept | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Kept)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
+                keep(self._path, kept)

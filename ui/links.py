@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from engine.pairing import Pairing
-from ui.settings import write_private
+from ui.settings import keep, recall
 
 LOCAL = "local"  # stands for the engine on this computer, which needs no saved link
 
@@ -26,7 +26,7 @@ class Links:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._saved = _read(path)
+        self._saved = recall(path, Saved) or Saved()
 
     @property
     def chosen(self) -> str:
@@ -66,12 +66,4 @@ class Links:
         self._write()
 
     def _write(self) -> None:
-        write_private(self._path, msgspec.json.encode(self._saved))
-
-
-def _read(path: Path) -> Saved:
-    """Return what was saved; a file that cannot be read counts as none."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Saved)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return Saved()
+        keep(self._path, self._saved)

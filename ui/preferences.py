@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from ui.settings import write_private
+from ui.settings import keep, recall
 
 
 class Saved(msgspec.Struct):
@@ -19,7 +19,7 @@ class Preferences:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._saved = _read(path)
+        self._saved = recall(path, Saved) or Saved()
 
     @property
     def mirror(self) -> int:
@@ -42,12 +42,4 @@ class Preferences:
         self._write()
 
     def _write(self) -> None:
-        write_private(self._path, msgspec.json.encode(self._saved))
-
-
-def _read(path: Path) -> Saved:
-    """Return what was saved; a file that cannot be read counts as none."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Saved)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return Saved()
+        keep(self._path, self._saved)

@@ -2,8 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
 
 from engine import local
+
+T = TypeVar("T")
 
 
 def data_folder() -> Path:
@@ -13,10 +18,18 @@ def data_folder() -> Path:
     return folder
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace ``path`` at once by a file that only its owner may read."""
+def keep(path: Path, value: Any) -> None:
+    """Replace ``path`` at once by JSON that only its owner may read."""
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
+        file.write(msgspec.json.encode(value))
     part.replace(path)
+
+
+def recall(path: Path, kind: type[T]) -> T | None:
+    """Return what was kept; a file that is missing or damaged counts as none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
