@@ -155,9 +155,9 @@ class Paused(Event, frozen=True, kw_only=True, tag="paused"):
 
 
 class Interrupted(Event, frozen=True, kw_only=True, tag="interrupted"):
-    """The engine or its worker died; the job goes on by itself."""
+    """The engine or its worker died, or memory did not suffice; the job goes on by itself."""
 
-    reason: Literal["engine", "worker"]
+    reason: Literal["engine", "worker", "memory"]
 
 
 class Failed(Event, frozen=True, kw_only=True, tag="failed"):

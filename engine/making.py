@@ -6,11 +6,13 @@ It reports each step as an event. It knows neither the queue, nor clients, nor t
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from engine import events, graph, tasks
 from engine.errors import (
+    DeviceMemoryError,
     InternalError,
     StorageError,
     UnknownModelError,
@@ -45,6 +47,7 @@ class Making:
         progress: the job's state, kept up to date by ``record``.
         record: keeps an event in the job's log.
         stopping: returns the event by which a client has the job stop; None: it goes on.
+        ways: to save memory, that were taken for it.
     """
 
     job: str
@@ -55,15 +58,17 @@ class Making:
     models: dict[str, Model]
     store: Store
     foreman: Foreman
+    ways: set[str] = field(default_factory=set)
 
     async def finish(self) -> AnyEvent:
         """Make the film and return the event by which that ends; this is the job's edge."""
-        losses, died = 0, False
+        losses = 0  # of the same node
+        why: Literal["worker", "memory"] | None = None  # the last attempt ended
         while True:
-            before = self.finished_nodes()
+            before, ways = self.finished_nodes(), len(self.ways)
             try:
-                if died:
-                    self.record(events.Interrupted(reason="worker"))
+                if why:
+                    self.record(events.Interrupted(reason=why))
                 return await self.film()
             except TaskStoppedError:
                 return self.stopping() or events.Cancelled()
@@ -74,14 +79,19 @@ class Making:
                 if losses >= MAX_LOSSES:
                     problem = f"the worker ended {losses} times (code {death}) over the same task"
                     return events.Failed(error=WorkerLostError(problem).report())
-                died = True
+                why = "worker"
             except NodeLostError as loss:
-                died = False
+                why = None
                 losses = losses + 1 if self.finished_nodes() == before else 1
                 if losses >= MAX_LOSSES:
                     problem = f"the finished piece {loss} was damaged again and again"
                     remedy = "check the disk of the engine's data folder"
                     return events.Failed(error=StorageError(problem, remedy=remedy).report())
+            except DeviceMemoryError as error:
+                log.warning("Job %s ran out of memory.", self.job, exc_info=True)
+                if len(self.ways) == ways or self.stopping():
+                    return self.stopping() or events.Failed(error=error.report())
+                why = "memory"  # the next attempt has a fresh worker, which begins more thriftily
             except VisionFluxError as error:
                 log.warning("Job %s failed.", self.job, exc_info=True)
                 return events.Failed(error=error.report())
@@ -114,7 +124,8 @@ class Making:
 
     async def _plan(self, model: Model) -> graph.Plan:
         self._hear(tasks.Loading(model=model.name, done=0, total=0))
-        loaded = await self.foreman.run(tasks.Load(job=self.job, model=model), self._hear)
+        load = tasks.Load(job=self.job, model=model, ways=len(self.ways))
+        loaded = await self.foreman.run(load, self._hear)
         assert isinstance(loaded, tasks.Loaded)
         plan = graph.plan(self.recipe, model=loaded.model, interpolator=loaded.interpolator)
         planned = _planned(plan, loaded)
@@ -243,6 +254,7 @@ class Making:
             case tasks.Loading():
                 self.record(_loading(reply))
             case tasks.Economized(way=way, exact=exact):
+                self.ways.add(way)
                 self.record(events.Economized(way=way, exact=exact))
 
     async def _path(self, name: str) -> str:

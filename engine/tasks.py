@@ -25,9 +25,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
 
 
 class Load(Task, frozen=True, kw_only=True, tag="load"):
-    """Load a model and the interpolation network."""
+    """Load a model and the interpolation network; ``ways``: to save memory, taken at once."""
 
     model: Model
+    ways: int = 0
 
 
 class Paint(Task, frozen=True, kw_only=True, tag="paint"):

@@ -141,7 +141,11 @@ class Bench:
         if self._model != work.model:
             self._painter = self._model = None  # free the old weights before the new ones come
             self._painter = Painter.load(
-                work.model, self._device, self._loading(work.job, work.model.name), self._economize
+                work.model,
+                self._device,
+                self._loading(work.job, work.model.name),
+                self._economize,
+                work.ways,
             )
             self._model = work.model
             self._previewer.projection = self._painter.projection

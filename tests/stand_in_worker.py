@@ -3,7 +3,8 @@
 It speaks the real pipe protocol and is unrealistic in one way: what it makes are texts, determined
 by the node alone. ``STEP_SECONDS`` in the environment slows it down, ``TEXT_LINES`` makes its texts
 longer. A prompt that contains ``crash once``, ``always crash``, ``fail``, ``hang`` or ``run short``
-(of memory) does so.
+(of memory) does so; one with ``fresh worker`` runs short, too, and has room only where a worker was
+thrifty from the beginning.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ credits: list[Setting | None] = [None]
 encoded = itertools.count(1)
 work: list[tasks.Work] = []
 arrived = threading.Semaphore(0)
+thrifty = [0]  # ways to save memory that were taken from the beginning
 
 
 def listen(channel: Channel) -> None:
@@ -48,13 +50,14 @@ def listen(channel: Channel) -> None:
 
 def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
     if isinstance(task, tasks.Load):
+        thrifty[0] = task.ways
         channel.send(tasks.Loading(model=task.model.name, done=50, total=100))
         return tasks.Loaded(model=f"{task.model.name}@0", interpolator="none@0", device=INFO)
     prompt = str(task.node.prompt.first) if isinstance(task, tasks.Paint) else ""
     misbehave(prompt, Path(task.target))
-    if "run short" in prompt:
+    if "run short" in prompt or "fresh worker" in prompt:
         channel.send(tasks.Economized(way="slices", exact=True))
-    if "fail" in prompt:
+    if "fail" in prompt or ("fresh worker" in prompt and not thrifty[0]):
         return tasks.Broke(error=DeviceMemoryError("the device has 0 bytes free").report())
     if not steps(channel, task):
         return tasks.Stopped()

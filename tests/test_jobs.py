@@ -13,6 +13,7 @@ import pytest
 
 from engine import foreman, protocol
 from engine.errors import JobConflictError, LimitError, UnknownModelError
+from engine.events import Interrupted
 from engine.jobs import Job, Jobs
 from engine.journal import Journal
 from engine.pairing import Pairing
@@ -229,6 +230,26 @@ async def test_a_failed_task_fails_its_job_with_a_coded_error(engine: Pairing) -
         failed = client.events(JOB)[-1].event
         assert failed.error.code == "E_DEVICE_MEMORY"  # type: ignore[union-attr]
         assert (await made(client, "job-0002"))[-1] == "Finished"
+
+
+async def test_a_film_is_tried_again_by_a_fresh_worker_that_begins_thriftily(
+    engine: Pairing,
+) -> None:
+    async with connected(engine) as client:
+        types = await made(client, JOB, "fresh worker")
+        told = [message.event for message in client.events(JOB)]
+    assert types[-1] == "Finished"
+    assert [event for event in told if isinstance(event, Interrupted)] == [
+        Interrupted(reason="memory")
+    ]
+    assert types.count("Started") == 2
+
+
+async def test_a_film_fails_once_an_attempt_finds_no_further_way(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        types = await made(client, JOB, "run short and fail")
+    assert types[-1] == "Failed"
+    assert types.count("Interrupted") == 1
 
 
 async def test_a_worker_that_dies_is_replaced_and_the_film_goes_on(engine: Pairing) -> None:

@@ -75,5 +75,5 @@ def test_the_cpus_own_memory_error_is_recognised() -> None:
     """The allocator's words, taken from torch itself."""
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
-    assert module._is_memory_error(caught.value)
-    assert not module._is_memory_error(RuntimeError("shapes do not match"))
+    assert module.is_memory_error(caught.value)
+    assert not module.is_memory_error(RuntimeError("shapes do not match"))

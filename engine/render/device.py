@@ -155,7 +155,7 @@ def memory_errors(device: Device, doing: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not _is_memory_error(error):
+        if not is_memory_error(error):
             raise
         held = max(0, _used(device.name) - before)  # the traceback keeps it alive
         asked, free = _asked_for(str(error)), held + memory(device.name)[0]
@@ -228,7 +228,7 @@ def _dtype(name: str) -> str:
     return "float32"
 
 
-def _is_memory_error(error: BaseException) -> bool:
+def is_memory_error(error: BaseException) -> bool:
     """Recognise CUDA's own class, and the bare RuntimeErrors of MPS, of the CPU and of oneDNN."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True

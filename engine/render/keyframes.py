@@ -61,11 +61,16 @@ class Painter:
     """
 
     def __init__(
-        self, pipe: Any, device: Device, identity: str, on_way: Callable[[Way], None]
+        self,
+        pipe: Any,
+        device: Device,
+        identity: str,
+        on_way: Callable[[Way], None],
+        ways: int = 0,
     ) -> None:
         """Take a pipeline in main memory; ``load`` is the usual way."""
         self.identity = identity
-        self.memory = MemorySaver(pipe, device, on_way)
+        self.memory = MemorySaver(pipe, device, on_way, ways)
         self.device = device
         self._pipe = pipe
         self._config = pipe.scheduler.config
@@ -80,14 +85,15 @@ class Painter:
         device: Device,
         on_bytes: OnBytes,
         on_way: Callable[[Way], None] = lambda _: None,
+        ways: int = 0,
     ) -> "Painter":
         """Load a model.
 
         Args and errors are those of ``load_pipeline``; ``on_way`` hears of every way that is taken
-        to save memory, now or while painting.
+        to save memory, now or while painting; the first ``ways`` are taken at once.
         """
         pipe, folder, identity = load_pipeline(model, device, on_bytes)
-        painter = cls(pipe, device, identity, on_way)
+        painter = cls(pipe, device, identity, on_way, ways)
         painter.projection = read_projection(folder) or painter._fit_projection()
         return painter
 

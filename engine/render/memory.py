@@ -72,11 +72,16 @@ class MemorySaver:
         pipe: a Stable Diffusion pipeline, in main memory.
         device: where it is to paint.
         told: called with every way as it is taken.
+        ways: how many to take from the beginning; fewer where there are no more.
     """
 
-    def __init__(self, pipe: Any, device: Device, told: Callable[[Way], None]) -> None:
+    def __init__(
+        self, pipe: Any, device: Device, told: Callable[[Way], None], ways: int = 0
+    ) -> None:
         self._pipe, self._device, self._told = pipe, device, told
         self.ways: list[Way] = []
+        for _ in self._left()[:ways]:
+            self._climb()
         self.attempt(self._place)
 
     @property

@@ -7,6 +7,7 @@ pictures on disk, films or jobs.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError
 from engine.models import SUMS, is_damaged
+from engine.render.device import is_memory_error, memory
 from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.ifnet import IFNet
 from engine.render.rife.inputs import check_positions, check_scale
@@ -163,7 +165,8 @@ class Interpolator:
         self, first: np.ndarray, second: np.ndarray, moments: list[float]
     ) -> Iterator[np.ndarray]:
         """Draw the middle first, to see whether the two sides agree; then all in order."""
-        pair = self.network.relate(self._prepare(first), self._prepare(second))
+        with self._memory_errors(f"two keyframes of {first.shape[1]}x{first.shape[0]}"):
+            pair = self.network.relate(self._prepare(first), self._prepare(second))
         middle = min(range(len(moments)), key=lambda index: abs(moments[index] - 0.5))
         drawn = self._draw(pair, [moments[middle]])
         if disagreement(pair, drawn) > DISAGREEMENT:
@@ -188,17 +191,21 @@ class Interpolator:
             yield from (to_frame(frame) for frame in frames)
 
     def _draw(self, pair: Pair, moments: list[float]) -> Drawn:
-        try:
+        height, width = pair.first.image.shape[-2:]
+        with self._memory_errors(f"{len(moments)} frames of {width}x{height}"):
             return self.network.draw(pair, moments)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one; a CPU raises it bare
-            if "memory" not in str(error):
+
+    @contextmanager
+    def _memory_errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not is_memory_error(error):
                 raise
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            height, width = pair.first.image.shape[-2:]
-            raise DeviceMemoryError(
-                f"{len(moments)} frames of {width}x{height} do not fit into memory"
-            ) from error
+            free = memory(str(self.device))[0] / 1e9
+            raise DeviceMemoryError(f"{what} do not fit into {free:.2g} GB of memory") from error
 
     def _prepare(self, frame: np.ndarray) -> Prepared:
         """What belongs to this keyframe alone, from memory if it was seen just before."""
