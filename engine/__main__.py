@@ -11,10 +11,11 @@ import signal
 import sys
 from pathlib import Path
 
-from engine import __version__, cli_render, daemon, doctor, interpolate, local, networks
+from engine import __version__, cli_render, daemon, doctor, interpolate, local, networks, tunnels
 from engine.errors import RequestError, TransportError, VisionFluxError
 from engine.models import catalogue
 from engine.store import ROOM
+from engine.tunnels.ngrok import TOKEN
 
 EXIT_USAGE, EXIT_ENGINE, EXIT_NETWORK, EXIT_INTERRUPTED = 2, 1, 3, 130
 
@@ -65,6 +66,15 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="what finished pieces and films may take on the disk (%(default).3g)",
     )
     parser.add_argument(
+        "--tunnel",
+        choices=tunnels.NAMES,
+        default=tunnels.NONE,
+        help=f"give the engine an https address; ngrok wants its token in {TOKEN} (%(default)s)",
+    )
+    parser.add_argument(
+        "--domain", default="", help="your own domain at ngrok, which stays the same"
+    )
+    parser.add_argument(
         "--until-input-ends",
         action="store_true",
         help="stop when the standard input is closed, as the app wants it",
@@ -109,14 +119,17 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    token = os.environ.pop(TOKEN, "")  # our children need not know it
+    data = _engine_folder(options)
     running = daemon.Options(
-        data=_engine_folder(options),
+        data=data,
         host=options.host,
         port=options.port,
         device=options.device,
         room=int(options.room * 1e9),
         rife=networks.check_choice(options.rife),
         models=catalogue(options.model),
+        tunnel=tunnels.choose(options.tunnel, data, token=token, domain=options.domain),
     )
     asyncio.run(daemon.serve(running, until_input_ends=options.until_input_ends))
     return 0

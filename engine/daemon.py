@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from filelock import FileLock, Timeout
@@ -22,10 +23,11 @@ from engine.errors import PortError, StorageError
 from engine.foreman import Foreman
 from engine.jobs import Jobs
 from engine.models import Model
-from engine.pairing import LINK_FILE, Pairing, new_key
+from engine.pairing import LINK_FILE, TUNNEL_FILE, Pairing, new_key
 from engine.salvage import open_journal
 from engine.server import EngineServer
 from engine.store import ROOM, Store, translated
+from engine.tunnels import Tunnel, keeper
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rife: str = networks.AUTO
     models: dict[str, Model]
     worker: tuple[str, ...] = (sys.executable, "-m", "engine.worker")
+    tunnel: Tunnel | None = None
 
 
 @asynccontextmanager
@@ -81,13 +84,42 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
 
 
 async def serve(options: Options, *, until_input_ends: bool) -> None:
-    """Run an engine until it is interrupted, or until its standard input ends."""
+    """Run an engine until it is interrupted, or until its standard input ends.
+
+    Raises:
+        TunnelError: the tunnel cannot be opened, and trying again would not help.
+    """
     async with running(options) as engine:
-        print(f"Pairing link: {engine.link}", flush=True)
-        if until_input_ends:
-            await _input_end()
-        else:
-            await asyncio.Event().wait()
+        print(
+            f"{'On this machine' if options.tunnel else 'Pairing link'}: {engine.link}", flush=True
+        )
+        duties: list[Coroutine[Any, Any, Any]]
+        duties = [_input_end() if until_input_ends else asyncio.Event().wait()]
+        if options.tunnel:
+            file = options.data / TUNNEL_FILE
+            duties.append(keeper.keep(options.tunnel, engine, lambda way: announce(way, file)))
+        await _until_one_ends(duties)
+
+
+def announce(way: Pairing | None, file: Path) -> None:
+    """Say how an engine is reached from elsewhere; None: not at all, for the moment."""
+    if way is None:
+        file.unlink(missing_ok=True)
+    else:
+        write_private(file, way.link)
+        print(f"Pairing link: {way.link}", flush=True)
+
+
+async def _until_one_ends(duties: list[Coroutine[Any, Any, Any]]) -> None:
+    tasks = [asyncio.ensure_future(duty) for duty in duties]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def load_key(data: Path) -> bytes:

@@ -28,6 +28,7 @@ from engine.errors import (
 from engine.pairing import Pairing
 from engine.pulse import pulse
 from engine.traffic import Counted, Traffic
+from engine.tunnels import outages
 
 GOODBYE = 2.0  # seconds that the other end has to answer when a connection is closed
 
@@ -124,10 +125,12 @@ def _refused(response: Response) -> TransportError:
         error = VisionFluxError.restore(report)
         if isinstance(error, TransportError):
             return error
-    tunnel = response.headers.get("ngrok-error-code", "")
+    code = " ".join(response.headers.get_all("ngrok-error-code"))
+    if outage := outages.of_answer(response.status_code, code, "cf-ray" in response.headers):
+        return EngineUnreachableError(outage.problem, remedy=outage.remedy)
     return EngineUnreachableError(
-        f"the address answers with HTTP {response.status_code} {tunnel}".rstrip()
-        + ": no engine is behind it at the moment"
+        f"the address answers with HTTP {response.status_code}: "
+        "no engine is behind it at the moment"
     )
 
 

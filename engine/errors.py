@@ -14,6 +14,7 @@ VisionFluxError
 │   ├── AssemblyError             the encoder failed
 │   ├── StorageError              a full disk, a read-only folder, a damaged database
 │   ├── PortError                the port to listen on is taken or not ours to take
+│   ├── TunnelError              a tunnel's vendor or its agent refused
 │   ├── WorkerLostError           the worker process died or hung again and again
 │   └── InternalError             a defect of ours; the log has the traceback
 └── TransportError            retry, or correct the address
@@ -182,6 +183,17 @@ class PortError(EngineError):
             remedy="choose another with --port; 0 takes a free one",
             field="port",
         )
+
+
+class TunnelError(EngineError):
+    """A tunnel could not be opened; ``passes`` tells whether it may work later by itself."""
+
+    code = "E_TUNNEL"
+    passes = False
+
+    def __init__(self, name: str, problem: str, remedy: str = "", *, passes: bool = False) -> None:
+        super().__init__(f"{name}: {problem}", remedy=remedy)
+        self.passes = passes
 
 
 class WorkerLostError(EngineError):

@@ -26,6 +26,7 @@ KEY_BYTES = 32
 NONCE = 22  # characters, of 16 bytes in base64url
 MARK = "vf1."
 LINK_FILE = "engine.link"  # in the data folder of a running engine
+TUNNEL_FILE = "tunnel.link"  # beside it while a tunnel leads there
 
 
 class Pairing(msgspec.Struct, frozen=True):

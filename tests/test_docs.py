@@ -45,7 +45,8 @@ def test_every_request_and_each_of_its_fields_is_documented(request_: type) -> N
 
 def test_every_error_that_an_engine_sends_is_documented() -> None:
     groups = {"E_VISIONFLUX", "E_REQUEST", "E_ENGINE", "E_TRANSPORT"}
-    local = {"E_BAD_LINK", "E_UNREACHABLE", "E_NOT_PAIRED", "E_CONNECTION_LOST", "E_PORT"}
+    local = {"E_BAD_LINK", "E_UNREACHABLE", "E_NOT_PAIRED", "E_CONNECTION_LOST"}
+    local |= {"E_PORT", "E_TUNNEL"}
     for found in errors.tree():
         if found.code not in groups | local:
             rows(PROTOCOL, found.code)

@@ -57,19 +57,33 @@ def lacking() -> str:
 
 
 class Nginx:
-    """A TLS reverse proxy before an engine; ``way`` leads through it."""
+    """A TLS reverse proxy before an engine; ``way`` leads through it.
 
-    def __init__(self, folder: Path, engine: Pairing) -> None:
+    Args:
+        folder: for its files; must not exist.
+        engine: the engine behind it.
+        configuration: to which ``more`` and the values named below are given.
+        names: that the certificate is for.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        engine: Pairing,
+        configuration: str = CONFIGURATION,
+        names: str = "DNS:localhost",
+        **more: object,
+    ) -> None:
         folder.mkdir()
         self.folder, port = folder, free_port()
         self.way = Pairing(f"https://localhost:{port}", engine.key)
         self._process: psutil.Popen | None = None
-        text = CONFIGURATION.format(folder=folder, port=port, engine=engine.url)
+        text = configuration.format(folder=folder, port=port, engine=engine.url, **more)
         (folder / "nginx.conf").write_text(text)
         options = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
-        names = ("-addext", "subjectAltName=DNS:localhost")
+        subject = ("-addext", f"subjectAltName={names}")
         files = ("-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem"))
-        command = ["openssl", "req", "-x509", *options, *names, *files]
+        command = ["openssl", "req", "-x509", *options, *subject, *files]
         subprocess.run(command, check=True, capture_output=True)
 
     async def start(self) -> None:

@@ -1,0 +1,50 @@
+"""Tunnels: how an engine gets an https address that other machines reach.
+
+One small interface with two vendors behind it. A tunnel knows the port it leads to and how its
+vendor's agent is started and asked; ``keeper`` watches it. None of them knows keys or messages.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from engine.tunnels.cloudflared import Cloudflared
+from engine.tunnels.ngrok import Ngrok
+
+NONE = "none"
+NAMES = ("ngrok", "cloudflared", NONE)
+
+
+class Tunnel(Protocol):
+    """What every vendor offers; calls block, and only one of them is made at a time."""
+
+    name: str
+
+    def open(self, port: int) -> str:
+        """Start the agent and return the https address that leads to ``port`` on this machine.
+
+        Raises:
+            TunnelError: the vendor or its agent refused, or did not answer in time.
+        """
+
+    def alive(self) -> bool:
+        """Tell whether the agent still runs and holds the address."""
+
+    def close(self) -> None:
+        """End the agent, if it runs."""
+
+
+def choose(name: str, folder: Path, *, token: str = "", domain: str = "") -> Tunnel | None:
+    """Return the named tunnel, not yet open; None for "none".
+
+    Args:
+        name: one of ``NAMES``.
+        folder: where an agent may keep its settings; a token is never written there.
+        token: of the ngrok account.
+        domain: the ngrok account's own domain; empty lets ngrok choose.
+    """
+    makers: dict[str, Callable[[], Tunnel]] = {
+        "ngrok": lambda: Ngrok(folder, token, domain),
+        "cloudflared": Cloudflared,
+    }
+    return makers[name]() if name in makers else None
