@@ -93,7 +93,7 @@ def _encoder() -> Iterator[Finding]:
 
 def _models(sources: list[str]) -> Iterator[Finding]:
     for model in catalogue(sources).values():
-        place = "here" if model.folder else "fetched at its first film"
+        place = "here" if model.here else "fetched at its first film"
         yield True, f"model {model.name} ({place})", ""
 
 

@@ -17,7 +17,7 @@ MAX_SCENES = 64
 MAX_FRAMES = 3_000
 
 Prompt = Annotated[str, Meta(min_length=1, max_length=MAX_PROMPT)]
-Scheduler = Literal["dpmsolver++", "ddim", "euler", "unipc"]
+Scheduler = Literal["dpmsolver++", "dpmsolver++karras", "ddim", "euler", "unipc", "lcm"]
 Format = Literal["mp4", "gif"]
 Motion = Literal["morph", "cut"]
 Side = Annotated[int, Meta(ge=64, le=1024, multiple_of=8)]  # pixels

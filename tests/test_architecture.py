@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/events": {"engine.errors"},
     "engine/progress": {"engine", "engine.errors", "engine.events"},
     "engine/purse": {"engine.progress", "engine.recipe"},
-    "engine/models": {"engine.errors", "engine.recipe"},
+    "engine/models": {"engine.errors", "engine.models", "engine.recipe"},
     "engine/networks": {"engine.errors"},
     "engine/pairing": {"engine.errors"},
     "engine/protocol": VALUES,

@@ -9,6 +9,7 @@ import pytest
 from engine import models
 from engine.errors import ModelLoadError
 from engine.models import FOLDER, OFFLINE, Card, Model
+from engine.models.identity import expected_sha256, file_sha256
 from engine.render.device import choose_device
 from engine.render.pipeline import load_pipeline
 from engine.render.rife.interpolator import load_offline
@@ -25,7 +26,7 @@ def test_the_shipped_weights_are_what_their_hashes_say() -> None:
     """Whoever changes weights runs ``sha256sum`` in their folder anew; training/export.py does."""
     assert len(WEIGHTS) == 4
     for path in WEIGHTS:
-        assert models.expected_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert expected_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("damage", [flip, cut])
@@ -65,7 +66,7 @@ def test_what_a_hub_brought_is_compared_with_its_name_in_the_cache(tmp_path: Pat
     link.symlink_to(blob)
     assert not models.is_damaged(link)
     flip(blob)
-    models.file_sha256.cache_clear()  # the flip may fall into the same tick of the file's time
+    file_sha256.cache_clear()  # the flip may fall into the same tick of the file's time
     assert models.is_damaged(link)
     assert not models.is_damaged(FOLDER / "rife" / "README.md")  # nobody tells
 

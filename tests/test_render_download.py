@@ -3,7 +3,7 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ import pytest
 
 from engine.errors import ModelLoadError
 from engine.models import Card, Model
-from engine.render import Cancelled, download
+from engine.render import Cancelled, download, selection
 from engine.render.device import choose_device
-from engine.render.download import fetch, needed
+from engine.render.download import Wanted
 from engine.render.keyframes import Painter
 from engine.render.pipeline import load_pipeline
+from engine.render.selection import needed
 from tests.pipelines import save_tiny_pipeline
 
 REPO = "someone/tiny"
@@ -125,16 +126,23 @@ def ignore(done: int, total: int) -> None:
     pass
 
 
+def fetch(on_bytes: Callable[[int, int], None], hub: str, cache: Path, commit: str = "") -> Path:
+    """Fetch the whole pipeline."""
+    choose = selection.pipeline(REPO, half=False)
+    (folder,) = download.fetch([Wanted(REPO, commit, choose)], on_bytes, endpoint=hub, cache=cache)
+    return folder
+
+
 def test_a_model_is_fetched_and_its_bytes_are_counted(hub: Hub, cache: Path) -> None:
     reports: list[tuple[int, int]] = []
-    fetch(REPO, lambda *report: reports.append(report), endpoint=hub.address, cache=cache)
+    fetch(lambda *report: reports.append(report), hub.address, cache)
     total = sum(len(hub.files[name]) for name in hub.asked)
     assert reports == sorted(reports)
     assert reports[-1] == (total, total)
 
 
 def test_only_what_is_needed_is_fetched(hub: Hub, cache: Path) -> None:
-    fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+    fetch(ignore, hub.address, cache)
     assert f"unet/{SAFE}" in hub.asked
     assert not [name for name in hub.asked if name.endswith((".bin", ".py", ".md"))]
     assert "tiny-pruned.safetensors" not in hub.asked
@@ -143,7 +151,7 @@ def test_only_what_is_needed_is_fetched(hub: Hub, cache: Path) -> None:
 def test_what_was_fetched_paints(
     hub: Hub, cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = fetch
+    real = download.fetch
     monkeypatch.setattr(
         download,
         "fetch",
@@ -159,9 +167,9 @@ def test_what_was_fetched_paints(
 
 
 def test_a_second_time_nothing_is_fetched(hub: Hub, cache: Path) -> None:
-    first = fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+    first = fetch(ignore, hub.address, cache)
     hub.asked.clear()
-    assert fetch(REPO, ignore, endpoint=hub.address, cache=cache) == first
+    assert fetch(ignore, hub.address, cache) == first
     assert not hub.asked
 
 
@@ -170,14 +178,14 @@ def test_stopping_while_bytes_arrive_stops_the_download(hub: Hub, cache: Path) -
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        fetch(REPO, stop, endpoint=hub.address, cache=cache)
-    fetch(REPO, ignore, endpoint=hub.address, cache=cache)  # and it can be taken up again
+        fetch(stop, hub.address, cache)
+    fetch(ignore, hub.address, cache)  # and it can be taken up again
 
 
 def test_a_damaged_file_of_a_hub_is_noticed_when_loading(hub: Hub, cache: Path) -> None:
     name = f"unet/{SAFE}"
     hub.files[name] = hub.files[name][:-1000]
-    fetched = fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+    fetched = fetch(ignore, hub.address, cache)
     with pytest.raises(ModelLoadError, match="damaged"):
         load_pipeline(
             Model(name="tiny", source=str(fetched), card=Card(title="Tiny")),
@@ -187,14 +195,14 @@ def test_a_damaged_file_of_a_hub_is_noticed_when_loading(hub: Hub, cache: Path) 
 
 
 def test_without_a_network_the_cache_serves(hub: Hub, cache: Path) -> None:
-    first = fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+    first = fetch(ignore, hub.address, cache)
     nowhere = "http://127.0.0.1:9"
-    assert fetch(REPO, ignore, endpoint=nowhere, cache=cache) == first
+    assert fetch(ignore, nowhere, cache) == first
 
 
 def test_without_network_and_cache_the_remedy_says_so(cache: Path) -> None:
     with pytest.raises(ModelLoadError, match="cannot be reached") as caught:
-        fetch(REPO, ignore, endpoint="http://127.0.0.1:9", cache=cache)
+        fetch(ignore, "http://127.0.0.1:9", cache)
     assert "network" in caught.value.remedy
 
 
@@ -210,7 +218,7 @@ def test_without_network_and_cache_the_remedy_says_so(cache: Path) -> None:
 def test_refusals_are_translated(hub: Hub, cache: Path, status: int, code: str, words: str) -> None:
     hub.refusal = status, code
     with pytest.raises(ModelLoadError, match=words) as caught:
-        fetch(REPO, ignore, endpoint=hub.address, cache=cache)
+        fetch(ignore, hub.address, cache)
     assert caught.value.remedy
 
 

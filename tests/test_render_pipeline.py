@@ -12,6 +12,7 @@ import torch
 from engine import models
 from engine.errors import DeviceMemoryError, ModelLoadError
 from engine.models import Model
+from engine.models.identity import Places
 from engine.render.device import choose_device
 from engine.render.pipeline import Loaded, load_pipeline
 from tests.pipelines import save_tiny_pipeline
@@ -41,7 +42,7 @@ def load(folder: Path, on_bytes: Callable[[int, int], None] = ignore) -> Loaded:
 
 
 def test_the_identity_is_that_of_the_files(folder: Path) -> None:
-    assert load(folder).identity == models.identity(model(folder), folder)
+    assert load(folder).identity == models.identity(model(folder), Places(folder))
 
 
 def test_loading_reports_bytes_up_to_the_total(folder: Path) -> None:
@@ -149,10 +150,10 @@ def test_memory_that_does_not_suffice_for_the_weights_is_named(
 
 
 def test_a_model_of_another_family_is_named(copy: Path) -> None:
-    """The same parts, said to be a pipeline that has no negative prompt."""
+    """The same parts, said to be a pipeline that guides in another way."""
     path = copy / "model_index.json"
     index = json.loads(path.read_text())
-    path.write_text(json.dumps({**index, "_class_name": "LatentConsistencyModelPipeline"}))
-    with pytest.raises(ModelLoadError, match="it is a LatentConsistencyModelPipeline") as caught:
+    path.write_text(json.dumps({**index, "_class_name": "StableDiffusionPAGPipeline"}))
+    with pytest.raises(ModelLoadError, match="it is a StableDiffusionPAGPipeline") as caught:
         load(copy)
-    assert "Stable Diffusion 1.5" in caught.value.remedy
+    assert "SDXL" in caught.value.remedy

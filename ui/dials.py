@@ -16,9 +16,11 @@ CUSTOM = "Custom"
 FORMATS = {"mp4": "MP4 video", "gif": "GIF"}
 SCHEDULERS: dict[Scheduler, str] = {
     "dpmsolver++": "DPM-Solver++",
+    "dpmsolver++karras": "DPM-Solver++ (Karras)",
     "ddim": "DDIM",
     "euler": "Euler",
     "unipc": "UniPC",
+    "lcm": "LCM",
 }
 assert set(SCHEDULERS) == set(get_args(Scheduler))
 UNKNOWN = Defaults(width=256, height=256)  # while no engine has told what its models want

@@ -1,132 +1,103 @@
-"""The diffusion models that an engine offers, and the exact identity of their weights.
+"""The diffusion models that an engine offers: the offline one, and what its operator named.
 
-It reads folders and cards; it never loads weights and knows nothing of torch.
+It reads folders, cards and the heads of files; it never loads weights and knows nothing of torch.
 """
 
-import hashlib
+import json
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from engine.errors import ModelLoadError
-from engine.recipe import Scheduler
+from engine.models.card import Card, Defaults, Lora, Model, Part
+from engine.models.identity import SUMS, identity, is_damaged
+from engine.models.known import KNOWN, LCM_DEFAULTS, SD15, SD15_DEFAULTS, SDXL, SDXL_DEFAULTS
+
+__all__ = ["KNOWN", "SUMS", "Card", "Defaults", "Lora", "Model", "Part", "identity", "is_damaged"]
 
 FOLDER = Path(__file__).parent
-SUMS = "SHA256SUMS"  # beside the weights that come with VisionFlux
 OFFLINE = "landscapes"
-WEIGHTS = (".safetensors", ".json", ".txt")  # the files of a pipeline that determine its pictures
-
-
-class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """Sane settings for a model; what Stable Diffusion 1.5 wants unless its card says otherwise."""
-
-    width: int = 512
-    height: int = 512
-    num_inference_steps: int = 25
-    guidance_scale: float = 7.5
-    scheduler: Scheduler = "dpmsolver++"
-    drift: float = 0.0
-
-
-class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user should know of a model; ``card.json`` in its folder."""
-
-    title: str
-    description: str = ""
-    knows: dict[str, list[str]] = {}
-    examples: list[str] = []
-    defaults: Defaults = Defaults()
-
-
-class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """One offered model: ``source`` is a folder in diffusers layout, or a hub id."""
-
-    name: str
-    source: str
-    card: Card
-
-    @property
-    def folder(self) -> Path | None:
-        """The local folder; None for a hub id."""
-        path = Path(self.source)
-        return path if path.is_dir() else None
+FILE = ".safetensors"
+HUB = re.compile(
+    r"(?P<source>[\w.-]+/[\w.-]+(?:/[\w./-]+\.safetensors)?)(?:@(?P<commit>[\da-f]{40}))?"
+)
+WEIGHT = re.compile(r"(?P<lora>.+):(?P<weight>-?\d+(?:\.\d+)?)")
+FAMILIES = {  # by names of tensors that only checkpoints of the family have
+    "conditioner.embedders.1.": (SDXL, SDXL_DEFAULTS),
+    "cond_stage_model.transformer.": (SD15, SD15_DEFAULTS),
+}
+LARGEST_HEAD = 2**26  # bytes; SDXL's is under 2**19
 
 
 def catalogue(sources: Iterable[str] = ()) -> dict[str, Model]:
     """Return the offered models by name: the offline one, then ``sources`` as the operator gave.
 
     Args:
-        sources: folders in diffusers layout, or hub ids such as ``owner/name``.
+        sources: each a name in ``KNOWN``, a folder in diffusers layout, a ``.safetensors``
+            checkpoint, or a hub id such as ``owner/name`` or ``owner/name@commit``; with
+            ``+LORA`` or ``+LORA:WEIGHT`` behind it for each LoRA, a file of this machine or
+            ``owner/name/file.safetensors``.
 
     Raises:
-        ModelLoadError: a source is neither.
+        ModelLoadError: a source is none of these.
     """
     models = [_local(FOLDER / OFFLINE), *(_given(source) for source in sources)]
     return {model.name: model for model in models}
 
 
-def identity(model: Model, folder: Path) -> str:
-    """Return ``name@hash``, where the hash covers every file that determines the pictures.
-
-    Args:
-        model: the model.
-        folder: where its files are, after a download if it came from a hub.
-    """
-    files = sorted(path for path in folder.rglob("*") if path.suffix in WEIGHTS)
-    digest = hashlib.sha256()
-    for path in files:
-        if path.name in ("card.json", "preview.json"):
-            continue
-        stat = path.stat()
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        digest.update(file_sha256(path, stat.st_size, stat.st_mtime_ns).encode())
-    return f"{model.name}@{digest.hexdigest()[:16]}"
-
-
-def expected_sha256(path: Path) -> str | None:
-    """Return the SHA-256 that a file of weights should have; None where nobody tells.
-
-    The models that come with VisionFlux tell in ``SHA256SUMS``, which ``sha256sum`` writes and
-    checks; a hub's cache names large files by their hash.
-    """
-    stored = path.resolve().name
-    if re.fullmatch("[0-9a-f]{64}", stored):
-        return stored
-    for folder in (path.parent, path.parent.parent):
-        sums = folder / SUMS
-        if sums.is_file():
-            lines = (line.split(maxsplit=1) for line in sums.read_text().splitlines())
-            hashes = {name: sha256 for sha256, name in lines}
-            return hashes.get(path.relative_to(folder).as_posix())
-    return None
-
-
-def is_damaged(path: Path) -> bool:
-    """Tell whether a file of weights is not what it is known to have been."""
-    stat, expected = path.stat(), expected_sha256(path)
-    return expected not in (None, file_sha256(path, stat.st_size, stat.st_mtime_ns))
-
-
-@lru_cache(maxsize=1024)
-def file_sha256(path: Path, size: int, mtime_ns: int) -> str:
-    """Return a file's SHA-256; ``size`` and ``mtime_ns`` make the cache notice changes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _given(source: str) -> Model:
-    if Path(source).is_dir():
-        return _local(Path(source).resolve())
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+    base, *loras = [source] if Path(source).exists() else source.split("+")
+    model = _base(base)
+    for lora in loras:
+        model = _with_lora(model, lora)
+    return model
+
+
+def _base(source: str) -> Model:
+    path = Path(source)
+    if source in KNOWN:
+        return KNOWN[source]
+    if path.is_dir():
+        return _local(path.resolve())
+    if path.is_file():
+        return _checkpoint(path.resolve())
+    part = _on_a_hub(source)
+    for known in KNOWN.values():
+        if known.source == part.source and not known.loras:
+            revision = part.revision or known.revision
+            return structs.replace(known, name=source, revision=revision)
+    if part.file:
+        raise ModelLoadError(source, "a checkpoint of a hub cannot be named", "download the file")
+    return Model(name=source, source=part.source, revision=part.revision, card=Card(title=source))
+
+
+def _on_a_hub(source: str) -> Part:
+    match = HUB.fullmatch(source)
+    if not match:
         raise ModelLoadError(
             source,
-            "it is neither a folder nor a hub id",
-            "give a folder that holds model_index.json, or an id such as owner/name",
+            "it is neither a known model, nor a folder or file, nor a hub id",
+            f"give one of {', '.join(KNOWN)}; a folder that holds model_index.json; a "
+            ".safetensors file; or an id such as owner/name",
         )
-    return Model(name=source, source=source, card=Card(title=source))
+    return Part(source=match["source"], revision=match["commit"] or "")
+
+
+def _with_lora(model: Model, source: str) -> Model:
+    match = WEIGHT.fullmatch(source)
+    source, weight = (match["lora"], float(match["weight"])) if match else (source, 1.0)
+    part = Part(source=str(Path(source).resolve())) if Path(source).is_file() else None
+    part = part or _on_a_hub(source)
+    file = Path(part.source)
+    if file.suffix != FILE:
+        raise ModelLoadError(source, "it names no .safetensors file", "add the name of the file")
+    name = f"{model.name}+{file.stem}" + (f":{weight:g}" if weight != 1 else "")
+    lora = Lora(source=part.source, revision=part.revision, weight=weight)
+    card = structs.replace(model.card, title=f"{model.card.title} + {file.stem}")
+    return structs.replace(model, name=name, card=card, loras=(*model.loras, lora))
 
 
 def _local(folder: Path) -> Model:
@@ -140,4 +111,59 @@ def _local(folder: Path) -> Model:
     except (OSError, msgspec.MsgspecError) as error:
         remedy = f"correct {path}, or remove it"
         raise ModelLoadError(folder.name, f"its card.json is damaged: {error}", remedy) from error
-    return Model(name=folder.name, source=str(folder), card=card or Card(title=folder.name))
+    return Model(name=folder.name, source=str(folder), card=card or _guessed(folder))
+
+
+def _guessed(folder: Path) -> Card:
+    """Return a card for a folder that has none, from what its configuration says of its family."""
+    index, unet = (_read(folder / file) for file in ("model_index.json", "unet/config.json"))
+    if unet.get("time_cond_proj_dim"):
+        return Card(title=folder.name, negative_prompt="ignored", defaults=LCM_DEFAULTS)
+    large = "XL" in str(index.get("_class_name"))
+    return Card(title=folder.name, defaults=SDXL_DEFAULTS if large else Defaults())
+
+
+def _read(path: Path) -> dict[str, object]:
+    """Return the JSON object in a file; an empty one if it is damaged, as loading will tell."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _checkpoint(file: Path) -> Model:
+    """Return the model in one file; a folder of the same name beside it tells its configuration.
+
+    Without such a folder the configuration is that of the family's base, fetched from the hub.
+    """
+    names = _tensors(file)
+    for prefix, (base, defaults) in FAMILIES.items():
+        if any(name.startswith(prefix) for name in names):
+            beside = file.with_suffix("")
+            configuration = Part(source=str(beside)) if beside.is_dir() else base
+            card = Card(title=file.stem, defaults=defaults)
+            return Model(name=file.stem, source=str(file), card=card, configuration=configuration)
+    raise ModelLoadError(
+        file.name,
+        "its tensors are not named as in Stable Diffusion 1.x or SDXL",
+        "choose a checkpoint of one of these families, or a folder in diffusers layout",
+    )
+
+
+def _tensors(file: Path) -> list[str]:
+    """Return the names of the tensors in a safetensors file, from its head."""
+    problem = ModelLoadError(
+        file.name,
+        "it is not a safetensors file",
+        "choose a .safetensors file; pickles such as .ckpt can run code and are never opened",
+    )
+    if file.suffix != FILE:
+        raise problem
+    with file.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        head = stream.read(size) if size <= LARGEST_HEAD else b""
+    try:
+        return list(json.loads(head))
+    except ValueError as error:
+        raise problem from error

@@ -3,11 +3,14 @@
 Pure arithmetic on tensors; it knows no model.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 PARALLEL = 1e-4  # radians; below this angle the arc is its chord
 HORIZON = 0.45  # share of the height above which nothing drifts
+STRIDE = 0x9E3779B9  # between seeds of one strip; far from the walk's, which goes by ones
 FARTHEST = 0.25  # speed just below the horizon, as a share of the lowest row's
 
 
@@ -65,15 +68,9 @@ def drifted_noise(seed: int, shape: tuple[int, ...], drift: float) -> Tensor:
         shape: ``(1, channels, height / 8, width / 8)``.
         drift: of the lowest row, in picture widths, at least 0; 0 gives exactly ``noise``.
     """
-    height, width = shape[-2:]
     generator = torch.Generator("cpu").manual_seed(seed)
     blocks = [torch.randn(shape, generator=generator) for _ in range(int(drift) + 2)]
-    strip = torch.cat(blocks, dim=-1)  # (1, channels, height / 8, blocks * width / 8)
-    rows = [
-        strip[..., row, _start(row / max(1, height - 1), drift * width) :][..., :width]
-        for row in range(height)
-    ]
-    return torch.stack(rows, dim=-2)
+    return _drifted(torch.cat(blocks, dim=-1), shape, drift)
 
 
 def blended_noise(
@@ -83,6 +80,27 @@ def blended_noise(
     if position == 0:
         return drifted_noise(first, shape, drift)
     return slerp(drifted_noise(first, shape, drift), drifted_noise(second, shape, drift), position)
+
+
+def step_noises(
+    first: int, second: int, position: float, shape: tuple[int, ...], drift: float = 0.0
+) -> Iterator[Tensor]:
+    """Yield the noises that a sampler injects, one a step, between those of two seeds.
+
+    Without drift a seed's are what its generator draws after the noise that the picture begins
+    with, as in a plain diffusers pipeline that got this generator.
+
+    Args:
+        first: seed in [0, 2**32).
+        second: another.
+        position: 0 gives exactly the first one's.
+        shape: ``(1, channels, height / 8, width / 8)``.
+        drift: as in ``drifted_noise``.
+    """
+    of_first, of_second = _steps(first, shape, drift), _steps(second, shape, drift)
+    while True:
+        noise = next(of_first)
+        yield slerp(noise, next(of_second), position) if position else noise
 
 
 def blended_embeddings(first: Tensor, second: Tensor, position: float) -> Tensor:
@@ -103,3 +121,25 @@ def _start(depth: float, cells: float) -> int:
     """Return by how many cells the row at ``depth`` (0 top, 1 bottom) has moved."""
     near = (depth - HORIZON) / (1 - HORIZON)
     return round(cells * (FARTHEST + (1 - FARTHEST) * near)) if near > 0 else 0
+
+
+def _steps(seed: int, shape: tuple[int, ...], drift: float) -> Iterator[Tensor]:
+    """Yield a seed's noises after the first; each block of the strip is drawn by its own seed."""
+    seeds = [(seed + block * STRIDE) % 2**32 for block in range(int(drift) + 2 if drift else 1)]
+    generators = [torch.Generator("cpu").manual_seed(each) for each in seeds]
+    first = True
+    while True:
+        blocks = [torch.randn(shape, generator=generator) for generator in generators]
+        if not first:
+            yield _drifted(torch.cat(blocks, dim=-1), shape, drift)
+        first = False
+
+
+def _drifted(strip: Tensor, shape: tuple[int, ...], drift: float) -> Tensor:
+    """Return the window of a strip ``(1, channels, height / 8, wider)`` that drift has reached."""
+    height, width = shape[-2:]
+    rows = [
+        strip[..., row, _start(row / max(1, height - 1), drift * width) :][..., :width]
+        for row in range(height)
+    ]
+    return torch.stack(rows, dim=-2)

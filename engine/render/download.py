@@ -1,16 +1,18 @@
-"""Fetches a model from a hub into the local cache, counting bytes.
+"""Fetches models from a hub into the local cache, counting bytes.
 
-It knows the hub's API and which files of a pipeline are needed: safetensors and configuration,
-never pickles and never code. It does not load anything.
+It knows the hub's API and its cache: commits, pins, what to do without a network. It does not know
+which files are needed, and loads nothing.
 """
 
+import contextlib
 import threading
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx2
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -18,28 +20,43 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
 from tqdm import tqdm
 
 from engine.errors import ModelLoadError, StorageError
+from engine.render.selection import Choose
 
 OnBytes = Callable[[int, int], None]
-CONFIGURATION = {".json", ".txt", ".model"}
+PIN = "visionflux"  # a name beside "main", for the commit that was met first
+OUT_OF_REACH = (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError)
+
+
+class Wanted(NamedTuple):
+    """Files of one repository.
+
+    Attributes:
+        repo: hub id, ``owner/name``.
+        revision: a commit; "" takes the one that was met first on this machine, and pins it.
+        choose: given the names of its files, and a way to read one, returns those to fetch.
+    """
+
+    repo: str
+    revision: str
+    choose: Choose
 
 
 def fetch(
-    repo: str,
+    wanted: Sequence[Wanted],
     on_bytes: OnBytes,
     *,
-    half: bool = False,
     endpoint: str | None = None,
     cache: Path | None = None,
-) -> Path:
-    """Return the folder of a hub's model, fetching what the cache lacks.
+) -> list[Path]:
+    """Return the folders of what a hub has, fetching what the cache lacks.
 
     Args:
-        repo: hub id, ``owner/name``.
+        wanted: in the order in which the folders are returned.
         on_bytes: called with bytes done and in total; from several threads, one at a time.
-        half: prefer float16 files where the model offers them: half the bytes.
         endpoint: another hub's address; None is the default one, or ``HF_ENDPOINT``.
         cache: another cache folder; None is the usual one, or ``HF_HOME``.
 
@@ -48,77 +65,111 @@ def fetch(
             safetensors in it.
         StorageError: the disk is full.
     """
-    try:
-        sizes = _sizes(HfApi(endpoint=endpoint), repo)
-        names = needed(repo, list(sizes), half=half)
-        count = counter(on_bytes, sum(sizes[name] for name in names))
-        folder = snapshot_download(
-            repo, allow_patterns=names, endpoint=endpoint, cache_dir=cache, tqdm_class=count
+    hub = _Hub(endpoint, cache or Path(constants.HF_HUB_CACHE))
+    listed = [hub.list(one) for one in wanted]
+    total = sum(files.bytes for files in listed if files)
+    count = counter(on_bytes, total)
+    folders = [hub.bring(one, files, count) for one, files in zip(wanted, listed, strict=True)]
+    if total:
+        on_bytes(total, total)  # what the cache had was not counted
+    return folders
+
+
+class _Files(NamedTuple):
+    """What is to be fetched of a repository: the commit, names, and their bytes in total."""
+
+    commit: str
+    names: list[str]
+    bytes: int
+
+
+class _Hub:
+    """A hub and a cache of its files; what the hub cannot answer, the cache may."""
+
+    def __init__(self, endpoint: str | None, cache: Path) -> None:
+        self._endpoint, self._cache = endpoint, cache
+
+    def list(self, wanted: Wanted) -> _Files | None:
+        """Return what is to be fetched; None if the hub cannot be reached."""
+        with _translated(wanted.repo):
+            try:
+                revision = wanted.revision or self._pin(wanted.repo)
+                info = HfApi(endpoint=self._endpoint).model_info(
+                    wanted.repo, revision=revision or None, files_metadata=True, timeout=20
+                )
+                commit = str(info.sha)
+                sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
+                names = wanted.choose(list(sizes), partial(self._read, wanted.repo, commit))
+            except OUT_OF_REACH:
+                return None
+        return _Files(commit, names, sum(sizes[name] for name in names))
+
+    def bring(self, wanted: Wanted, files: _Files | None, count: type[Any]) -> Path:
+        """Return the folder with a repository's files."""
+        if files is None:
+            return self._kept(wanted)
+        with _translated(wanted.repo):
+            try:
+                folder = snapshot_download(
+                    wanted.repo,
+                    revision=files.commit,
+                    allow_patterns=files.names,
+                    endpoint=self._endpoint,
+                    cache_dir=self._cache,
+                    tqdm_class=count,
+                )
+            except OUT_OF_REACH:
+                return self._kept(wanted)
+        if not wanted.revision:
+            self._pin_file(wanted.repo).parent.mkdir(parents=True, exist_ok=True)
+            self._pin_file(wanted.repo).write_text(files.commit)
+        return Path(folder)
+
+    def _read(self, repo: str, commit: str, name: str) -> bytes:
+        path = hf_hub_download(
+            repo, name, revision=commit, endpoint=self._endpoint, cache_dir=self._cache
         )
-    except (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError):
-        return _cached(repo, cache)
+        return Path(path).read_bytes()
+
+    def _pin(self, repo: str) -> str:
+        """Return the commit that was met first, of a repository that nobody else pinned."""
+        pin = self._pin_file(repo)
+        return pin.read_text().strip() if pin.is_file() else ""
+
+    def _pin_file(self, repo: str) -> Path:
+        """The cache keeps a commit for each name of a revision; one name is ours."""
+        folder = str(repo_folder_name(repo_id=repo, repo_type="model"))
+        return self._cache / folder / "refs" / PIN
+
+    def _kept(self, wanted: Wanted) -> Path:
+        """Return the copy that an earlier download left."""
+        revision = wanted.revision or self._pin(wanted.repo) or None
+        try:
+            return Path(
+                snapshot_download(
+                    wanted.repo, revision=revision, cache_dir=self._cache, local_files_only=True
+                )
+            )
+        except (OSError, ValueError) as error:
+            # To the hub's library a snapshot without the files that we left out is incomplete.
+            if folder := getattr(error, "snapshot_path", None):
+                return Path(folder)
+            raise ModelLoadError(
+                wanted.repo,
+                "the hub cannot be reached and no copy is in the cache",
+                "check the network of the machine that runs the engine, or give it a local folder",
+            ) from error
+
+
+@contextlib.contextmanager
+def _translated(repo: str) -> Iterator[None]:
+    """Turn what the hub's library raises into our errors."""
+    try:
+        yield
     except HfHubHTTPError as error:
         raise _refused(repo, error) from error
     except OSError as error:
         raise StorageError(f"the model {repo} could not be stored: {error}") from error
-    return Path(folder)
-
-
-def needed(repo: str, names: list[str], *, half: bool) -> list[str]:
-    """Choose the files to fetch: configuration, and of each component one safetensors set.
-
-    Raises:
-        ModelLoadError: a component comes as a pickle only, or this is no diffusers pipeline.
-    """
-    if "model_index.json" not in names:
-        raise ModelLoadError(
-            repo, "it is not in diffusers layout", "choose a repository with a model_index.json"
-        )
-    inside = [name for name in names if name.count("/") <= 1]
-    chosen = [name for name in inside if PurePosixPath(name).suffix in CONFIGURATION]
-    for folder in sorted({name.partition("/")[0] for name in inside if "/" in name}):
-        chosen += _weights(repo, [name for name in inside if name.startswith(f"{folder}/")], half)
-    return chosen
-
-
-def has_half(folder: Path) -> bool:
-    """Tell whether a model folder holds float16 files under their usual names."""
-    return any(folder.glob("unet/*.fp16.safetensors"))
-
-
-def _weights(repo: str, names: list[str], half: bool) -> list[str]:
-    safe = [name for name in names if name.endswith(".safetensors")]
-    plain = [name for name in safe if ".fp16" not in name and ".non_ema" not in name]
-    small = [name for name in safe if ".fp16." in name]
-    pickled = [name for name in names if name.endswith((".bin", ".ckpt", ".pt"))]
-    if pickled and not safe:
-        raise ModelLoadError(
-            repo,
-            f"{pickled[0]} is a pickle, which can run code when it is opened",
-            "choose a repository whose weights are safetensors",
-        )
-    return small if half and small else plain or small
-
-
-def _sizes(api: HfApi, repo: str) -> dict[str, int]:
-    """Return the repository's files and their sizes in bytes."""
-    files = api.model_info(repo, files_metadata=True, timeout=20).siblings or []
-    return {file.rfilename: file.size or 0 for file in files}
-
-
-def _cached(repo: str, cache: Path | None) -> Path:
-    """Return the copy that an earlier download left."""
-    try:
-        return Path(snapshot_download(repo, cache_dir=cache, local_files_only=True))
-    except (OSError, ValueError) as error:
-        # To the hub's library a snapshot without the files that we left out is incomplete.
-        if folder := getattr(error, "snapshot_path", None):
-            return Path(folder)
-        raise ModelLoadError(
-            repo,
-            "the hub cannot be reached and no copy is in the cache",
-            "check the network of the machine that runs the engine, or give it a local folder",
-        ) from error
 
 
 def _refused(repo: str, error: HfHubHTTPError) -> ModelLoadError:

@@ -4,50 +4,34 @@ It knows diffusers; it knows nothing of films, jobs or previews beyond one callb
 """
 
 import contextlib
-import functools
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
-    UniPCMultistepScheduler,
-)
+from diffusers import AutoPipelineForImage2Image
 from msgspec import structs
 from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import DeviceMemoryError
-from engine.graph import KeyframeNode, Weighted
+from engine.graph import KeyframeNode
 from engine.models import Model
-from engine.render import Cancelled
-from engine.render.blend import blended_embeddings, blended_noise
+from engine.render.blend import blended_noise, step_noises
 from engine.render.device import Device, memory_errors
 from engine.render.memory import MemorySaver, Way
 from engine.render.pipeline import OnBytes, load_pipeline
 from engine.render.preview import Projection, fit_projection, read_projection
+from engine.render.prompts import Prompts
+from engine.render.repaint import Border, Canvas, begin_with, canvas_of, in_colours
+from engine.render.schedulers import make_scheduler
+from engine.render.watch import OnStep, Watch, stop_if
 
 log = logging.getLogger(__name__)
 
-REMEMBERED_PROMPTS = 64  # embeddings kept; 236 kB each with Stable Diffusion 1.5 in float32
 SMALLER = (0.75, 0.5, 0.375, 0.25)  # shares of a side that are tried where a picture does not fit
 
-SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "dpmsolver++": (
-        DPMSolverMultistepScheduler,
-        {"algorithm_type": "dpmsolver++", "solver_order": 2},
-    ),
-    "ddim": (DDIMScheduler, {}),
-    "euler": (EulerDiscreteScheduler, {}),
-    "unipc": (UniPCMultistepScheduler, {}),
-}
-
-OnStep = Callable[[int, int, Tensor], None]
 Picture = NDArray[np.uint8]  # RGB (height, width, 3)
 
 
@@ -74,7 +58,7 @@ class Painter:
         self.device = device
         self._pipe = pipe
         self._config = pipe.scheduler.config
-        self._prompts: OrderedDict[str, Tensor] = OrderedDict()
+        self._prompts = Prompts(pipe, device.name)
         self.projection: Projection | None = None
         pipe.set_progress_bar_config(disable=True)
 
@@ -98,12 +82,20 @@ class Painter:
         return painter
 
     def paint(
-        self, node: KeyframeNode, *, on_step: OnStep, cancelled: Callable[[], bool]
+        self,
+        node: KeyframeNode,
+        *,
+        source: Picture | None = None,
+        anchor: Picture | None = None,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
     ) -> Picture:
         """Paint a keyframe; the same node gives the same picture again on the same device.
 
         Args:
             node: what to paint; ``node.model`` is this painter's identity.
+            source: what ``node.source`` stands for; of any size. One that is blank counts as none.
+            anchor: likewise, ``node.anchor``.
             on_step: called after each step with its number (from 1), the number of steps and the
                 clean latents ``(1, channels, height / 8, width / 8)`` that the model predicts
                 from there, scaled; a tensor of its own.
@@ -117,7 +109,8 @@ class Painter:
             DeviceMemoryError: the picture is too large for the device, however thriftily painted.
         """
         try:
-            return self._attempt(node, on_step, cancelled)
+            picture = self._attempt(node, canvas_of(node, source), on_step, cancelled)
+            return in_colours(node, picture, anchor)
         except DeviceMemoryError as error:
             log.warning("A picture does not fit.", exc_info=True)
             problem = error.problem
@@ -125,13 +118,18 @@ class Painter:
         raise DeviceMemoryError(problem, remedy=self._smaller(node))
 
     def _attempt(
-        self, node: KeyframeNode, on_step: OnStep, cancelled: Callable[[], bool]
+        self,
+        node: KeyframeNode,
+        canvas: Canvas | None,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
     ) -> Picture:
         def work() -> Picture:
             doing = f"painting {node.width}x{node.height}"
             # Not inference_mode: weights that offloading moved inside could not be moved back.
             with memory_errors(self.device, doing), torch.no_grad():
-                return self._paint(node, on_step, cancelled)
+                stop_if(cancelled)
+                return self._paint(node, canvas, on_step, cancelled)
 
         return self.memory.attempt(work)
 
@@ -143,50 +141,75 @@ class Painter:
             )
             trial = structs.replace(node, width=width, height=height, num_inference_steps=1)
             with contextlib.suppress(DeviceMemoryError):
-                self._attempt(trial, lambda *_: None, lambda: False)
+                self._attempt(trial, None, lambda *_: None, lambda: False)
                 return f"choose {width}x{height}, which fits, or free the device's memory"
         return ""
 
-    def _paint(self, node: KeyframeNode, on_step: OnStep, cancelled: Callable[[], bool]) -> Picture:
-        _stop_if(cancelled)
-        scheduler = self._pipe.scheduler = make_scheduler(node.scheduler, self._config)
-        watch = _Watch(scheduler, on_step, cancelled)
+    def _paint(
+        self,
+        node: KeyframeNode,
+        canvas: Canvas | None,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
+    ) -> Picture:
+        scheduler = make_scheduler(
+            node.scheduler, self._config, self._step_noises(node), node.num_inference_steps
+        )
+        watch = Watch(scheduler, on_step, cancelled)
         guided = node.guidance_scale > 1
+        asked = {
+            **self._prompts.arguments(node.prompt, node.negative_prompt if guided else None),
+            "num_inference_steps": node.num_inference_steps,
+            "guidance_scale": node.guidance_scale,
+        }
+        if canvas:
+            return self._paint_over(canvas, scheduler, watch, self._noise(node), asked)
+        self._pipe.scheduler = scheduler
         result = self._pipe(
-            prompt_embeds=self._embeddings(node.prompt),
-            negative_prompt_embeds=self._encode(node.negative_prompt) if guided else None,
+            **asked,
             latents=self._noise(node),
             width=node.width,
             height=node.height,
-            num_inference_steps=node.num_inference_steps,
-            guidance_scale=node.guidance_scale,
             callback_on_step_end=watch,
         )
         return np.array(result.images[0].convert("RGB"))  # a copy that may be written to
 
+    def _paint_over(
+        self, canvas: Canvas, scheduler: Any, watch: Watch, noise: Tensor, asked: dict[str, Any]
+    ) -> Picture:
+        pipe: Any = AutoPipelineForImage2Image.from_pipe(self._pipe)  # of the same parts
+        pipe.set_progress_bar_config(disable=True)
+        pipe.scheduler = scheduler
+        begin_with(scheduler, noise)
+        image = torch.from_numpy(canvas.picture).permute(2, 0, 1)[None].float() / 255
+        try:
+            result = pipe(
+                **asked,
+                image=image,  # (1, 3, height, width) in [0, 1]
+                strength=min(1.0, (canvas.most_steps + 1e-3) / asked["num_inference_steps"]),
+                generator=torch.Generator("cpu").manual_seed(0),  # of what the encoder samples
+                callback_on_step_end=Border(canvas, self._pipe.vae_scale_factor, watch),
+            )
+        finally:
+            self._pipe.maybe_free_model_hooks()
+        return np.array(result.images[0].convert("RGB"))
+
     def _noise(self, node: KeyframeNode) -> Tensor:
         """Return the initial latents ``(1, channels, height / 8, width / 8)``, unscaled."""
-        factor = self._pipe.vae_scale_factor
-        channels = self._pipe.unet.config.in_channels
-        shape = (1, channels, node.height // factor, node.width // factor)
         first, second = int(node.noise.first), int(node.noise.second)
-        noise = blended_noise(first, second, node.noise.position, shape, node.drift)
+        noise = blended_noise(first, second, node.noise.position, self._shape(node), node.drift)
         return noise.to(self.device.name, self.device.torch_dtype)
 
-    def _embeddings(self, prompt: Weighted) -> Tensor:
-        """Return the embeddings ``(1, tokens, width)`` of a mix of two prompts."""
-        first, second = self._encode(str(prompt.first)), self._encode(str(prompt.second))
-        return blended_embeddings(first, second, prompt.position)
+    def _step_noises(self, node: KeyframeNode) -> Callable[[], Tensor]:
+        """Return what draws the noise of the next step, for samplers that inject some."""
+        first, second = int(node.noise.first), int(node.noise.second)
+        noises = step_noises(first, second, node.noise.position, self._shape(node), node.drift)
+        return lambda: next(noises)
 
-    def _encode(self, prompt: str) -> Tensor:
-        """Return a prompt's embeddings ``(1, tokens, width)``, remembered."""
-        if prompt not in self._prompts:
-            encoded, _ = self._pipe.encode_prompt(prompt, self.device.name, 1, False)
-            self._prompts[prompt] = encoded
-        self._prompts.move_to_end(prompt)
-        if len(self._prompts) > REMEMBERED_PROMPTS:
-            self._prompts.popitem(last=False)
-        return self._prompts[prompt]
+    def _shape(self, node: KeyframeNode) -> tuple[int, int, int, int]:
+        factor = self._pipe.vae_scale_factor
+        channels = int(self._pipe.unet.config.in_channels)
+        return 1, channels, node.height // factor, node.width // factor
 
     def _fit_projection(self) -> Projection:
         """Fit a projection to the model's own decoder."""
@@ -199,49 +222,3 @@ class Painter:
 
         with torch.no_grad():
             return fit_projection(decode, int(vae.config.latent_channels))
-
-
-class _Watch:
-    """Follows a pipeline's run: the predicted clean latents of each step, and cancelling.
-
-    diffusers hands only the noisy latents to ``callback_on_step_end``. The clean ones are the
-    second value that DDIM and Euler return from ``step``; DPM-Solver++ and UniPC keep them as
-    their newest model output.
-    """
-
-    def __init__(self, scheduler: Any, on_step: OnStep, cancelled: Callable[[], bool]) -> None:
-        self._on_step, self._cancelled = on_step, cancelled
-        self._clean: Tensor | None = None
-        step = scheduler.step
-
-        @functools.wraps(step)  # diffusers reads the signature
-        def watched_step(*args: Any, **kwargs: Any) -> Any:
-            result = step(*args, **kwargs)
-            outputs = getattr(scheduler, "model_outputs", None)
-            self._clean = outputs[-1] if outputs else result[1]
-            return result
-
-        scheduler.step = watched_step
-
-    def __call__(self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> Any:
-        _stop_if(self._cancelled)
-        assert self._clean is not None
-        self._on_step(index + 1, pipe.num_timesteps, self._clean.detach().clone())
-        return tensors
-
-
-def make_scheduler(name: str, config: dict[str, Any]) -> Any:
-    """Return a fresh deterministic sampler.
-
-    Args:
-        name: a key of ``SCHEDULERS``.
-        config: of the scheduler that the model came with; betas, kind of prediction and spacing
-            of time steps are taken from it.
-    """
-    kind, settings = SCHEDULERS[name]
-    return kind.from_config(config, **settings)
-
-
-def _stop_if(cancelled: Callable[[], bool]) -> None:
-    if cancelled():
-        raise Cancelled

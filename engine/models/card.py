@@ -1,0 +1,104 @@
+"""What a model is: where its parts come from, and what a user should know of it. Values only."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.recipe import Scheduler
+
+Steering = Literal["guides", "ignored"]  # what a model does with a negative prompt
+
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """Sane settings for a model; what Stable Diffusion 1.5 wants unless its card says otherwise."""
+
+    width: int = 512
+    height: int = 512
+    num_inference_steps: int = 25
+    guidance_scale: float = 7.5
+    scheduler: Scheduler = "dpmsolver++"
+    drift: float = 0.0
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user should know of a model; ``card.json`` in its folder.
+
+    Attributes:
+        licence: its name, as the model's publisher has it; "" if nobody said.
+        download: bytes that its first film fetches; 0 for none, or unknown.
+        memory: bytes of a GPU that a picture of the default size takes; 0 if unknown.
+        negative_prompt: ``ignored`` where the network has no place for one. Others need a
+            ``guidance_scale`` above 1 to heed it.
+        effort: arithmetic of one pass over 256x256 pixels, as a multiple of the offline model's.
+    """
+
+    title: str
+    description: str = ""
+    licence: str = ""
+    download: int = 0
+    memory: int = 0
+    negative_prompt: Steering = "guides"
+    effort: float = 1.0
+    knows: dict[str, list[str]] = {}
+    examples: list[str] = []
+    defaults: Defaults = Defaults()
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Where files come from.
+
+    Attributes:
+        source: a folder, a file, or what a hub has: ``owner/name`` or ``owner/name/file``.
+        revision: the hub's commit; "" pins the one that is met first.
+    """
+
+    source: str
+    revision: str = ""
+
+    @property
+    def path(self) -> Path | None:
+        """The file or folder of this machine; None if it is a hub's."""
+        path = Path(self.source)
+        return path if path.exists() else None
+
+    @property
+    def repo(self) -> str:
+        """The hub id, ``owner/name``."""
+        return "/".join(self.source.split("/")[:2])
+
+    @property
+    def file(self) -> str:
+        """The file in the hub's repository; "" if all of it is meant."""
+        return "/".join(self.source.split("/")[2:])
+
+
+class Lora(Part, frozen=True, kw_only=True):
+    """Low-rank changes of weights, in one file; ``weight``: how strongly they are added."""
+
+    weight: float = 1.0
+
+
+class Model(Part, frozen=True, kw_only=True):
+    """One offered model: a pipeline in diffusers layout, or a checkpoint in one file.
+
+    Attributes:
+        name: what recipes call it.
+        configuration: of a checkpoint in one file: the folder that tells its shapes and words.
+        vae: in place of the pipeline's own.
+        loras: fused into the weights when they are loaded.
+        scheduler_config: settings of the sampler in place of the pipeline's own.
+    """
+
+    name: str
+    card: Card
+    configuration: Part | None = None
+    vae: Part | None = None
+    loras: tuple[Lora, ...] = ()
+    scheduler_config: dict[str, str | bool] = {}
+
+    @property
+    def here(self) -> bool:
+        """Whether everything lies on this machine without a hub's cache."""
+        parts = (self, self.configuration, self.vae, *self.loras)
+        return all(part.path for part in parts if part)
