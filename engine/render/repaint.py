@@ -1,0 +1,115 @@
+"""Painting over a picture: what a keyframe's sampler begins with instead of noise alone.
+
+It knows diffusers' samplers and image-to-image pipelines; it does not know where pictures are kept.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.graph import KeyframeNode
+from engine.render.warp import Picture, fitted, in_view, moved, with_colours_of
+
+SEAM = 1  # cells around what came into view that are painted as freshly, so that no edge shows
+BLANK = 1.0  # of 255: spread of all values below which a picture shows nothing
+
+
+class Canvas(NamedTuple):
+    """What is painted over.
+
+    Attributes:
+        picture: uint8 RGB ``(height, width, 3)``, in the keyframe's size and seen from its pose.
+        fresh: what came into view, bool ``(height, width)``.
+        steps: by which the picture is painted over.
+        border_steps: likewise, where something came into view; at least as many.
+    """
+
+    picture: Picture
+    fresh: NDArray[np.bool_]
+    steps: int
+    border_steps: int
+
+    @property
+    def most_steps(self) -> int:
+        """The steps that painting takes."""
+        return self.border_steps if self.fresh.any() else self.steps
+
+
+def canvas_of(node: KeyframeNode, source: Picture | None) -> Canvas | None:
+    """Return what a keyframe is painted over; None: it begins from noise, as over a blank one."""
+    if source is None or source.std() < BLANK:
+        return None
+    picture = fitted(source, node.height, node.width)
+    fresh = np.zeros((node.height, node.width), bool)
+    if node.warp:
+        picture, fresh = moved(picture, node.warp), ~in_view(node.warp, node.height, node.width)
+    steps = steps_of(node.strength, node.num_inference_steps)
+    border = steps_of(node.border, node.num_inference_steps)
+    return Canvas(picture, fresh, steps, max(steps, border))
+
+
+def in_colours(node: KeyframeNode, picture: Picture, anchor: Picture | None) -> Picture:
+    """Return a keyframe's picture in the colours of its anchor, if it has one that shows any."""
+    if anchor is None or node.since is None or anchor.std() < BLANK:
+        return picture
+    return with_colours_of(picture, anchor, node.since)
+
+
+def steps_of(strength: float, num_inference_steps: int) -> int:
+    """Return how many denoising steps a strength stands for: one at least."""
+    return max(1, min(num_inference_steps, round(strength * num_inference_steps)))
+
+
+def begin_with(scheduler: Any, noise: Tensor) -> None:
+    """Have a pipeline mix a picture with this noise instead of what it draws itself.
+
+    Args:
+        scheduler: fresh, of the pipeline.
+        noise: ``(1, channels, height / 8, width / 8)``, unscaled.
+    """
+    add_noise = scheduler.add_noise
+
+    def with_ours(clean: Tensor, _: Tensor, timesteps: Any) -> Any:
+        scheduler.clean = clean
+        return add_noise(clean, noise, timesteps)
+
+    scheduler.add_noise = with_ours
+
+
+class Border:
+    """Paints what came into view with more steps than what was there before.
+
+    The whole picture runs through all the steps, but until the last ``steps`` of them what was
+    there before is put back, as noisy as it should be by then.
+
+    Source: Levin & Fried, "Differential diffusion", 2023, arXiv:2306.00950, with two strengths.
+    """
+
+    def __init__(self, canvas: Canvas, factor: int, then: Callable[..., Any]) -> None:
+        """Take up a picture.
+
+        Args:
+            canvas: what is painted over.
+            factor: pixels on a side of a cell of latents.
+            then: the callback at the end of each step that comes first.
+        """
+        cells = F.max_pool2d(torch.from_numpy(canvas.fresh)[None, None].float(), factor)
+        self._fresh = F.max_pool2d(cells, 2 * SEAM + 1, 1, SEAM)  # (1, 1, height / 8, width / 8)
+        self._steps, self._then = canvas.steps, then
+
+    def __call__(self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> Any:
+        """Do what is to be done after step ``index`` (from 0)."""
+        tensors = self._then(pipe, index, timestep, tensors)
+        done, scheduler = index + 1, pipe.scheduler
+        if done <= pipe.num_timesteps - self._steps:
+            now = scheduler.timesteps[done - pipe.num_timesteps :][:1]
+            latents = tensors["latents"]
+            fresh = self._fresh.to(latents.device, latents.dtype)
+            before = scheduler.add_noise(scheduler.clean, latents, now)
+            tensors["latents"] = latents * fresh + before * (1 - fresh)
+        return tensors
