@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import AutoPipelineForImage2Image
 from msgspec import structs
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,6 +24,7 @@ from engine.render.memory import MemorySaver, Way
 from engine.render.pipeline import OnBytes, load_pipeline
 from engine.render.preview import Projection, fit_projection, read_projection
 from engine.render.prompts import Prompts
+from engine.render.repaint import Border, Canvas, begin_with, canvas_of, in_colours
 from engine.render.schedulers import make_scheduler
 from engine.render.watch import OnStep, Watch, stop_if
 
@@ -80,12 +82,20 @@ class Painter:
         return painter
 
     def paint(
-        self, node: KeyframeNode, *, on_step: OnStep, cancelled: Callable[[], bool]
+        self,
+        node: KeyframeNode,
+        *,
+        source: Picture | None = None,
+        anchor: Picture | None = None,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
     ) -> Picture:
         """Paint a keyframe; the same node gives the same picture again on the same device.
 
         Args:
             node: what to paint; ``node.model`` is this painter's identity.
+            source: what ``node.source`` stands for; of any size. One that is blank counts as none.
+            anchor: likewise, ``node.anchor``.
             on_step: called after each step with its number (from 1), the number of steps and the
                 clean latents ``(1, channels, height / 8, width / 8)`` that the model predicts
                 from there, scaled; a tensor of its own.
@@ -99,7 +109,8 @@ class Painter:
             DeviceMemoryError: the picture is too large for the device, however thriftily painted.
         """
         try:
-            return self._attempt(node, on_step, cancelled)
+            picture = self._attempt(node, canvas_of(node, source), on_step, cancelled)
+            return in_colours(node, picture, anchor)
         except DeviceMemoryError as error:
             log.warning("A picture does not fit.", exc_info=True)
             problem = error.problem
@@ -107,13 +118,18 @@ class Painter:
         raise DeviceMemoryError(problem, remedy=self._smaller(node))
 
     def _attempt(
-        self, node: KeyframeNode, on_step: OnStep, cancelled: Callable[[], bool]
+        self,
+        node: KeyframeNode,
+        canvas: Canvas | None,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
     ) -> Picture:
         def work() -> Picture:
             doing = f"painting {node.width}x{node.height}"
             # Not inference_mode: weights that offloading moved inside could not be moved back.
             with memory_errors(self.device, doing), torch.no_grad():
-                return self._paint(node, on_step, cancelled)
+                stop_if(cancelled)
+                return self._paint(node, canvas, on_step, cancelled)
 
         return self.memory.attempt(work)
 
@@ -125,27 +141,58 @@ class Painter:
             )
             trial = structs.replace(node, width=width, height=height, num_inference_steps=1)
             with contextlib.suppress(DeviceMemoryError):
-                self._attempt(trial, lambda *_: None, lambda: False)
+                self._attempt(trial, None, lambda *_: None, lambda: False)
                 return f"choose {width}x{height}, which fits, or free the device's memory"
         return ""
 
-    def _paint(self, node: KeyframeNode, on_step: OnStep, cancelled: Callable[[], bool]) -> Picture:
-        stop_if(cancelled)
-        scheduler = self._pipe.scheduler = make_scheduler(
+    def _paint(
+        self,
+        node: KeyframeNode,
+        canvas: Canvas | None,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
+    ) -> Picture:
+        scheduler = make_scheduler(
             node.scheduler, self._config, self._step_noises(node), node.num_inference_steps
         )
         watch = Watch(scheduler, on_step, cancelled)
         guided = node.guidance_scale > 1
-        result = self._pipe(
+        asked = {
             **self._prompts.arguments(node.prompt, node.negative_prompt if guided else None),
+            "num_inference_steps": node.num_inference_steps,
+            "guidance_scale": node.guidance_scale,
+        }
+        if canvas:
+            return self._paint_over(canvas, scheduler, watch, self._noise(node), asked)
+        self._pipe.scheduler = scheduler
+        result = self._pipe(
+            **asked,
             latents=self._noise(node),
             width=node.width,
             height=node.height,
-            num_inference_steps=node.num_inference_steps,
-            guidance_scale=node.guidance_scale,
             callback_on_step_end=watch,
         )
         return np.array(result.images[0].convert("RGB"))  # a copy that may be written to
+
+    def _paint_over(
+        self, canvas: Canvas, scheduler: Any, watch: Watch, noise: Tensor, asked: dict[str, Any]
+    ) -> Picture:
+        pipe: Any = AutoPipelineForImage2Image.from_pipe(self._pipe)  # of the same parts
+        pipe.set_progress_bar_config(disable=True)
+        pipe.scheduler = scheduler
+        begin_with(scheduler, noise)
+        image = torch.from_numpy(canvas.picture).permute(2, 0, 1)[None].float() / 255
+        try:
+            result = pipe(
+                **asked,
+                image=image,  # (1, 3, height, width) in [0, 1]
+                strength=min(1.0, (canvas.most_steps + 1e-3) / asked["num_inference_steps"]),
+                generator=torch.Generator("cpu").manual_seed(0),  # of what the encoder samples
+                callback_on_step_end=Border(canvas, self._pipe.vae_scale_factor, watch),
+            )
+        finally:
+            self._pipe.maybe_free_model_hooks()
+        return np.array(result.images[0].convert("RGB"))
 
     def _noise(self, node: KeyframeNode) -> Tensor:
         """Return the initial latents ``(1, channels, height / 8, width / 8)``, unscaled."""
