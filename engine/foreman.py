@@ -7,7 +7,8 @@ It knows nothing of jobs, clients or files; ``engine.worker`` is the process its
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine import tasks
@@ -35,31 +36,50 @@ class Foreman:
     Args:
         command: what to start; it gets ``--device`` and ``device`` appended.
         on_preview: called with every preview, as it is to be sent to clients.
+        environment: variables that the process gets besides this one's.
+
+    Attributes:
+        ways: to save memory, that the worker has taken; whoever is done with them clears them.
+        on_change: called when the worker has become ready or has ended.
     """
 
     def __init__(
-        self, command: Sequence[str], device: str, on_preview: Callable[[bytes], None]
+        self,
+        command: Sequence[str],
+        device: str,
+        on_preview: Callable[[bytes], None],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._command = (*command, "--device", device)
         self._on_preview = on_preview
+        self._environment = environment or {}
         self._process: asyncio.subprocess.Process | None = None
         self._replies: asyncio.Queue[tasks.AnyReply | None] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
         self._credit: Setting | None = None  # for the one preview that the worker may encode
+        self._is_ready = False
         self.device = DeviceInfo()
         self.interpolator = self.notice = ""  # as in ``tasks.Loaded``; "" before the first film
+        self.ways: set[str] = set()
+        self.on_change: Callable[[], None] = lambda: None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process runs and has looked at its device."""
+        return self._is_ready and self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
         """Start the process unless it runs; it gets ready in the background."""
         if self._process and self._process.returncode is None:
             return
-        self._replies = asyncio.Queue()
+        self._replies, self._is_ready = asyncio.Queue(), False
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,
+            env={**os.environ, **self._environment},
         )
         self._reader = asyncio.create_task(self._read(self._process, self._replies))
         if self._credit:
@@ -155,11 +175,19 @@ class Foreman:
                 else:
                     self._take(tasks.read_reply(body), replies)
         replies.put_nowait(None)
+        if process is self._process:
+            self._is_ready = False
+            self.on_change()
 
     def _take(self, reply: tasks.AnyReply, replies: asyncio.Queue[tasks.AnyReply | None]) -> None:
-        if isinstance(reply, tasks.Ready | tasks.Loaded):
-            self.device = reply.device
-        if isinstance(reply, tasks.Loaded):
-            self.interpolator, self.notice = reply.interpolator, reply.notice
-        if not isinstance(reply, tasks.Ready):
-            replies.put_nowait(reply)
+        match reply:
+            case tasks.Ready(device=device):
+                self.device, self._is_ready = device, True
+                self.on_change()
+                return
+            case tasks.Loaded(device=device):
+                self.device = device
+                self.interpolator, self.notice = reply.interpolator, reply.notice
+            case tasks.Economized(way=way):
+                self.ways.add(way)
+        replies.put_nowait(reply)

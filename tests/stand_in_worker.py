@@ -2,9 +2,9 @@
 
 It speaks the real pipe protocol and is unrealistic in one way: what it makes are texts, determined
 by the node alone. ``STEP_SECONDS`` in the environment slows it down, ``TEXT_LINES`` makes its texts
-longer. A prompt that contains ``crash once``, ``always crash``, ``fail``, ``hang`` or ``run short``
-(of memory) does so; one with ``fresh worker`` runs short, too, and has room only where a worker was
-thrifty from the beginning.
+longer, ``WEIGHTS`` is what its model is known by. A prompt that contains ``crash once``, ``always
+crash``, ``fail``, ``hang`` or ``run short`` (of memory) does so; one with ``fresh worker`` runs
+short, too, and has room only where a worker was thrifty from the beginning.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from engine.purse import Setting
 
 STEP = float(os.environ.get("STEP_SECONDS", "0"))
 LINES = int(os.environ.get("TEXT_LINES", "40"))
+WEIGHTS = os.environ.get("WEIGHTS", "0")
 MEMORY = 123_000_000  # bytes that it says it has needed
 INFO = protocol.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
 
@@ -52,7 +53,9 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
     if isinstance(task, tasks.Load):
         thrifty[0] = task.ways
         channel.send(tasks.Loading(model=task.model.name, done=50, total=100))
-        return tasks.Loaded(model=f"{task.model.name}@0", interpolator="none@0", device=INFO)
+        return tasks.Loaded(
+            model=f"{task.model.name}@{WEIGHTS}", interpolator="none@0", device=INFO
+        )
     prompt = str(task.node.prompt.first) if isinstance(task, tasks.Paint) else ""
     misbehave(prompt, Path(task.target))
     if "run short" in prompt or "fresh worker" in prompt:
