@@ -93,17 +93,27 @@ def steps(channel: Channel, task: tasks.Work) -> bool:
         case _:
             total = 0
     for step in range(1, total + 1):
-        time.sleep(STEP)
+        pace()
         if task.job in stopped:
             return False
         channel.send(tasks.Advanced(done=step, total=total))
         if (setting := credits[0]) and setting.shows("step", step):
             credits[0] = None
             about = {"job": task.job, "kind": "step", "index": task.index}
-            jpeg = b"\xff\xd8" + next(encoded).to_bytes(4, "big")  # whoever misses some can tell
-            jpeg += os.urandom(setting.side**2 * setting.quality // 1_000)
+            jpeg = picture(setting)
             channel.send_preview(protocol.Preview(**about, step=step, steps=total, jpeg=jpeg))
     return True
+
+
+def pace() -> None:
+    """Take the time of a step."""
+    time.sleep(STEP)
+
+
+def picture(setting: Setting) -> bytes:
+    """Return a preview: a number, so that whoever misses some can tell, and noise."""
+    noise = os.urandom(setting.side**2 * setting.quality // 1_000)
+    return b"\xff\xd8" + next(encoded).to_bytes(4, "big") + noise
 
 
 def main() -> None:
