@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ui import accounts, look, relay, resources, sign_in
+from ui import accounts, look, middleware, relay, resources, sign_in
 
 PAGES = ("home", "create", "library", "connection")
 
@@ -57,7 +57,7 @@ if get_script_run_ctx(suppress_warning=True) is None:
     app = st.App(
         __file__,
         routes=relay.routes(resources.hub_of, resources.get_tickets),
-        middleware=relay.MIDDLEWARE,
+        middleware=middleware.MIDDLEWARE,
         lifespan=lifespan,
     )
 else:

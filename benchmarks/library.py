@@ -142,7 +142,7 @@ def main() -> None:
             libraries.append(fill(data, count))
             server = stack.enter_context(serving(data, folder / f"{count}.log"))
             addresses.append(server.address)
-        browser = _browser(stack)
+        browser = browser_of(stack)
         print(f"{wanted.films} films against {SMALL}, medians of {wanted.rounds} rounds in turns")
         for measure in (walk, cold):
             compare(measure, wanted.rounds, [partial(measure, browser, one) for one in addresses])
@@ -152,7 +152,8 @@ def main() -> None:
         assert [film.title for film in first] == [film.title for film in second]
 
 
-def _browser(stack: ExitStack) -> Browser:
+def browser_of(stack: ExitStack) -> Browser:
+    """Start Chromium while a stack lasts."""
     chromium = next(filter(None, map(shutil.which, NAMES)))
     playwright = stack.enter_context(sync_playwright())
     return playwright.chromium.launch(executable_path=chromium, args=FLAGS)

@@ -12,9 +12,10 @@ from engine import events
 from engine.recipe import Recipe, Scene
 from tests.films import draw
 from tests.ui_stand_in import FILM, FINISHED, PLANNED, World, until
-from ui import relay
+from ui import live, relay
 from ui.hub import Hub
 from ui.library import Library
+from ui.middleware import MIDDLEWARE
 from ui.tickets import Tickets
 
 RECIPE = Recipe(scenes=(Scene(prompt='night, "city"/\\<b>'),))
@@ -29,14 +30,14 @@ class App:
         self.tickets = Tickets()
         self.stranger = False
         routes = relay.routes(lambda _: None if self.stranger else self.hub, lambda: self.tickets)
-        app = Starlette(routes=routes, middleware=relay.MIDDLEWARE)
+        app = Starlette(routes=routes, middleware=MIDDLEWARE)
         self.client = TestClient(app, base_url="http://127.0.0.1:8501")
 
     def stream(self, job: str, ticket: str | None = None, **headers: str):
         given = self.tickets.issue(f"job:{job}") if ticket is None else ticket
         return self.client.websocket_connect(
             f"/api/jobs/{job}/stream",
-            subprotocols=[relay.PROTOCOL, f"ticket.{given}"],
+            subprotocols=[live.PROTOCOL, f"ticket.{given}"],
             headers=headers,
         )
 
@@ -60,7 +61,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 def test_the_stream_begins_with_the_state_and_ends_with_the_film(app: App) -> None:
     job = app.hub.submit(RECIPE)
     with app.stream(job) as socket:
-        assert socket.accepted_subprotocol == relay.PROTOCOL
+        assert socket.accepted_subprotocol == live.PROTOCOL
         assert socket.receive_json()["status"] == "queued"
         app.engine.say(job, events.Started(attempt=1, device="cpu"), PLANNED, FINISHED)
         states: list[Any] = []
@@ -91,8 +92,8 @@ def test_a_preview_goes_out_as_header_and_jpeg(app: App) -> None:
         socket.send_text("visible")
         app.engine.show(job, b"\xff\xd8jpeg")
         data = socket.receive_bytes()
-    assert relay.HEADER.unpack(data[: relay.HEADER.size]) == (0, 0, 1, 20)
-    assert data[relay.HEADER.size :] == b"\xff\xd8jpeg"
+    assert live.HEADER.unpack(data[: live.HEADER.size]) == (0, 0, 1, 20)
+    assert data[live.HEADER.size :] == b"\xff\xd8jpeg"
 
 
 def test_who_joins_late_sees_the_newest_preview_at_once(app: App) -> None:
@@ -142,7 +143,7 @@ def test_a_page_gets_more_previews_once_it_has_drawn_some(app: App) -> None:
     with app.stream(job) as socket:
         socket.receive_json()
         socket.send_text("visible")
-        for number in range(relay.WINDOW):
+        for number in range(live.WINDOW):
             app.engine.show(job, bytes([number]))
             assert pictures(socket) == bytes([number])
         for picture in (b"skipped", b"newest"):
@@ -156,7 +157,7 @@ def pictures(socket: Any) -> bytes:
     """Return the next preview's picture."""
     while (data := socket.receive().get("bytes")) is None:
         pass
-    return data[relay.HEADER.size :]
+    return data[live.HEADER.size :]
 
 
 def test_cancel_is_heard(app: App) -> None:

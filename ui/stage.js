@@ -3,7 +3,7 @@
 
 const PROTOCOL = "visionflux.stage.v1";
 const KINDS = ["step", "keyframe", "frame"];
-const BLEND = 140; // milliseconds in which one denoising step melts into the next
+const BLEND = 140; // milliseconds in which one denoising step melts into the next, if it has time
 const LAST_WAIT = 8000; // milliseconds between attempts to reconnect, at most
 const PATIENCE = 5; // refused attempts after which Python is asked for a fresh ticket
 
@@ -176,6 +176,7 @@ class Picture {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.glow = glow.getContext("2d");
+    this.glow.filter = "blur(4px) saturate(1.5)"; // of few pixels: on the page it took 30 ms each
     this.before = document.createElement("canvas");
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.count = 0;
@@ -204,12 +205,14 @@ class Picture {
   draw(image, kind, index, step) {
     this.count += 1;
     Object.assign(this.canvas.dataset, { previews: this.count, kind, index, step });
-    const melts = kind !== "frame" && this.count > 1 && !this.still.matches;
-    this.before.getContext("2d").drawImage(this.canvas, 0, 0);
+    const now = performance.now();
+    const melts = kind !== "frame" && now - this.since > 2 * BLEND && !this.still.matches;
+    if (melts) this.before.getContext("2d").drawImage(this.canvas, 0, 0);
     this.image?.close();
     this.image = image;
-    this.since = performance.now();
+    this.since = now;
     this.blend = melts ? BLEND : 0;
+    this.glow.clearRect(0, 0, this.glow.canvas.width, this.glow.canvas.height);
     this.glow.drawImage(image, 0, 0, this.glow.canvas.width, this.glow.canvas.height);
     this.paint();
   }
@@ -301,32 +304,38 @@ function phase() {
   return item;
 }
 
-// The film as it grows: keyframes as pictures, the gaps between them filling up.
+// The film as it grows: keyframes as pictures in order of time, the gaps between them filling up.
 function drawStrip(strip, state, address) {
-  const cells = state.keyframes.length + state.segments.length;
-  if (strip.children.length !== cells) {
-    strip.replaceChildren();
-    for (let index = 0; index < state.keyframes.length; index++) {
-      strip.append(cell("keyframe"));
-      if (index < state.segments.length) strip.append(cell("gap"));
-    }
+  const order = [...state.strip, ...Array(state.more).fill(null)];
+  const layout = order.join();
+  if (strip.dataset.layout !== layout) {
+    strip.dataset.layout = layout;
+    const known = new Map([...strip.querySelectorAll("[data-index]")].map((one) => [one.dataset.index, one]));
+    strip.replaceChildren(
+      ...order.flatMap((index, place) => {
+        const frame = known.get(String(index)) ?? cell("keyframe");
+        if (index !== null) frame.dataset.index = index;
+        return place ? [cell("gap"), frame] : [frame];
+      }),
+    );
+    if (state.ends.length === order.length) strip.append(cell("gap")); // back to the beginning
   }
-  const keyframes = strip.querySelectorAll(".keyframe");
   const pictures = new Set(state.pictures);
   state.keyframes.forEach((done, index) => {
-    const frame = keyframes[index];
+    const frame = strip.querySelector(`[data-index="${index}"]`);
     frame.dataset.state = done ? "done" : index === state.painting ? "active" : "todo";
     if (pictures.has(index) && !frame.firstChild) {
       const image = document.createElement("img");
-      image.alt = `Keyframe ${index + 1}`;
+      image.alt = `Keyframe ${state.strip.indexOf(index) + 1}`;
       image.src = address(index);
       image.onload = () => frame.classList.add("shown");
       frame.append(image);
     }
     if (frame.dataset.state === "active") reveal(strip, frame);
   });
-  strip.querySelectorAll(".gap").forEach((gap, index) => {
-    gap.style.setProperty("--share", state.segments[index]);
+  state.segments.forEach((share, index) => {
+    const gap = strip.querySelector(`[data-index="${state.ends[index][0]}"]`).nextSibling;
+    gap?.style.setProperty("--share", share);
   });
 }
 

@@ -15,7 +15,7 @@ _FOLDER = Path(__file__).parent
 _HTML = """
 <div class="stage" data-status="queued">
   <div class="screen">
-    <canvas class="glow" width="48" height="48" aria-hidden="true"></canvas>
+    <canvas class="glow" width="32" height="32" aria-hidden="true"></canvas>
     <canvas class="picture" role="img" aria-label="The newest preview of your film"></canvas>
   </div>
   <div class="line">
