@@ -149,6 +149,7 @@ class Bench:
             )
             self._model = work.model
             self._previewer.projection = self._painter.projection
+            self._previewer.tiny = self._painter.tiny
         elif self._painter and self._job != work.job:
             self._painter.memory.relax()
         self._job = work.job

@@ -1,9 +1,8 @@
-import json
 import queue
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -11,16 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import ModelLoadError
 from engine.purse import SETTINGS
-from engine.render.preview import (
-    FIT_SIDE,
-    Previewer,
-    Projection,
-    encode_jpeg,
-    fit_projection,
-    read_projection,
-)
+from engine.render.preview import Previewer, encode_jpeg
+from engine.render.projection import Projection
+from engine.render.tiny import TinyDecoder
 
 BEST, THRIFTY = SETTINGS[0], SETTINGS[-1]
 SECOND = 10.0  # generous: two shared cores
@@ -248,49 +241,59 @@ def test_previews_are_small_enough_for_a_slow_line() -> None:
     assert len(encode_jpeg(cv2.resize(noisy, (256, 256)))) < 30_000
 
 
-# --- The projection ---
+# --- The small decoder ---
 
 
-def test_a_fit_finds_a_linear_decoder_again() -> None:
-    factors, bias = torch.randn(4, 3) * 0.1, torch.tensor([0.4, 0.5, 0.6])
+class Clock:
+    """A clock that goes when it is told to."""
 
-    def decode(latents: torch.Tensor) -> torch.Tensor:
-        pictures = torch.einsum("nchw,cr->nrhw", latents, factors) + bias[:, None, None]
-        return pictures.repeat_interleave(8, 2).repeat_interleave(8, 3)
+    now = 0.0
 
-    fitted = fit_projection(decode, 4)
-    assert torch.allclose(fitted.factors, factors, atol=1e-4)
-    assert torch.allclose(fitted.bias, bias, atol=1e-4)
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_a_fit_asks_for_little() -> None:
-    asked: list[tuple[int, ...]] = []
+class Network:
+    """Stands in for a small decoder: white pictures, in some time."""
 
-    def decode(latents: torch.Tensor) -> torch.Tensor:
-        asked.append(tuple(latents.shape))
-        return torch.zeros(len(latents), 3, 8 * FIT_SIDE, 8 * FIT_SIDE)
+    device, dtype, broken = torch.device("cpu"), torch.float32, False
 
-    fit_projection(decode, 8)
-    assert asked == [(2, 8, FIT_SIDE, FIT_SIDE)]
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self.clock, self.seconds = clock, seconds
 
-
-def test_a_models_own_projection_is_read(tmp_path: Path) -> None:
-    content = {"factors": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], "bias": [0, 0.5, 1]}
-    (tmp_path / "preview.json").write_text(json.dumps(content))
-    projection = read_projection(tmp_path)
-    assert projection is not None
-    assert projection.factors.shape == (4, 3)
-    assert projection.bias.tolist() == [0, 0.5, 1]
+    def decode(self, latents: torch.Tensor) -> SimpleNamespace:
+        if self.broken:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        self.clock.now += self.seconds
+        return SimpleNamespace(sample=torch.ones(1, 3, 256, 256))
 
 
-def test_no_file_is_no_projection(tmp_path: Path) -> None:
-    assert read_projection(tmp_path) is None
+def shows(previewer: Previewer, receiver: Receiver) -> int:
+    """Return the brightness of the next preview."""
+    previewer.credit()
+    previewer.offer(latents(), {"step": 1})
+    return int(decoded(receiver.take()[1]).mean())
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"factors": [[1, 2]], "bias": [0, 0, 0]}', '{"factors": 1}']
-)
-def test_a_damaged_projection_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "preview.json").write_text(content)
-    with pytest.raises(ModelLoadError, match=r"preview\.json"):
-        read_projection(tmp_path)
+def test_the_small_decoder_takes_one_part_in_a_hundred_of_the_time(
+    previewer: Previewer, receiver: Receiver
+) -> None:
+    clock = Clock()
+    previewer.tiny = TinyDecoder(Network(clock, seconds=0.05), clock)
+    coarse = 127  # what the projection makes of these latents
+    assert shows(previewer, receiver) == 255
+    assert abs(shows(previewer, receiver) - coarse) <= 1
+    clock.now += 4.9
+    assert abs(shows(previewer, receiver) - coarse) <= 1
+    clock.now += 0.2
+    assert shows(previewer, receiver) == 255
+
+
+def test_a_small_decoder_that_does_not_run_is_given_up(
+    previewer: Previewer, receiver: Receiver
+) -> None:
+    network = Network(Clock(), seconds=0)
+    network.broken = True
+    previewer.tiny = TinyDecoder(network, network.clock)
+    assert shows(previewer, receiver) < 255
+    assert previewer.tiny is None

@@ -22,10 +22,17 @@ from engine.render.blend import blended_noise, step_noises
 from engine.render.device import Device, memory_errors
 from engine.render.memory import MemorySaver, Way
 from engine.render.pipeline import OnBytes, load_pipeline
-from engine.render.preview import Projection, fit_projection, read_projection
+from engine.render.projection import (
+    PUBLISHED,
+    Projection,
+    family_of,
+    fit_projection,
+    read_projection,
+)
 from engine.render.prompts import Prompts
 from engine.render.repaint import Border, Canvas, begin_with, canvas_of, in_colours
 from engine.render.schedulers import make_scheduler
+from engine.render.tiny import TinyDecoder, find_tiny
 from engine.render.watch import OnStep, Watch, stop_if
 
 log = logging.getLogger(__name__)
@@ -41,6 +48,7 @@ class Painter:
     Attributes:
         identity: name and hash of the weights, as ``KeyframeNode.model`` wants it.
         projection: from this model's latents to colours, for previews.
+        tiny: a small decoder of this model's family, for better ones; None without.
         memory: how it saves memory where there is too little.
     """
 
@@ -60,6 +68,7 @@ class Painter:
         self._config = pipe.scheduler.config
         self._prompts = Prompts(pipe, device.name)
         self.projection: Projection | None = None
+        self.tiny: TinyDecoder | None = None
         pipe.set_progress_bar_config(disable=True)
 
     @classmethod
@@ -78,7 +87,8 @@ class Painter:
         """
         pipe, folder, identity = load_pipeline(model, device, on_bytes)
         painter = cls(pipe, device, identity, on_way, ways)
-        painter.projection = read_projection(folder) or painter._fit_projection()
+        painter.projection = read_projection(folder) or painter._find_projection()
+        painter.tiny = find_tiny(pipe.vae, device, on_bytes)
         return painter
 
     def paint(
@@ -211,9 +221,11 @@ class Painter:
         channels = int(self._pipe.unet.config.in_channels)
         return 1, channels, node.height // factor, node.width // factor
 
-    def _fit_projection(self) -> Projection:
-        """Fit a projection to the model's own decoder."""
+    def _find_projection(self) -> Projection:
+        """Return the projection of the model's family, or one fitted to its own decoder."""
         vae = self._pipe.vae
+        if (family := family_of(vae)) is not None:
+            return PUBLISHED[family]
 
         def decode(latents: Tensor) -> Tensor:
             latents = latents.to(self.device.name, self.device.torch_dtype)

@@ -3,98 +3,27 @@
 It knows latents, pictures and credits; it does not know who watches or how they are reached.
 """
 
-import json
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from engine.errors import ModelLoadError
 from engine.purse import SETTINGS, Setting
+from engine.render.projection import Picture, Projection
+from engine.render.tiny import TinyDecoder
 
 logger = logging.getLogger(__name__)
 
 BEST = SETTINGS[0]
-FIT_LATENTS = 2  # smooth random latents that a projection is fitted on; more gave nothing
-FIT_SIDE = 16  # their height and width
 
 Header = dict[str, Any]
-Picture = NDArray[np.uint8]  # RGB (height, width, 3)
 Render = Callable[[Setting], Picture | None]
-
-
-class Projection(NamedTuple):
-    """A linear map from latents to colours.
-
-    Attributes:
-        factors: float32 ``(channels, 3)``.
-        bias: float32 ``(3,)``.
-    """
-
-    factors: Tensor
-    bias: Tensor
-
-    def picture(self, latents: Tensor) -> Picture:
-        """Return the colours of latents.
-
-        Args:
-            latents: ``(1, channels, h, w)`` or ``(channels, h, w)`` in the pipeline's scaled space.
-
-        Returns:
-            uint8 RGB ``(h, w, 3)``; numbers that are not finite become black.
-        """
-        plane = latents.reshape(latents.shape[-3:]).to("cpu", torch.float32)  # (c, h, w)
-        colours = torch.einsum("chw,cr->hwr", plane, self.factors) + self.bias
-        scaled = (colours.nan_to_num(0, 0, 0).clamp(0, 1) * 255).round()
-        return scaled.to(torch.uint8).numpy()
-
-
-def read_projection(folder: Path) -> Projection | None:
-    """Return the projection in a model folder's ``preview.json``; None where there is none.
-
-    Raises:
-        ModelLoadError: the file is damaged.
-    """
-    path = folder / "preview.json"
-    if not path.is_file():
-        return None
-    try:
-        data = json.loads(path.read_bytes())
-        factors = torch.tensor(data["factors"], dtype=torch.float32)
-        bias = torch.tensor(data["bias"], dtype=torch.float32)
-        factors.reshape(-1, 3), bias.reshape(3)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelLoadError(
-            folder.name, f"its preview.json is damaged: {error}", "copy the model folder again"
-        ) from error
-    return Projection(factors.reshape(-1, 3), bias.reshape(3))
-
-
-def fit_projection(decode: Callable[[Tensor], Tensor], channels: int) -> Projection:
-    """Fit the linear map that comes closest to a decoder, by least squares.
-
-    Args:
-        decode: latents ``(n, channels, h, w)``, scaled → pictures ``(n, 3, h * f, w * f)`` in
-            [0, 1]; called on smooth random latents of about unit spread.
-        channels: latent channels.
-    """
-    generator = torch.Generator("cpu").manual_seed(0)
-    coarse = torch.randn(FIT_LATENTS, channels, 4, 4, generator=generator)
-    size = (FIT_SIDE, FIT_SIDE)
-    latents = functional.interpolate(coarse, size=size, mode="bicubic", align_corners=False)
-    pictures = functional.interpolate(decode(latents).to("cpu", torch.float32), size, mode="area")
-    inputs = latents.movedim(1, -1).reshape(-1, channels)  # (n, channels)
-    inputs = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
-    solution = torch.linalg.lstsq(inputs, pictures.movedim(1, -1).reshape(-1, 3)).solution
-    return Projection(solution[:-1].contiguous(), solution[-1].contiguous())
+Beside = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
 def encode_jpeg(picture: Picture, setting: Setting = BEST) -> bytes:
@@ -112,6 +41,10 @@ class Previewer:
 
     One slot, latest wins, and one more for the last finished keyframe, which no step pushes out;
     one thread of its own. It starts without credit: nothing is encoded while nobody watches.
+
+    Attributes:
+        projection: of the model whose latents are offered; may be set anew at any time.
+        tiny: that model's small decoder, which shows more where there is time for it.
     """
 
     def __init__(
@@ -124,6 +57,7 @@ class Previewer:
             projection: of the model whose latents are offered; may be set anew at any time.
         """
         self.projection = projection
+        self.tiny: TinyDecoder | None = None
         self._send = send
         self._changed = threading.Condition()
         self._waiting: dict[bool, tuple[Render, Header]] = {}  # by whether it is a keyframe
@@ -135,14 +69,16 @@ class Previewer:
 
     def offer(self, latents: Tensor, header: Header) -> None:
         """Offer latents that nobody changes any more; never waits for the device or the encoder."""
-        projection = self.projection
-        fetch = _fetcher(latents)
-        self._put(
-            lambda setting: (
-                _enlarged(projection.picture(fetch()), setting.side) if projection else None
-            ),
-            header,
-        )
+        projection, tiny, work = self.projection, self.tiny, _beside(latents)
+
+        def render(setting: Setting) -> Picture | None:
+            if tiny and tiny.has_time() and (picture := self._decoded(tiny, work)) is not None:
+                return picture
+            if projection is None:
+                return None
+            return _enlarged(projection.picture(work(lambda each: each)), setting.side)
+
+        self._put(render, header)
 
     def offer_picture(self, picture: Picture, header: Header) -> None:
         """Offer a finished picture, uint8 RGB ``(height, width, 3)``, that nobody changes."""
@@ -165,6 +101,15 @@ class Previewer:
             self._closed = True
             self._changed.notify()
         self._thread.join()
+
+    def _decoded(self, tiny: TinyDecoder, work: Beside) -> Picture | None:
+        """Return what the small decoder makes of latents; it is given up where it does not run."""
+        try:
+            return tiny.picture(work)
+        except RuntimeError:  # memory, most likely: the film needs it more
+            logger.warning("The small decoder is given up.", exc_info=True)
+            self.tiny = None
+            return None
 
     def _put(self, render: Render, header: Header) -> None:
         kind = header.get("kind", "")
@@ -198,25 +143,25 @@ class Previewer:
             return False
 
 
-def _fetcher(latents: Tensor) -> Callable[[], Tensor]:
-    """Return a function that brings latents to the CPU without holding up the sampling stream.
+def _beside(latents: Tensor) -> Beside:
+    """Return a way to work on latents without holding up the sampling stream.
 
     On CUDA a plain copy would queue behind the next step; a stream of its own waits only for the
     work that made these latents.
     """
     if not latents.is_cuda:
-        return lambda: latents
+        return lambda work: work(latents)
     cuda: Any = torch.cuda
     made = cuda.Event()
     made.record(cuda.current_stream(latents.device))
 
-    def fetch() -> Tensor:
+    def beside(work: Callable[[Tensor], Tensor]) -> Tensor:
         stream = cuda.Stream(latents.device)
+        made.synchronize()
         with cuda.stream(stream):
-            stream.wait_event(made)
-            return latents.to("cpu")
+            return work(latents).to("cpu")
 
-    return fetch
+    return beside
 
 
 def _enlarged(picture: Picture, side: int) -> Picture:
