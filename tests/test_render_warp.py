@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.camera import REST, Move, Pose
-from engine.render.warp import Picture, fitted, in_view, moved, with_colours_of
+from engine.render.warp import Picture, between, fitted, in_view, moved, with_colours_of
 
 HEIGHT, WIDTH = 96, 128
 
@@ -102,3 +102,32 @@ def test_fitting_squeezes_nothing(height: int, width: int) -> None:
         assert abs(spans[0] - spans[1]) <= 2
     assert abs(rows.mean() - (height - 1) / 2) < 1
     assert abs(columns.mean() - (width - 1) / 2) < 1
+
+
+@pytest.mark.parametrize("pose", [{"pan_x": 0.2}, {"zoom": 1.3}, {"roll": 10.0, "orbit": 0.1}])
+def test_between_two_views_of_one_world_is_that_world(pose: dict[str, float]) -> None:
+    """Where blending two pictures that do not lie on each other would show everything twice."""
+    first, move = a_picture(), to(**pose)
+    second = moved(first, move)
+    half = Move(before=REST, after=move.at(0.5))
+    expected, shown = moved(first, half), in_view(half, HEIGHT, WIDTH)
+    found = between(first, second, move, 0.5)
+    assert error(found[shown], expected[shown]) < 2
+    doubled = (first.astype(float) + second) / 2
+    assert error(doubled[shown], expected[shown]) > 3 * error(found[shown], expected[shown])
+
+
+def test_what_only_one_of_two_shows_is_taken_from_it() -> None:
+    """The camera pans right: at the right rim only the second picture can tell what is there."""
+    first = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
+    second = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    found = between(first, second, to(pan_x=0.5), 0.5)[HEIGHT // 2, :, 0].astype(int)
+    assert found[-8:].min() >= 199
+    assert found[:8].max() <= 41
+    assert np.abs(np.diff(found)).max() <= 30  # no seam
+
+
+def test_close_to_a_keyframe_it_is_that_keyframe() -> None:
+    first, second = a_picture(), a_picture(seed=3)
+    for position, keyframe in ((0.001, first), (0.999, second)):
+        assert error(between(first, second, to(zoom=1.1), position), keyframe) < 2

@@ -12,6 +12,7 @@ from engine.camera import Move, carry
 
 Picture = NDArray[np.uint8]  # RGB (height, width, 3)
 Floats = NDArray[np.float32]
+FEATHER = 1 / 16  # picture widths inside a rim over which the other picture takes over
 LEAST_SPREAD = 1.0  # of a LAB channel, L in [0, 100]: flatter ones are only shifted
 
 
@@ -32,6 +33,38 @@ def in_view(move: Move, height: int, width: int) -> NDArray[np.bool_]:
     """Return which pixels after a move show what was in view before it, ``(height, width)``."""
     x, y = sources(move, height, width)
     return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+
+
+def between(first: Picture, second: Picture, move: Move, position: float) -> Picture:
+    """Return what is seen from a place between the poses of two pictures.
+
+    Both are brought there by the known motion, so that they lie on each other, and blended by
+    position; towards the rim of what one of them shows the other one takes over.
+
+    Args:
+        first: uint8 RGB ``(height, width, 3)``, seen from ``move.before``.
+        second: likewise, seen from ``move.after``.
+        move: of the camera.
+        position: of the place, in (0, 1); 0 is the first one's.
+    """
+    here, size = move.at(position), first.shape[:2]
+    ways = Move(before=move.before, after=here), Move(before=move.after, after=here)
+    weights = [
+        share * (_inside(way, *size) + 1e-6)
+        for share, way in zip((1 - position, position), ways, strict=True)
+    ]
+    share = (weights[0] / (weights[0] + weights[1]))[..., None]  # of the first, (height, width, 1)
+    mixed = moved(first, ways[0]) * share + moved(second, ways[1]) * (1 - share)
+    pixels: Picture = (mixed + 0.5).astype(np.uint8)
+    return pixels
+
+
+def _inside(move: Move, height: int, width: int) -> Floats:
+    """Return for each pixel after a move how far inside the rim it was before: 0 outside, to 1."""
+    x, y = sources(move, height, width)
+    rim = np.minimum(np.minimum(x, width - 1 - x), np.minimum(y, height - 1 - y))
+    inside: Floats = np.clip((rim + 0.5) / (FEATHER * width), 0, 1)
+    return inside
 
 
 def sources(move: Move, height: int, width: int) -> tuple[Floats, Floats]:

@@ -1,0 +1,95 @@
+"""A user's picture made ready to begin a scene from: upright, in sRGB, RGB, of a size to send.
+
+What arrives may be anything; nothing of it remains but pixels, so that neither where it was taken
+nor by whom is told to an engine. It knows Pillow, not where stills are kept.
+"""
+
+import hashlib
+from io import BytesIO
+from typing import NamedTuple
+
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from engine.errors import InvalidParameterError
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MOST_PIXELS = 64_000_000  # that are decoded; 256 MB as RGBA
+LONGEST, SHORTEST = 1024, 64  # pixels of the sides of a still, as engines accept them
+REMEDY = "drop a JPEG, PNG or WebP picture"
+
+
+class Still(NamedTuple):
+    """A picture as scenes begin from it.
+
+    Attributes:
+        name: SHA-256 of ``png``.
+        png: 8 bits, RGB, no metadata.
+    """
+
+    name: str
+    png: bytes
+
+
+def still_of(data: bytes) -> Still:
+    """Make a user's picture ready.
+
+    Raises:
+        InvalidParameterError: it is no picture that can be read, too large, or a mere strip.
+    """
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as picture:
+            _check_size(*picture.size)
+            picture.draft("RGB", (LONGEST, LONGEST))  # a large JPEG is decoded smaller
+            flat = _flat(_in_srgb(ImageOps.exif_transpose(picture)))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise _refused("this file is no picture that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise _refused("this picture is too large") from error
+    png = BytesIO()
+    _sized(flat).save(png, "PNG")
+    return Still(hashlib.sha256(png.getvalue()).hexdigest(), png.getvalue())
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise _refused(f"this picture has {width}×{height} pixels; {MOST_PIXELS:,} are possible")
+    if max(width, height) * SHORTEST > min(width, height) * LONGEST:
+        raise _refused(f"{width}×{height} is a strip, of which a film would show next to nothing")
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """Return a picture in sRGB; a damaged profile counts as none."""
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "L"):
+        return picture
+    mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+    try:
+        own, srgb = ImageCms.ImageCmsProfile(BytesIO(profile)), ImageCms.createProfile("sRGB")
+        found = ImageCms.profileToProfile(picture, own, srgb, outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return picture
+    return found or picture
+
+
+def _flat(picture: Image.Image) -> Image.Image:
+    """Return a picture as 8-bit RGB, on white where it is transparent, without metadata."""
+    if picture.mode.startswith("I"):  # 16 bits a pixel
+        picture = picture.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+    colours = picture.convert("RGBA")
+    flat = Image.new("RGB", colours.size, "white")
+    flat.paste(colours, mask=colours.getchannel("A"))
+    return flat
+
+
+def _sized(picture: Image.Image) -> Image.Image:
+    """Return a picture whose sides an engine accepts; a small one grows, nothing is squeezed."""
+    scale = min(1.0, LONGEST / max(picture.size))
+    scale = max(scale, SHORTEST / min(picture.size))
+    if scale == 1:
+        return picture
+    width, height = (max(SHORTEST, min(LONGEST, round(side * scale))) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _refused(problem: str) -> InvalidParameterError:
+    return InvalidParameterError("start_image", problem, REMEDY)
