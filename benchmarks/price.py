@@ -20,9 +20,10 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.previews import Watcher, watching
-from engine import daemon, graph
+from engine import daemon
 from engine.events import Logged
 from engine.models import catalogue
+from engine.plan import most_keyframes
 from engine.recipe import Recipe, parse_recipe
 from ui.price import Lesson, Price, lesson, price
 from ui.record import PASSING
@@ -67,7 +68,7 @@ def recipes(count: int, seed: int) -> Iterator[Recipe]:
 
 def predict(recipe: Recipe, lessons: list[Lesson]) -> Price:
     """Return the price of a film of which nothing was made before."""
-    keyframes = len(graph.keyframe_frames(recipe))
+    keyframes = most_keyframes(recipe)
     learnt = lessons[::-1]
     return price(recipe, learnt, keyframes=keyframes, frames=recipe.frames, cold=not lessons)
 

@@ -35,7 +35,8 @@ SETTINGS = (
     ("--scheduler", str, "dpmsolver++, ddim, euler or unipc"),
     ("--interpolation-factor", int, "frames per keyframe interval (8)"),
     ("--drift", float, "picture widths a second that the ground moves past"),
-    ("--motion", str, "morph or cut: how one scene follows the other"),
+    ("--motion", str, "morph, cut or fade: how one scene follows the other"),
+    ("--spacing", str, "adaptive or even: where keyframes stand"),
     ("--negative-prompt", str, "what the film should not show"),
 )
 
@@ -93,11 +94,11 @@ def activity(progress: Progress) -> str:
     """Say in a few words what goes on."""
     match progress.phase:
         case "painting":
-            place = f"keyframe {progress.keyframe + 1}/{len(progress.keyframes)}"
+            place = f"keyframe {progress.keyframe + 1}/{progress.whole[0]}"
             return f"painting {place}, step {progress.step}/{progress.steps or '?'}"
         case "interpolating":
             frames = progress.segment_frames[progress.segment]
-            place = f"gap {progress.segment + 1}/{len(progress.segments)}"
+            place = f"gap {progress.segment + 1}/{progress.whole[1]}"
             return f"filling {place}, frame {progress.frame}/{frames}"
         case "loading":
             return f"loading {progress.model or 'the model'} {progress.loaded_percent:.0f} %"

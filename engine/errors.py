@@ -7,6 +7,8 @@ VisionFluxError
 │   ├── UnknownJobError           a job that this engine does not have
 │   ├── UnknownObjectError        an object that the store does not have
 │   ├── JobConflictError          a job id that was used for another recipe
+│   ├── MissingPictureError       a scene's start image that the engine was not brought
+│   ├── BlankError                a model that paints nothing of what was asked for
 │   └── LimitError                a limit that the engine states in its hello
 ├── EngineError               the engine's operator can
 │   ├── ModelLoadError            missing, truncated or unsuitable weights
@@ -125,6 +127,29 @@ class JobConflictError(RequestError):
 
     def __init__(self, job: str) -> None:
         super().__init__(f"the job {job!r} exists with another recipe", field="job")
+
+
+class MissingPictureError(RequestError):
+    """The engine does not have the picture that a scene begins from."""
+
+    code = "E_MISSING_PICTURE"
+    default_remedy = "drop the picture in again, or take it out of the scene"
+
+    def __init__(self, scene: int) -> None:
+        super().__init__(
+            "the picture that this scene begins from is not on the engine",
+            field=f"scenes[{scene}].start_image",
+        )
+
+
+class BlankError(RequestError):
+    """Every keyframe came out black, or of one colour."""
+
+    code = "E_BLANK"
+    default_remedy = "word the prompts differently; a model's safety checker blackens what it hits"
+
+    def __init__(self, keyframes: int) -> None:
+        super().__init__(f"all {keyframes} keyframes came out blank, other seeds included")
 
 
 class LimitError(RequestError):

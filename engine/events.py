@@ -37,18 +37,44 @@ class ModelLoading(Event, frozen=True, kw_only=True, tag="model_loading"):
 
 
 class Planned(Event, frozen=True, kw_only=True, tag="planned"):
-    """The build graph is known; names are content addresses in order of time.
+    """What is known of the build graph; names are content addresses.
 
-    ``notice``: why another network than the engine's operator chose draws the in-betweens.
+    Attributes:
+        keyframes: in order of their creation, which their indexes follow for good.
+        times: seconds at which they stand on the way through the scenes; their order in the film.
+        segments: in order of time.
+        segment_frames: frames of each.
+        ends: the two keyframes of each, by index.
+        gaps: how much keyframes differ: two of them by index, and their distance.
+        more_keyframes, more_segments: that may still be added, at most.
+        notice: why another network than the engine's operator chose draws the in-betweens.
     """
 
     keyframes: tuple[str, ...]
+    times: tuple[float, ...] = ()
     segments: tuple[str, ...]
     segment_frames: tuple[int, ...]
+    ends: tuple[tuple[int, int], ...] = ()
+    gaps: tuple[tuple[int, int, float], ...] = ()
+    more_keyframes: int = 0
+    more_segments: int = 0
     frames: int
     model: str
     interpolator: str
     notice: str = ""
+
+
+class Grown(Event, frozen=True, kw_only=True, tag="grown"):
+    """The plan has grown: what is to be appended to each list, and how much may still come."""
+
+    keyframes: tuple[str, ...] = ()
+    times: tuple[float, ...] = ()
+    segments: tuple[str, ...] = ()
+    segment_frames: tuple[int, ...] = ()
+    ends: tuple[tuple[int, int], ...] = ()
+    gaps: tuple[tuple[int, int, float], ...] = ()
+    more_keyframes: int = 0
+    more_segments: int = 0
 
 
 class KeyframeStarted(Event, frozen=True, kw_only=True, tag="keyframe_started"):
@@ -79,8 +105,10 @@ class Economized(Event, frozen=True, kw_only=True, tag="economized"):
 class KeyframeFinished(Event, frozen=True, kw_only=True, tag="keyframe_finished"):
     """A keyframe is in the store.
 
-    ``reused``: it was there before; ``origin``: the device that made it; ``detail``: ``tiled`` if
-    it was decoded in tiles, for want of memory, and so differs a little from what it would be.
+    ``reused``: it was there before; ``origin``: the device that made it; ``detail``: words about
+    it, ``tiled`` if it was decoded in tiles, for want of memory, and so differs a little from what
+    it would be, ``rerolled`` if it came out blank and was painted from another seed, ``blank`` if
+    that did not help: another keyframe is seen in its place.
     """
 
     index: int
@@ -93,7 +121,7 @@ class KeyframeFinished(Event, frozen=True, kw_only=True, tag="keyframe_finished"
 
 
 class SegmentStarted(Event, frozen=True, kw_only=True, tag="segment_started"):
-    """Interpolation between keyframes ``index`` and ``index + 1`` begins."""
+    """Drawing the frames between the two keyframes of segment ``index`` begins."""
 
     index: int
     frames: int
@@ -110,8 +138,8 @@ class SegmentFrame(Event, frozen=True, kw_only=True, tag="segment_frame"):
 class SegmentFinished(Event, frozen=True, kw_only=True, tag="segment_finished"):
     """A segment is in the store.
 
-    ``judgement`` says how its gap was bridged: ``interpolate``, ``crossfade`` or ``copy``;
-    it is empty where the segment was reused.
+    ``judgement`` says how its gap was bridged: ``interpolate``, ``crossfade``, ``copy``, or, where
+    the plan had it so, ``fade``, ``cut`` or ``hold``.
     """
 
     index: int
@@ -171,6 +199,7 @@ AnyEvent = (
     | Started
     | ModelLoading
     | Planned
+    | Grown
     | KeyframeStarted
     | KeyframeStep
     | Economized

@@ -87,7 +87,7 @@ class Foreman:
 
     async def run(
         self, work: tasks.Work, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None
-    ) -> tasks.Loaded | tasks.Made:
+    ) -> tasks.Loaded | tasks.Made | tasks.Measured:
         """Carry out one task.
 
         Raises:
@@ -101,7 +101,7 @@ class Foreman:
             self._send(work)
             while True:
                 match await self._next():
-                    case tasks.Made() | tasks.Loaded() as result:
+                    case tasks.Made() | tasks.Measured() | tasks.Loaded() as result:
                         if trouble:
                             raise trouble
                         return result

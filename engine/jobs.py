@@ -9,10 +9,11 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from engine import events, graph, protocol
+from engine import events, protocol
 from engine.errors import (
     JobConflictError,
     LimitError,
+    MissingPictureError,
     StorageError,
     UnknownJobError,
     UnknownModelError,
@@ -22,6 +23,7 @@ from engine.foreman import Foreman
 from engine.journal import JobRow, Journal
 from engine.making import Making
 from engine.models import Model
+from engine.plan import Plan
 from engine.progress import Progress, advance, fold
 from engine.purse import SETTINGS, Setting
 from engine.recipe import Recipe
@@ -113,6 +115,7 @@ class Jobs:
         Raises:
             JobConflictError: the id stands for another recipe.
             UnknownModelError: the recipe names a model that is not offered.
+            MissingPictureError: a picture that a scene begins from was not brought.
             LimitError: too many jobs wait, in all or of this client.
         """
         known = self._journal.job(job)
@@ -122,12 +125,22 @@ class Jobs:
             return False
         if recipe.model not in self._models:
             raise UnknownModelError(recipe.model, list(self._models))
+        self._check_pictures(recipe)
         self._check_queue(client)
         queued = events.Queued(position=self._ahead())
         fresh = self._remember(self._journal.add_job(job, recipe, queued))
         fresh.client = client
+        if recipe.start_images:
+            self._store.hold(job, recipe.start_images)
         self._append(fresh)
         return True
+
+    def _check_pictures(self, recipe: Recipe) -> None:
+        for name in recipe.start_images:
+            row = self._store.find(name)
+            if row is None or row.sha256 != name:
+                starts = [scene.start_image for scene in recipe.scenes]
+                raise MissingPictureError(starts.index(name))
 
     def _check_queue(self, client: object) -> None:
         limits, remedy = protocol.LIMITS, "cancel one, or try again later"
@@ -140,14 +153,15 @@ class Jobs:
     async def hold(self, job: str) -> None:
         """Keep what a waiting job will need from being evicted, if its model's weights are known.
 
-        They are once a film was planned with them since the engine started.
+        They are once a film was planned with them since the engine started. Of what its plan may
+        grow by nothing is known yet.
         """
         waiting = {job.id: job.recipe for job in self._queue}
         known = self._identities.get(waiting[job].model) if job in waiting else None
         if known is None:
             return
         names = dict(zip(("model", "interpolator"), known, strict=True))
-        plan = await asyncio.to_thread(graph.plan, waiting[job], **names)
+        plan = await asyncio.to_thread(Plan, waiting[job], **names)
         if any(still.id == job for still in self._queue):
             try:
                 self._store.hold(job, plan.names)

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from engine import events, graph, tasks
+import msgspec
+
+from engine import events, tasks
 from engine.errors import (
     DeviceMemoryError,
     InternalError,
+    MissingPictureError,
     StorageError,
     UnknownModelError,
     VisionFluxError,
@@ -24,13 +27,23 @@ from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
 from engine.graph import KeyframeNode, SegmentNode
 from engine.journal import ObjectRow
 from engine.models import Model
-from engine.progress import Progress
+from engine.plan import Draw, Measure, Paint, Plan, Size, Step
+from engine.progress import GROWING, Progress
 from engine.recipe import Recipe
 from engine.store import Store
 
 log = logging.getLogger(__name__)
 
 MAX_LOSSES = 3  # workers that may die, or files that may rot, over one node before the job fails
+SIZES = {
+    "keyframes": "keyframes",
+    "times": "keyframes",
+    "segments": "segments",
+    "segment_frames": "segments",
+    "ends": "segments",
+    "gaps": "gaps",
+}
+NOTHING = Size()
 PNG, MP4, GIF = "image/png", "video/mp4", "image/gif"
 
 
@@ -112,33 +125,62 @@ class Making:
         attempt = self.progress.attempt + 1
         self.record(events.Started(attempt=attempt, device=self.foreman.device.name))
         plan = await self._plan(self.models[name])
-        for _, index, node in plan.order:
+        told = plan.size
+        while step := next(plan.ready(), None):
             if self.stopping():
                 raise TaskStoppedError
-            match node:
-                case KeyframeNode():
-                    await self._keyframe(index, node)
-                case SegmentNode():
-                    await self._segment(index, node)
+            plan.take(step, await self._do(step))
+            if plan.size != told:
+                self._tell(plan, told)
+                told = plan.size
         return await self._assemble(plan)
 
-    async def _plan(self, model: Model) -> graph.Plan:
+    async def _do(self, step: Step) -> float:
+        """Do what a plan asks for and return its answer."""
+        match step:
+            case Paint(index=index, node=node):
+                return await self._keyframe(index, node)
+            case Draw(index=index, node=node):
+                await self._segment(index, node)
+                return 0.0
+            case Measure(first=first, second=second):
+                return await self._measure(first, second)
+
+    async def _plan(self, model: Model) -> Plan:
         self._hear(tasks.Loading(model=model.name, done=0, total=0))
         load = tasks.Load(job=self.job, model=model, ways=len(self.ways))
         loaded = await self.foreman.run(load, self._hear)
         assert isinstance(loaded, tasks.Loaded)
-        plan = graph.plan(self.recipe, model=loaded.model, interpolator=loaded.interpolator)
-        planned = _planned(plan, loaded)
-        if planned != self.progress.plan:
-            self.record(planned)
+        plan = Plan(self.recipe, model=loaded.model, interpolator=loaded.interpolator)
+        known = self.progress.plan
+        if known is None or not _is_part(_planned(plan, loaded), known):
+            self.record(_planned(plan, loaded))
         self.store.hold(self.job, plan.names)
         return plan
 
-    async def _keyframe(self, index: int, node: KeyframeNode) -> None:
+    def _tell(self, plan: Plan, told: Size) -> None:
+        """Tell by what a plan has grown, unless that was told before an interruption."""
+        known, more = self.progress.plan, _listed(plan, told)
+        assert known
+        starts = {name: getattr(told, SIZES[name]) for name in GROWING}
+        news = {name: getattr(more, name) for name in GROWING}
+        parts = {name: getattr(known, name)[start:] for name, start in starts.items()}
+        self.store.hold(self.job, plan.names)
+        if all(parts[name][: len(new)] == new for name, new in news.items()):
+            return
+        if any(parts.values()):  # other pictures than before the interruption
+            whole = msgspec.structs.asdict(_listed(plan))
+            self.record(msgspec.structs.replace(known, **whole))
+        else:
+            self.record(more)
+
+    async def _keyframe(self, index: int, node: KeyframeNode) -> float:
+        """Have a keyframe in the store; return 1 if it is blank, else 0."""
         found = await self.store.checked(node.name)
-        if found and self.progress.keyframes[index]:
-            return  # finished before an interruption of this very job
         row = found or await self._paint(index, node)
+        blank = float("blank" in row.detail.split())
+        if found and self.progress.keyframes[index]:
+            return blank  # finished before an interruption of this very job
         self.record(
             events.KeyframeFinished(
                 index=index,
@@ -150,14 +192,30 @@ class Making:
                 detail=row.detail,
             )
         )
+        return blank
+
+    async def _measure(self, first: str, second: str) -> float:
+        task = tasks.Measure(
+            job=self.job, first=await self._path(first), second=await self._path(second)
+        )
+        measured = await self.foreman.run(task)
+        assert isinstance(measured, tasks.Measured)
+        return measured.distance
 
     async def _paint(self, index: int, node: KeyframeNode) -> ObjectRow:
         def step(reply: tasks.Advanced) -> AnyEvent:
             return events.KeyframeStep(index=index, step=reply.done, steps=reply.total)
 
         self.record(events.KeyframeStarted(index=index))
-        target = self.store.scratch(PNG)
-        task = tasks.Paint(job=self.job, index=index, node=node, target=str(target))
+        source, anchor = await self._picture(node.source), await self._picture(node.anchor)
+        task = tasks.Paint(
+            job=self.job,
+            index=index,
+            node=node,
+            target=str(self.store.scratch(PNG)),
+            source=source,
+            anchor=anchor,
+        )
         row, _ = await self._made(task, PNG, step)
         return row
 
@@ -195,7 +253,7 @@ class Making:
         row, _ = await self._made(task, MP4, frame)
         return row
 
-    async def _assemble(self, plan: graph.Plan) -> events.Finished:
+    async def _assemble(self, plan: Plan) -> events.Finished:
         node = plan.film
         media_type = GIF if node.format == "gif" else MP4
         row, memory = await self.store.checked(node.name), 0
@@ -257,6 +315,19 @@ class Making:
                 self.ways.add(way)
                 self.record(events.Economized(way=way, exact=exact))
 
+    async def _picture(self, name: str) -> str:
+        """Return the file of what a keyframe is painted over, or in the colours of; "" for none.
+
+        Raises:
+            MissingPictureError: it is a user's picture that is no longer here.
+        """
+        images = [scene.start_image for scene in self.recipe.scenes]
+        if name in images:
+            row = await self.store.checked(name)
+            if row is None or row.sha256 != name:
+                raise MissingPictureError(images.index(name))
+        return await self._path(name) if name else ""
+
     async def _path(self, name: str) -> str:
         """Return the file of a node that is about to be used."""
         if await self.store.checked(name) is None:
@@ -264,16 +335,37 @@ class Making:
         return str(self.store.path(name))
 
 
-def _planned(plan: graph.Plan, loaded: tasks.Loaded) -> events.Planned:
+def _planned(plan: Plan, loaded: tasks.Loaded) -> events.Planned:
     return events.Planned(
-        keyframes=tuple(node.name for node in plan.keyframes),
-        segments=plan.film.segments,
-        segment_frames=tuple(node.length for node in plan.segments),
-        frames=plan.film.recipe.frames,
+        **msgspec.structs.asdict(_listed(plan)),
+        frames=plan.recipe.frames,
         model=loaded.model,
         interpolator=loaded.interpolator,
         notice=loaded.notice,
     )
+
+
+def _listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
+    """Return what a plan holds beyond a size, as events tell it."""
+    segments = plan.segments[since.segments :]
+    return events.Grown(
+        keyframes=tuple(node.name for node in plan.keyframes[since.keyframes :]),
+        times=tuple(plan.times[since.keyframes :]),
+        segments=tuple(node.name for node in segments),
+        segment_frames=tuple(node.length for node in segments),
+        ends=tuple(plan.ends[since.segments :]),
+        gaps=tuple(plan.gaps[since.gaps :]),
+        more_keyframes=plan.more_keyframes,
+        more_segments=plan.more_segments,
+    )
+
+
+def _is_part(plan: events.Planned, of: events.Planned) -> bool:
+    """Tell whether a plan may become another one as it grows."""
+    lists = ((getattr(plan, name), getattr(of, name)) for name in GROWING)
+    facts = ("frames", "model", "interpolator", "notice")
+    same = all(getattr(plan, name) == getattr(of, name) for name in facts)
+    return same and all(whole[: len(part)] == part for part, whole in lists)
 
 
 def _loading(reply: tasks.Loading) -> events.ModelLoading:

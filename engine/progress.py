@@ -14,6 +14,7 @@ Phase = Literal["waiting", "loading", "painting", "interpolating", "assembling",
 
 KEYFRAME_GUESS = 3.0  # seconds a keyframe takes before one was measured
 FRAME_GUESS = 0.1  # seconds an in-between takes before one was measured
+GROWING = ("keyframes", "times", "segments", "segment_frames", "ends", "gaps")  # lists of a plan
 
 
 class Numbered(Protocol):
@@ -47,6 +48,7 @@ class Progress(msgspec.Struct, kw_only=True):
     """What is known of a job after ``seq`` events.
 
     Attributes:
+        plan: what is known of the graph by now.
         keyframe: index of the one being painted or painted last; -1 before the first.
         step: denoising steps done of it.
         keyframes: content address of each finished keyframe, ``""`` for those still missing.
@@ -90,6 +92,26 @@ class Progress(msgspec.Struct, kw_only=True):
         return self.status in ("finished", "cancelled", "failed")
 
     @property
+    def whole(self) -> tuple[int, int]:
+        """Number of keyframes and of segments that the film will have, at most."""
+        more = (self.plan.more_keyframes, self.plan.more_segments) if self.plan else (0, 0)
+        return len(self.keyframes) + more[0], len(self.segments) + more[1]
+
+    @property
+    def ends(self) -> list[tuple[int, int]]:
+        """The two keyframes of each segment, by index."""
+        told = self.plan.ends if self.plan else ()
+        last = max(0, len(self.keyframes) - 1)
+        return [*told] or [(i, min(i + 1, last)) for i in range(len(self.segments))]
+
+    @property
+    def strip(self) -> list[int]:
+        """Indexes of the keyframes in order of time."""
+        times = self.plan.times if self.plan else ()
+        indexes = range(len(self.keyframes))
+        return sorted(indexes, key=times.__getitem__) if times else [*indexes]
+
+    @property
     def remaining(self) -> float | None:
         """Expected seconds until the film is done; None while the plan is not known."""
         if self.final:
@@ -101,14 +123,16 @@ class Progress(msgspec.Struct, kw_only=True):
         """Share of the work that is done, in [0, 1]."""
         if self.status == "finished":
             return 1.0
-        total = self._work(len(self.keyframes), sum(self.segment_frames))
+        frames = self.plan.frames if self.plan else 0
+        total = self._work(self.whole[0], frames)
         return min(0.999, max(0.0, 1 - self._left() / total)) if total else 0.0
 
     def _left(self) -> float:
-        frames = zip(self.segment_frames, self.segments, strict=True)
+        drawn = zip(self.segment_frames, self.segments, strict=True)
+        frames = self.plan.frames if self.plan else 0
         return self._work(
-            sum(not name for name in self.keyframes) - self._part(),
-            sum(count for count, name in frames if not name) - self.frame,
+            self.whole[0] - sum(map(bool, self.keyframes)) - self._part(),
+            frames - sum(count for count, name in drawn if name) - self.frame,
         )
 
     def _work(self, keyframes: float, frames: float) -> float:
@@ -147,6 +171,8 @@ def advance(progress: Progress, logged: Numbered) -> None:
             progress.thrifty = True
         case events.Planned() as event:
             _plan(progress, event)
+        case events.Grown() as event:
+            _grow(progress, event)
         case events.KeyframeStarted() | events.KeyframeStep() | events.KeyframeFinished():
             _paint(progress, logged)
         case events.SegmentStarted() | events.SegmentFrame() | events.SegmentFinished():
@@ -166,6 +192,18 @@ def _plan(progress: Progress, event: events.Planned) -> None:
     progress.keyframes = [""] * len(event.keyframes)
     progress.segments = [""] * len(event.segments)
     progress.segment_frames = list(event.segment_frames)
+
+
+def _grow(progress: Progress, event: events.Grown) -> None:
+    plan = progress.plan
+    if plan is None:
+        return
+    added = {name: getattr(plan, name) + getattr(event, name) for name in GROWING}
+    more = {"more_keyframes": event.more_keyframes, "more_segments": event.more_segments}
+    progress.plan = msgspec.structs.replace(plan, **added, **more)
+    progress.keyframes += [""] * len(event.keyframes)
+    progress.segments += [""] * len(event.segments)
+    progress.segment_frames += event.segment_frames
 
 
 def _paint(progress: Progress, logged: Numbered) -> None:

@@ -96,6 +96,8 @@ def to_come(progress: Progress, recipe: Recipe, every: int) -> int:
     if not progress.keyframes:  # nothing is planned yet; this is close
         keyframes = recipe.frames // recipe.interpolation_factor + 2
         return keyframes * steps + math.ceil(recipe.frames / every)
-    segments = zip(progress.segments, progress.segment_frames, strict=True)
-    drawn = sum(math.ceil(frames / every) for name, frames in segments if not name)
-    return sum(not name for name in progress.keyframes) * steps + drawn
+    drawn = zip(progress.segment_frames, progress.segments, strict=True)
+    frames = recipe.frames - sum(count for count, name in drawn if name)
+    return (progress.whole[0] - sum(map(bool, progress.keyframes))) * steps + math.ceil(
+        frames / every
+    )

@@ -19,7 +19,9 @@ MAX_FRAMES = 3_000
 Prompt = Annotated[str, Meta(min_length=1, max_length=MAX_PROMPT)]
 Scheduler = Literal["dpmsolver++", "dpmsolver++karras", "ddim", "euler", "unipc", "lcm"]
 Format = Literal["mp4", "gif"]
-Motion = Literal["morph", "cut"]
+Motion = Literal["morph", "cut", "fade"]
+Spacing = Literal["adaptive", "even"]
+Easing = Literal["linear", "smooth"]
 Side = Annotated[int, Meta(ge=64, le=1024, multiple_of=8)]  # pixels
 
 WORDS = {  # msgspec's words for JSON's kinds
@@ -46,6 +48,18 @@ REMEDIES = {
     "drift": "give a number from 0 (still) to 1 (a picture width a second)",
     "retakes": f"give at most {MAX_FRAMES}, each with its time in seconds",
     "motion": f"choose one of: {', '.join(get_args(Motion))}",
+    "spacing": f"choose one of: {', '.join(get_args(Spacing))}",
+    "loop": "give true or false",
+    "animatic": "give true or false",
+    "keyframes": f"give at most {MAX_FRAMES} times in seconds",
+    "easing": f"choose one of: {', '.join(get_args(Easing))}",
+    "zoom": "give a factor from 0.25 to 4; 1 stays",
+    "pan_x": "give picture widths from -4 to 4",
+    "pan_y": "give picture heights from -4 to 4",
+    "roll": "give degrees from -180 to 180",
+    "orbit": "give picture widths from -2 to 2",
+    "start_image": "drop the picture in again",
+    "strength": "give a number from 0 (keep the picture) to 1 (ignore it)",
     "format": f"choose one of: {', '.join(get_args(Format))}",
     "version": "make the recipe with the same version of VisionFlux",
 }
@@ -55,15 +69,44 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of the values that travel and are hashed: immutable, strict."""
 
 
+class Camera(Value, frozen=True, kw_only=True):
+    """Where a scene's camera goes from the scene's beginning to its end.
+
+    Attributes:
+        zoom: how much larger things are at the end; below 1 the camera draws back.
+        pan_x: picture widths to the right.
+        pan_y: picture heights upwards.
+        roll: degrees by which the picture turns clockwise.
+        orbit: picture widths by which the nearest ground passes the horizon, to the right.
+        easing: ``smooth`` starts and stops gently.
+    """
+
+    zoom: Annotated[float, Meta(ge=0.25, le=4)] = 1.0
+    pan_x: Annotated[float, Meta(ge=-4, le=4)] = 0.0
+    pan_y: Annotated[float, Meta(ge=-4, le=4)] = 0.0
+    roll: Annotated[float, Meta(ge=-180, le=180)] = 0.0
+    orbit: Annotated[float, Meta(ge=-2, le=2)] = 0.0
+    easing: Easing = "smooth"
+
+
 class Scene(Value, frozen=True, kw_only=True):
     """A part of the film: what it shows and for how long (seconds).
 
-    ``motion``: how it follows the scene before it, where that is not the recipe's ``motion``.
+    Attributes:
+        motion: how it follows the scene before it, where that is not the recipe's ``motion``.
+        camera: where its camera goes; without one, noise and prompts alone change the picture.
+        start_image: SHA-256 of the picture that it begins from, which the engine was brought.
+        strength: how far its first keyframe goes from that picture: 0 keeps it, 1 ignores it.
     """
 
     prompt: Prompt
     seconds: Annotated[float, Meta(ge=0.1, le=120)] = 4.0
     motion: Motion | msgspec.UnsetType = msgspec.UNSET
+    camera: Camera | msgspec.UnsetType = msgspec.UNSET
+    start_image: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    strength: Annotated[float, Meta(ge=0, le=1)] = 0.5
 
 
 class Retake(Value, frozen=True, kw_only=True):
@@ -87,8 +130,12 @@ class Recipe(Value, frozen=True, kw_only=True):
         interpolation_factor: frames per keyframe interval; 1 paints every frame.
         drift: picture widths a second that the ground moves past; 0 stands still.
         motion: how scenes follow each other unless they say so themselves: ``morph`` melts one
-            into the next, ``cut`` cuts.
+            into the next, ``cut`` cuts, ``fade`` lays one over the other.
+        spacing: ``adaptive`` puts keyframes where the picture changes, ``even`` on the beat.
+        loop: whether the film ends where it began.
         fps: frames per second.
+        animatic: whether keyframes stand still up to the next, with nothing drawn in between.
+        keyframes: seconds at which they stand; left out, that is found while they are painted.
         retakes: keyframes that differ from what scenes and seed give; of those of one time, the
             last counts.
     """
@@ -107,7 +154,16 @@ class Recipe(Value, frozen=True, kw_only=True):
     interpolation_factor: Annotated[int, Meta(ge=1, le=64)] = 8
     drift: Annotated[float, Meta(ge=0, le=1)] = 0.0
     motion: Motion = "morph"
+    spacing: Spacing = "adaptive"
+    loop: bool = False
     format: Format = "mp4"
+    animatic: bool = False
+    keyframes: (
+        Annotated[
+            tuple[Annotated[float, Meta(ge=0, le=MAX_FRAMES)], ...], Meta(max_length=MAX_FRAMES)
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     retakes: Annotated[tuple[Retake, ...], Meta(max_length=MAX_FRAMES)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
@@ -119,6 +175,12 @@ class Recipe(Value, frozen=True, kw_only=True):
         return {round(retake.seconds, 6): retake for retake in retakes}
 
     @property
+    def start_images(self) -> tuple[str, ...]:
+        """SHA-256 of each picture that a scene begins from, in order and once."""
+        images = (scene.start_image for scene in self.scenes)
+        return tuple(dict.fromkeys(image for image in images if image is not msgspec.UNSET))
+
+    @property
     def seconds(self) -> float:
         """Duration of the film in seconds, before it is rounded to whole frames."""
         return sum(scene.seconds for scene in self.scenes)
@@ -127,6 +189,11 @@ class Recipe(Value, frozen=True, kw_only=True):
     def frames(self) -> int:
         """Number of frames of the film."""
         return max(1, round(self.seconds * self.fps))
+
+    @property
+    def comes_round(self) -> bool:
+        """Whether the last frame is followed by the first."""
+        return self.loop and self.frames > 1
 
     @property
     def motions(self) -> tuple[Motion, ...]:

@@ -32,11 +32,16 @@ class Load(Task, frozen=True, kw_only=True, tag="load"):
 
 
 class Paint(Task, frozen=True, kw_only=True, tag="paint"):
-    """Paint keyframe ``index`` into the file ``target``, a PNG."""
+    """Paint keyframe ``index`` into the file ``target``, a PNG.
+
+    ``source`` and ``anchor`` are the PNGs that the node names; "": it names none.
+    """
 
     index: int
     node: KeyframeNode
     target: str
+    source: str = ""
+    anchor: str = ""
 
 
 class Draw(Task, frozen=True, kw_only=True, tag="draw"):
@@ -47,6 +52,13 @@ class Draw(Task, frozen=True, kw_only=True, tag="draw"):
     first: str
     second: str
     target: str
+
+
+class Measure(Task, frozen=True, kw_only=True, tag="measure"):
+    """Tell how much two keyframes, PNGs, differ."""
+
+    first: str
+    second: str
 
 
 class Join(Task, frozen=True, kw_only=True, tag="join"):
@@ -68,7 +80,7 @@ class Credit(Task, frozen=True, kw_only=True, tag="credit"):
     setting: Setting | None
 
 
-Work = Load | Paint | Draw | Join
+Work = Load | Paint | Measure | Draw | Join
 AnyTask = Work | Stop | Credit
 
 
@@ -128,15 +140,21 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 class Made(Reply, frozen=True, kw_only=True, tag="made"):
     """The target is written.
 
-    ``detail`` is a segment's judgement, a film's encoded shape, or ``tiled`` for a keyframe that
-    want of memory has changed a little; ``memory``: bytes of the device that the worker has needed
-    at most since it began with the job (without a GPU: since it started).
+    ``detail`` is a segment's judgement, a film's encoded shape, or the words about a keyframe that
+    ``events.KeyframeFinished`` has; ``memory``: bytes of the device that the worker has needed at
+    most since it began with the job (without a GPU: since it started).
     """
 
     sha256: str
     size: int
     detail: str = ""
     memory: int = 0
+
+
+class Measured(Reply, frozen=True, kw_only=True, tag="measured"):
+    """How much two keyframes differ; 0: not at all."""
+
+    distance: float
 
 
 class Stopped(Reply, frozen=True, kw_only=True, tag="stopped"):
@@ -149,7 +167,7 @@ class Broke(Reply, frozen=True, kw_only=True, tag="broke"):
     error: ErrorReport
 
 
-AnyReply = Ready | Loading | Loaded | Advanced | Economized | Made | Stopped | Broke
+AnyReply = Ready | Loading | Loaded | Advanced | Economized | Made | Measured | Stopped | Broke
 
 
 def encode_shape(shape: Shape) -> str:

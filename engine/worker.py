@@ -23,12 +23,14 @@ from engine import networks, protocol, tasks
 from engine.errors import InternalError, StorageError, VisionFluxError
 from engine.models import Model
 from engine.pipe import Channel, ServerGoneError, claim_stdout
-from engine.render import Cancelled, assembly
+from engine.render import Cancelled, assembly, warp
 from engine.render.device import choose_device, describe, forget_peak, peak_memory
+from engine.render.distance import distance
 from engine.render.keyframes import Painter
 from engine.render.memory import Way
 from engine.render.preview import Previewer
 from engine.render.rife.choice import open_interpolator, wanted
+from engine.render.rife.interpolator import fade
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +131,8 @@ class Bench:
                 return self._load(work)
             case tasks.Paint():
                 return self._made(work.target, self._paint(work))
+            case tasks.Measure(first=first, second=second):
+                return tasks.Measured(distance=distance(_read_png(first), _read_png(second)))
             case tasks.Draw():
                 return self._made(work.target, self._draw(work))
             case tasks.Join():
@@ -182,7 +186,11 @@ class Bench:
 
         about: dict[str, Any] = {"job": work.job, "index": work.index}
         picture = self._painter.paint(
-            work.node, on_step=on_step, cancelled=lambda: work.job in self._stopped
+            work.node,
+            source=_read_png(work.source) if work.source else None,
+            anchor=_read_png(work.anchor) if work.anchor else None,
+            on_step=on_step,
+            cancelled=lambda: work.job in self._stopped,
         )
         steps = work.node.num_inference_steps
         about |= {"kind": "keyframe", "step": steps, "steps": steps}
@@ -200,6 +208,8 @@ class Bench:
             width=width,
             height=height,
         )
+        if work.node.bridge != "flow":
+            return work.node.bridge
         if not work.node.positions:
             return "copy"
         return str(self._interpolator.judge(first, second).mode)
@@ -217,7 +227,13 @@ class Bench:
 
     def _sequence(self, node: Any, first: Frame, second: Frame) -> Iterator[Frame]:
         yield first
-        if node.positions:
+        if node.bridge == "hold":
+            yield from (first for _ in node.positions)
+        elif node.bridge == "fade":
+            yield from (fade(first, second, position) for position in node.positions)
+        elif node.move:
+            yield from (warp.between(first, second, node.move, at) for at in node.positions)
+        else:
             yield from self._interpolator.between(first, second, node.positions)
         if node.closing:
             yield second

@@ -61,9 +61,9 @@ def _job(job: str) -> None:
     if not view.settled:
         rescue(job)
         stage(view)
-    elif view.progress.status == "finished" and (fps := _pace(film.recipe)):
+    elif view.progress.status == "finished" and film.recipe.animatic:
         st.html(STYLE)
-        gate(film, fps, _submit)
+        gate(film, _submit)
         st.button("Back to the scenes", key="again", on_click=_remix, args=[film.recipe])
         _problem()
     elif view.progress.status == "finished":
@@ -71,11 +71,6 @@ def _job(job: str) -> None:
         _after_film(film)
     else:
         _ended(film, view)
-
-
-def _pace(recipe: Recipe) -> int | None:
-    """Return the frames per second of the film whose keyframes are at the gate, if they are."""
-    return animatic.pace_of(recipe, st.query_params.get("gate", ""))
 
 
 def _after_film(film: Film) -> None:
@@ -101,14 +96,13 @@ def _ended(film: Film, view: View) -> None:
 
 
 def _remix(recipe: Recipe) -> None:
-    fps = _pace(recipe)
-    draft.load(st.session_state, animatic.film_of(recipe, fps) if fps else recipe)
+    draft.load(st.session_state, animatic.film_of(recipe))
     _leave()
 
 
 def _leave() -> None:
     st.session_state.pop("problem", None)
-    for name in ("job", "gate", "lock"):
+    for name in ("job", "lock"):
         st.query_params.pop(name, None)
 
 
@@ -167,15 +161,13 @@ def _generate(engine: EngineView) -> None:
 def _hand_in(recipe: Recipe) -> None:
     """Have the film made, or its keyframes first if the user wants that."""
     if st.session_state["draft"]["gate"] and animatic.possible(recipe):
-        _submit(animatic.animatic(recipe), lambda: _composed(str(recipe.fps)))
+        _submit(animatic.animatic(recipe), _composed)
     else:
         _submit(recipe, _composed)
 
 
-def _composed(gate: str = "") -> None:
+def _composed() -> None:
     """Have the storyboard ready for the film after this one."""
-    if gate:
-        st.query_params["gate"] = gate
     draft.submitted(st.session_state)
     resources.get_hub().desk.write(draft.put_down(st.session_state))
 
@@ -188,8 +180,8 @@ def _gate_switch() -> None:
         key=draft.GATE,
         disabled=not fits,
         help="The keyframes are painted and shown. Approve them, re-roll some or change their "
-        "words, before anything is drawn between them. It needs frames per second that are a "
-        f"multiple of the frames per keyframe, and at most {animatic.MOST} keyframes.",
+        "words, before anything is drawn between them. Films of more than "
+        f"{animatic.MOST} keyframes are too long for that.",
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 VALUES = {"engine.errors", "engine.recipe", "engine.graph", "engine.events", "engine.progress"}
 VALUES |= {"engine", "engine.models", "engine.networks", "engine.purse"}
+VALUES |= {"engine.camera", "engine.plan", "engine.spacing"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman"}
@@ -20,12 +21,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/__init__": set(),
     "engine/errors": set(),
     "engine/recipe": {"engine.errors"},
-    "engine/graph": {"engine.recipe"},
+    "engine/spacing": {"engine.recipe"},
+    "engine/camera": {"engine.recipe"},
+    "engine/graph": {"engine", "engine.camera", "engine.recipe", "engine.spacing"},
+    "engine/plan": VALUES,
     "engine/events": {"engine.errors"},
     "engine/progress": {"engine", "engine.errors", "engine.events"},
     "engine/purse": {"engine.progress", "engine.recipe"},
-    "engine/models": {"engine.errors", "engine.recipe"},
+    "engine/models": {"engine.errors", "engine.models", "engine.recipe"},
     "engine/networks": {"engine.errors"},
+    "engine/stills": {"engine.errors"},
     "engine/pairing": {"engine.errors"},
     "engine/protocol": VALUES,
     "engine/tasks": WIRE,
@@ -54,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/interpolate": VALUES | {"engine.render"},
     "engine/worker": WIRE | {"engine.tasks", "engine.pipe", "engine.render"},
     "engine/render": VALUES | {"engine.render"},
-    "ui": WIRE | {"engine.client", "engine.local", "engine.traffic", "ui"},
+    "ui": WIRE | {"engine.client", "engine.local", "engine.stills", "engine.traffic", "ui"},
     "pages": WIRE | {"ui"},
     "streamlit_app": WIRE | {"ui"},
     "training": VALUES | {"training", "engine.render", "engine.models", "engine.graph"},

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import events, graph
+from engine import events
 from engine.events import Event, Logged
+from engine.plan import Draw, Paint, most_keyframes
 from engine.recipe import Recipe, parse_recipe
+from tests.plans import worked
 from tests.ui_stand_in import FINISHED
 from ui.library import Library, sqlite_engine
 from ui.past import Past
@@ -30,7 +32,7 @@ def log_of(made: Recipe, *, step: float, frame: float, load: float = 6.0) -> lis
 
     Unrealistic: every piece takes exactly as long as the one before it.
     """
-    plan = graph.plan(made, model="landscapes@1", interpolator="rife@1")
+    plan, steps = worked(made, model="landscapes@1", interpolator="rife@1")
     log: list[Logged] = []
     now = 100.0
 
@@ -40,29 +42,30 @@ def log_of(made: Recipe, *, step: float, frame: float, load: float = 6.0) -> lis
         log.append(Logged(seq=len(log) + 1, at=now, event=event))  # type: ignore[arg-type]
 
     say(events.Started(attempt=1, device="a device"))
-    names = tuple(node.name for node in plan.keyframes)
     lengths = tuple(node.length for node in plan.segments)
     say(
         events.Planned(
-            keyframes=names,
+            keyframes=tuple(node.name for node in plan.keyframes),
             segments=plan.film.segments,
             segment_frames=lengths,
+            gaps=tuple(plan.gaps),
             frames=made.frames,
             model="landscapes@1",
             interpolator="rife@1",
         ),
         load,
     )
-    for kind, index, node in plan.order:
-        if kind == "keyframe":
-            say(events.KeyframeStarted(index=index))
-            painted = made.num_inference_steps * step
-            done = events.KeyframeFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
-            say(done, painted)
-        elif kind == "segment":
-            say(events.SegmentStarted(index=index, frames=lengths[index]))
-            drawn = events.SegmentFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
-            say(drawn, lengths[index] * frame)
+    for work in steps:
+        match work:
+            case Paint(index=index, node=node):
+                say(events.KeyframeStarted(index=index))
+                painted = made.num_inference_steps * step
+                done = events.KeyframeFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
+                say(done, painted)
+            case Draw(index=index, node=node):
+                say(events.SegmentStarted(index=index, frames=lengths[index]))
+                drawn = events.SegmentFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
+                say(drawn, lengths[index] * frame)
     say(events.Assembling())
     say(FINISHED, 0.4)
     return log
@@ -75,7 +78,7 @@ def lessons(*films: Recipe, **speed: float) -> list[Lesson]:
 
 
 def asked(made: Recipe, learnt: list[Lesson], **about: Any) -> Price:
-    keyframes = len(graph.keyframe_frames(made))
+    keyframes = most_keyframes(made)
     about = {"keyframes": keyframes, "frames": made.frames, "cold": True, **about}
     return price(made, learnt, **about)
 
@@ -202,17 +205,18 @@ def test_the_past_of_an_engine_is_what_its_own_films_tell(library: Library) -> N
 
 
 def test_only_what_changed_is_to_be_paid(library: Library) -> None:
-    made = parse_recipe({"scenes": [{"prompt": "dawn"}, {"prompt": "noon"}]})
-    changed = parse_recipe({"scenes": [{"prompt": "dawn"}, {"prompt": "night"}]})
+    scenes = [{"prompt": "dawn"}, {"prompt": "noon"}, {"prompt": "dusk"}]
+    made = parse_recipe({"scenes": scenes})
+    changed = parse_recipe({"scenes": [*scenes[:2], {"prompt": "night"}]})
     keep(library, "job-1", made)
     past = Past(library.engine, "me", "engine-1")
     assert past.missing(made) == (0, 0)
     keyframes, frames = past.missing(changed)
-    assert 0 < keyframes < len(graph.keyframe_frames(changed))
+    assert 0 < keyframes < most_keyframes(changed)
     assert 0 < frames < changed.frames
     assert "of them made already" in content(changed, keyframes)
     fresh = Past(library.engine, "me", "engine-2").missing(made)
-    assert fresh == (len(graph.keyframe_frames(made)), made.frames)
+    assert fresh == (most_keyframes(made), made.frames)
 
 
 @pytest.mark.parametrize(

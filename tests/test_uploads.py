@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import graph
 from engine.dial import opened
 from engine.errors import InvalidParameterError
 from engine.journal import Journal
 from engine.pairing import Pairing
+from engine.plan import Plan
 from engine.protocol import DATA_PATH, LIMITS, Part, decode_part, encode_part
 from engine.store import Store
 from engine.uploads import Uploads
@@ -124,7 +124,7 @@ async def test_an_engine_says_what_it_lacks(engine: Pairing) -> None:
         await client.connection.submit("job-0001", recipe)
         await client.connection.watch("job-0001")
         await client.ended("job-0001")
-        planned = graph.plan(recipe, model="landscapes@0", interpolator="none@0")
+        planned = Plan(recipe, model="landscapes@0", interpolator="none@0")
         known = [node.name for node in planned.keyframes]
         assert await client.connection.find_missing([*known, NAME]) == (NAME,)
 

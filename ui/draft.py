@@ -21,7 +21,8 @@ PREFIX = "draft-"
 GATE = f"{PREFIX}gate"  # key of the switch
 EMPTY = Scene(prompt=" ")
 FILLER = "…"  # stands for a prompt that is not written yet
-OWN = ("version", "scenes", "motion", "retakes")  # what is no setting
+PLACED = ("retakes", "keyframes")  # what holds while scenes stay where they are
+OWN = ("version", "scenes", "motion", "animatic", *PLACED)  # what is no setting
 SETTINGS = tuple(name for name in Recipe.__struct_fields__ if name not in OWN)
 SCENE = ("prompt", "seconds", "motion")
 
@@ -67,7 +68,7 @@ def load(state: State, recipe: Recipe) -> None:
         "turns": {name: before.get(name, 0) + 1 for name in SETTINGS},  # in the widgets' keys
         "scenes": [_scene(scene.prompt, scene.seconds, motion) for scene, motion in scenes],
         "settings": {name: getattr(recipe, name) for name in SETTINGS},
-        "retakes": recipe.retakes,  # they hold while scenes stay where they are
+        "placed": {name: getattr(recipe, name) for name in PLACED},
         "locked": True,
         "gate": old.get("gate", False),
     }
@@ -214,7 +215,7 @@ def recipe_of(state: State, filler: str = "") -> Recipe:
             scene["motion"] = motion
     motion = "cut" if cuts else "morph"
     recipe = parse_recipe({"scenes": scenes, "motion": motion, **draft["settings"]})
-    return msgspec.structs.replace(recipe, retakes=draft["retakes"])
+    return msgspec.structs.replace(recipe, **draft["placed"])
 
 
 def as_gif(recipe: Recipe) -> Recipe:
@@ -235,6 +236,6 @@ def _scene(prompt: str, seconds: float, motion: Motion) -> dict[str, Any]:
 def _ordering(state: State, scene_id: str = "") -> tuple[list[dict[str, Any]], int]:
     """Return the scenes, about to be ordered anew, and where one of them stands."""
     keep(state)
-    state["draft"]["retakes"] = msgspec.UNSET
+    state["draft"]["placed"] = {}
     scenes = state["draft"]["scenes"]
     return scenes, next((i for i, scene in enumerate(scenes) if scene["id"] == scene_id), 0)

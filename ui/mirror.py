@@ -78,7 +78,7 @@ class Mirror:
         with self._board.reading(job) as view:
             if view is None or view.progress.final or view.successor:
                 return None
-            keyframes = len(view.progress.keyframes)
+            keyframes = view.progress.whole[0]
         if not keyframes:
             return None  # without the plan nobody knows what will need room
         return await asyncio.to_thread(self._pieces.next, job, keyframes, self._budget())

@@ -7,7 +7,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from engine import events, graph
+from engine import events
+from engine.plan import grown, most_keyframes
+from engine.progress import fold
 from engine.recipe import Recipe
 from ui.price import Lesson, lesson
 from ui.record import Record
@@ -34,20 +36,35 @@ class Past:
         return [one for one in found if one]
 
     def missing(self, recipe: Recipe) -> tuple[int, int]:
-        """Return how many keyframes and frames of a film were not made before.
+        """Return how many keyframes and frames of a film were not made before, at most.
 
-        The engine may have thrown some away since then; then the film takes longer.
+        Where keyframes stand is known as far as the distances of earlier films' tell. The engine
+        may have thrown some away since then; then the film takes longer.
         """
-        frames = graph.keyframe_frames(recipe)
+        most = most_keyframes(recipe)
         with Session(self._database) as session:
             planned = self._planned(session, recipe.model)
-            if planned is None or len(frames) > PLANNABLE:
-                return len(frames), recipe.frames
-            plan = graph.plan(recipe, model=planned.model, interpolator=planned.interpolator)
+            if planned is None or most > PLANNABLE:
+                return most, recipe.frames
+            distances = self._distances(session)
+            names = {"model": planned.model, "interpolator": planned.interpolator}
+            plan = grown(recipe, distances, **names)
             query = sa.select(Piece.object).join(Film, Film.job == Piece.job)
             made = set(session.scalars(query.where(self._mine, Piece.object.in_(plan.names))))
-        keyframes = sum(node.name not in made for node in plan.keyframes)
-        return keyframes, sum(node.length for node in plan.segments if node.name not in made)
+        keyframes = sum(node.name not in made for node in plan.keyframes) + plan.more_keyframes
+        drawn = sum(node.length for node in plan.segments if node.name in made)
+        return keyframes, recipe.frames - drawn
+
+    def _distances(self, session: Session) -> dict[tuple[str, str], float]:
+        """Return what the newest films tell of their keyframes' distances, by name."""
+        done = sa.select(Film.job).where(self._mine).order_by(Film.finished_at.desc())
+        found: dict[tuple[str, str], float] = {}
+        for job in session.scalars(done.limit(FILMS)):
+            plan = fold(self._record.of(job)).plan
+            if plan:
+                names = plan.keyframes
+                found |= {(names[a], names[b]): distance for a, b, distance in plan.gaps}
+        return found
 
     def _planned(self, session: Session, model: str) -> events.Planned | None:
         """Return the newest plan of a film that a model painted."""

@@ -4,8 +4,8 @@ from html import escape
 
 import streamlit as st
 
-from engine import graph
 from engine.errors import VisionFluxError
+from engine.plan import most_keyframes
 from engine.protocol import Hello
 from engine.recipe import Recipe
 from ui import draft, resources, words
@@ -51,7 +51,7 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Price, int]:
 
 def content(recipe: Recipe, missing: int) -> str:
     """Return what a film consists of, of which ``missing`` keyframes are to be painted."""
-    keyframes = len(graph.keyframe_frames(recipe))
+    keyframes = most_keyframes(recipe)
     made = f", {keyframes - missing} of them made already" if missing < keyframes else ""
     return (
         f"{recipe.seconds:g} s · {recipe.frames} frames at {recipe.fps} fps · "

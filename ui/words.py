@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.events import Logged, Started
 from engine.progress import Phase, Progress
-from engine.recipe import Recipe
+from engine.recipe import Motion, Recipe
 from ui.board import View
 from ui.tables import Piece
 
@@ -49,7 +49,7 @@ def _loading(progress: Progress) -> str:
 
 
 def _painting(progress: Progress) -> str:
-    count = len(progress.keyframes)
+    count = progress.whole[0]
     step = f" · step {progress.step} of {progress.steps}" if progress.step else ""
     return f"Painting keyframe {progress.keyframe + 1} of {count}{step}"
 
@@ -57,7 +57,7 @@ def _painting(progress: Progress) -> str:
 def _interpolating(progress: Progress) -> str:
     frames = progress.segment_frames[progress.segment] if progress.segment >= 0 else 0
     frame = f" · frame {progress.frame} of {frames}" if progress.frame else ""
-    return f"Filling gap {progress.segment + 1} of {len(progress.segments)}{frame}"
+    return f"Filling gap {progress.segment + 1} of {progress.whole[1]}{frame}"
 
 
 def _assembling(_progress: Progress) -> str:
@@ -81,7 +81,10 @@ _PHASES: dict[Phase, Callable[[Progress], str]] = {
 def timeline(view: View) -> list[dict[str, str]]:
     """Return the phases in order, each ``todo``, ``active`` or ``done``, with its count."""
     progress = view.progress
-    painted, filled = _done(progress.keyframes), _done(progress.segments)
+    lists = progress.keyframes, progress.segments
+    painted, filled = (
+        (sum(map(bool, names)), whole) for names, whole in zip(lists, progress.whole, strict=True)
+    )
     planned = bool(progress.keyframes)
     finished = progress.status == "finished"
     return [
@@ -130,6 +133,9 @@ def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
         "remaining": None if remaining is None else round(max(0.0, remaining - silent), 1),
         "timeline": timeline(view),
         "keyframes": [bool(name) for name in progress.keyframes],
+        "strip": progress.strip,
+        "ends": progress.ends,
+        "more": progress.whole[0] - len(progress.keyframes),
         "painting": progress.keyframe if progress.phase == "painting" else -1,
         "pictures": sorted(view.pictures),
         "segments": _shares(progress),
@@ -170,10 +176,6 @@ def _step(
     }
 
 
-def _done(names: list[str]) -> tuple[int, int]:
-    return sum(bool(name) for name in names), len(names)
-
-
 def _percent(fetched: tuple[int, int]) -> str:
     have, whole = fetched
     return f" · {have * 100 // whole} %" if whole else ""
@@ -199,7 +201,7 @@ def made_where(pieces: Sequence[Piece]) -> str:
 
 
 def _tiled(pieces: Sequence[Piece]) -> str:
-    count = sum(piece.is_keyframe and piece.detail == "tiled" for piece in pieces)
+    count = sum(piece.is_keyframe and "tiled" in (piece.detail or "").split() for piece in pieces)
     keyframes = sum(piece.is_keyframe for piece in pieces)
     because = "were put together from tiles, as memory was short; tiny details differ."
     return f"{count} of {keyframes} keyframes {because}" if count else ""
@@ -230,8 +232,9 @@ def _count(number: int, what: str) -> str:
 _FOLLOWING = {
     frozenset({"morph"}): "Each scene melts into the next.",
     frozenset({"cut"}): "Hard cuts.",
-    frozenset({"morph", "cut"}): "Scenes melt into each other or cut.",
+    frozenset({"fade"}): "Scenes fade over each other.",
 }
+_WAYS = {"morph": "melt into each other", "fade": "fade over each other", "cut": "cut"}
 
 
 def made_with(recipe: Recipe) -> str:
@@ -244,12 +247,21 @@ def made_with(recipe: Recipe) -> str:
         f"Seed {recipe.seed}, guidance {recipe.guidance_scale:g}, scheduler {recipe.scheduler}.",
     ]
     if len(recipe.scenes) > 1:
-        words.insert(0, _FOLLOWING[frozenset(recipe.motions[1:])])
+        words.insert(0, _following({*recipe.motions[1:]}))
+    if recipe.loop:
+        words.append("The film ends where it began.")
     if recipe.drift:
         words.append(f"The ground drifts past, {recipe.drift:.2g} picture widths a second.")
     if recipe.negative_prompt:
         words.append(f"Kept away from: {recipe.negative_prompt}")
     return " ".join(words)
+
+
+def _following(motions: set[Motion]) -> str:
+    """Return how scenes follow each other."""
+    ways = [way for motion, way in _WAYS.items() if motion in motions]
+    known = _FOLLOWING.get(frozenset(motions))
+    return known or f"Scenes {', '.join(ways[:-1])} or {ways[-1]}."
 
 
 def goes(log: Iterable[Logged]) -> str:

@@ -86,10 +86,10 @@ def unexplained(first: np.ndarray, second: np.ndarray) -> float:
     returned = there + fetch(back, there)
     limit = 1 + 0.1 * np.linalg.norm(there, axis=-1)
     lost = float((np.linalg.norm(returned, axis=-1) > limit).mean())
-    return lost * (1 - _structure(grey[0], fetch(grey[1], there)))
+    return lost * (1 - structure(grey[0], fetch(grey[1], there)))
 
 
-def _structure(first: np.ndarray, second: np.ndarray) -> float:
+def structure(first: np.ndarray, second: np.ndarray) -> float:
     """Mean contrast-structure term of SSIM, Wang et al. 2004, with a Gaussian of 1.5 pixels."""
     x, y = first.astype(np.float32), second.astype(np.float32)
 

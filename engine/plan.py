@@ -1,0 +1,331 @@
+"""The plan of a film: which nodes it has, what can be made now, and how it grows.
+
+An even film's plan is known at once. Elsewhere keyframes are added where neighbours turn out to
+differ most, so the plan asks for distances while it is carried out; the same answers give the same
+plan, in whatever order they come. What it holds is only ever added to: an index, once given, stays.
+Pure: no files, no pixels.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from engine import graph, spacing
+from engine.errors import BlankError
+from engine.graph import Bridge, FilmNode, KeyframeNode, SegmentNode
+from engine.recipe import Recipe
+from engine.spacing import Stretch
+
+
+class Paint(msgspec.Struct, frozen=True):
+    """Keyframe ``index`` is needed; the answer is 1 if it came out blank, else 0."""
+
+    index: int
+    node: KeyframeNode
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """The distance of two keyframes is needed; it is the answer.
+
+    ``ends``: the gap, by index; ``first`` and ``second``: what is seen there, by name.
+    """
+
+    ends: tuple[int, int]
+    first: str
+    second: str
+
+
+class Draw(msgspec.Struct, frozen=True):
+    """Segment ``index`` is needed; the answer does not matter."""
+
+    index: int
+    node: SegmentNode
+
+
+Step = Paint | Measure | Draw
+
+
+class Size(NamedTuple):
+    """How much of a plan is known."""
+
+    keyframes: int = 0
+    segments: int = 0
+    gaps: int = 0
+
+
+class Part:
+    """A stretch, the keyframes in it by index, in order of time, and what is known of them."""
+
+    def __init__(self, stretch: Stretch, run: int, keyframes: list[int]) -> None:
+        self.stretch, self.run, self.keyframes = stretch, run, keyframes
+        self.grown = stretch.even
+        self.connected = False
+        self.distances: dict[tuple[int, int], float] = {}
+
+    @property
+    def ahead(self) -> int:
+        """Number of keyframes that may still be added."""
+        return 0 if self.grown else self.stretch.gaps + 1 - len(self.keyframes)
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Neighbours, by index."""
+        return list(itertools.pairwise(self.keyframes))
+
+
+class Plan:
+    """All nodes of a film that are known so far, and which of them are there.
+
+    Attributes:
+        keyframes: in order of their creation.
+        times: seconds at which each stands on the walk from prompt to prompt; later ones are
+            later in the film, though not at that very second where frames are shared out.
+        segments: in order of time.
+        ends: the two keyframes of each segment, by index.
+        gaps: distances that were measured: two keyframes by index, and how much they differ.
+    """
+
+    def __init__(self, recipe: Recipe, *, model: str, interpolator: str) -> None:
+        self.recipe, self._model, self._interpolator = recipe, model, interpolator
+        self.keyframes: list[KeyframeNode] = []
+        self.times: list[float] = []
+        self.segments: list[SegmentNode] = []
+        self.ends: list[tuple[int, int]] = []
+        self.gaps: list[tuple[int, int, float]] = []
+        self._usable: dict[int, bool] = {}  # painted keyframes
+        self._undrawn: list[int] = []
+        self._parts: list[Part] = []
+        self._lay_out()
+        self._advance()
+
+    @property
+    def size(self) -> Size:
+        """How much of the plan is known."""
+        return Size(len(self.keyframes), len(self.segments), len(self.gaps))
+
+    @property
+    def film(self) -> FilmNode:
+        """The film, once nothing is left to be done."""
+        return FilmNode(segments=tuple(node.name for node in self.segments), recipe=self.recipe)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Content addresses of all nodes that are known."""
+        keyframes = (node.name for node in self.keyframes)
+        return (*keyframes, *(node.name for node in self.segments), self.film.name)
+
+    @property
+    def more_keyframes(self) -> int:
+        """Number of keyframes that may still be added."""
+        return sum(part.ahead for part in self._parts)
+
+    @property
+    def more_segments(self) -> int:
+        """Number of segments that may still be added."""
+        waiting = [part for part in self._parts if not part.connected]
+        lone = len(self.keyframes) == 1 and bool(waiting)
+        bridges = sum(part.stretch.after > 0 for part in waiting)
+        return sum(part.ahead + len(part.pairs) for part in waiting) + bridges + lone
+
+    def ready(self) -> Iterator[Step]:
+        """Yield what can be done now, what matters most first; nothing is left at the end.
+
+        Raises:
+            BlankError: no keyframe of the film can be used.
+        """
+        for index in self._undrawn:
+            there = all(end in self._usable for end in self.ends[index])
+            if there and (seen := self._both(self.ends[index])) is not None:
+                names = {"first": seen[0], "second": seen[1]}
+                yield Draw(index, msgspec.structs.replace(self.segments[index], **names))
+        growing = next((part for part in self._parts if not part.grown), None)
+        if growing and all(index in self._usable for index in growing.keyframes):
+            for pair in growing.pairs:
+                if pair not in growing.distances:
+                    yield Measure(pair, *(self._names(pair, growing)))
+        for part in self._parts:
+            for index in part.keyframes:
+                if index not in self._usable:
+                    yield Paint(index, self.keyframes[index])
+
+    def take(self, step: Step, answer: float = 0.0) -> None:
+        """Note that a step is done, and grow if that was what growing waited for."""
+        match step:
+            case Paint(index=index):
+                self._usable[index] = not answer
+            case Measure(ends=ends):
+                part = next(part for part in self._parts if ends in part.pairs)
+                part.distances[ends] = round(answer, 4)
+            case Draw(index=index, node=node):
+                self.segments[index] = node
+                self._undrawn.remove(index)
+        self._advance()
+
+    def _lay_out(self) -> None:
+        """Create the keyframes that stand whatever the pictures look like."""
+        run, shared = 0, -1
+        for stretch in spacing.stretches(self.recipe):
+            times = self._times(stretch)
+            first = shared if shared >= 0 else self._add(times[0])
+            indexes = [first, *(self._add(time) for time in times[1:-1])]
+            if len(times) > 1:
+                comes_round = stretch.last == self.recipe.frames
+                indexes.append(0 if comes_round else self._add(times[-1]))
+            self._parts.append(Part(stretch, run, indexes))
+            shared = -1 if stretch.after else indexes[-1]
+            run += stretch.after > 0
+
+    def _times(self, stretch: Stretch) -> list[float]:
+        """Return the times of a stretch's first keyframes, ends included."""
+        fps = self.recipe.fps
+        if stretch.even:
+            return [frame / fps for frame in stretch.beats()]
+        grid = stretch.grid(fps)
+        if self.recipe.keyframes is msgspec.UNSET:
+            return grid
+        given = sorted(time for time in self.recipe.keyframes if grid[0] < time < grid[-1])
+        return [grid[0], *given[: stretch.gaps - 1], grid[-1]]
+
+    def _add(self, seconds: float) -> int:
+        self.keyframes.append(graph.keyframe(self.recipe, seconds, self._model))
+        self.times.append(round(seconds, 6))
+        return len(self.keyframes) - 1
+
+    def _advance(self) -> None:
+        """Grow the first stretch that is not grown as far as what is known goes."""
+        for part in self._parts:
+            while not part.grown and not self._unknown(part):
+                self._halve(part)
+            if not part.grown:
+                return
+            if not part.connected:
+                self._connect(part)
+
+    def _unknown(self, part: Part) -> bool:
+        """Tell whether growing needs more answers; equal pictures are measured at once."""
+        if not all(index in self._usable for index in part.keyframes):
+            return True
+        for pair in part.pairs:
+            if pair not in part.distances:
+                first, second = self._names(pair, part)
+                if first == second:
+                    part.distances[pair] = 0.0
+        return any(pair not in part.distances for pair in part.pairs)
+
+    def _halve(self, part: Part) -> None:
+        """Add keyframes in the middle of the widest gaps, if there is a budget for them."""
+        known = {gap[:2] for gap in self.gaps}
+        new = (pair for pair in part.pairs if pair not in known)
+        self.gaps += ((*pair, part.distances[pair]) for pair in new)
+        times = [self.times[index] for index in part.keyframes]
+        times[-1] = max(times[-1], part.stretch.last / self.recipe.fps)  # which may be the first
+        distances = [part.distances[pair] for pair in part.pairs]
+        fixed = self.recipe.keyframes is not msgspec.UNSET
+        room = 0 if fixed else part.ahead
+        gaps = spacing.widest(times, distances, part.stretch, self.recipe.fps)[:room]
+        part.grown = not gaps
+        for gap in sorted(gaps, reverse=True):  # from the end, so that places stay
+            middle = self._add(round((times[gap] + times[gap + 1]) / 2, 6))
+            part.keyframes.insert(gap + 1, middle)
+
+    def _connect(self, part: Part) -> None:
+        """Create the segments of a stretch, and the one that leads to the next."""
+        stretch = part.stretch
+        bridges: list[Bridge] = ["flow"] * len(part.pairs)
+        if stretch.even:
+            lengths = [b - a for a, b in itertools.pairwise(stretch.beats())]
+        else:
+            distances = [part.distances[pair] for pair in part.pairs]
+            lengths = spacing.shared(distances, stretch.last - stretch.first)
+            bridges = ["fade" if gap > spacing.TOO_WIDE else "flow" for gap in distances]
+        for pair, frames, bridge in zip(part.pairs, lengths, bridges, strict=True):
+            self._add_segment(pair, frames, bridge)
+        part.connected = True
+        following = self._parts.index(part) + 1
+        if stretch.after:
+            pair = part.keyframes[-1], self._parts[following].keyframes[0]
+            self._add_segment(pair, stretch.after, "fade" if stretch.after > 1 else "cut")
+        elif following == len(self._parts) and not self.segments:  # a film of one frame
+            self._add_segment((0, 0), 1, "flow")
+
+    def _add_segment(self, pair: tuple[int, int], frames: int, bridge: Bridge) -> None:
+        at_end = pair[1] == self._parts[-1].keyframes[-1] and not self.recipe.comes_round
+        node = SegmentNode(
+            first=self.keyframes[pair[0]].name,
+            second=self.keyframes[pair[1]].name,
+            frames=frames,
+            closing=at_end and pair[0] != pair[1],
+            bridge="hold" if self.recipe.animatic else bridge,
+            fps=self.recipe.fps,
+            interpolator=self._interpolator,
+        )
+        self._undrawn.append(len(self.segments))
+        self.segments.append(node)
+        self.ends.append(pair)
+
+    def _both(self, pair: tuple[int, int]) -> tuple[str, str] | None:
+        """Return the names of what is seen at both ends of a segment; None: not known yet."""
+        first, second = (self._seen(index, self._run_of(index)) for index in pair)
+        if first is None or second is None:
+            return None
+        return self.keyframes[first].name, self.keyframes[second].name
+
+    def _names(self, pair: tuple[int, int], part: Part) -> list[str]:
+        """Return the names of what is seen at both ends of a gap of a stretch that grows."""
+        sight = [
+            index
+            for other in self._parts[: self._parts.index(part) + 1]
+            if other.run == part.run
+            for index in other.keyframes
+        ]
+        seen = (self._seen(index, sight) for index in pair)
+        return [self.keyframes[0 if index is None else index].name for index in seen]
+
+    def _run_of(self, index: int) -> list[int]:
+        """Return the keyframes around one that no cut lies between, or all if none is usable."""
+        if self._usable.get(index):
+            return [index]
+        run = next(part.run for part in self._parts if index in part.keyframes)
+        around = [i for part in self._parts if part.run == run for i in part.keyframes]
+        if len(self._usable) < len(self.keyframes) or any(self._usable[i] for i in around):
+            return around
+        if not any(self._usable.values()):
+            raise BlankError(len(self.keyframes))
+        return [i for part in self._parts for i in part.keyframes]
+
+    def _seen(self, index: int, sight: list[int]) -> int | None:
+        """Return the keyframe that is seen in one's place, which is itself unless it is blank.
+
+        Then it is the last one before it in ``sight``, else the first after it; None while one of
+        those in between is still to be painted.
+        """
+        place = sight.index(index)
+        for other in (*sight[place::-1], *sight[place + 1 :]):
+            if other not in self._usable:
+                return None
+            if self._usable[other]:
+                return other
+        return None
+
+
+def grown(
+    recipe: Recipe, distances: Mapping[tuple[str, str], float], *, model: str, interpolator: str
+) -> Plan:
+    """Return a film's plan as far as known distances, by the names of keyframes, make it grow."""
+    plan = Plan(recipe, model=model, interpolator=interpolator)
+    while step := next(plan.ready(), None):
+        if isinstance(step, Measure):
+            if (step.first, step.second) not in distances:
+                break
+            plan.take(step, distances[step.first, step.second])
+        else:
+            plan.take(step)
+    return plan
+
+
+def most_keyframes(recipe: Recipe) -> int:
+    """Return how many keyframes a film has at most."""
+    plan = Plan(recipe, model="", interpolator="")
+    return len(plan.keyframes) + plan.more_keyframes

@@ -1,0 +1,159 @@
+"""Where keyframes stand: on the beat, or where the picture changes.
+
+A film falls into stretches, one after the other. Each has a budget of gaps; a stretch that is not
+even spends it on the gap whose ends differ most, and shares its frames out by how much happens
+in each gap. Pure arithmetic on times and distances; it knows no pictures.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.recipe import Recipe
+
+LONGEST = 8.0  # seconds of a stretch, so that a film can be watched while it is made
+FADE_SECONDS = 1.0  # of a cross-fade between scenes; a short scene gives half of itself at most
+ALIKE = 0.004  # distance of neighbours below which another keyframe between them would be wasted
+FINEST = 8  # no gap is made shorter than this share of an even one
+TOO_WIDE = 0.25  # distance above which two neighbours share too little to be moved into each other
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """A part of the film with a keyframe at either end.
+
+    Attributes:
+        first: frame at which its first keyframe stands.
+        last: frame at which its last one stands; the film's number of frames if it comes round.
+        gaps: between its keyframes, at most.
+        even: whether its keyframes stand at even distances, ``step`` frames.
+        after: frames from its last keyframe to the next stretch's first; 0: they share it.
+    """
+
+    first: int
+    last: int
+    gaps: int
+    even: bool
+    step: int
+    after: int = 0
+
+    def beats(self) -> list[int]:
+        """Return the frames of its keyframes, if it is even."""
+        return sorted({*range(self.first, self.last, self.step), self.last})
+
+    def grid(self, fps: int) -> list[float]:
+        """Return the times in seconds, ends included, from which an uneven stretch grows."""
+        count = max(math.ceil(self.gaps / 2), min(self.gaps, 2))
+        span = self.last - self.first
+        if not count:
+            return [self.first / fps]
+        return [round((self.first + span * i / count) / fps, 6) for i in range(count + 1)]
+
+
+def stretches(recipe: Recipe) -> list[Stretch]:
+    """Return the stretches of a film, in order."""
+    runs, found = _runs(recipe), []
+    for number, (first, last) in enumerate(runs):
+        after = runs[number + 1][0] - last if number + 1 < len(runs) else 0
+        anchors = [first, *_anchors(recipe, first, last), last]
+        pairs = list(itertools.pairwise(anchors)) if last > first else [(first, last)]
+        for a, b in pairs:
+            found.append(_stretch(recipe, a, b, origin=first, after=after if b == last else 0))
+    return found
+
+
+def starts(recipe: Recipe) -> list[float]:
+    """Return when each scene begins, in seconds."""
+    return [0.0, *itertools.accumulate(scene.seconds for scene in recipe.scenes[:-1])]
+
+
+def widest(
+    times: Sequence[float], distances: Sequence[float], stretch: Stretch, fps: int
+) -> list[int]:
+    """Return the gaps that most need a keyframe in their middle, the widest first.
+
+    Those that are at least half as wide as the widest come together, as they can be painted at
+    the same time.
+
+    Args:
+        times: of the keyframes, rising, in seconds.
+        distances: of neighbours; one fewer.
+        stretch: whose keyframes these are.
+        fps: frames per second.
+    """
+    least = (stretch.last - stretch.first) / fps / max(1, stretch.gaps) / FINEST
+    gaps = [
+        (distance, -gap)
+        for gap, distance in enumerate(distances)
+        if distance > ALIKE and (times[gap + 1] - times[gap]) / 2 >= least
+    ]
+    most = max(gaps, default=(0.0, 0))[0]
+    return [-gap for distance, gap in sorted(gaps, reverse=True) if distance >= most / 2]
+
+
+def shared(distances: Sequence[float], frames: int) -> list[int]:
+    """Share frames out among gaps by how much happens in each; each gets one at least.
+
+    Args:
+        distances: of the keyframes at the ends of each gap; more than ``TOO_WIDE`` counts as that.
+        frames: of all gaps together, at least one for each.
+    """
+    weights = [min(distance, TOO_WIDE) for distance in distances]
+    whole = sum(weights)
+    if whole <= 0:
+        weights, whole = [1.0] * len(weights), float(len(weights))
+    ends = [frames * part / whole for part in itertools.accumulate(weights)]
+    marks = [0]
+    for gap, end in enumerate(ends):
+        to_come = len(ends) - gap - 1
+        marks.append(min(frames - to_come, max(marks[-1] + 1, round(end))))
+    marks[-1] = frames
+    return [b - a for a, b in itertools.pairwise(marks)]
+
+
+def _runs(recipe: Recipe) -> list[tuple[int, int]]:
+    """Return the first and the last keyframe's frame of each part between cuts and fades."""
+    begins, ends = [0], []
+    for index, start in enumerate(starts(recipe)):
+        border, motion = round(start * recipe.fps), recipe.motions[index]
+        if index == 0 or motion == "morph" or not begins[-1] < border < recipe.frames:
+            continue
+        short = min(recipe.scenes[index - 1].seconds, recipe.scenes[index].seconds)
+        width = 1
+        if motion == "fade":
+            width = max(1, round(min(FADE_SECONDS, short / 2) * recipe.fps))
+        last = max(begins[-1], border - (width + 1) // 2)
+        begins.append(min(recipe.frames - 1, max(border, last + width)))
+        ends.append(last)
+    ends.append(recipe.frames if recipe.comes_round else recipe.frames - 1)
+    return list(zip(begins, ends, strict=True))
+
+
+def _anchors(recipe: Recipe, first: int, last: int) -> list[int]:
+    """Return the frames inside a run that keep their place: the middles of its inner scenes."""
+    if _is_even(recipe):
+        return []
+    begins = [*(round(start * recipe.fps) for start in starts(recipe)), recipe.frames]
+    scenes = [(a, b) for a, b in itertools.pairwise(begins) if a > first and b <= last]
+    if scenes and not recipe.comes_round and scenes[-1][1] >= last:
+        scenes.pop()
+    fixed = [first, *((a + b) // 2 for a, b in scenes), last]
+    inner = []
+    for a, b in itertools.pairwise(fixed):
+        parts = max(1, math.ceil((b - a) / recipe.fps / LONGEST))
+        inner += [a + (b - a) * part // parts for part in range(1, parts + 1)]
+    return sorted({frame for frame in inner if first < frame < last})
+
+
+def _stretch(recipe: Recipe, first: int, last: int, *, origin: int, after: int) -> Stretch:
+    """Return a stretch of a run that begins at ``origin``; budgets add up to even spacing's."""
+    step, even = recipe.interpolation_factor, _is_even(recipe)
+    if first == 0 and last == recipe.frames:  # it leaves its only keyframe and comes back to it
+        step = min(step, (last + 1) // 2)
+    gaps = math.ceil((last - origin) / step) - math.ceil((first - origin) / step)
+    return Stretch(first, last, max(gaps, min(1, last - first)), even, step, after)
+
+
+def _is_even(recipe: Recipe) -> bool:
+    return recipe.spacing == "even" or recipe.interpolation_factor == 1
