@@ -55,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/client": CLIENT,
     "engine/local": WIRE,
     "engine/cli_render": WIRE | {"engine.client", "engine.daemon", "engine.local"},
+    "engine/hosted": {"engine.hosted"},
     "engine/doctor": WIRE | {"engine.local", "engine.render"},
     "engine/interpolate": VALUES | {"engine.render"},
     "engine/worker": WIRE | {"engine.tasks", "engine.pipe", "engine.render"},
@@ -62,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ui": WIRE | {"engine.client", "engine.local", "engine.stills", "engine.traffic", "ui"},
     "pages": WIRE | {"ui"},
     "streamlit_app": WIRE | {"ui"},
+    "notebook": {"engine.hosted"},
     "training": VALUES | {"training", "engine.render", "engine.models", "engine.graph"},
     # These put the parts together, or measure them.
     "engine/__main__": {"engine"},

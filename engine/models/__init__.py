@@ -44,7 +44,9 @@ def catalogue(sources: Iterable[str] = ()) -> dict[str, Model]:
     Raises:
         ModelLoadError: a source is none of these.
     """
-    models = [_local(FOLDER / OFFLINE), *(_given(source) for source in sources)]
+    models = [_given(source) for source in sources]
+    if (FOLDER / OFFLINE).is_dir():  # the notebook comes without it
+        models.insert(0, _local(FOLDER / OFFLINE))
     return {model.name: model for model in models}
 
 

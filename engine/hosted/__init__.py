@@ -1,0 +1,23 @@
+"""What the notebook does on a machine that is lent: packages, a look at the GPU, the engine, films.
+
+The cells of ``VisionFlux_Engine.ipynb`` call these functions. The engine runs in a process of its
+own that outlives the notebook's kernel; nothing here knows its messages. Only the standard
+library is imported at first, for packages come later.
+"""
+
+from engine.hosted.machine import install, look_at_gpu, ngrok_token
+from engine.hosted.process import Trouble, Wishes, start, stop
+from engine.hosted.views import drive, film, watch
+
+__all__ = [
+    "Trouble",
+    "Wishes",
+    "drive",
+    "film",
+    "install",
+    "look_at_gpu",
+    "ngrok_token",
+    "start",
+    "stop",
+    "watch",
+]

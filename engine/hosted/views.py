@@ -1,0 +1,76 @@
+"""What the notebook shows of the engine, and films that it makes without the app."""
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+from engine.hosted.process import ROOT, Trouble, alive, last_words, wished_tunnel
+
+
+def status(data: Path) -> str:
+    """Return in one line how the engine is doing."""
+    if not alive(data):
+        return f"● The engine has ended. Run the cell above again.\n{last_words(data)}"
+    with suppress(OSError, ValueError):
+        url = (data / "engine" / "engine.link").read_text().partition("/#")[0]
+        with urllib.request.urlopen(url + "/healthz", timeout=5) as answer:
+            found = json.load(answer)
+        queue = f"{found['queue']} waiting" if found["queue"] else "nobody waits"
+        return f"● The engine runs on {found['device']} · {queue} · {_reached(data)}"
+    return "● The engine runs, but does not answer at the moment."
+
+
+def _reached(data: Path) -> str:
+    with suppress(FileNotFoundError):
+        link = (data / "engine" / "tunnel.link").read_text()
+        return f"reached by {link.partition('/#')[0]}\n  Pairing link: {link}"
+    tunnel = wished_tunnel(data)
+    return "reached on this machine only" if tunnel == "none" else f"{tunnel} is being opened again"
+
+
+def watch(data: Path, minutes: float) -> None:
+    """Show how the engine is doing, for a while; it goes on without anybody looking."""
+    from IPython.display import display, update_display
+
+    deadline = time.monotonic() + 60 * minutes
+    shown = {"raw": True, "display_id": "visionflux"}
+    display({"text/plain": status(data)}, **shown)
+    while time.monotonic() < deadline:
+        time.sleep(3)
+        now = f"{time.strftime('%H:%M:%S')} {status(data)}"
+        update_display({"text/plain": now}, **shown)
+
+
+def film(data: Path, prompts: list[str], seconds: float, model: str, file: Path) -> None:
+    """Have the engine make a film and save it; the headless way.
+
+    Raises:
+        Trouble: the engine could not make it; says why.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "engine", "render", *prompts, "--seconds", str(seconds)]
+    command += ["--data", str(data), "--model", model, "--output", str(file)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as making:
+        assert making.stderr
+        lines = []
+        for line in making.stderr:  # a progress bar begins its line anew each time
+            lines.append(line.strip())
+            print(f"\r{lines[-1]}", end="", flush=True)
+    print()
+    if making.returncode:
+        raise Trouble("\n".join(lines[-2:]))
+    print(f"Saved: {file}")
+
+
+def drive() -> Path:
+    """Return a folder of the user's Drive on Colab, which asks for leave; elsewhere one here."""
+    try:
+        from google.colab import drive
+    except ImportError:
+        return Path.cwd() / "films"
+    drive.mount("/content/drive")
+    return Path("/content/drive/MyDrive/VisionFlux")

@@ -1,0 +1,2 @@
+# @title Status { display-mode: "form" }
+hosted.watch(DATA, status_minutes)
