@@ -9,6 +9,7 @@ import pytest
 
 from engine import events
 from engine.events import Event, Logged
+from engine.models import KNOWN
 from engine.plan import Draw, Paint, most_keyframes
 from engine.recipe import Recipe, parse_recipe
 from tests.plans import worked
@@ -182,6 +183,28 @@ def test_memory_is_that_of_the_film_closest_in_size() -> None:
     learnt = [one._replace(memory=2_000_000_000) for one in lessons(recipe(), step=1, frame=1)]
     assert asked(recipe(), learnt).memory == 2_000_000_000
     assert asked(recipe(width=512), learnt).memory > 2_000_000_000
+
+
+LARGE = KNOWN["stable-diffusion-1.5"].card
+WORKS = {"large": LARGE.work}
+
+
+def test_before_a_model_painted_its_card_tells_memory_and_download() -> None:
+    film = recipe(model="large", width=512, height=512)
+    cost = asked(film, [], card=LARGE, works=WORKS, gpu=True)
+    assert (cost.memory, cost.fetched) == (LARGE.memory, LARGE.download)
+    wider = recipe(model="large", width=768, height=512)
+    assert asked(wider, [], card=LARGE).memory > LARGE.memory
+    learnt = [one._replace(memory=2_000_000_000) for one in lessons(film, step=1, frame=1)]
+    known = asked(film, learnt, card=LARGE, works=WORKS)
+    assert (known.memory, known.fetched) == (2_000_000_000, 0)
+
+
+def test_a_large_network_costs_more_than_the_offline_one_where_only_that_has_painted() -> None:
+    learnt = lessons(recipe(), recipe(), step=0.1, frame=0.05)
+    small = asked(recipe(), learnt, works=WORKS, cold=False)
+    large = asked(recipe(model="large"), learnt, works=WORKS, cold=False)
+    assert large.seconds > 10 * small.seconds
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from engine.models import Card
 from engine.protocol import Hello
 from engine.recipe import Recipe
 from ui import draft
-from ui.dials import UNKNOWN
-from ui.words import plain
+from ui.dials import SCHEDULERS, UNKNOWN, negative_prompt
+from ui.words import plain, size
 
 
 def choose_model(hello: Hello | None) -> Card | None:
@@ -38,8 +38,23 @@ def knowledge(card: Card) -> None:
         st.markdown(f"**{plain(card.title)}**")
         if card.description:
             st.caption(plain(card.description))
-        for kind, words in card.knows.items():
-            st.markdown(f":gray[{plain(kind.capitalize())}]  \n{plain(' · '.join(words))}")
+        said = {kind.capitalize(): " · ".join(words) for kind, words in card.knows.items()}
+        for kind, words in (said | facts(card)).items():
+            st.markdown(f":gray[{plain(kind)}]  \n{plain(words)}")
+
+
+def facts(card: Card) -> dict[str, str]:
+    """Return what is to be known before a model is used, by headings."""
+    defaults = card.defaults
+    found = {
+        "Made for": f"{defaults.num_inference_steps} steps, guidance {defaults.guidance_scale:g}, "
+        f"{SCHEDULERS[defaults.scheduler]}, {defaults.width} × {defaults.height}",
+        "Negative prompt": negative_prompt(card),
+        "Download": f"about {size(card.download)}, once, for its first film" * bool(card.download),
+        "Memory": f"about {size(card.memory)} of a GPU at that size" * bool(card.memory),
+        "Licence": card.licence,
+    }
+    return {heading: text for heading, text in found.items() if text}
 
 
 def examples(card: Card) -> None:

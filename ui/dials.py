@@ -11,6 +11,7 @@ from engine.models import Card, Defaults
 from engine.recipe import MAX_PROMPT, Scheduler
 from ui import draft
 from ui.presets import PRESETS, chosen
+from ui.words import plain, size
 
 CUSTOM = "Custom"
 FORMATS = {"mp4": "MP4 video", "gif": "GIF"}
@@ -52,7 +53,7 @@ def dials(models: dict[str, Card]) -> None:
         _size(defaults)
         _seed()
         with st.expander("Advanced"):
-            _painting(models)
+            _painting(models, card)
             _moving()
 
 
@@ -85,7 +86,16 @@ def _seed() -> None:
         )
 
 
-def _painting(models: dict[str, Card]) -> None:
+def negative_prompt(card: Card) -> str:
+    """Return what a model does with a negative prompt."""
+    if card.negative_prompt == "ignored":
+        return "It has no place for one: what is written there changes nothing."
+    if card.defaults.guidance_scale <= 1:
+        return "Heeded only with guidance above 1; this model is made for 1."
+    return "It keeps away from what is named there, as long as guidance is above 1."
+
+
+def _painting(models: dict[str, Card], card: Card | None) -> None:
     """Draw what shapes the keyframes."""
     if models:
         st.selectbox(
@@ -94,14 +104,17 @@ def _painting(models: dict[str, Card]) -> None:
             format_func=lambda name: models[name].title,
             key=_key("model"),
             on_change=lambda: _adopt(models),
-            help="Who paints the keyframes. Each brings its own sane settings along.",
+            help="Who paints the keyframes. Each brings its own sane settings along.  \n"
+            + "  \n".join(_help(card) for card in models.values()),
         )
     st.text_area(
         "Negative prompt",
         key=_key("negative_prompt"),
         max_chars=MAX_PROMPT,
         height=68,
-        help="What the pictures should stay away from.",
+        disabled=bool(card and card.negative_prompt == "ignored"),
+        help="What the pictures should stay away from."
+        + (f" {plain(card.title)}: {negative_prompt(card)}" if card else ""),
     )
     st.slider(
         "Steps",
@@ -125,6 +138,14 @@ def _painting(models: dict[str, Card]) -> None:
         key=_key("scheduler"),
         help="The method by which noise becomes a picture. DPM-Solver++ needs the fewest steps.",
     )
+
+
+def _help(card: Card) -> str:
+    """Return one line on a model: steps, size, licence."""
+    parts = [f"{card.defaults.num_inference_steps} steps"]
+    parts += [f"{size(card.download)} to fetch"] * bool(card.download)
+    parts += [card.licence] * bool(card.licence)
+    return f"**{plain(card.title)}**: {plain(', '.join(parts))}"
 
 
 def _moving() -> None:

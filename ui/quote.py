@@ -35,6 +35,7 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Price, int]:
     past = Past(hub.library.engine, hub.library.owner, hello.engine if hello else "")
     keyframes, frames = past.missing(recipe)
     kind = hello.device.kind if hello else ""
+    cards = {model.name: model.card for model in hello.models} if hello else {}
     cost = price(
         recipe,
         past.lessons(),
@@ -42,6 +43,8 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Price, int]:
         frames=frames,
         cold=not (hello and hello.interpolator),
         gpu=kind.startswith(("cuda", "mps")),
+        card=cards.get(recipe.model),
+        works={name: card.work for name, card in cards.items()},
         far=not engine.local,
         previews=hub.preferences.previews * 1_000_000,
         mirror=hub.preferences.mirror * 1_000_000,
@@ -96,8 +99,12 @@ def _figures(cost: Price, hello: Hello | None) -> str:
 
 def _source(cost: Price, engine: EngineView) -> str:
     if not cost.films:
-        return "A first guess: no film of yours has been made on this engine yet."
-    films = "film" if cost.films == 1 else f"{cost.films} films"
-    waiting = engine.hello.queue if engine.hello else 0
-    line = f"Learnt from your last {films} on this engine."
-    return f"{line} {waiting} wait before it." if waiting else line
+        line = "A first guess: no film of yours has been made on this engine yet."
+    else:
+        films = "film" if cost.films == 1 else f"{cost.films} films"
+        waiting = engine.hello.queue if engine.hello else 0
+        line = f"Learnt from your last {films} on this engine."
+        line = f"{line} {waiting} wait before it." if waiting else line
+    if cost.fetched:
+        line += f" Its model, {words.size(cost.fetched)}, is fetched first unless it is there."
+    return line

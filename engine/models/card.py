@@ -30,7 +30,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         memory: bytes of a GPU that a picture of the default size takes; 0 if unknown.
         negative_prompt: ``ignored`` where the network has no place for one. Others need a
             ``guidance_scale`` above 1 to heed it.
-        effort: arithmetic of one pass over 256x256 pixels, as a multiple of the offline model's.
+        work: billions of operations of one pass over 256x256 pixels; 0 if unknown.
     """
 
     title: str
@@ -39,7 +39,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     download: int = 0
     memory: int = 0
     negative_prompt: Steering = "guides"
-    effort: float = 1.0
+    work: float = 0.0
     knows: dict[str, list[str]] = {}
     examples: list[str] = []
     defaults: Defaults = Defaults()

@@ -39,6 +39,7 @@ TINY_DECODERS = {  # by a VAE's scaling factor, which tells the families apart
     ),
 }
 
+SD15_WORK, SDXL_WORK = 201.0, 423.0  # counted by torch, on networks of these shapes
 SD15_DEFAULTS = Defaults(scheduler="dpmsolver++karras")
 SDXL_DEFAULTS = Defaults(width=1024, height=1024, guidance_scale=6.0, scheduler="dpmsolver++karras")
 LCM_DEFAULTS = Defaults(num_inference_steps=6, guidance_scale=1.5, scheduler="lcm")
@@ -54,6 +55,7 @@ MODELS = (
             licence=RAIL,
             download=2_740_000_000,
             memory=3_500_000_000,
+            work=SD15_WORK,
             defaults=SD15_DEFAULTS,
         ),
     ),
@@ -71,6 +73,7 @@ MODELS = (
             licence=f"{RAIL}; the LoRA: LICENSE.md of ByteDance/Hyper-SD",
             download=3_010_000_000,
             memory=3_500_000_000,
+            work=SD15_WORK,
             defaults=Defaults(num_inference_steps=8, guidance_scale=5.0, scheduler="ddim"),
         ),
     ),
@@ -85,6 +88,7 @@ MODELS = (
             licence=f"{RAIL}; the LoRA: {RAIL_PLUS}",
             download=2_880_000_000,
             memory=3_500_000_000,
+            work=SD15_WORK,
             defaults=LCM_DEFAULTS,
         ),
     ),
@@ -99,6 +103,7 @@ MODELS = (
             licence=f"{RAIL_PLUS}; its VAE: MIT",
             download=7_110_000_000,
             memory=10_000_000_000,
+            work=SDXL_WORK,
             defaults=SDXL_DEFAULTS,
         ),
     ),
@@ -115,6 +120,7 @@ MODELS = (
             licence=f"{RAIL_PLUS}; its VAE: MIT",
             download=7_500_000_000,
             memory=10_000_000_000,
+            work=SDXL_WORK,
             defaults=Defaults(
                 width=1024,
                 height=1024,
