@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine import graph, spacing
+from engine import chain, graph, spacing
+from engine.camera import Move
+from engine.chain import Chain, Pin
 from engine.errors import BlankError
 from engine.graph import Bridge, FilmNode, KeyframeNode, SegmentNode
 from engine.recipe import Recipe
@@ -96,6 +98,9 @@ class Plan:
         self.gaps: list[tuple[int, int, float]] = []
         self._usable: dict[int, bool] = {}  # painted keyframes
         self._undrawn: list[int] = []
+        self._index: dict[str, int] = {}  # of keyframes, by name
+        self._chains: dict[int, Chain] = {}  # by the scene whose camera moves
+        self._pins = chain.pins(recipe)
         self._parts: list[Part] = []
         self._lay_out()
         self._advance()
@@ -112,9 +117,9 @@ class Plan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Content addresses of all nodes that are known."""
-        keyframes = (node.name for node in self.keyframes)
-        return (*keyframes, *(node.name for node in self.segments), self.film.name)
+        """Names of all nodes that are known, and of the pictures that the user brought."""
+        nodes = (*self.keyframes, *self.segments, self.film)
+        return (*(node.name for node in nodes), *self.recipe.start_images)
 
     @property
     def more_keyframes(self) -> int:
@@ -147,8 +152,13 @@ class Plan:
                     yield Measure(pair, *(self._names(pair, growing)))
         for part in self._parts:
             for index in part.keyframes:
-                if index not in self._usable:
+                if index not in self._usable and self._has_sources(self.keyframes[index]):
                     yield Paint(index, self.keyframes[index])
+
+    def _has_sources(self, node: KeyframeNode) -> bool:
+        """Tell whether the keyframes that one is made of are painted."""
+        indexes = (self._index.get(name) for name in (node.source, node.anchor))
+        return all(index is None or index in self._usable for index in indexes)
 
     def take(self, step: Step, answer: float = 0.0) -> None:
         """Note that a step is done, and grow if that was what growing waited for."""
@@ -169,10 +179,14 @@ class Plan:
         for stretch in spacing.stretches(self.recipe):
             times = self._times(stretch)
             first = shared if shared >= 0 else self._add(times[0])
-            indexes = [first, *(self._add(time) for time in times[1:-1])]
+            if stretch.scene >= 0:
+                self._begin_chain(stretch.scene, first)
+            indexes = [first, *(self._add(time, stretch.scene) for time in times[1:-1])]
             if len(times) > 1:
                 comes_round = stretch.last == self.recipe.frames
-                indexes.append(0 if comes_round else self._add(times[-1]))
+                indexes.append(0 if comes_round else self._add(times[-1], stretch.scene))
+            if stretch.scene >= 0:
+                self._pin(stretch.scene, indexes[-1])
             self._parts.append(Part(stretch, run, indexes))
             shared = -1 if stretch.after else indexes[-1]
             run += stretch.after > 0
@@ -188,10 +202,33 @@ class Plan:
         given = sorted(time for time in self.recipe.keyframes if grid[0] < time < grid[-1])
         return [grid[0], *given[: stretch.gaps - 1], grid[-1]]
 
-    def _add(self, seconds: float) -> int:
-        self.keyframes.append(graph.keyframe(self.recipe, seconds, self._model))
+    def _add(self, seconds: float, scene: int = -1) -> int:
+        node = graph.keyframe(self.recipe, seconds, self._model)
+        if scene >= 0:
+            node = self._chains[scene].add(node, seconds)
+        else:
+            node = chain.pinned(node, round(seconds, 6), self._pins)
+        self._index.setdefault(node.name, len(self.keyframes))
+        self.keyframes.append(node)
         self.times.append(round(seconds, 6))
         return len(self.keyframes) - 1
+
+    def _begin_chain(self, scene: int, first: int) -> None:
+        node, seconds = self.keyframes[first], self.times[first]
+        self._chains[scene] = Chain(self.recipe, scene, node, seconds)
+
+    def _pin(self, scene: int, last: int) -> None:
+        """Have the scene after a camera's leave the picture that the camera has come to."""
+        following = self.recipe.scenes[scene + 1 : scene + 2]
+        if last and following and self.recipe.motions[scene + 1] == "morph":
+            pin = Pin(
+                seconds=self.times[last],
+                source=self.keyframes[last].name,
+                strength=chain.LEAVING,
+                before=0.0,
+                after=following[0].seconds,
+            )
+            self._pins.append(pin)
 
     def _advance(self) -> None:
         """Grow the first stretch that is not grown as far as what is known goes."""
@@ -241,7 +278,7 @@ class Plan:
             lengths = spacing.shared(distances, stretch.last - stretch.first)
             bridges = ["fade" if gap > spacing.TOO_WIDE else "flow" for gap in distances]
         for pair, frames, bridge in zip(part.pairs, lengths, bridges, strict=True):
-            self._add_segment(pair, frames, bridge)
+            self._add_segment(pair, frames, bridge, stretch.scene)
         part.connected = True
         following = self._parts.index(part) + 1
         if stretch.after:
@@ -250,20 +287,33 @@ class Plan:
         elif following == len(self._parts) and not self.segments:  # a film of one frame
             self._add_segment((0, 0), 1, "flow")
 
-    def _add_segment(self, pair: tuple[int, int], frames: int, bridge: Bridge) -> None:
+    def _add_segment(
+        self, pair: tuple[int, int], frames: int, bridge: Bridge, scene: int = -1
+    ) -> None:
         at_end = pair[1] == self._parts[-1].keyframes[-1] and not self.recipe.comes_round
+        move, places = self._moves(pair, frames, scene) if scene >= 0 else (None, ())
         node = SegmentNode(
             first=self.keyframes[pair[0]].name,
             second=self.keyframes[pair[1]].name,
             frames=frames,
             closing=at_end and pair[0] != pair[1],
             bridge="hold" if self.recipe.animatic else bridge,
+            move=move,
+            places=places,
             fps=self.recipe.fps,
             interpolator=self._interpolator,
         )
         self._undrawn.append(len(self.segments))
         self.segments.append(node)
         self.ends.append(pair)
+
+    def _moves(
+        self, pair: tuple[int, int], frames: int, scene: int
+    ) -> tuple[Move | None, tuple[float, ...]]:
+        """Return how a scene's camera moves between two keyframes, and how far by each frame."""
+        camera, first = self._chains[scene], self.times[pair[0]]
+        before, after = (camera.pose(time) for time in (first, first + frames / self.recipe.fps))
+        return Move(before=before, after=after), camera.places(first, frames)
 
     def _both(self, pair: tuple[int, int]) -> tuple[str, str] | None:
         """Return the names of what is seen at both ends of a segment; None: not known yet."""

@@ -29,6 +29,7 @@ class Stretch(msgspec.Struct, frozen=True):
         gaps: between its keyframes, at most.
         even: whether its keyframes stand at even distances, ``step`` frames.
         after: frames from its last keyframe to the next stretch's first; 0: they share it.
+        scene: index of the scene whose camera moves in it; -1: none does.
     """
 
     first: int
@@ -37,6 +38,7 @@ class Stretch(msgspec.Struct, frozen=True):
     even: bool
     step: int
     after: int = 0
+    scene: int = -1
 
     def beats(self) -> list[int]:
         """Return the frames of its keyframes, if it is even."""
@@ -131,19 +133,45 @@ def _runs(recipe: Recipe) -> list[tuple[int, int]]:
 
 
 def _anchors(recipe: Recipe, first: int, last: int) -> list[int]:
-    """Return the frames inside a run that keep their place: the middles of its inner scenes."""
+    """Return the frames inside a run that keep their place.
+
+    They are the middles of its inner scenes, and where a camera or a picture begins or ends.
+    """
+    pins = {frame for frame in _pins(recipe) if first < frame < last}
     if _is_even(recipe):
-        return []
+        return sorted(pins)
     begins = [*(round(start * recipe.fps) for start in starts(recipe)), recipe.frames]
     scenes = [(a, b) for a, b in itertools.pairwise(begins) if a > first and b <= last]
     if scenes and not recipe.comes_round and scenes[-1][1] >= last:
         scenes.pop()
-    fixed = [first, *((a + b) // 2 for a, b in scenes), last]
+    middles = ((a + b) // 2 for a, b in scenes if not pins & {a, b})
+    fixed = sorted({first, *middles, *pins, last})
     inner = []
     for a, b in itertools.pairwise(fixed):
         parts = max(1, math.ceil((b - a) / recipe.fps / LONGEST))
         inner += [a + (b - a) * part // parts for part in range(1, parts + 1)]
+    moving = [_span(recipe, scene) for scene in _moving(recipe)]
+    inner = [frame for frame in inner if not any(a < frame < b for a, b in moving)]
     return sorted({frame for frame in inner if first < frame < last})
+
+
+def _pins(recipe: Recipe) -> set[int]:
+    """Return the frames at which a camera begins or ends, or a user's picture stands."""
+    ends = {frame for scene in _moving(recipe) for frame in _span(recipe, scene)}
+    scenes = enumerate(recipe.scenes)
+    images = [index for index, scene in scenes if scene.start_image is not msgspec.UNSET]
+    return ends | {_span(recipe, scene)[0] for scene in images}
+
+
+def _moving(recipe: Recipe) -> list[int]:
+    """Return the indexes of the scenes whose camera moves."""
+    return [i for i, scene in enumerate(recipe.scenes) if scene.camera is not msgspec.UNSET]
+
+
+def _span(recipe: Recipe, scene: int) -> tuple[int, int]:
+    """Return the frames at which a scene begins and at which the next one does."""
+    start = starts(recipe)[scene]
+    return round(start * recipe.fps), round((start + recipe.scenes[scene].seconds) * recipe.fps)
 
 
 def _stretch(recipe: Recipe, first: int, last: int, *, origin: int, after: int) -> Stretch:
@@ -152,7 +180,14 @@ def _stretch(recipe: Recipe, first: int, last: int, *, origin: int, after: int) 
     if first == 0 and last == recipe.frames:  # it leaves its only keyframe and comes back to it
         step = min(step, (last + 1) // 2)
     gaps = math.ceil((last - origin) / step) - math.ceil((first - origin) / step)
-    return Stretch(first, last, max(gaps, min(1, last - first)), even, step, after)
+    gaps = max(gaps, min(1, last - first))
+    moving = (scene for scene in _moving(recipe) if _covers(_span(recipe, scene), first, last))
+    scene = next(moving, -1)
+    return Stretch(first, last, gaps, even or scene >= 0, step, after, scene)
+
+
+def _covers(span: tuple[int, int], first: int, last: int) -> bool:
+    return span[0] <= first < span[1] and last <= span[1]
 
 
 def _is_even(recipe: Recipe) -> bool:

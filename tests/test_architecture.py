@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 VALUES = {"engine.errors", "engine.recipe", "engine.graph", "engine.events", "engine.progress"}
-VALUES |= {"engine", "engine.models", "engine.networks", "engine.purse"}
-VALUES |= {"engine.camera", "engine.plan", "engine.spacing"}
+VALUES |= {"engine", "engine.models", "engine.networks", "engine.purse", "engine.scores"}
+VALUES |= {"engine.camera", "engine.chain", "engine.plan", "engine.spacing"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman"}
@@ -24,8 +24,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/spacing": {"engine.recipe"},
     "engine/camera": {"engine.recipe"},
     "engine/graph": {"engine", "engine.camera", "engine.recipe", "engine.spacing"},
+    "engine/chain": VALUES,
     "engine/plan": VALUES,
-    "engine/events": {"engine.errors"},
+    "engine/scores": set(),
+    "engine/events": {"engine.errors", "engine.scores"},
     "engine/progress": {"engine", "engine.errors", "engine.events"},
     "engine/purse": {"engine.progress", "engine.recipe"},
     "engine/models": {"engine.errors", "engine.models", "engine.recipe"},

@@ -14,7 +14,12 @@ from engine.recipe import Recipe, parse_recipe
 from engine.spacing import TOO_WIDE
 from tests.plans import worked
 
-MOTIONS = st.sampled_from([{}, {"motion": "morph"}, {"motion": "cut"}, {"motion": "fade"}])
+PATHS = [{}, {"camera": {"zoom": 1.5}}, {"camera": {"pan_x": 2.0}}, {"start_image": "a" * 64}]
+MOTIONS = st.builds(
+    lambda *both: both[0] | both[1],
+    st.sampled_from([{}, {"motion": "morph"}, {"motion": "cut"}, {"motion": "fade"}]),
+    st.sampled_from(PATHS),
+)
 RECIPES = st.builds(
     lambda scenes, **facts: parse_recipe(
         {
