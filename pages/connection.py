@@ -5,7 +5,7 @@ import streamlit as st
 from engine.errors import ErrorReport, VisionFluxError
 from engine.networks import title
 from engine.protocol import Hello
-from ui import look, resources
+from ui import lent, look, resources
 from ui.engine_view import EngineView
 from ui.meter import ALLOWED, NEAR
 from ui.words import plain, size
@@ -92,9 +92,8 @@ def _facts(engine: EngineView, hello: Hello) -> None:
 def _pairing() -> None:
     st.subheader("Use another engine", anchor=False)
     st.markdown(
-        "On the other machine, run `python -m engine serve`. It prints one line, its pairing link. "
-        "Paste it here. To reach it, forward its port with `ssh -L`, or put it behind any tunnel "
-        "with https. The link holds the key to that engine, so treat it like a password."
+        "Start an engine on a machine with a GPU, and paste the line that it prints. The link "
+        "holds the key to that engine, so treat it like a password."
     )
     with st.form("pairing", border=False, clear_on_submit=False):
         link = st.text_input(
@@ -106,6 +105,7 @@ def _pairing() -> None:
         wanted = st.form_submit_button("Pair", type="primary")
     if wanted:
         _pair(link)
+    lent.show()
 
 
 def _pair(link: str) -> None:
