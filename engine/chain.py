@@ -49,13 +49,13 @@ class Pin(Value, frozen=True, kw_only=True):
 def pins(recipe: Recipe) -> list[Pin]:
     """Return the pictures that the user dropped onto scenes."""
     found = []
-    for index, (scene, start) in enumerate(zip(recipe.scenes, spacing.starts(recipe), strict=True)):
+    for index, scene in enumerate(recipe.scenes):
         if scene.start_image is not UNSET:
             melts = index > 0 and recipe.motions[index] == "morph"
             before = min(recipe.scenes[index - 1].seconds, scene.seconds) / 2 if melts else 0.0
             found.append(
                 Pin(
-                    seconds=round(start, 6),
+                    seconds=round(spacing.opening(recipe, index) / recipe.fps, 6),
                     source=scene.start_image,
                     strength=scene.strength,
                     before=before,

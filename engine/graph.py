@@ -145,7 +145,8 @@ def keyframe(recipe: Recipe, seconds: float, model: str) -> KeyframeNode:
         seconds: from the film's beginning.
         model: identity of the diffusion model's weights.
     """
-    prompt, noise = prompt_at(recipe, seconds), noise_at(recipe, seconds)
+    walked = seconds - _origin(recipe, seconds)
+    prompt, noise = prompt_at(recipe, seconds), noise_at(recipe, walked)
     if take := recipe.takes.get(round(seconds, 6)):
         if take.prompt is not msgspec.UNSET:
             prompt = Weighted(take.prompt, take.prompt, 0.0)
@@ -156,7 +157,7 @@ def keyframe(recipe: Recipe, seconds: float, model: str) -> KeyframeNode:
         prompt=prompt,
         negative_prompt=recipe.negative_prompt,
         noise=noise,
-        drift=round(recipe.drift * seconds, 6),
+        drift=round(recipe.drift * walked, 6),
         width=recipe.width,
         height=recipe.height,
         num_inference_steps=recipe.num_inference_steps,
@@ -180,12 +181,27 @@ def prompt_at(recipe: Recipe, seconds: float) -> Weighted:
 
 
 def noise_at(recipe: Recipe, seconds: float) -> Weighted:
-    """Return the seeds and the position between them: one endless walk from seed to seed."""
+    """Return the seeds and the position between them after so many seconds of walking.
+
+    It is one endless walk from seed to seed.
+    """
     legs, position = divmod(round(seconds / NOISE_SECONDS, 6), 1)
     seed = recipe.seed + int(legs)
     if position == 0:
         return Weighted(seed % 2**32, seed % 2**32, 0.0)
     return Weighted(seed % 2**32, (seed + 1) % 2**32, round(position, 6))
+
+
+def _origin(recipe: Recipe, seconds: float) -> float:
+    """Return the time at which the walk that is under way began."""
+    if not recipe.shared_noise:
+        return 0.0
+    found = 0.0
+    for start, motion in zip(spacing.starts(recipe), recipe.motions, strict=True):
+        first = round(start * recipe.fps) / recipe.fps  # scenes begin with the nearest frame
+        if motion != "morph" and first <= seconds + 1e-6:
+            found = first
+    return found
 
 
 def _crossing(recipe: Recipe, starts: list[float], boundary: int, seconds: float) -> float:

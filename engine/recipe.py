@@ -50,6 +50,7 @@ REMEDIES = {
     "motion": f"choose one of: {', '.join(get_args(Motion))}",
     "spacing": f"choose one of: {', '.join(get_args(Spacing))}",
     "loop": "give true or false",
+    "shared_noise": "give true or false",
     "animatic": "give true or false",
     "keyframes": f"give at most {MAX_FRAMES} times in seconds",
     "easing": f"choose one of: {', '.join(get_args(Easing))}",
@@ -136,6 +137,8 @@ class Recipe(Value, frozen=True, kw_only=True):
             into the next, ``cut`` cuts, ``fade`` lays one over the other.
         spacing: ``adaptive`` puts keyframes where the picture changes, ``even`` on the beat.
         loop: whether the film ends where it began.
+        shared_noise: whether scenes after a cut or a fade begin with the first one's noise, so
+            that what is where stays.
         fps: frames per second.
         animatic: whether keyframes stand still up to the next, with nothing drawn in between.
         keyframes: seconds at which they stand; left out, that is found while they are painted.
@@ -159,6 +162,7 @@ class Recipe(Value, frozen=True, kw_only=True):
     motion: Motion = "morph"
     spacing: Spacing = "adaptive"
     loop: bool = False
+    shared_noise: bool = False
     format: Format = "mp4"
     animatic: bool = False
     keyframes: (

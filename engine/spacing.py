@@ -70,6 +70,13 @@ def starts(recipe: Recipe) -> list[float]:
     return [0.0, *itertools.accumulate(scene.seconds for scene in recipe.scenes[:-1])]
 
 
+def opening(recipe: Recipe, scene: int) -> int:
+    """Return the frame at which a scene's first keyframe stands; a fade may put it off."""
+    border = round(starts(recipe)[scene] * recipe.fps)
+    later = (stretch.first for stretch in stretches(recipe) if stretch.first >= border)
+    return next(later, border)
+
+
 def widest(
     times: Sequence[float], distances: Sequence[float], stretch: Stretch, fps: int
 ) -> list[int]:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from engine.graph import Weighted, prompt_at
+from engine.graph import Weighted, keyframe, prompt_at
 from engine.plan import Plan
 from engine.recipe import Recipe, parse_recipe
 
@@ -128,3 +128,14 @@ def test_a_retake_may_say_something_else_and_the_last_word_counts() -> None:
 def test_a_retake_where_no_keyframe_stands_changes_nothing() -> None:
     retaken = planned("a", retakes=[{"seconds": 0.01, "seed": 99}])
     assert retaken.keyframes == planned("a").keyframes
+
+
+def test_scenes_that_share_noise_begin_their_walk_anew_at_each_cut() -> None:
+    scenes = [{"prompt": str(index), "seconds": 2.5} for index in range(3)]
+    facts = {"scenes": scenes, "drift": 0.25, "shared_noise": True}
+    cut, morph = (parse_recipe({**facts, "motion": motion}) for motion in ("cut", "morph"))
+    first, second = (keyframe(cut, seconds, "m") for seconds in (1.0, 3.5))
+    assert (first.noise, first.drift) == (second.noise, second.drift)
+    assert first.prompt != second.prompt
+    walk = [keyframe(morph, seconds, "m").noise for seconds in (1.0, 3.5)]
+    assert walk[0] != walk[1]
