@@ -4,6 +4,8 @@
 knows the pages' names, not what is in them.
 """
 
+import importlib
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,10 +21,17 @@ PAGES = ("home", "create", "library", "connection")
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Connect the engines when the server starts, let go of them when it ends."""
+    threading.Thread(target=rehearse, name="rehearsal", daemon=True).start()
     hubs = resources.hubs()
     hubs.of(accounts.EVERYBODY)  # keeps the engine on this computer at hand, whoever comes
     yield
     hubs.close()
+
+
+def rehearse() -> None:
+    """Load what Streamlit itself loads at the first visit only, while the browser still begins."""
+    for name in ("PIL.Image", "numpy", "pandas"):
+        importlib.import_module(name)
 
 
 def frame() -> None:

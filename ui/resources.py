@@ -5,6 +5,7 @@ share the database and the engine on this computer; links, preferences and jobs 
 """
 
 import threading
+import time
 from pathlib import Path
 
 import streamlit as st
@@ -12,13 +13,15 @@ from sqlalchemy import Engine
 from starlette.requests import HTTPConnection
 from streamlit.errors import StreamlitSecretNotFoundError
 
-from engine.local import ensure_local_engine
+from engine.local import ensure_local_engine, find_engine
 from engine.pairing import Pairing
 from ui import accounts
 from ui.hub import Hub
 from ui.library import Library, prepare, sqlite_engine
 from ui.settings import data_folder
 from ui.tickets import Tickets
+
+HEAD_START = 2.0  # seconds that the first page has for itself before an engine loads torch
 
 
 class Hubs:
@@ -30,6 +33,7 @@ class Hubs:
         self._hubs: dict[str, Hub] = {}
         self._lock = threading.Lock()
         self._starting = threading.Lock()
+        self._begun = time.monotonic()
 
     def of(self, owner: str) -> Hub:
         """Return an owner's hub, started."""
@@ -54,8 +58,10 @@ class Hubs:
         return hub
 
     def _start_local(self, _folder: Path) -> Pairing:
-        """Find or start the engine that all share, one hub at a time."""
+        """Find or start the engine that all share, one hub at a time, after the first page."""
         with self._starting:
+            if find_engine(self._folder / "engine") is None:
+                time.sleep(max(0.0, self._begun + HEAD_START - time.monotonic()))
             return ensure_local_engine(self._folder)
 
 
