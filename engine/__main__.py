@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine import __version__, cli_render, daemon, doctor, interpolate, local, networks, tunnels
 from engine.errors import RequestError, TransportError, VisionFluxError
-from engine.models import catalogue
+from engine.models import KNOWN, catalogue
 from engine.store import ROOM
 from engine.tunnels.ngrok import TOKEN
 
@@ -95,8 +95,9 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         default=[],
-        metavar="FOLDER_OR_HUB_ID",
-        help="offer one more model: a folder in diffusers layout or a hub id; repeatable",
+        metavar="MODEL",
+        help=f"offer one more model: {', '.join(KNOWN)}, a folder in diffusers layout, a "
+        ".safetensors checkpoint or a hub id; +LORA:WEIGHT behind it adds a LoRA; repeatable",
     )
 
 

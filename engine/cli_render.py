@@ -19,7 +19,7 @@ from tqdm import tqdm
 from engine import daemon, local, networks
 from engine.client import Connection, Message
 from engine.errors import InvalidParameterError, StorageError, VisionFluxError
-from engine.models import Model, catalogue
+from engine.models import KNOWN, Model, catalogue
 from engine.pairing import Pairing
 from engine.progress import Progress, advance
 from engine.protocol import Hello, JobEvent
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="landscapes",
-        help="a model the engine offers, a folder in diffusers layout, or a hub id (%(default)s)",
+        help="a model that the engine offers, or one as serve takes it (%(default)s)",
     )
     parser.add_argument("--engine", metavar="LINK", help="pairing link of another engine to use")
 
@@ -184,8 +184,9 @@ async def _engine(options: argparse.Namespace, model: Model | None) -> AsyncIter
 
 
 def _offered(options: argparse.Namespace) -> Model | None:
-    """Resolve --model where it names a folder or a hub id; its name then replaces it."""
-    if "/" not in options.model and not Path(options.model).is_dir():
+    """Resolve --model where it names more than an engine's own; its name then replaces it."""
+    base = options.model if Path(options.model).exists() else options.model.partition("+")[0]
+    if not (base in KNOWN or "/" in base or Path(base).exists()):
         return None
     *_, model = catalogue([options.model]).values()
     options.model = model.name

@@ -14,7 +14,7 @@ from pathlib import Path
 from engine import __version__, networks
 from engine.errors import VisionFluxError
 from engine.local import find_engine
-from engine.models import catalogue
+from engine.models import KNOWN, catalogue
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "websockets", "moviepy")
 ROOM = 2 * 2**30  # bytes that a few films and their nodes take
@@ -92,9 +92,22 @@ def _encoder() -> Iterator[Finding]:
 
 
 def _models(sources: list[str]) -> Iterator[Finding]:
-    for model in catalogue(sources).values():
-        place = "here" if model.here else "fetched at its first film"
-        yield True, f"model {model.name} ({place})", ""
+    from engine.render.device import choose_device
+
+    device = choose_device()
+    offered = catalogue(sources)
+    for model in offered.values():
+        card = model.card
+        size = f", {card.download / 1e9:.1f} GB" if card.download else ""
+        place = "here" if model.here else f"fetched at its first film{size}"
+        licence = f"; licence: {card.licence}" if card.licence else ""
+        tight = device.kind == "cuda" and card.memory > device.total_bytes
+        tip = f"it wants {card.memory / 1e9:.1f} GB of a GPU; it will paint slowly" if tight else ""
+        yield True, f"model {model.name} ({place}{licence})", tip
+    others = [f"{name} ({KNOWN[name].card.download / 1e9:.1f} GB)" for name in KNOWN]
+    unused = [text for name, text in zip(KNOWN, others, strict=True) if name not in offered]
+    if unused:
+        yield True, f"more models: {', '.join(unused)}", "offer one with --model NAME"
 
 
 def _network(rife: str) -> Iterator[Finding]:

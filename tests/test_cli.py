@@ -92,7 +92,7 @@ def test_a_bad_recipe_names_its_field(tmp_path: Path, arguments: list[str], fiel
 def test_doctor_says_what_this_machine_can_do(tmp_path: Path) -> None:
     ended = engine("doctor", data=tmp_path)
     assert ended.returncode == 0, ended.stdout
-    for word in ("torch", "cpu:", "ffmpeg", "landscapes", "data folder"):
+    for word in ("torch", "cpu:", "ffmpeg", "landscapes", "sdxl-lightning", "data folder"):
         assert word in ended.stdout
 
 

@@ -12,6 +12,7 @@ from engine.models import KNOWN, Card, Lora, Model, Part, catalogue
 from engine.models.identity import Places, identity
 from engine.recipe import parse_recipe
 
+ROOT = Path(__file__).parent.parent
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -42,6 +43,22 @@ def test_the_defaults_of_every_entry_make_a_recipe(model: Model) -> None:
     }
     recipe = parse_recipe({"scenes": [{"prompt": "a sea"}], "model": model.name, **settings})
     assert recipe.model == model.name
+
+
+@pytest.mark.parametrize("model", KNOWN.values(), ids=lambda model: model.name)
+def test_the_documents_say_what_the_catalogue_says(model: Model) -> None:
+    lines = (ROOT / "docs" / "models.md").read_text().splitlines()
+    row = next(line for line in lines if line.startswith(f"| `{model.name}` |"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    defaults, part = model.card.defaults, (model.loras or (model,))[0]
+    assert part.revision[:7] in cells[1]
+    assert cells[3] == f"{model.card.download / 1e9:.1f} GB"
+    settings = (
+        f"{defaults.num_inference_steps}, {defaults.guidance_scale:g}, `{defaults.scheduler}`"
+    )
+    assert cells[4] == settings + ", trailing steps" * bool(model.scheduler_config)
+    assert cells[5] == f"{defaults.width}×{defaults.height}"
+    assert cells[6] == f"{model.card.memory / 1e9:g} GB"
 
 
 def test_the_models_that_were_asked_for_are_there() -> None:

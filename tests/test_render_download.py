@@ -17,7 +17,7 @@ from engine.render.device import choose_device
 from engine.render.download import Wanted
 from engine.render.keyframes import Painter
 from engine.render.pipeline import load_pipeline
-from engine.render.selection import needed
+from engine.render.selection import Choose, needed
 from tests.pipelines import save_tiny_pipeline
 
 REPO = "someone/tiny"
@@ -40,6 +40,9 @@ class Hub(ThreadingHTTPServer):
         }
         self.asked: set[str] = set()
         self.refusal: tuple[int, str] | None = None
+        self.commit = COMMIT
+        self.cut = ""  # the file whose connection breaks in the middle, once
+        self.began_at = 0  # the latest start of a range of bytes that was asked for
 
     @property
     def address(self) -> str:
@@ -66,29 +69,43 @@ class Handler(BaseHTTPRequestHandler):
         elif path.startswith(f"/api/models/{REPO}"):
             files = self.server.files.items()
             siblings = [{"rfilename": name, "size": len(data)} for name, data in files]
-            self._json({"id": REPO, "modelId": REPO, "sha": COMMIT, "siblings": siblings})
+            commit = path.partition("/revision/")[2] or self.server.commit
+            self._json({"id": REPO, "modelId": REPO, "sha": commit, "siblings": siblings})
         else:
-            self._file(path.partition(f"/resolve/{COMMIT}/")[2])
+            self._file(*path.partition("/resolve/")[2].split("/", 1))
 
     def _entry(self, name: str, data: bytes) -> dict[str, Any]:
         return {"type": "file", "path": name, "size": len(data), "oid": _oid(data)}
 
-    def _file(self, name: str) -> None:
+    def _file(self, commit: str, name: str) -> None:
         data = self.server.files[name]
         if self.command == "GET":
             self.server.asked.add(name)
-        self._answer(200, data, {"ETag": f'"{_oid(data)}"', "X-Repo-Commit": COMMIT})
+        headers = {"ETag": f'"{_oid(data)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        if asked := self.headers.get("Range"):
+            start = int(asked.removeprefix("bytes=").partition("-")[0])
+            self.server.began_at = max(start, self.server.began_at)
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            self._answer(206, data[start:], headers)
+        elif self.command == "GET" and name == self.server.cut:
+            self.server.cut = ""
+            self._answer(200, data, headers, sent=len(data) // 2)
+            self.close_connection = True
+        else:
+            self._answer(200, data, headers)
 
     def _json(self, value: Any) -> None:
         self._answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
-    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def _answer(
+        self, status: int, body: bytes, headers: dict[str, str], sent: int | None = None
+    ) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            self.wfile.write(body[:sent])
 
 
 def _oid(data: bytes) -> str:
@@ -220,6 +237,73 @@ def test_refusals_are_translated(hub: Hub, cache: Path, status: int, code: str, 
     with pytest.raises(ModelLoadError, match=words) as caught:
         fetch(ignore, hub.address, cache)
     assert caught.value.remedy
+
+
+# --- Commits ---
+
+NEWER = "f" * 40
+
+
+def test_the_commit_that_was_met_first_stays(hub: Hub, cache: Path) -> None:
+    first = fetch(ignore, hub.address, cache)
+    hub.commit = NEWER  # the repository moves on
+    assert fetch(ignore, hub.address, cache) == first
+    assert fetch(ignore, "http://127.0.0.1:9", cache) == first
+
+
+def test_a_commit_that_is_named_is_taken(hub: Hub, cache: Path) -> None:
+    hub.commit = NEWER
+    assert fetch(ignore, hub.address, cache, COMMIT).name == COMMIT
+    assert fetch(ignore, hub.address, cache).name == NEWER
+
+
+# --- Parts of several repositories ---
+
+
+def test_bytes_of_several_parts_are_one_sum(hub: Hub, cache: Path) -> None:
+    reports: list[tuple[int, int]] = []
+    choices: list[Choose] = [
+        selection.pipeline(REPO, half=False, without=("vae",)),
+        selection.one_file(REPO, f"vae/{SAFE}"),
+    ]
+    wanted = [Wanted(REPO, "", choose) for choose in choices]
+    download.fetch(
+        wanted, lambda *report: reports.append(report), endpoint=hub.address, cache=cache
+    )
+    assert {asked for asked in hub.asked if "vae" in asked} == {f"vae/{SAFE}"}
+    total = sum(len(hub.files[name]) for name in hub.asked)
+    assert reports == sorted(reports)
+    assert reports[-1] == (total, total)
+
+
+def test_only_parts_that_the_pipeline_names_are_fetched(hub: Hub, cache: Path) -> None:
+    hub.files[f"vae_1_0/{SAFE}"] = b"another one, for other tools"
+    fetch(ignore, hub.address, cache)
+    assert f"vae_1_0/{SAFE}" not in hub.asked
+
+
+def test_of_a_configuration_no_weights_are_fetched(hub: Hub, cache: Path) -> None:
+    wanted = [Wanted(REPO, "", selection.configuration)]
+    (folder,) = download.fetch(wanted, ignore, endpoint=hub.address, cache=cache)
+    assert (folder / "unet" / "config.json").is_file()
+    assert not [name for name in hub.asked if name.endswith(".safetensors")]
+
+
+def test_a_file_that_a_repository_lacks_is_named(hub: Hub, cache: Path) -> None:
+    wanted = [Wanted(REPO, "", selection.one_file(REPO, "style.safetensors"))]
+    with pytest.raises(ModelLoadError, match=r"no file style\.safetensors"):
+        download.fetch(wanted, ignore, endpoint=hub.address, cache=cache)
+
+
+def test_a_download_goes_on_where_it_was_cut_off(
+    hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 2**16)  # not 10 MB
+    name = f"unet/{SAFE}"
+    hub.cut = name
+    folder = fetch(ignore, hub.address, cache)
+    assert hub.began_at > 0
+    assert (folder / name).read_bytes() == hub.files[name]
 
 
 # --- Which files are needed ---
