@@ -99,10 +99,7 @@ class Chain:
     def add(self, node: KeyframeNode, seconds: float) -> KeyframeNode:
         """Return a keyframe of the walk, made of the one before it, and go on from there."""
         before, pose = self.nodes[-1], self.pose(seconds)
-        while camera.overlap(pose, self.poses[self._anchor], self._aspect) < SHARED:
-            if self._anchor == len(self.nodes) - 1:
-                break  # a leap: the one before is the best there is
-            self._anchor += 1
+        anchor = self._next_anchor(node.prompt, pose)
         move = Move(before=self.poses[-1], after=pose)
         strength = self._strength(move, changes=node.prompt != before.prompt)
         made = structs.replace(
@@ -113,12 +110,22 @@ class Chain:
             warp=move,
             strength=strength,
             border=max(strength, BORDER),
-            anchor=self.nodes[self._anchor].name,
-            since=Move(before=self.poses[self._anchor], after=pose),
+            anchor="" if anchor is None else self.nodes[anchor].name,
+            since=None if anchor is None else Move(before=self.poses[anchor], after=pose),
         )
         self.nodes.append(made)
         self.poses.append(pose)
         return made
+
+    def _next_anchor(self, prompt: Weighted, pose: Pose) -> int | None:
+        """Return the first keyframe that shows enough of the same and wants the same colours."""
+        for index in range(self._anchor, len(self.nodes)):
+            shared = camera.overlap(pose, self.poses[index], self._aspect)
+            if self.nodes[index].prompt == prompt and shared >= SHARED:
+                self._anchor = index
+                return index
+        self._anchor = len(self.nodes)
+        return None
 
     def pose(self, seconds: float) -> Pose:
         """Return where the camera is at a time."""

@@ -110,6 +110,17 @@ def test_colours_are_those_of_a_keyframe_that_still_shows_half() -> None:
         assert abs(node.since.after.pan_x - node.since.before.pan_x) <= 0.57
 
 
+def test_colours_are_not_held_against_a_prompt_that_changes() -> None:
+    scenes = {"camera": PUSH, "seconds": 6}, {"camera": PUSH, "seconds": 2}
+    plan, _ = worked(film(*scenes))
+    by_name = {node.name: node for node in plan.keyframes}
+    held = [node for node in plan.keyframes if node.anchor]
+    assert len(held) > 5
+    assert all(by_name[node.anchor].prompt == node.prompt for node in held)
+    changing = [node for node in plan.keyframes[1:] if 0 < node.prompt.position < 1]
+    assert not any(node.anchor for node in changing)
+
+
 def test_cameras_begin_and_end_with_their_scenes() -> None:
     """Each scene's path is its own, and the keyframe between two belongs to both."""
     plan, _ = worked(film({"camera": PUSH}, {"camera": {"pan_x": 0.5}}, {"seconds": 3}))
