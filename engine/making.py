@@ -27,7 +27,7 @@ from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
 from engine.graph import KeyframeNode, SegmentNode
 from engine.journal import ObjectRow
 from engine.models import Model
-from engine.plan import Draw, Measure, Paint, Plan, Size, Step
+from engine.plan import Draw, Measure, Paint, Plan, Size, Step, most_keyframes
 from engine.progress import GROWING, Progress
 from engine.recipe import Recipe
 from engine.store import Store
@@ -148,7 +148,8 @@ class Making:
 
     async def _plan(self, model: Model) -> Plan:
         self._hear(tasks.Loading(model=model.name, done=0, total=0))
-        load = tasks.Load(job=self.job, model=model, ways=len(self.ways))
+        most = most_keyframes(self.recipe)
+        load = tasks.Load(job=self.job, model=model, ways=len(self.ways), keyframes=most)
         loaded = await self.foreman.run(load, self._hear)
         assert isinstance(loaded, tasks.Loaded)
         plan = Plan(self.recipe, model=loaded.model, interpolator=loaded.interpolator)

@@ -25,10 +25,14 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
 
 
 class Load(Task, frozen=True, kw_only=True, tag="load"):
-    """Load a model and the interpolation network; ``ways``: to save memory, taken at once."""
+    """Load a model and the interpolation network.
+
+    ``ways``: to save memory, taken at once; ``keyframes``: that the film has at most.
+    """
 
     model: Model
     ways: int = 0
+    keyframes: int = 0
 
 
 class Paint(Task, frozen=True, kw_only=True, tag="paint"):

@@ -159,6 +159,7 @@ class Bench:
         self._job = work.job
         self._load_interpolator(work.job)
         assert self._painter
+        self._painter.speed.expect(work.keyframes)
         return tasks.Loaded(
             model=self._painter.identity,
             interpolator=self._interpolator.identity,

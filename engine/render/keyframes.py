@@ -5,6 +5,7 @@ It knows diffusers; it knows nothing of films, jobs or previews beyond one callb
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ from engine.render.projection import (
 from engine.render.prompts import Prompts
 from engine.render.repaint import Border, Canvas, begin_with, canvas_of, in_colours
 from engine.render.schedulers import make_scheduler
+from engine.render.speed import Quickener
 from engine.render.tiny import TinyDecoder, find_tiny
 from engine.render.watch import OnStep, Watch, stop_if
 
@@ -50,6 +52,7 @@ class Painter:
         projection: from this model's latents to colours, for previews.
         tiny: a small decoder of this model's family, for better ones; None without.
         memory: how it saves memory where there is too little.
+        speed: how it hurries where there is much to paint.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Painter:
         self._pipe = pipe
         self._config = pipe.scheduler.config
         self._prompts = Prompts(pipe, device.name)
+        self.speed = Quickener(pipe, device)
         self.projection: Projection | None = None
         self.tiny: TinyDecoder | None = None
         pipe.set_progress_bar_config(disable=True)
@@ -102,6 +106,8 @@ class Painter:
     ) -> Picture:
         """Paint a keyframe; the same node gives the same picture again on the same device.
 
+        Where a GPU's network was compiled for a long film, that holds but for rounding.
+
         Args:
             node: what to paint; ``node.model`` is this painter's identity.
             source: what ``node.source`` stands for; of any size. One that is blank counts as none.
@@ -118,8 +124,10 @@ class Painter:
             Cancelled: within one step of ``cancelled()`` turning true.
             DeviceMemoryError: the picture is too large for the device, however thriftily painted.
         """
+        begun = time.monotonic()
         try:
             picture = self._attempt(node, canvas_of(node, source), on_step, cancelled)
+            self.speed.painted(time.monotonic() - begun, thriftily=bool(self.memory.ways))
             return in_colours(node, picture, anchor)
         except DeviceMemoryError as error:
             log.warning("A picture does not fit.", exc_info=True)
