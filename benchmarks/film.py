@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.previews import Watcher, watching
+from benchmarks.clients import Watcher, watching
 from engine import daemon
 from engine.models import catalogue
 from engine.progress import fold

@@ -20,86 +20,17 @@ import asyncio
 import contextlib
 import statistics
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from benchmarks.clients import a_recipe, narrow, watching
 from engine import daemon
-from engine.client import Connection, Message
 from engine.models import catalogue
 from engine.pairing import Pairing
-from engine.protocol import JobEvent, Preview, encode_preview
-from engine.recipe import Recipe, parse_recipe
+from engine.recipe import Recipe
 
 MODES = ("off", "on", "slow")
 BUDGETS = (None, 6_000_000, 1_000_000, 300_000, 100_000, 30_000)  # bytes a film
 SLOW = 10_000  # bytes per second
-SLICE = 0.05  # seconds
-
-
-class Watcher:
-    """A client that follows one job and counts what it is sent."""
-
-    def __init__(self, engine: Pairing) -> None:
-        self.events: list[JobEvent] = []
-        self.previews = 0
-        self.sizes: list[int] = []  # bytes of each preview
-        self.finished = 0  # previews that were of finished keyframes
-        self.ended = asyncio.Event()
-        self.connection = Connection(engine, on_message=self._take)
-
-    def _take(self, message: Message) -> None:
-        if isinstance(message, Preview):
-            self.previews += 1
-            self.sizes.append(len(encode_preview(message)))
-            self.finished += message.kind == "keyframe"
-        elif isinstance(message, JobEvent):
-            self.events.append(message)
-            if type(message.event).__name__ in ("Finished", "Failed"):
-                self.ended.set()
-
-    def seconds(self) -> float:
-        """Return the time from the plan to the film, by the engine's clock."""
-        at = {type(message.event).__name__: message.at for message in self.events}
-        return at["Finished"] - at["Planned"]
-
-
-@asynccontextmanager
-async def watching(engine: Pairing) -> AsyncIterator[Watcher]:
-    """Connect a watcher."""
-    watcher = Watcher(engine)
-    task = asyncio.create_task(watcher.connection.run())
-    try:
-        await watcher.connection.connected()
-        yield watcher
-    finally:
-        await watcher.connection.close()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-@asynccontextmanager
-async def throttled(engine: Pairing) -> AsyncIterator[Pairing]:
-    """Put a link of ``SLOW`` bytes per second before an engine."""
-    target = urlsplit(engine.url)
-
-    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, rate: int) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await source.read(int(rate * SLICE)):
-                sink.write(data)
-                await sink.drain()
-                await asyncio.sleep(SLICE)
-            sink.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner, outer = await asyncio.open_connection(target.hostname, target.port, limit=2_000)
-        await asyncio.gather(pump(reader, outer, 10 * SLOW), pump(inner, writer, SLOW))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2_000)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        yield Pairing(f"http://127.0.0.1:{port}", engine.key)
 
 
 async def film(engine: Pairing, mode: str, recipe: Recipe, job: str) -> tuple[float, int, str]:
@@ -110,18 +41,12 @@ async def film(engine: Pairing, mode: str, recipe: Recipe, job: str) -> tuple[fl
         await watcher.connection.watch(job, previews=mode == "on")
         taken = watcher
         if mode == "slow":
-            link = await stack.enter_async_context(throttled(engine))
+            link = await stack.enter_async_context(narrow(engine, SLOW))
             taken = await stack.enter_async_context(watching(link))
             await taken.connection.watch(job)
         await watcher.ended.wait()
         finished = watcher.events[-1].event
         return watcher.seconds(), taken.previews, finished.sha256  # type: ignore[union-attr]
-
-
-def a_recipe(seed: int, seconds: float) -> Recipe:
-    """Return a recipe that no earlier round shares anything with."""
-    scenes = [{"prompt": "dawn over the sea, sun on the left", "seconds": seconds}]
-    return parse_recipe({"scenes": scenes, "seed": 1000 * seed})
 
 
 async def run(rounds: int, seconds: float) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.previews import Watcher, watching
+from benchmarks.clients import Watcher, watching
 from engine import daemon
 from engine.events import Logged
 from engine.models import catalogue

@@ -1,13 +1,16 @@
 """Do fifty watchers slow down painting? Two engines, the same films, in turns, in one run.
 
-    python -m benchmarks.watchers [--rounds 8]
+    python -m benchmarks.watchers [--rounds 8] [--apart]
 
 ``alone``: one client follows the events without previews. ``watched``: fifty more take events and
 previews, one of them through a link of 1 KB/s, and one that never reads. They run in a process of
 their own at the lowest priority, because in life they sit on other machines; what they still take
-from the engine counts against it here. Prints how much longer a watched film takes, as the median
-over rounds of the ratio inside one round, and the processor time of the server, and asserts that
-the films are equal bit for bit.
+from the engine counts against it. With ``--apart`` it is as in life: the engine, server and worker,
+has one core for itself and the crowd another, so that only serving costs.
+
+Prints how much longer a watched film takes, as the median over rounds of the ratio inside one
+round, the processor time of the server, what the crowd was sent, and the server's memory; asserts
+that the films are equal bit for bit.
 """
 
 import argparse
@@ -15,22 +18,18 @@ import asyncio
 import contextlib
 import os
 import resource
-import socket
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
+import psutil
 
-from benchmarks.previews import a_recipe, watching
-from engine import daemon, protocol
-from engine.dial import opened
-from engine.errors import TransportError
+from benchmarks.clients import Onlooker, a_recipe, narrow, watching
+from engine import daemon
 from engine.models import catalogue
 from engine.pairing import Pairing
 from engine.recipe import Recipe
@@ -38,7 +37,6 @@ from engine.recipe import Recipe
 MODES = ("alone", "watched")
 WATCHERS = 50
 NARROW = 1_000  # bytes per second of the slowest reader's link
-SLICE = 0.1  # seconds
 
 
 # The crowd, in a process of its own
@@ -46,108 +44,39 @@ SLICE = 0.1  # seconds
 
 async def crowd(engine: Pairing) -> None:
     """Watch every job whose id comes on the standard input, with ``WATCHERS`` connections."""
-    async with narrow(engine) as link:
+    async with narrow(engine, NARROW) as link:
         ways = [engine] * (WATCHERS - 2) + [link]
-        watchers = [Watcher(way) for way in ways] + [Watcher(engine, deaf=True)]
+        watchers = [Onlooker(way) for way in ways] + [Onlooker(engine, deaf=True)]
         tasks = [asyncio.create_task(watcher.run()) for watcher in watchers]
         await asyncio.gather(*(watcher.connected.wait() for watcher in watchers))
         print("ready", flush=True)
         while job := (await asyncio.to_thread(sys.stdin.readline)).strip():
             for watcher in watchers:
                 await watcher.watch(job)
+        taken = sum((watcher.taken for watcher in watchers), Counter())
+        print(taken[str], taken[bytes], flush=True)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Watcher:
-    """A connection that takes what comes, at its link's pace or never, and looks at nothing."""
-
-    def __init__(self, way: Pairing, *, deaf: bool = False) -> None:
-        self._way, self._deaf, self._job = way, deaf, ""
-        self._socket: ClientConnection | None = None
-        self.connected = asyncio.Event()
-
-    async def run(self) -> None:
-        """Stay connected for ever."""
-        while True:
-            with contextlib.suppress(TransportError, ConnectionClosed):
-                async with opened(self._way, protocol.CONTROL_PATH) as self._socket:
-                    self.connected.set()
-                    await self._take()
-            await asyncio.sleep(1)
-
-    async def watch(self, job: str) -> None:
-        """Ask for all of a job."""
-        self._job = job
-        if self._socket:
-            with contextlib.suppress(ConnectionClosed):
-                request = protocol.Watch(id=1, job=job, after=0)
-                await self._socket.send(protocol.encode(request))
-
-    async def _take(self) -> None:
-        assert self._socket
-        if self._job:
-            await self.watch(self._job)
-        if self._deaf:
-            await go_deaf(self._socket)
-        async for _ in self._socket:
-            pass
-
-
-async def go_deaf(connection: ClientConnection) -> None:
-    """Read nothing more, and let the system hold as little as it can."""
-    connection.transport.pause_reading()
-    inner: socket.socket = connection.transport.get_extra_info("socket")
-    inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    await connection.wait_closed()
-
-
 @asynccontextmanager
-async def narrow(engine: Pairing, rate: int = NARROW) -> AsyncIterator[Pairing]:
-    """Put a link before an engine that carries ``rate`` bytes per second towards the client."""
-    target = urlsplit(engine.url)
-    assert target.hostname
-    assert target.port
-    address = (target.hostname, target.port)
+async def a_crowd(
+    engine: Pairing, core: int | None, films: int
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run ``crowd`` in a process of its own: on a core of its own, or at the lowest priority.
 
-    async def towards_client(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(int(rate * SLICE)):
-            sink.write(data)
-            await asyncio.sleep(len(data) / rate)
+    At the end say what it was sent while so many films were made.
+    """
 
-    async def towards_engine(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(2**16):
-            sink.write(data)
+    def settle() -> None:
+        os.nice(19) if core is None else os.sched_setaffinity(0, {core})
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner = socket.socket()
-        inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # nothing hides in buffers
-        inner.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(inner, address)
-        source, sink = await asyncio.open_connection(sock=inner, limit=2_048)
-        ways = (towards_client(source, writer), towards_engine(reader, sink))
-        tasks = {asyncio.create_task(way) for way in ways}
-        with contextlib.suppress(asyncio.CancelledError):  # the link goes away
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        for end in (writer, sink):
-            end.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield Pairing(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", engine.key)
-
-
-@asynccontextmanager
-async def a_crowd(engine: Pairing) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run ``crowd`` in a process of its own, at the lowest priority."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.watchers", "--crowd", engine.link),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        preexec_fn=lambda: os.nice(19),
+        preexec_fn=settle,
     )
     assert process.stdin
     assert process.stdout
@@ -156,7 +85,10 @@ async def a_crowd(engine: Pairing) -> AsyncIterator[asyncio.subprocess.Process]:
         yield process
     finally:
         process.stdin.close()
+        texts, previews = map(int, (await process.stdout.read()).split())
         await process.wait()
+        share = 1 / films / WATCHERS
+        print(f"a watcher was sent {texts * share:.0f} texts and {previews * share:.0f} previews")
 
 
 # The measurement
@@ -178,8 +110,12 @@ async def film(
         return watcher.seconds(), used, watcher.events[-1].event.sha256  # type: ignore[union-attr]
 
 
-async def run(rounds: int, seconds: float) -> None:
+async def run(rounds: int, seconds: float, apart: bool) -> None:
     """Measure and print."""
+    first, *others_cores = sorted(os.sched_getaffinity(0))
+    if apart:
+        os.sched_setaffinity(0, {first})  # the workers inherit it
+    memory = []  # MiB of the server after each watched film
     took: dict[str, list[float]] = {mode: [] for mode in MODES}
     used: dict[str, list[float]] = {mode: [] for mode in MODES}
     async with contextlib.AsyncExitStack() as stack:
@@ -188,7 +124,8 @@ async def run(rounds: int, seconds: float) -> None:
         for mode in MODES:
             options = daemon.Options(data=folder / mode, models=catalogue())
             engines[mode] = await stack.enter_async_context(daemon.running(options))
-        others = await stack.enter_async_context(a_crowd(engines["watched"]))
+        core = others_cores[0] if apart else None
+        others = await stack.enter_async_context(a_crowd(engines["watched"], core, rounds + 1))
         for number in range(rounds + 1):
             recipe, hashes = a_recipe(number, seconds), set()
             for mode in MODES if number % 2 else reversed(MODES):
@@ -200,8 +137,10 @@ async def run(rounds: int, seconds: float) -> None:
                 if number:  # the first round warms up
                     took[mode].append(lasted)
                     used[mode].append(spent)
+            memory.append(psutil.Process().memory_info().rss / 2**20)
             assert len(hashes) == 1, "watching changed the film"
     report(took, used)
+    print(f"the server's memory: {memory[1]:.1f} MiB after 2 rounds, {memory[-1]:.1f} at the end")
 
 
 def report(took: dict[str, list[float]], used: dict[str, list[float]]) -> None:
@@ -223,8 +162,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=1.0, help="length of each film")
+    parser.add_argument(
+        "--apart", action="store_true", help="engine and crowd on cores of their own"
+    )
     parser.add_argument("--crowd", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    asyncio.run(
-        crowd(Pairing.parse(given.crowd)) if given.crowd else run(given.rounds, given.seconds)
-    )
+    if given.crowd:
+        asyncio.run(crowd(Pairing.parse(given.crowd)))
+    else:
+        asyncio.run(run(given.rounds, given.seconds, given.apart))

@@ -7,7 +7,6 @@ Every step becomes a numbered event, kept before anybody hears of it. How a film
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
 
 from engine import events, protocol
 from engine.errors import (
@@ -20,11 +19,11 @@ from engine.errors import (
 )
 from engine.events import AnyEvent
 from engine.foreman import Foreman
+from engine.job import Job
 from engine.journal import JobRow, Journal
 from engine.making import Making
 from engine.models import Model
 from engine.plan import Plan
-from engine.progress import Progress, advance, fold
 from engine.purse import SETTINGS, Setting
 from engine.recipe import Recipe
 from engine.store import Store
@@ -32,45 +31,6 @@ from engine.store import Store
 log = logging.getLogger(__name__)
 
 PAUSE = 5.0  # seconds until a job is taken up again that could not be recorded
-
-
-class Job:
-    """A job in memory: its state, its log as encoded messages, its newest preview, its watchers."""
-
-    def __init__(self, row: JobRow, log_: list[events.Logged]) -> None:
-        self.id, self.recipe, self.created_at = row.id, row.recipe, row.created_at
-        self.progress: Progress = fold(log_)
-        self.messages = [self._message(logged) for logged in log_]
-        self.preview = b""
-        self.preview_number = 0
-        self.shown = ("", 1)  # kind and step of the newest preview
-        self.watchers: set[Callable[[], None]] = set()
-        self.wants: dict[object, Setting] = {}  # who has room for the next preview
-        self.stop: AnyEvent | None = None  # by which a client has it stop
-        self.client: object = None  # who submitted it
-
-    def add(self, logged: events.Logged) -> None:
-        """Take in an event that the journal keeps."""
-        advance(self.progress, logged)
-        self.messages.append(self._message(logged))
-        self.wake()
-
-    def show(self, preview: bytes, shown: tuple[str, int]) -> None:
-        """Replace the newest preview; who wants the one after it must say so."""
-        self.preview, self.preview_number = preview, self.preview_number + 1
-        self.shown = shown
-        self.wants.clear()
-        self.wake()
-
-    def wake(self) -> None:
-        """Tell every watcher that there is something new."""
-        for watcher in tuple(self.watchers):
-            watcher()
-
-    def _message(self, logged: events.Logged) -> str:
-        return protocol.encode(
-            protocol.JobEvent(job=self.id, seq=logged.seq, at=logged.at, event=logged.event)
-        )
 
 
 class Jobs:
@@ -193,7 +153,7 @@ class Jobs:
     def want(self, job: Job, who: object, setting: Setting | None) -> None:
         """Note how somebody would like the next preview of a job; None: not at all."""
         if setting:
-            job.wants[who] = setting
+            job.wants[who] = SETTINGS.index(setting)
         else:
             job.wants.pop(who, None)
         if job is self._running:
@@ -202,7 +162,7 @@ class Jobs:
     def _ask_for_preview(self) -> None:
         """Have the best preview made that somebody watching the running job has room for."""
         wants = self._running.wants.values() if self._running else ()
-        self.foreman.credit(min(wants, key=SETTINGS.index, default=None))
+        self.foreman.credit(SETTINGS[min(wants)] if wants else None)
 
     def cancel(self, job: Job) -> None:
         """End a job; one that has ended stays as it is."""

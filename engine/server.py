@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 from engine import __version__, pairing, protocol
 from engine.jobs import Jobs
 from engine.journal import Journal
+from engine.line import Line
 from engine.models import Model
 from engine.pulse import pulse
 from engine.session import Hatch, Session
@@ -54,6 +55,7 @@ class EngineServer:
             max_size=protocol.LIMITS.message,
             max_queue=2,
             ping_interval=None,  # see engine.pulse
+            create_connection=Line,
             close_timeout=2,
         )
 
@@ -117,6 +119,7 @@ class EngineServer:
             self._connections -= 1
 
     def _guest(self, connection: ServerConnection) -> Session | Hatch:
+        assert isinstance(connection, Line)
         assert connection.request
         if connection.request.path == protocol.DATA_PATH:
             return Hatch(connection, self._store)

@@ -8,20 +8,22 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from websockets.asyncio.server import ServerConnection
-
 from engine import protocol
 from engine.errors import LimitError, MalformedMessageError, UnknownObjectError, VisionFluxError
-from engine.jobs import Job, Jobs
+from engine.job import Job
+from engine.jobs import Jobs
 from engine.journal import ObjectRow
-from engine.purse import SETTINGS, Purse, Setting
+from engine.line import Line, framed
+from engine.purse import QUICK, SETTINGS, SLOW, Purse, Setting
 from engine.recipe import read_recipe
 from engine.store import Store
 from engine.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
-WINDOW = 3  # previews of a job that may be under way to one client
+WINDOW = 3  # pongs that may be awaited of one client
+STRIDE = 4  # previews that one pong stands for, at most
+BUNDLE = 100  # events that go by one write, at most
 TOLERATED = 20  # malformed messages in a row before a connection is closed
 
 
@@ -32,18 +34,22 @@ class Watching:
         purse: what previews may cost; None while none are wanted.
         considered: number of the newest preview that was sent or passed over.
         under_way: number of previews that were sent and are not acknowledged yet.
+        unasked: those of them that no ping has followed.
+        stride: previews that one pong stands for; more while pongs come quickly.
     """
 
     def __init__(self, job: Job, sent: int, purse: Purse | None) -> None:
         self.job, self.sent, self.purse = job, sent, purse
         self.setting = SETTINGS[0]
         self.considered = 0
-        self.under_way = 0
+        self.under_way = self.unasked = 0
+        self.stride = 1
 
     @property
     def has_room(self) -> bool:
         """Whether a preview may be sent now."""
-        return self.purse is not None and not self.purse.empty and self.under_way < WINDOW
+        window = WINDOW * self.stride
+        return self.purse is not None and not self.purse.empty and self.under_way < window
 
     def choose(self) -> Setting | None:
         """Return how the next preview should be made; None if there should be none."""
@@ -59,13 +65,37 @@ class Watching:
         first, self.considered = not self.considered, self.job.preview_number
         return first or self.setting.shows(*self.job.shown)
 
+    def events(self, most: int) -> list[bytes]:
+        """Take the next events to send, as frames."""
+        frames = self.job.frames[self.sent : self.sent + most]
+        self.sent += len(frames)
+        return frames
+
+    def preview(self) -> bytes:
+        """Take the newest preview to send, as a frame."""
+        assert self.purse
+        self.under_way += 1
+        self.unasked += 1
+        self.purse.spend(len(self.job.preview), self.setting)
+        return self.job.preview
+
+    def acknowledged(self, previews: int, seconds: float) -> None:
+        """Learn that some previews have arrived, the last one so long after it was sent."""
+        self.under_way -= previews
+        if seconds > SLOW:
+            self.stride = 1
+        elif seconds < QUICK:
+            self.stride = min(self.stride + 1, STRIDE)
+        if self.purse:
+            self.purse.acknowledged(seconds)
+
 
 class Session:
     """One client on the control socket."""
 
     def __init__(
         self,
-        connection: ServerConnection,
+        connection: Line,
         jobs: Jobs,
         store: Store,
         hello: Callable[[int | None], protocol.Hello],
@@ -149,7 +179,7 @@ class Session:
         job = self._jobs.get(request.job)
         if known := self._watched.pop(job.id, None):
             self._leave(known)
-        sent = len(job.messages) if request.after is None else request.after
+        sent = len(job.frames) if request.after is None else request.after
         purse = Purse(request.budget) if request.previews else None
         watching = self._watched[job.id] = Watching(job, sent, purse)
         job.watchers.add(self._news.set)
@@ -167,55 +197,46 @@ class Session:
         while True:
             await self._news.wait()
             self._news.clear()
-            while await self._send_some():
-                pass
+            while frames := self._some():
+                await self._connection.send_frames(frames)
+            for watching in tuple(self._watched.values()):
+                if watching.unasked >= watching.stride:
+                    await self._ask(watching)
+                if watching not in watching.job.wants:
+                    self._want(watching)
 
-    async def _send_some(self) -> bool:
-        """Send what is most urgent; return whether there was anything."""
+    def _some(self) -> bytes:
+        """Return the frames that are most urgent; none if there is nothing to send."""
         if not self._answers.empty():
-            await self._connection.send(self._answers.get_nowait())
-            return True
-        for watching in tuple(self._watched.values()):
-            if watching.sent < len(watching.job.messages):
-                watching.sent += 1
-                await self._connection.send(watching.job.messages[watching.sent - 1])
-                return True
-        return await self._send_preview()
-
-    async def _send_preview(self) -> bool:
-        for watching in tuple(self._watched.values()):
-            if watching.takes_newest():
-                await self._show(watching)
-                return True
-            if watching not in watching.job.wants:
-                self._want(watching)
-        return False
+            return framed(self._answers.get_nowait())
+        frames: list[bytes] = []
+        for watching in self._watched.values():
+            frames += watching.events(BUNDLE - len(frames))
+        if len(frames) < BUNDLE:
+            shown = [each for each in self._watched.values() if each.takes_newest()]
+            frames += [watching.preview() for watching in shown]
+        return b"".join(frames)
 
     def _want(self, watching: Watching) -> None:
         self._jobs.want(watching.job, watching, watching.choose())
 
-    async def _show(self, watching: Watching) -> None:
-        """Send the newest preview; a ping's pong tells when it has arrived."""
-        assert watching.purse
-        watching.under_way += 1
-        watching.purse.spend(len(watching.job.preview), watching.setting)
-        await self._connection.send(watching.job.preview)
+    async def _ask(self, watching: Watching) -> None:
+        """Send a ping, whose pong tells when the previews before it have arrived."""
+        previews, watching.unasked = watching.unasked, 0
         pong = asyncio.ensure_future(await self._connection.ping())
-        pong.add_done_callback(lambda pong: self._arrived(watching, pong))
+        pong.add_done_callback(lambda pong: self._arrived(watching, previews, pong))
 
-    def _arrived(self, watching: Watching, pong: asyncio.Future[float]) -> None:
+    def _arrived(self, watching: Watching, previews: int, pong: asyncio.Future[float]) -> None:
         if pong.cancelled() or pong.exception():
             return  # the connection has ended
-        watching.under_way -= 1
-        if watching.purse:
-            watching.purse.acknowledged(pong.result())
+        watching.acknowledged(previews, pong.result())
         self._news.set()
 
 
 class Hatch:
     """One client on the data socket: it pulls and brings objects, part by part, at its own pace."""
 
-    def __init__(self, connection: ServerConnection, store: Store) -> None:
+    def __init__(self, connection: Line, store: Store) -> None:
         self._connection, self._store = connection, store
         self._uploads = Uploads(store)
         self._intact: set[str] = set()  # objects whose content was compared with its hash

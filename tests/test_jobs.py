@@ -14,7 +14,8 @@ import pytest
 from engine import foreman, protocol
 from engine.errors import JobConflictError, LimitError, UnknownModelError
 from engine.events import Interrupted
-from engine.jobs import Job, Jobs
+from engine.job import Job
+from engine.jobs import Jobs
 from engine.journal import Journal
 from engine.pairing import Pairing
 from engine.protocol import JobEvent

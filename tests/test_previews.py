@@ -5,10 +5,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine import protocol, session
+from engine.job import Job
+from engine.journal import JobRow
 from engine.pairing import Pairing
 from engine.protocol import Preview
+from engine.purse import Purse
 from tests.conftest import a_recipe, an_engine, connected
 from tests.proxy import through
 
@@ -108,7 +113,7 @@ async def test_who_acknowledges_nothing_is_sent_few_previews(
         proxy.up.clear()
         before = len(client.previews)
         assert await client.ended(JOB) == "Finished"
-    assert len(client.previews) <= before + session.WINDOW
+    assert len(client.previews) <= before + session.WINDOW * session.STRIDE
 
 
 async def test_a_queued_film_asks_for_no_previews(
@@ -120,3 +125,39 @@ async def test_a_queued_film_asks_for_no_previews(
         await client.ended("job-0002")
     assert {preview.job for preview in client.previews} == {"job-0002"}
     assert number(client.previews[0]) == 1  # nothing was encoded of the film before it
+
+
+def a_watching() -> session.Watching:
+    job = Job(JobRow(JOB, a_recipe(), 0.0, False), [])
+    job.show(b"a preview", ("step", 1))
+    return session.Watching(job, 0, Purse())
+
+
+def test_quick_pongs_stand_for_more_previews_and_slow_ones_for_one() -> None:
+    watching = a_watching()
+    assert watching.stride == 1
+    for _ in range(5):
+        watching.acknowledged(0, 0.01)
+    assert watching.stride == session.STRIDE
+    watching.acknowledged(0, 2.0)
+    assert watching.stride == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.floats(0.0, 3.0)), max_size=60))
+def test_there_is_always_room_or_a_pong_to_wait_for(moves: list[tuple[int, float]]) -> None:
+    watching, asked = a_watching(), []
+    for previews, seconds in moves:
+        for _ in range(previews):
+            if watching.has_room:
+                watching.preview()
+            if watching.unasked >= watching.stride:
+                asked.append(watching.unasked)
+                watching.unasked = 0
+        assert watching.under_way <= session.WINDOW * session.STRIDE
+        assert watching.has_room or asked
+        if asked:
+            watching.acknowledged(asked.pop(0), seconds)
+            if watching.unasked >= watching.stride:
+                asked.append(watching.unasked)
+                watching.unasked = 0
+    assert watching.has_room or asked

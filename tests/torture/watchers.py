@@ -9,7 +9,8 @@ import contextlib
 import random
 from pathlib import Path
 
-from benchmarks.watchers import WATCHERS, go_deaf, narrow
+from benchmarks.clients import go_deaf, narrow
+from benchmarks.watchers import NARROW, WATCHERS
 from engine import protocol
 from engine.dial import opened
 from engine.errors import TransportError
@@ -68,7 +69,7 @@ async def run(folder: Path, dice: random.Random, number: int) -> Outcome:
         a_machine(folder / "engine", **options) as (machine, engine),
         contextlib.AsyncExitStack() as stack,
     ):
-        link = await stack.enter_async_context(narrow(engine))
+        link = await stack.enter_async_context(narrow(engine, NARROW))
         slow = await stack.enter_async_context(connected(link))
         crowd = [await stack.enter_async_context(connected(engine)) for _ in range(WATCHERS - 2)]
         memory = []

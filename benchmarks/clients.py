@@ -1,0 +1,154 @@
+"""Clients that benchmarks share: one that looks, onlookers that only take, and a slow link."""
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from engine import protocol
+from engine.client import Connection, Message
+from engine.dial import opened
+from engine.errors import TransportError
+from engine.pairing import Pairing
+from engine.protocol import JobEvent, Preview, encode_preview
+from engine.recipe import Recipe, parse_recipe
+
+SLICE = 0.1  # seconds of a slow link's rate that it carries at once
+
+
+def a_recipe(seed: int, seconds: float) -> Recipe:
+    """Return a recipe that shares nothing with one of another seed."""
+    scenes = [{"prompt": "dawn over the sea, sun on the left", "seconds": seconds}]
+    return parse_recipe({"scenes": scenes, "seed": 1000 * seed})
+
+
+class Watcher:
+    """A client that follows one job and counts what it is sent."""
+
+    def __init__(self, engine: Pairing) -> None:
+        self.events: list[JobEvent] = []
+        self.previews = 0
+        self.sizes: list[int] = []  # bytes of each preview
+        self.finished = 0  # previews that were of finished keyframes
+        self.ended = asyncio.Event()
+        self.connection = Connection(engine, on_message=self._take)
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Preview):
+            self.previews += 1
+            self.sizes.append(len(encode_preview(message)))
+            self.finished += message.kind == "keyframe"
+        elif isinstance(message, JobEvent):
+            self.events.append(message)
+            if type(message.event).__name__ in ("Finished", "Failed"):
+                self.ended.set()
+
+    def seconds(self) -> float:
+        """Return the time from the plan to the film, by the engine's clock."""
+        at = {type(message.event).__name__: message.at for message in self.events}
+        return at["Finished"] - at["Planned"]
+
+
+@asynccontextmanager
+async def watching(engine: Pairing) -> AsyncIterator[Watcher]:
+    """Connect a watcher."""
+    watcher = Watcher(engine)
+    task = asyncio.create_task(watcher.connection.run())
+    try:
+        await watcher.connection.connected()
+        yield watcher
+    finally:
+        await watcher.connection.close()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+class Onlooker:
+    """A connection that takes what comes, at its link's pace or never, and looks at nothing.
+
+    Attributes:
+        taken: how many messages of each type.
+    """
+
+    def __init__(self, way: Pairing, *, deaf: bool = False) -> None:
+        self._way, self._deaf, self._job = way, deaf, ""
+        self._socket: ClientConnection | None = None
+        self.connected = asyncio.Event()
+        self.taken: Counter[type] = Counter()
+
+    async def run(self) -> None:
+        """Stay connected for ever."""
+        while True:
+            with contextlib.suppress(TransportError, ConnectionClosed):
+                async with opened(self._way, protocol.CONTROL_PATH) as self._socket:
+                    self.connected.set()
+                    await self._take()
+            await asyncio.sleep(1)
+
+    async def watch(self, job: str) -> None:
+        """Ask for all of a job."""
+        self._job = job
+        if self._socket:
+            with contextlib.suppress(ConnectionClosed):
+                request = protocol.Watch(id=1, job=job, after=0)
+                await self._socket.send(protocol.encode(request))
+
+    async def _take(self) -> None:
+        assert self._socket
+        if self._job:
+            await self.watch(self._job)
+        if self._deaf:
+            await go_deaf(self._socket)
+        async for message in self._socket:
+            self.taken[type(message)] += 1
+
+
+async def go_deaf(connection: ClientConnection) -> None:
+    """Read nothing more, and let the system hold as little as it can."""
+    connection.transport.pause_reading()
+    inner: socket.socket = connection.transport.get_extra_info("socket")
+    inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    await connection.wait_closed()
+
+
+@asynccontextmanager
+async def narrow(engine: Pairing, rate: int) -> AsyncIterator[Pairing]:
+    """Put a link before an engine that carries ``rate`` bytes per second towards the client."""
+    target = urlsplit(engine.url)
+    assert target.hostname
+    assert target.port
+    address = (target.hostname, target.port)
+
+    async def towards_client(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(int(rate * SLICE)):
+            sink.write(data)
+            await asyncio.sleep(len(data) / rate)
+
+    async def towards_engine(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(2**16):
+            sink.write(data)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner = socket.socket()
+        inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # nothing hides in buffers
+        inner.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(inner, address)
+        source, sink = await asyncio.open_connection(sock=inner, limit=2_048)
+        ways = (towards_client(source, writer), towards_engine(reader, sink))
+        tasks = {asyncio.create_task(way) for way in ways}
+        with contextlib.suppress(asyncio.CancelledError):  # the link goes away
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        for end in (writer, sink):
+            end.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield Pairing(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", engine.key)
