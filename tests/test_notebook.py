@@ -68,9 +68,21 @@ def test_the_pack_is_the_engine_and_tells_nothing_of_this_machine() -> None:
     assert str(ROOT) not in notebook().decode()
 
 
+def test_a_damaged_notebook_unpacks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cell = code(notebook())["unpack.py"]
+    middle = len(cell) // 2
+    other = "B" if cell[middle] == "A" else "A"
+    with pytest.raises(RuntimeError, match="Download it again"):
+        exec(compile(cell[:middle] + other + cell[middle + 1 :], "unpack.py", "exec"), {})
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_fits_into_colab_and_names_no_repository() -> None:
     written = notebook()
-    assert len(written) < 5_000_000  # Colab takes 20 MB
+    assert len(written) < 5_000_000  # Colab is said to take 20 MB
     assert b"github.com" not in written
 
 
@@ -146,5 +158,6 @@ def test_from_nothing_to_a_film(colab: Colab, app: Hub) -> None:
     assert "runs already, as wished" in said(again["start.py"])
     assert said(again["start.py"]).strip().splitlines()[-1] == link
     assert Path(psutil.Process(pid).cwd()).is_relative_to(colab.home)  # from the notebook's pack
-    assert stat.S_IMODE((colab.data / "engine" / "engine.key").stat().st_mode) == 0o600
+    for name in ("engine/engine.key", "engine/engine.link", "hosted.json"):
+        assert stat.S_IMODE((colab.data / name).stat().st_mode) == 0o600
     assert link.partition("#vf1.")[2] not in hosted.process.log_file(colab.data).read_text()

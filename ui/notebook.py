@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import tarfile
-import textwrap
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ CELLS = (
     *("welcome.md", "settings.py", "unpack.py", "machine.py"),
     *("start.py", "status.py", "films.md", "film.py"),
 )
-LEFT_OUT = ("__pycache__", "landscapes")  # 26 MB; Colab takes notebooks of up to 20
+LEFT_OUT = ("__pycache__", "landscapes")  # 26 MB; Colab is said to take notebooks of 20
 MODEL = "stable-diffusion-1.5-fast"  # what the form says at first
 LINE = 120  # characters of the pack in a line
 
@@ -67,7 +66,8 @@ def packed() -> tuple[str, str]:
                 archive.add(path, path.relative_to(ROOT), filter=_anonymous)
     pack = buffer.getvalue()
     text = base64.b64encode(pack).decode()
-    return "\n".join(textwrap.wrap(text, LINE)), hashlib.sha256(pack).hexdigest()
+    lines = (text[start : start + LINE] for start in range(0, len(text), LINE))
+    return "\n".join(lines), hashlib.sha256(pack).hexdigest()
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
