@@ -5,11 +5,13 @@ It knows addresses, proofs and what refusals mean; it knows no messages.
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from functools import partial
+from socket import gaierror
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,6 +24,7 @@ from engine.errors import (
     EngineUnreachableError,
     ErrorReport,
     NotPairedError,
+    ProtocolVersionError,
     TransportError,
     VisionFluxError,
 )
@@ -123,6 +126,8 @@ def _refused(response: Response) -> TransportError:
     with contextlib.suppress(msgspec.MsgspecError, KeyError, TypeError):
         report = msgspec.convert(msgspec.json.decode(response.body or b"")["error"], ErrorReport)
         error = VisionFluxError.restore(report)
+        if isinstance(error, ProtocolVersionError):  # engines tell developers what to do, not users
+            return ProtocolVersionError(report.message)
         if isinstance(error, TransportError):
             return error
     code = " ".join(response.headers.get_all("ngrok-error-code"))
@@ -135,5 +140,25 @@ def _refused(response: Response) -> TransportError:
 
 
 def _unreachable(engine: Pairing, error: Exception) -> EngineUnreachableError:
-    reason = str(error) or type(error).__name__
-    return EngineUnreachableError(f"no engine answers at {engine.url} ({reason})")
+    """Say why no engine could be reached, and what to do about it."""
+    host = urlsplit(engine.url).hostname
+    match error:
+        case ssl.SSLCertVerificationError():
+            problem = f"the certificate of {host} cannot be trusted ({error.verify_message})"
+            remedy = (
+                "check the address; if it is right, have its certificate renewed, "
+                "or make its authority known to this computer"
+            )
+        case ssl.SSLError():
+            problem = f"what answers at {engine.url} does not speak https"
+            remedy = "paste the whole link just as the engine printed it"
+        case gaierror():
+            problem = f"the name {host} is not known"
+            remedy = "check the address, and whether this computer is online"
+        case TimeoutError():
+            problem = f"{host} did not answer in time"
+            remedy = "check the address, and whether a firewall is in the way"
+        case _:
+            reason = str(error) or type(error).__name__
+            return EngineUnreachableError(f"no engine answers at {engine.url} ({reason})")
+    return EngineUnreachableError(problem, remedy=remedy)

@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from engine.local import ensure_local_engine
-from engine.pairing import LINK_FILE, Pairing
 from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -154,31 +153,6 @@ def test_a_gif_is_made_of_a_finished_film(visit: Visit) -> None:
     image = page.locator(".player img")
     image.wait_for()
     wait_for(lambda: image.evaluate("i => i.complete && i.naturalWidth === 256"))
-
-
-@pytest.mark.parametrize(
-    ("link", "words"),
-    [
-        ("hello", "This is not a pairing link"),
-        ("https://far.example/", "The link carries no key"),
-        ("http://far.example/#vf1." + "A" * 43, "without encryption"),
-        ("http://127.0.0.1:1/#vf1." + "A" * 43, "No engine answers at"),
-    ],
-)
-def test_a_wrong_pairing_link_is_explained(visit: Visit, link: str, words: str) -> None:
-    page = visit().open("/connection")
-    page.get_by_label("Pairing link").fill(link)
-    page.get_by_role("button", name="Pair", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text(words, timeout=PATIENCE)
-
-
-def test_a_wrong_key_is_explained(visit: Visit, server: Server) -> None:
-    engine = Pairing.parse((server.data / "engine" / LINK_FILE).read_text())
-    page = visit().open("/connection")
-    page.get_by_label("Pairing link").fill(Pairing(engine.url, b"x" * 32).link)
-    page.get_by_role("button", name="Pair", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("refused the key", timeout=PATIENCE)
-    expect(page.get_by_role("alert")).to_contain_text("newest pairing link", timeout=PATIENCE)
 
 
 def test_another_engine_is_paired_by_its_link_and_forgotten(visit: Visit, tmp_path: Path) -> None:
