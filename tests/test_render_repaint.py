@@ -1,5 +1,7 @@
 """Keyframes that are painted over a picture, by a tiny random pipeline."""
 
+import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,13 +108,23 @@ def test_a_little_strength_keeps_more_of_the_picture(painter: Painter) -> None:
     assert near < 0.5 * far
 
 
-@pytest.mark.parametrize(("strength", "steps"), [(0.0, 1), (0.5, 4), (0.29, 2), (1.0, 8)])
+@pytest.mark.parametrize(("strength", "steps"), [(0.0, 1), (0.5, 4), (0.29, 3), (1.0, 8)])
 def test_strength_is_a_share_of_the_steps(painter: Painter, strength: float, steps: int) -> None:
     seen: list[tuple[int, int]] = []
     wanted = over(strength=strength, border=strength)
     paint(painter, wanted, on_step=lambda step, of, _: seen.append((step, of)))
     assert seen == [(step, steps) for step in range(1, steps + 1)]
-    assert steps_of(strength, STEPS) == steps
+    assert math.ceil(steps_of(strength, STEPS)) == steps
+
+
+def test_strength_that_grows_slowly_changes_the_picture_slowly(painter: Painter) -> None:
+    """Between whole steps, too: ten pictures from four steps to five, none far from the last."""
+    wanted = [over(strength=share, border=share) for share in np.linspace(0.5, 0.625, 11)]
+    pictures = [paint(painter, each).astype(int) for each in wanted]
+    whole = np.abs(pictures[-1] - pictures[0]).mean()
+    changes = [np.abs(b - a).mean() for a, b in itertools.pairwise(pictures)]
+    assert whole > 1
+    assert max(changes) < 0.3 * whole
 
 
 def test_only_what_came_into_view_takes_the_border_s_steps(painter: Painter) -> None:

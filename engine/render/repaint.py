@@ -3,6 +3,7 @@
 It knows diffusers' samplers and image-to-image pipelines; it does not know where pictures are kept.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,19 +26,19 @@ class Canvas(NamedTuple):
     Attributes:
         picture: uint8 RGB ``(height, width, 3)``, in the keyframe's size and seen from its pose.
         fresh: what came into view, bool ``(height, width)``.
-        steps: by which the picture is painted over.
+        steps: by which the picture is painted over; half a step is half of its effect.
         border_steps: likewise, where something came into view; at least as many.
     """
 
     picture: Picture
     fresh: NDArray[np.bool_]
-    steps: int
-    border_steps: int
+    steps: float
+    border_steps: float
 
     @property
     def most_steps(self) -> int:
         """The steps that painting takes."""
-        return self.border_steps if self.fresh.any() else self.steps
+        return math.ceil(self.border_steps if self.fresh.any() else self.steps)
 
 
 def canvas_of(node: KeyframeNode, source: Picture | None) -> Canvas | None:
@@ -60,9 +61,9 @@ def in_colours(node: KeyframeNode, picture: Picture, anchor: Picture | None) -> 
     return with_colours_of(picture, anchor, node.since)
 
 
-def steps_of(strength: float, num_inference_steps: int) -> int:
+def steps_of(strength: float, num_inference_steps: int) -> float:
     """Return how many denoising steps a strength stands for: one at least."""
-    return max(1, min(num_inference_steps, round(strength * num_inference_steps)))
+    return max(1.0, round(strength * num_inference_steps, 4))
 
 
 def begin_with(scheduler: Any, noise: Tensor) -> None:
@@ -84,8 +85,9 @@ def begin_with(scheduler: Any, noise: Tensor) -> None:
 class Border:
     """Paints what came into view with more steps than what was there before.
 
-    The whole picture runs through all the steps, but until the last ``steps`` of them what was
-    there before is put back, as noisy as it should be by then.
+    The whole picture runs through all the steps, but until a place's own last steps begin, what was
+    there before is put back, as noisy as it should be by then. A step that a place has only a part
+    of is undone to the other part, so that a strength that grows slowly changes pictures slowly.
 
     Source: Levin & Fried, "Differential diffusion", 2023, arXiv:2306.00950, with two strengths.
     """
@@ -99,17 +101,18 @@ class Border:
             then: the callback at the end of each step that comes first.
         """
         cells = F.max_pool2d(torch.from_numpy(canvas.fresh)[None, None].float(), factor)
-        self._fresh = F.max_pool2d(cells, 2 * SEAM + 1, 1, SEAM)  # (1, 1, height / 8, width / 8)
-        self._steps, self._then = canvas.steps, then
+        fresh = F.max_pool2d(cells, 2 * SEAM + 1, 1, SEAM)  # (1, 1, height / 8, width / 8)
+        self._steps = canvas.steps + (canvas.border_steps - canvas.steps) * fresh
+        self._then = then
 
     def __call__(self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> Any:
         """Do what is to be done after step ``index`` (from 0)."""
         tensors = self._then(pipe, index, timestep, tensors)
-        done, scheduler = index + 1, pipe.scheduler
-        if done <= pipe.num_timesteps - self._steps:
-            now = scheduler.timesteps[done - pipe.num_timesteps :][:1]
+        left, scheduler = pipe.num_timesteps - index - 1, pipe.scheduler
+        undone = (1 - (self._steps - left)).clamp(0, 1)  # share of the step, (1, 1, h / 8, w / 8)
+        if undone.any():
             latents = tensors["latents"]
-            fresh = self._fresh.to(latents.device, latents.dtype)
-            before = scheduler.add_noise(scheduler.clean, latents, now)
-            tensors["latents"] = latents * fresh + before * (1 - fresh)
+            undone = undone.to(latents.device, latents.dtype)
+            before = scheduler.add_noise(scheduler.clean, latents, scheduler.timesteps[-left:][:1])
+            tensors["latents"] = latents * (1 - undone) + before * undone
         return tensors
