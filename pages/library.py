@@ -214,7 +214,7 @@ def _under_way() -> None:
         if before != st.session_state["going"]:
             st.rerun()  # one is finished and belongs among the others
     st.session_state["going"] = [film.job for film in going]
-    films = [*reversed(going), *library.ended()]
+    films = [*reversed(going), *library.waiting(), *library.ended()]
     if not films:
         return
     st.subheader("Unfinished", anchor=False)
@@ -234,9 +234,14 @@ def _unfinished_card(film: Film) -> dict[str, object]:
     elif refuge:
         actions = [("continue", f"Continue on {refuge.name}")]
     line = headline(view) if view else "Waiting"
+    if film.animatic and film.status == "finished":
+        actions, line = (
+            [("open", "Look at them"), ("delete", "Delete")],
+            "Its keyframes are painted",
+        )
     if film.error:
         line = sentence(film.error.message)
-    share = view.progress.fraction if view and not ended else None
+    share = view.progress.fraction if view and not view.settled else None
     return unfinished(film, line, share=share, actions=actions)
 
 
@@ -296,7 +301,7 @@ def _act(choice: Choice, picked: str = "") -> None:
             st.session_state["shelf"] += PAGE
         case "open" if picked:
             _show(**{"compare": picked, "with": job})
-        case "open" if film and film.status != "finished":
+        case "open" if film and (film.status != "finished" or film.animatic):
             st.switch_page("pages/create.py", query_params={"job": job})
         case "open":
             _show(film=job)

@@ -266,3 +266,14 @@ def test_every_statement_is_understood_by_postgresql(library: Library) -> None:
         text = str(what.compile(dialect=postgresql.dialect()))  # type: ignore[attr-defined]
         assert text
     assert any("ILIKE" in str(what.compile(dialect=postgresql.dialect())) for what in seen)  # type: ignore[attr-defined]
+
+
+def test_keyframes_that_wait_for_approval_are_no_films(library: Library) -> None:
+    finished(library, "film")
+    library.add("keyframes", msgspec.structs.replace(recipe(), animatic=True), "engine1")
+    library.finish("keyframes", DONE)
+    assert [film.job for film in library.films()] == ["film"]
+    assert library.totals().films == 1
+    assert [film.job for film in library.waiting()] == ["keyframes"]
+    library.discard("keyframes")
+    assert library.waiting() == []

@@ -66,6 +66,17 @@ def test_an_older_library_keeps_its_films(tmp_path: Path, script: str, network: 
     assert [(film.title, film.favourite) for film in library.films()] == [("dawn → night", True)]
 
 
+def test_older_keyframes_that_wait_are_no_films(tmp_path: Path) -> None:
+    wicked = """INSERT INTO films SELECT 'three', engine, status, title,
+    '{"scenes":[{"prompt":"\\"animatic\\":true"}]}', format, created_at, finished_at, sha256, size,
+    frames, seconds, width, height, error_json, '' FROM films WHERE job = 'one'"""
+    waiting = """UPDATE films SET recipe_json =
+    replace(recipe_json, '"seed"', '"animatic":true,"seed"') WHERE job = 'one'"""
+    library = Library(made(tmp_path, f"{SECOND}{wicked};{waiting}"), tmp_path / "films")
+    assert [film.job for film in library.films()] == ["three"]
+    assert [film.job for film in library.waiting()] == ["one"]
+
+
 def test_an_older_meter_keeps_its_count(tmp_path: Path) -> None:
     engine = made(tmp_path, SECOND)
     upgrade(engine)

@@ -66,6 +66,7 @@ class Library:
             prompts=prompts,
             recipe_json=msgspec.json.encode(recipe).decode(),
             format=recipe.format,
+            animatic=recipe.animatic,
             created_at=time.time(),
         )
         with self._session() as session:
@@ -137,6 +138,11 @@ class Library:
             query = query.where(Film.engine == engine)
         return self._all(query)
 
+    def waiting(self, limit: int = 12) -> list[Film]:
+        """Return the finished keyframes that wait for approval, newest first."""
+        query = self._select(sa.and_(Film.status == "finished", Film.animatic.is_(True)))
+        return self._all(query.order_by(Film.created_at.desc()).limit(limit))
+
     def ended(self, limit: int = 12) -> list[Film]:
         """Return the jobs that failed or were cancelled, newest first."""
         query = self._select(Film.status.in_(ENDED)).order_by(Film.finished_at.desc())
@@ -151,7 +157,7 @@ class Library:
         limit: int = 24,
         offset: int = 0,
     ) -> list[Film]:
-        """Return finished films whose titles or prompts contain ``search``.
+        """Return finished films whose titles or prompts contain ``search``; no animatics.
 
         Args:
             search: taken literally, whatever its case.
@@ -235,6 +241,7 @@ class Library:
 
     def _finished(self, search: str, favourites: bool) -> sa.ColumnElement[bool]:
         wanted = [Film.owner == self.owner, Film.status == "finished", _KEPT]
+        wanted.append(Film.animatic.is_(False))
         if favourites:
             wanted.append(Film.favourite.is_(True))
         if search := search.strip():

@@ -68,9 +68,20 @@ def _accounts(connection: sa.Connection) -> None:
         )
 
 
+def _animatics(connection: sa.Connection) -> None:
+    """Tell keyframes that wait for approval from films."""
+    _run(connection, "ALTER TABLE films ADD COLUMN animatic BOOLEAN NOT NULL DEFAULT FALSE")
+    marked = Film.recipe_json.contains('"animatic":true', autoescape=True)
+    connection.execute(sa.update(Film).where(marked).values(animatic=True))
+
+
 def _run(connection: sa.Connection, *statements: str) -> None:
     for statement in statements:
         connection.execute(sa.text(statement))
 
 
-STEPS: tuple[Callable[[sa.Connection], None], ...] = (_networks, _accounts)
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (
+    _networks,
+    _accounts,
+    _animatics,
+)
