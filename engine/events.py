@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from engine.errors import ErrorReport
+from engine.scores import Scores
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=False):
@@ -159,7 +160,7 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     """The film is in the store.
 
     ``interpolator``: identity of the network that drew in it; ``memory``: bytes of the device that
-    were needed at most, 0 if unknown.
+    were needed at most, 0 if unknown; ``scores``: how smooth the film is.
     """
 
     object: str
@@ -172,6 +173,7 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     height: int
     interpolator: str = ""
     memory: int = 0
+    scores: Scores | None = None
 
 
 class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):

@@ -281,6 +281,7 @@ class Making:
             height=shape.height,
             interpolator=plan.segments[0].interpolator,
             memory=memory,
+            scores=shape.scores,
         )
 
     async def _made(

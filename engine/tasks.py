@@ -13,6 +13,7 @@ from engine.graph import FilmNode, KeyframeNode, SegmentNode
 from engine.models import Model
 from engine.protocol import DeviceInfo
 from engine.purse import Setting
+from engine.scores import Scores
 
 FRAME = struct.Struct(">IB")  # length of the body, kind
 JSON_KIND, PREVIEW_KIND = 0, 1
@@ -133,12 +134,16 @@ class Economized(Reply, frozen=True, kw_only=True, tag="economized"):
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """What a film's file holds; a GIF has fewer and smaller frames than its recipe says."""
+    """What a film's file holds; a GIF has fewer and smaller frames than its recipe says.
+
+    ``scores``: how smooth it is.
+    """
 
     frames: int
     seconds: float
     width: int
     height: int
+    scores: Scores | None = None
 
 
 class Made(Reply, frozen=True, kw_only=True, tag="made"):

@@ -23,7 +23,7 @@ from engine import networks, protocol, tasks
 from engine.errors import InternalError, StorageError, VisionFluxError
 from engine.models import Model
 from engine.pipe import Channel, ServerGoneError, claim_stdout
-from engine.render import Cancelled, assembly, warp
+from engine.render import Cancelled, assembly, smoothness, warp
 from engine.render.device import choose_device, describe, forget_peak, peak_memory
 from engine.render.distance import distance
 from engine.render.keyframes import Painter
@@ -255,8 +255,13 @@ class Bench:
                 seconds=float(probe.seconds),
                 width=probe.width,
                 height=probe.height,
+                scores=smoothness.measure(Path(work.target), probe, lambda: self._check(work.job)),
             )
         )
+
+    def _check(self, job: str) -> None:
+        if job in self._stopped:
+            raise Cancelled
 
     def _made(self, target: str, detail: str = "") -> tasks.Made:
         with Path(target).open("rb") as file:

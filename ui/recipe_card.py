@@ -6,6 +6,7 @@ import streamlit as st
 
 from engine.events import Logged
 from engine.networks import title
+from ui.smoothness import smoothness
 from ui.tables import Film, Piece
 from ui.words import goes, made_where, plain
 
@@ -33,6 +34,6 @@ def recipe_card(film: Film, pieces: Sequence[Piece] = (), log: Sequence[Logged] 
     if drawn_by := title(film.interpolator):
         facts.append(f"In-betweens {drawn_by}")
     st.caption(plain(" · ".join(facts)))
-    for line in (goes(log), made_where(pieces)):
+    for line in (smoothness(log), goes(log), made_where(pieces)):
         if line:
             st.caption(plain(line))

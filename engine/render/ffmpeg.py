@@ -50,15 +50,19 @@ def probe(path: Path) -> Probe:
     return Probe(len(packets), ticks * Fraction(facts["tb"]), width, height)
 
 
-def read_frames(path: Path) -> Iterator[Frame]:
-    """Decode a film and yield its frames in order, uint8 RGB ``(height, width, 3)``."""
-    _, _, width, height = probe(path)
+def read_frames(path: Path, size: tuple[int, int] | None = None) -> Iterator[Frame]:
+    """Decode a film and yield its frames in order, uint8 RGB ``(height, width, 3)``.
+
+    ``size``, width first, makes them smaller; without it they are as they are.
+    """
+    width, height = size or probe(path)[2:]
     command = [FFMPEG_BINARY, "-v", "error", "-nostdin", "-i", str(path), "-map", "0:v:0"]
+    command += ["-vf", f"scale={width}:{height}:flags=area"] if size else []
     command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    size = width * height * 3
+    length = width * height * 3
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        while len(data := process.stdout.read(size)) == size:
+        while len(data := process.stdout.read(length)) == length:
             yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
 
 
