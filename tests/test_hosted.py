@@ -1,12 +1,15 @@
 """What the notebook does on a lent machine, and what it says when something is in the way."""
 
 import json
+import os
+import signal
 import socket
 import sys
 import types
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine import hosted
@@ -17,6 +20,7 @@ from engine.pairing import Pairing, new_key
 from tests.torture.tls import lacking
 from tests.tunnels.agent import TOKEN
 from tests.tunnels.edge import Edge, an_edge
+from tests.ui_stand_in import until
 
 pytestmark = pytest.mark.anyio
 KEY = new_key().hex()
@@ -137,6 +141,20 @@ async def test_a_wrong_token_is_told_and_the_right_one_opens_the_tunnel(
     files = [path for path in data.rglob("*") if path.is_file()]
     assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
     assert json.loads((data / "hosted.json").read_text())["tunnel"] == "ngrok"
+
+
+@pytest.mark.slow
+async def test_what_a_killed_engine_left_behind_is_ended_before_another_starts(
+    edge: Edge, data: Path
+) -> None:
+    wishes = Wishes(tunnel="ngrok", token=TOKEN)
+    hosted.start(data, KEY, wishes, port=0)
+    engine, agent = json.loads((data / "hosted.json").read_text())["pid"], edge.commands()[0][-1]
+    os.kill(engine, signal.SIGKILL)
+    until(lambda: not process.alive(data))
+    assert psutil.pid_exists(agent)
+    assert hosted.start(data, KEY, wishes, port=0).startswith("https://")
+    until(lambda: not psutil.pid_exists(agent))
 
 
 @pytest.mark.slow

@@ -132,16 +132,16 @@ def test_from_nothing_to_a_film(colab: Colab, app: Hub) -> None:
     """Run all, paste the link, make a film; restart the runtime, and run all again."""
     written = notebook()
     form = {"tunnel": "none", "model": str(colab.home / "landscapes"), "status_minutes": 0}
-    films = {"make_a_film": True, "seconds": 0.25, "prompts": "dawn over the sea"}
+    films = {"make_a_film": True, "seconds": 0.1, "prompts": "dawn over the sea"}
     ran = dict(zip(CELLS, colab.run(written, **form, **films).cells, strict=True))
 
     assert "There is no GPU here" in said(ran["machine.py"])
     assert "is as it was" in said(ran["machine.py"])
     link = said(ran["start.py"]).strip().splitlines()[-1]
-    assert "The engine runs on" in said(ran["status.py"])
+    assert re.match(r"● The engine (runs on|warms up)", said(ran["status.py"]))
     assert "reached on this machine only" in said(ran["status.py"])
     assert "Saved:" in said(ran["film.py"])
-    assert probe(colab.home / "films" / "film.mp4").frames == 6
+    assert probe(colab.home / "films" / "film.mp4").frames == 2
 
     engine = app.pair(link)
     assert engine.hello

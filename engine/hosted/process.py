@@ -73,17 +73,19 @@ def start(data: Path, key: str, wishes: Wishes, *, port: int = PORT) -> str:
 
 
 def stop(data: Path) -> None:
-    """End the engine; its jobs go on when it is started again."""
-    if not alive(data):
-        return
-    print("Ending the engine that runs…")
-    pid = _noted(data)["pid"]
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + GOODBYE
-    while alive(data) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)  # what it left behind
+    """End the engine and what it left behind; its jobs go on when it is started again."""
+    import psutil
+
+    pid: int = _noted(data).get("pid", 0)
+    if alive(data):
+        print("Ending the engine that runs…")
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + GOODBYE
+        while alive(data) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    if pid and (alive(data) or not psutil.pid_exists(pid)):  # else its number is somebody else's
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def alive(data: Path) -> bool:

@@ -20,7 +20,8 @@ def status(data: Path) -> str:
         with urllib.request.urlopen(url + "/healthz", timeout=5) as answer:
             found = json.load(answer)
         queue = f"{found['queue']} waiting" if found["queue"] else "nobody waits"
-        return f"● The engine runs on {found['device']} · {queue} · {_reached(data)}"
+        device = "warms up" if found["device"] == "starting" else f"runs on {found['device']}"
+        return f"● The engine {device} · {queue} · {_reached(data)}"
     return "● The engine runs, but does not answer at the moment."
 
 
@@ -56,14 +57,15 @@ def film(data: Path, prompts: list[str], seconds: float, model: str, file: Path)
     command += ["--data", str(data), "--model", model, "--output", str(file)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as making:
         assert making.stderr
-        lines = []
-        for line in making.stderr:  # a progress bar begins its line anew each time
-            lines.append(line.strip())
-            print(f"\r{lines[-1]}", end="", flush=True)
-    print()
+        told = []
+        for line in map(str.strip, making.stderr):  # a bar begins its line anew each time
+            if "%|" in line:
+                print(f"\r{line:<100}", end="", flush=True)
+            else:
+                told.append(line)
     if making.returncode:
-        raise Trouble("\n".join(lines[-2:]))
-    print(f"Saved: {file}")
+        raise Trouble("\n".join(told))
+    print("\n".join(["", *told, f"Saved: {file}"]))
 
 
 def drive() -> Path:
