@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import types
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -232,6 +233,54 @@ async def test_an_agent_without_an_address_is_given_up(
         await asyncio.to_thread(tunnel.open, 9)
     assert refused.value.passes
     assert not tunnel.alive()
+
+
+@pytest.mark.parametrize("name", VENDORS)
+async def test_an_agent_that_cannot_be_fetched_is_told(
+    edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    nowhere = types.SimpleNamespace(executable=str(tmp_path / "no"), url="http://127.0.0.1:9/no")
+    monkeypatch.setenv("PYNGROK_NGROK_PATH", nowhere.executable)
+    monkeypatch.setattr("pyngrok.installer.get_ngrok_cdn_url", lambda _version: nowhere.url)
+    monkeypatch.setattr("pycloudflared.util.get_info", lambda: nowhere)
+    tunnel = tunnels.choose(name, tmp_path, token=TOKEN)
+    assert tunnel
+    with pytest.raises(TunnelError, match="agent cannot be fetched") as refused:
+        await asyncio.to_thread(tunnel.open, 9)
+    assert not refused.value.passes
+
+
+class Unseen:
+    """A tunnel whose address leads nowhere from here, as behind some firewalls."""
+
+    name = "unseen"
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def open(self, port: int) -> str:
+        return "https://127.0.0.1:9"
+
+    def alive(self) -> bool:
+        self.looks += 1
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+async def test_an_address_that_was_never_reached_from_here_is_told_and_kept(
+    engine: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "REACHABLE", 0.1)
+    monkeypatch.setattr(keeper, "PROBE", 0.0)
+    tunnel, ways = Unseen(), Kept()
+    task = asyncio.create_task(keeper.keep(tunnel, engine, ways.ways.append))
+    await ways.until(lambda: tunnel.looks > 5 * keeper.MISSES)
+    assert ways.ways == [Pairing("https://127.0.0.1:9", engine.key)]
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 async def test_the_inspector_is_off(edge: Edge, tmp_path: Path) -> None:

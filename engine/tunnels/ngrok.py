@@ -124,11 +124,13 @@ def _translated(error: Exception) -> TunnelError:
     if (code := outages.ngrok_code(told)) is not None:
         return _error(outages.of_ngrok(code))
     if type(error).__name__ == "PyngrokNgrokInstallError":
-        problem, remedy = "ngrok's agent cannot be fetched", "check this machine's network"
-    else:
-        problem = f"ngrok's agent did not open the tunnel ({type(error).__name__})"
-        remedy = "check this machine's network; status.ngrok.com says whether ngrok has trouble"
-    return _error(outages.Outage(problem, remedy, passes=True))
+        return TunnelError("ngrok", "its agent cannot be fetched", "check this machine's network")
+    return TunnelError(
+        "ngrok",
+        f"its agent did not open the tunnel ({type(error).__name__})",
+        "check this machine's network; status.ngrok.com says whether ngrok has trouble",
+        passes=True,
+    )
 
 
 def _error(outage: outages.Outage) -> TunnelError:
