@@ -25,6 +25,7 @@ from engine.models import KNOWN, Lora, Model, Part, catalogue
 from engine.render import Cancelled
 from engine.render.device import choose_device
 from engine.render.keyframes import Painter
+from engine.render.memory import WAYS, Way
 from tests.pipelines import (
     save_tiny_checkpoint,
     save_tiny_lora,
@@ -174,6 +175,18 @@ def test_xl_tells_its_steps_and_can_be_cancelled(xl: Path) -> None:
         painter.paint(node(), on_step=ignore, cancelled=iter([False, False, True]).__next__)
 
 
+@pytest.mark.parametrize("way", WAYS[:-1], ids=lambda way: way.name)
+def test_an_xl_model_saves_memory_in_every_way(xl: Path, way: Way) -> None:
+    """The last way, layer by layer, wants a GPU."""
+    painter = load(xl)
+    plain = paint(painter, node()).astype(int)
+    way.begin(painter._pipe, CPU)
+    painter.memory.ways.append(way)
+    assert abs(paint(painter, node()) - plain).max() <= 1
+    painter.memory.relax()
+    assert np.array_equal(paint(painter, node()), plain)
+
+
 def test_another_vae_takes_the_place_of_the_pipelines_own(xl: Path, tmp_path: Path) -> None:
     pipe = with_ddim(StableDiffusionXLPipeline.from_pretrained(xl))
     torch.manual_seed(1)
@@ -242,6 +255,27 @@ def test_injected_noise_walks_along_with_the_noise_of_the_beginning(base: Path) 
 def test_more_steps_than_lcm_has_are_refused(base: Path) -> None:
     with pytest.raises(InvalidParameterError, match="at most 50 steps"):
         paint(load(base), node(scheduler="lcm", num_inference_steps=51))
+
+
+# --- Painting over a picture ---
+
+
+@pytest.mark.parametrize(
+    ("layout", "scheduler"), [("xl", "euler"), ("distilled", "lcm"), ("base", "lcm")]
+)
+def test_every_family_paints_over_pictures(
+    request: pytest.FixtureRequest, layout: str, scheduler: str
+) -> None:
+    painter = load(request.getfixturevalue(layout))
+    source = paint(painter, node(noise=Weighted(9, 9, 0.0)))
+
+    def over(strength: float) -> np.ndarray:
+        wanted = node(scheduler=scheduler, source="a" * 64, strength=strength)
+        return painter.paint(wanted, source=source, on_step=ignore, cancelled=lambda: False)
+
+    assert np.array_equal(over(0.5), over(0.5))
+    moved = [abs(over(strength).astype(int) - source).mean() for strength in (0.25, 1.0)]
+    assert 0 < moved[0] < moved[1]
 
 
 # --- Checkpoints in one file ---

@@ -1,0 +1,300 @@
+"""Ours against plain diffusers: keyframes a second, memory, first preview, cost of previews.
+
+    python -m benchmarks.painting                       # a GPU: real shapes; a CPU: shrunk ones
+    python -m benchmarks.painting --film                # painting, RIFE and encoding of one film
+    python -m benchmarks.painting --batch               # several keyframes at once: speed and bits
+
+Random weights in the shapes of Stable Diffusion 1.5 and SDXL (``benchmarks.real_sizes``). ``plain``
+is a loop over prompts through diffusers' pipeline with its defaults for the number format; ``ours``
+is the painter, ``watched`` the painter with a preview encoded of every step for which there is
+room. Each runs in a process of its own, in turns; figures are medians of rounds, ratios are of one
+round. On a CPU the pictures of all three must be equal bit for bit.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DPMSolverMultistepScheduler
+
+from benchmarks.real_sizes import SD15, SDXL, pipeline
+from engine.graph import KeyframeNode, Weighted
+from engine.render.assembly import encode_segment
+from engine.render.device import Device, choose_device, peak_memory
+from engine.render.keyframes import Painter
+from engine.render.preview import Previewer
+from engine.render.rife.choice import open_interpolator
+from engine.render.schedulers import SCHEDULERS
+
+SETTINGS = ("device", "family", "side", "steps", "count")
+FACTOR = 8  # frames from a keyframe to the next
+SHRINK = 10  # on a CPU: widths of 32 to 128
+NEGATIVE, GUIDANCE = "fog", 5.0
+
+
+def prompts(count: int) -> list[str]:
+    """Return as many prompts as a film has keyframes, of two scenes."""
+    return [("a sea at dawn", "a city at night")[index * 2 // count] for index in range(count)]
+
+
+def node(prompt: str, seed: int, side: int, steps: int) -> KeyframeNode:
+    """Return a keyframe."""
+    return KeyframeNode(
+        model="random@0",
+        prompt=Weighted(prompt, prompt, 0.0),
+        negative_prompt=NEGATIVE,
+        noise=Weighted(seed, seed, 0.0),
+        width=side,
+        height=side,
+        num_inference_steps=steps,
+        guidance_scale=GUIDANCE,
+        scheduler="dpmsolver++",
+    )
+
+
+class Plain:
+    """diffusers as its documentation has it: the pipeline is called, prompt by prompt."""
+
+    first, previews = 0.0, 0
+
+    def __init__(self, options: argparse.Namespace, device: Device) -> None:
+        self.options = options
+        shrink = 1 if device.kind == "cuda" else SHRINK
+        self.pipe = pipeline(options.family, device.name, device.torch_dtype, shrink)
+        self.pipe.set_progress_bar_config(disable=True)
+
+    def paint(self, texts: list[str], steps: int) -> list[np.ndarray]:
+        """Return the pictures of prompts, each with its number as seed."""
+        config, settings = self.pipe.scheduler.config, SCHEDULERS["dpmsolver++"][1]
+        self.pipe.scheduler = DPMSolverMultistepScheduler.from_config(config, **settings)
+        return [self._one(text, seed, steps) for seed, text in enumerate(texts)]
+
+    def _one(self, text: str, seed: int, steps: int) -> np.ndarray:
+        result = self.pipe(
+            text,
+            negative_prompt=NEGATIVE,
+            generator=torch.Generator("cpu").manual_seed(seed),
+            width=self.options.side,
+            height=self.options.side,
+            num_inference_steps=steps,
+            guidance_scale=GUIDANCE,
+        )
+        return np.asarray(result.images[0])
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+class Ours(Plain):
+    """The painter, as the worker has it; nobody watches."""
+
+    def __init__(self, options: argparse.Namespace, device: Device) -> None:
+        super().__init__(options, device)
+        self.painter = Painter(self.pipe, device, "random@0", lambda _: None)
+
+    def _one(self, text: str, seed: int, steps: int) -> np.ndarray:
+        wanted = node(text, seed, self.options.side, steps)
+        return self.painter.paint(wanted, on_step=self.on_step, cancelled=lambda: False)
+
+    def on_step(self, *_: Any) -> None:
+        """Offer nothing."""
+
+
+class Watched(Ours):
+    """The painter, with previews as fast as they can be made."""
+
+    def __init__(self, options: argparse.Namespace, device: Device) -> None:
+        super().__init__(options, device)
+        self.previewer = Previewer(self._sent, self.painter._find_projection())
+        self.begun = 0.0
+
+    def paint(self, texts: list[str], steps: int) -> list[np.ndarray]:
+        """Paint with room for a preview from the beginning on."""
+        self.first, self.previews = 0.0, 0
+        self.begun = time.perf_counter()
+        self.previewer.credit()
+        return super().paint(texts, steps)
+
+    def on_step(self, step: int, steps: int, latents: Any) -> None:
+        """Offer the step to the previewer."""
+        self.previewer.offer(latents, {"kind": "step", "step": step, "steps": steps})
+
+    def _sent(self, _header: Any, _jpeg: bytes) -> None:
+        self.first = self.first or time.perf_counter() - self.begun
+        self.previews += 1
+        self.previewer.credit()
+
+    def close(self) -> None:
+        """End the previewer's thread."""
+        self.previewer.close()
+
+
+SUBJECTS: dict[str, type[Plain]] = {"plain": Plain, "ours": Ours, "watched": Watched}
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Paint with one subject, warmed up; return what a keyframe took."""
+    device = choose_device(options.device)
+    subject = SUBJECTS[options.subject](options, device)
+    try:
+        subject.paint(prompts(1), 2)
+        begun = time.perf_counter()
+        pictures = subject.paint(prompts(options.count), options.steps)
+        seconds = time.perf_counter() - begun
+    finally:
+        subject.close()
+    return {
+        "seconds": seconds / options.count,
+        "memory": peak_memory(device.name),
+        "first": subject.first,
+        "previews": subject.previews,
+        "digest": hashlib.sha256(b"".join(map(np.ndarray.tobytes, pictures))).hexdigest(),
+    }
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Have every subject measured in turns and print the medians."""
+    rounds = [
+        {name: _apart(options, "--subject", name) for name in SUBJECTS}
+        for _ in range(options.rounds)
+    ]
+    if choose_device(options.device).kind == "cpu":
+        assert len({found["digest"] for turn in rounds for found in turn.values()}) == 1
+    print(f"{options.family} {options.side}x{options.side}, {options.steps} steps:")
+    for name in SUBJECTS:
+        found = [turn[name] for turn in rounds]
+        ratios = [turn["plain"]["seconds"] / turn[name]["seconds"] for turn in rounds]
+        rate = statistics.median(1 / one["seconds"] for one in found)
+        memory = max(one["memory"] for one in found)
+        faster = statistics.median(ratios)
+        print(f"  {name:8} {rate:7.3f} keyframes/s  x{faster:.2f}  peak {memory / 1e9:.2f} GB")
+    seen = [turn["watched"] for turn in rounds]
+    cost = statistics.median(
+        turn["watched"]["seconds"] / turn["ours"]["seconds"] - 1 for turn in rounds
+    )
+    first = statistics.median(one["first"] for one in seen)
+    print(
+        f"  previews cost {100 * cost:+.1f} %, {seen[0]['previews']} of "
+        f"{options.count * options.steps} steps shown, the first after {first:.2f} s",
+        flush=True,
+    )
+
+
+def film(options: argparse.Namespace) -> None:
+    """Make the pieces of a film in both orders; print what overlapping saves."""
+    device = choose_device(options.device)
+    painter = Ours(options, device)
+    interpolator, _ = open_interpolator("auto", device.name, lambda *_: None)
+    between = tuple(step / FACTOR for step in range(1, FACTOR))
+    painter.paint(prompts(1), 2)
+
+    def drawn(pictures: list[np.ndarray], index: int) -> Iterator[np.ndarray]:
+        yield pictures[index]
+        yield from interpolator.between(pictures[index], pictures[index + 1], between)
+
+    def encode(folder: str, index: int, frames: Iterable[np.ndarray]) -> None:
+        side, path = options.side, Path(folder, f"{index}.mp4")
+        encode_segment(path, iter(frames), fps=24, width=side, height=side)
+
+    def one_after_the_other(folder: str) -> None:
+        pictures = painter.paint(prompts(options.count), options.steps)
+        segments = [list(drawn(pictures, index)) for index in range(options.count - 1)]
+        for index, frames in enumerate(segments):
+            encode(folder, index, frames)
+
+    def as_the_worker(folder: str) -> None:
+        pictures: list[np.ndarray] = []
+        for seed, text in enumerate(prompts(options.count)):
+            pictures.append(painter._one(text, seed, options.steps))
+            if seed:
+                encode(folder, seed - 1, drawn(pictures, seed - 1))
+
+    times: dict[str, list[float]] = {}
+    for _ in range(options.rounds):
+        for way in (one_after_the_other, as_the_worker):
+            with tempfile.TemporaryDirectory() as folder:
+                begun = time.perf_counter()
+                way(folder)
+                times.setdefault(way.__name__, []).append(time.perf_counter() - begun)
+    pairs = zip(*times.values(), strict=True)
+    saved = statistics.median(first / second for first, second in pairs)
+    print(
+        f"film of {options.count} keyframes x {FACTOR}, {options.family} {options.side}: "
+        f"{min(times['as_the_worker']):.1f} s, x{saved:.2f} of one after the other"
+    )
+
+
+def batch(options: argparse.Namespace) -> None:
+    """Paint the same keyframes one by one and at once; print the gain and how far pixels moved."""
+    device = choose_device(options.device)
+    pipe = Plain(options, device).pipe
+    shape = (options.count, 4, options.side // 8, options.side // 8)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    noise = noise.to(device.name, device.torch_dtype)
+
+    def paint(rows: torch.Tensor) -> list[np.ndarray]:
+        about = {"num_inference_steps": options.steps, "guidance_scale": GUIDANCE}
+        found = pipe(prompts(1) * len(rows), latents=rows, **about)
+        return [np.asarray(picture).astype(int) for picture in found.images]
+
+    times = []
+    for _ in range(options.rounds + 1):  # the first one warms up
+        begun = time.perf_counter()
+        singly = [paint(row[None])[0] for row in noise]
+        between = time.perf_counter()
+        together = paint(noise)
+        times.append((between - begun) / (time.perf_counter() - between))
+    moved = max(abs(one - other).max() for one, other in zip(singly, together, strict=True))
+    print(
+        f"{options.count} keyframes at once, {options.family} {options.side}: "
+        f"x{statistics.median(times[1:]):.2f}, pixels moved by {moved} of 255 at most"
+    )
+
+
+def _apart(options: argparse.Namespace, *more: str) -> dict[str, Any]:
+    """Measure in a process of its own, whose memory nobody else has filled."""
+    given = [f"--{name}={getattr(options, name)}" for name in SETTINGS]
+    command = [sys.executable, "-m", "benchmarks.painting", *given, *more]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Measure what was asked for, for both families and sizes unless one is named."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--family", choices=(SD15, SDXL))
+    parser.add_argument("--side", type=int, help="pixels, both sides")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--count", type=int, default=8, help="keyframes")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--film", action="store_true")
+    parser.add_argument("--batch", action="store_true")
+    parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.subject:
+        print(json.dumps(measure(options)))
+        return
+    gpu = choose_device(options.device).kind == "cuda"
+    work = film if options.film else batch if options.batch else compare
+    options.steps = options.steps or (20 if gpu else 4)
+    families = [options.family] if options.family else [SD15, SDXL]
+    sides = [options.side] if options.side else ([512, 1024] if gpu else [128])
+    for family, side in itertools.product(families, sides):
+        work(argparse.Namespace(**{**vars(options), "family": family, "side": side}))
+
+
+if __name__ == "__main__":
+    main()
