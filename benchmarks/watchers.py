@@ -1,15 +1,16 @@
-"""Do fifty watchers slow down painting? Two engines, the same films, in turns, in one run.
+"""Do fifty watchers slow down painting? Three engines, the same films, in turns, in one run.
 
     python -m benchmarks.watchers [--rounds 8] [--apart]
 
-``alone``: one client follows the events without previews. ``watched``: fifty more take events and
+``alone``: one client follows the events without previews. ``one``: it takes previews, too, which
+the worker then has to encode. ``watched``: as ``alone``, and fifty more take events and
 previews, one of them through a link of 1 KB/s, and one that never reads. They run in a process of
 their own at the lowest priority, because in life they sit on other machines; what they still take
 from the engine counts against it. With ``--apart`` it is as in life: the engine, server and worker,
 has one core for itself and the crowd another, so that only serving costs.
 
-Prints how much longer a watched film takes, as the median over rounds of the ratio inside one
-round, the processor time of the server, what the crowd was sent, and the server's memory; asserts
+Prints how much longer a film takes than ``alone``, as the median over rounds of the ratio inside
+one round, the processor time of the server, what the crowd was sent, and the server's memory; asserts
 that the films are equal bit for bit.
 """
 
@@ -34,7 +35,7 @@ from engine.models import catalogue
 from engine.pairing import Pairing
 from engine.recipe import Recipe
 
-MODES = ("alone", "watched")
+MODES = ("alone", "one", "watched")
 WATCHERS = 50
 NARROW = 1_000  # bytes per second of the slowest reader's link
 
@@ -95,7 +96,12 @@ async def a_crowd(
 
 
 async def film(
-    engine: Pairing, recipe: Recipe, job: str, others: asyncio.subprocess.Process | None
+    engine: Pairing,
+    recipe: Recipe,
+    job: str,
+    others: asyncio.subprocess.Process | None,
+    *,
+    previews: bool,
 ) -> tuple[float, float, str]:
     """Make a film; return its seconds, the server's processor seconds, and its hash."""
     async with watching(engine) as watcher:
@@ -103,7 +109,7 @@ async def film(
         await watcher.connection.submit(job, recipe)
         if others and others.stdin:
             others.stdin.write(f"{job}\n".encode())
-        await watcher.connection.watch(job, previews=False)
+        await watcher.connection.watch(job, previews=previews)
         await watcher.ended.wait()
         after = resource.getrusage(resource.RUSAGE_SELF)
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -128,10 +134,11 @@ async def run(rounds: int, seconds: float, apart: bool) -> None:
         others = await stack.enter_async_context(a_crowd(engines["watched"], core, rounds + 1))
         for number in range(rounds + 1):
             recipe, hashes = a_recipe(number, seconds), set()
-            for mode in MODES if number % 2 else reversed(MODES):
+            for turn in range(len(MODES)):
+                mode = MODES[(number + turn) % len(MODES)]
                 watched = others if mode == "watched" else None
                 lasted, spent, sha256 = await film(
-                    engines[mode], recipe, f"round-{number:03}", watched
+                    engines[mode], recipe, f"round-{number:03}", watched, previews=mode == "one"
                 )
                 hashes.add(sha256)
                 if number:  # the first round warms up
@@ -150,12 +157,13 @@ def report(took: dict[str, list[float]], used: dict[str, list[float]]) -> None:
             f"{mode:8} median {statistics.median(took[mode]):6.2f} s  min {min(took[mode]):6.2f} s"
             f"  server's processor time {statistics.median(used[mode]):5.2f} s a film"
         )
-    ratios = [a / b for a, b in zip(took["watched"], took["alone"], strict=True)]
-    print(
-        f"with {WATCHERS} watchers a film takes longer by: "
-        f"median {100 * (statistics.median(ratios) - 1):+.1f} %, "
-        f"of the minima {100 * (min(took['watched']) / min(took['alone']) - 1):+.1f} %"
-    )
+    for mode in MODES[1:]:
+        ratios = [a / b for a, b in zip(took[mode], took["alone"], strict=True)]
+        print(
+            f"{mode:8} takes longer than alone by: "
+            f"median {100 * (statistics.median(ratios) - 1):+.1f} %, "
+            f"of the minima {100 * (min(took[mode]) / min(took['alone']) - 1):+.1f} %"
+        )
 
 
 if __name__ == "__main__":

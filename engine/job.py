@@ -13,7 +13,7 @@ from engine.journal import JobRow
 from engine.line import framed
 from engine.progress import Progress, advance, fold
 
-REST = 0.002  # seconds for each watcher between two times that they are told: 50 take 0.1 s
+REST = 0.004  # seconds for each watcher between two times that they are told: 50 take 0.2 s
 
 
 class Job:

@@ -21,8 +21,8 @@ from engine.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
-WINDOW = 3  # pongs that may be awaited of one client
-STRIDE = 4  # previews that one pong stands for, at most
+WINDOW = 3  # previews of a job that may be under way to one client while each is asked after
+STRIDE = 6  # previews that one pong stands for, at most
 BUNDLE = 100  # events that go by one write, at most
 TOLERATED = 20  # malformed messages in a row before a connection is closed
 
@@ -48,7 +48,7 @@ class Watching:
     @property
     def has_room(self) -> bool:
         """Whether a preview may be sent now."""
-        window = WINDOW * self.stride
+        window = WINDOW + self.stride - 1
         return self.purse is not None and not self.purse.empty and self.under_way < window
 
     def choose(self) -> Setting | None:

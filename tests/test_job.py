@@ -38,7 +38,7 @@ async def test_who_watches_is_told_once_of_what_happens_together() -> None:
 
 async def test_the_more_watch_the_rarer_they_are_told() -> None:
     job, told = a_job(), []
-    for number in range(20_000):  # they rest for 40 seconds
+    for number in range(20_000):  # they rest for a minute
         job.watchers.add(lambda number=number: told.append(number))
     add(job)
     async with asyncio.timeout(20):
