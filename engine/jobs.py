@@ -6,6 +6,7 @@ Every step becomes a numbered event, kept before anybody hears of it. How a film
 
 import asyncio
 import logging
+import time
 from collections import deque
 
 from engine import events, protocol
@@ -24,6 +25,7 @@ from engine.journal import JobRow, Journal
 from engine.making import Making
 from engine.models import Model
 from engine.plan import Plan
+from engine.pruning import prune
 from engine.purse import SETTINGS, Setting
 from engine.recipe import Recipe
 from engine.store import Store
@@ -55,6 +57,7 @@ class Jobs:
 
     def restore(self) -> None:
         """Queue the jobs that a former process of this engine left unfinished."""
+        self._prune()
         for row in self._journal.unfinished():
             job = self._remember(row)
             if planned := job.progress.plan:
@@ -63,6 +66,12 @@ class Jobs:
                 self._record(job, events.Interrupted(reason="engine"))
             if job.progress.status != "paused":
                 self._enqueue(job)
+
+    def _prune(self) -> None:
+        try:
+            self._store.unkeep(prune(self._journal, time.time()))
+        except StorageError:  # it can be done later
+            log.warning("What is no longer needed cannot be forgotten.", exc_info=True)
 
     def submit(self, job: str, recipe: Recipe, client: object = None) -> bool:
         """Queue a job; return False if it was submitted before.
@@ -251,6 +260,7 @@ class Jobs:
     def _end(self, job: Job, event: AnyEvent) -> None:
         """Record how the making of a film ended, and queue it again if it was resumed meanwhile."""
         self._record(job, event)
+        self._prune()
         job.stop = None
         if isinstance(event, events.Queued):
             self._append(job)

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import StorageError
-from engine.events import AnyEvent, Logged
+from engine.events import AnyEvent, Finished, Logged
 from engine.recipe import Recipe
 
 VERSION = 1  # raise when the tables change
@@ -48,6 +48,14 @@ class JobRow(msgspec.Struct, frozen=True):
     recipe: Recipe
     created_at: float
     ended: bool
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A job that has ended: when, in Unix seconds, and with which film; "" without one."""
+
+    id: str
+    at: float
+    film: str
 
 
 class ObjectRow(msgspec.Struct, frozen=True):
@@ -128,6 +136,21 @@ class Journal:
     def unfinished(self) -> list[JobRow]:
         """Return the jobs that have not ended, oldest first."""
         return list(self._jobs("WHERE NOT ended ORDER BY number"))
+
+    def ended(self) -> list[Ended]:
+        """Return the jobs that have ended, the newest first."""
+        last = "(SELECT seq FROM event WHERE job = job.id ORDER BY seq DESC LIMIT 1)"
+        query = f"SELECT id, at, body FROM job LEFT JOIN event ON job = id AND seq = {last}"
+        with translated(self._path):
+            rows = self._db.execute(f"{query} WHERE ended ORDER BY number DESC").fetchall()
+            return [_read_end(*row) for row in rows]
+
+    def forget_jobs(self, jobs: Iterable[str]) -> None:
+        """Drop jobs with their logs."""
+        names = [(job,) for job in jobs]
+        with translated(self._path), self._transaction():
+            self._db.executemany("DELETE FROM event WHERE job = ?", names)
+            self._db.executemany("DELETE FROM job WHERE id = ?", names)
 
     # Events
 
@@ -279,6 +302,11 @@ def read_event(row: tuple[Any, ...]) -> Logged:
     """Read ``seq, at, body``."""
     seq, at, body = row
     return Logged(seq=seq, at=at, event=EVENTS.decode(body))
+
+
+def _read_end(job: str, at: float | None, body: bytes | None) -> Ended:
+    last = EVENTS.decode(body) if body else None
+    return Ended(job, at or 0.0, last.object if isinstance(last, Finished) else "")
 
 
 def is_damage(error: Exception) -> bool:

@@ -108,6 +108,10 @@ class Store:
         self._journal.keep(film)
         self._kept.add(film)
 
+    def unkeep(self, films: set[str]) -> None:
+        """Note that films need not wait any longer, as the journal knows already."""
+        self._kept -= films
+
     def fetched(self, name: str) -> None:
         """Note that a client has read an object to its end."""
         if name in self._kept:
