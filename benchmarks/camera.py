@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from benchmarks.previews import Watcher, watching
+from benchmarks.clients import Watcher, watching
 from engine import camera, daemon
 from engine.camera import REST, Move, Pose
 from engine.events import Finished

@@ -14,6 +14,7 @@ from engine.recipe import Camera, Recipe, Value
 
 BORDER = 0.5  # least strength for what comes into view
 CHANGE = 0.5  # least strength where the prompt changes from keyframe to keyframe
+GAIN = 2.0  # strength for each picture width that the camera moves a picture's points by
 MOST = 0.6  # strength that a move alone can ask for
 SHARED = 0.5  # share of the picture that a keyframe has in common with its anchor, at least
 LEAVING = 0.3  # strength just after a camera's end
@@ -157,7 +158,7 @@ class Chain:
 
     def _strength(self, move: Move, *, changes: bool) -> float:
         distance = camera.extent(move, self._aspect).distance
-        fits = min(max(MOST, self._camera.strength), self._camera.strength + distance)
+        fits = max(self._camera.strength, min(MOST, GAIN * distance))
         return round(max(fits, CHANGE) if changes else fits, 6)
 
     def _noise(self, node: KeyframeNode, seconds: float) -> Weighted:

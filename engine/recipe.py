@@ -81,7 +81,7 @@ class Camera(Value, frozen=True, kw_only=True):
         orbit: picture widths by which the nearest ground passes the horizon, to the right.
         easing: ``smooth`` starts and stops gently.
         strength: how far each keyframe goes from the one before it, at least; the further the
-            camera moves between them, the more.
+            camera moves between them, the further it goes by itself.
     """
 
     zoom: Annotated[float, Meta(ge=0.25, le=4)] = 1.0
@@ -90,7 +90,7 @@ class Camera(Value, frozen=True, kw_only=True):
     roll: Annotated[float, Meta(ge=-180, le=180)] = 0.0
     orbit: Annotated[float, Meta(ge=-2, le=2)] = 0.0
     easing: Easing = "smooth"
-    strength: Annotated[float, Meta(ge=0, le=1)] = 0.15
+    strength: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class Scene(Value, frozen=True, kw_only=True):

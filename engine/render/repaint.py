@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ from engine.graph import KeyframeNode
 from engine.render.warp import Picture, fitted, in_view, moved, with_colours_of
 
 SEAM = 1  # cells around what came into view that are painted as freshly, so that no edge shows
+RIM = 17  # pixels around it in which painted matter comes to be taken whole
+ALL_KEPT, NOTHING_KEPT = 0.05, 0.25  # strengths up to which all is given back, and from which none
 BLANK = 1.0  # of 255: spread of all values below which a picture shows nothing
 
 
@@ -28,30 +31,53 @@ class Canvas(NamedTuple):
         fresh: what came into view, bool ``(height, width)``.
         steps: by which the picture is painted over; half a step is half of its effect.
         border_steps: likewise, where something came into view; at least as many.
+        kept: share of what encoding loses that is given back; see ``restored``.
     """
 
     picture: Picture
     fresh: NDArray[np.bool_]
     steps: float
     border_steps: float
+    kept: float
 
     @property
     def most_steps(self) -> int:
         """The steps that painting takes."""
-        return math.ceil(self.border_steps if self.fresh.any() else self.steps)
+        return max(1, math.ceil(self.border_steps if self.fresh.any() else self.steps))
 
 
 def canvas_of(node: KeyframeNode, source: Picture | None) -> Canvas | None:
     """Return what a keyframe is painted over; None: it begins from noise, as over a blank one."""
     if source is None or source.std() < BLANK:
         return None
-    picture = fitted(source, node.height, node.width)
+    picture, kept = fitted(source, node.height, node.width), 0.0
     fresh = np.zeros((node.height, node.width), bool)
     if node.warp:
+        kept = min(1.0, max(0.0, (NOTHING_KEPT - node.strength) / (NOTHING_KEPT - ALL_KEPT)))
         picture, fresh = moved(picture, node.warp), ~in_view(node.warp, node.height, node.width)
     steps = steps_of(node.strength, node.num_inference_steps)
     border = steps_of(node.border, node.num_inference_steps)
-    return Canvas(picture, fresh, steps, max(steps, border))
+    return Canvas(picture, fresh, steps, max(steps, border), kept)
+
+
+def restored(canvas: Canvas, painted: Picture, decoded: Picture) -> Picture:
+    """Return a painted picture with what its canvas lost by being encoded.
+
+    An autoencoder draws a picture a little otherwise, and more so where its matter lies otherwise
+    in the grid of latents. From keyframe to keyframe that adds up: without this the offline model
+    held a picture to its grid against more than half of a slow push in. So only what painting
+    changed is taken over, but for what came into view.
+
+    Args:
+        canvas: what was painted over.
+        painted: uint8 RGB ``(height, width, 3)``, what became of it.
+        decoded: likewise, the canvas encoded and decoded, with nothing painted.
+    """
+    fresh = cv2.dilate(canvas.fresh.astype(np.float32), np.ones((RIM, RIM), np.uint8))
+    old = canvas.kept * (1 - cv2.blur(fresh, (RIM, RIM)))[..., None]
+    lost = canvas.picture.astype(np.float32) - decoded
+    pixels: Picture = (np.clip(painted + lost * old, 0, 255) + 0.5).astype(np.uint8)
+    return pixels
 
 
 def in_colours(node: KeyframeNode, picture: Picture, anchor: Picture | None) -> Picture:
@@ -62,8 +88,8 @@ def in_colours(node: KeyframeNode, picture: Picture, anchor: Picture | None) -> 
 
 
 def steps_of(strength: float, num_inference_steps: int) -> float:
-    """Return how many denoising steps a strength stands for: one at least."""
-    return max(1.0, round(strength * num_inference_steps, 4))
+    """Return how many denoising steps a strength stands for."""
+    return round(strength * num_inference_steps, 4)
 
 
 def begin_with(scheduler: Any, noise: Tensor) -> None:
@@ -113,6 +139,8 @@ class Border:
         if undone.any():
             latents = tensors["latents"]
             undone = undone.to(latents.device, latents.dtype)
-            before = scheduler.add_noise(scheduler.clean, latents, scheduler.timesteps[-left:][:1])
+            before = scheduler.clean
+            if left:
+                before = scheduler.add_noise(before, latents, scheduler.timesteps[-left:][:1])
             tensors["latents"] = latents * (1 - undone) + before * undone
         return tensors
