@@ -10,8 +10,8 @@ from the engine counts against it. With ``--apart`` it is as in life: the engine
 has one core for itself and the crowd another, so that only serving costs.
 
 Prints how much longer a film takes than ``alone``, as the median over rounds of the ratio inside
-one round, the processor time of the server, what the crowd was sent, and the server's memory; asserts
-that the films are equal bit for bit.
+one round, the processor time of the server, what the crowd was sent, and the server's memory;
+asserts that the films are equal bit for bit.
 """
 
 import argparse

@@ -8,6 +8,7 @@ import http
 import json
 import logging
 from email.utils import formatdate
+from functools import partial
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -39,6 +40,7 @@ class EngineServer:
         self._key, self._gate = key, pairing.Gatekeeper(key)
         self._nonces: dict[int, str] = {}  # of admitted handshakes, until they are answered
         self._connections = 0
+        self.coming: dict[Line, None] = {}  # connections at the door
         self._refusals = asyncio.Semaphore(FEW)
 
     async def start(self, host: str, port: int) -> Server:
@@ -55,7 +57,7 @@ class EngineServer:
             max_size=protocol.LIMITS.message,
             max_queue=2,
             ping_interval=None,  # see engine.pulse
-            create_connection=Line,
+            create_connection=partial(Line, coming=self.coming),  # type: ignore[arg-type]
             close_timeout=2,
         )
 
@@ -109,6 +111,8 @@ class EngineServer:
     # Inside
 
     async def _serve(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, Line)
+        connection.come_in()
         self._connections += 1
         try:
             async with pulse(connection):
@@ -118,8 +122,7 @@ class EngineServer:
         finally:
             self._connections -= 1
 
-    def _guest(self, connection: ServerConnection) -> Session | Hatch:
-        assert isinstance(connection, Line)
+    def _guest(self, connection: Line) -> Session | Hatch:
         assert connection.request
         if connection.request.path == protocol.DATA_PATH:
             return Hatch(connection, self._store)

@@ -11,6 +11,7 @@ nor a film that no client has fetched.
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
 import shutil
@@ -26,6 +27,7 @@ from engine.journal import Journal, ObjectRow
 
 log = logging.getLogger(__name__)
 
+PROVED = 2**28  # bytes that are compared with their hashes when a client asks what is missing
 ROOM = 20 * 2**30  # bytes
 SLACK = 1 / 20  # of the room: emptied beyond need, so that eviction is rare
 SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
@@ -86,13 +88,24 @@ class Store:
         return self._path(row)
 
     async def missing(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return those of some objects that are not here; files are looked for in a thread."""
+        """Return those of some objects that are not here, or no longer what they were.
+
+        They are read in a thread, up to ``PROVED`` bytes of them; of the rest the size must do.
+        """
         rows = self._journal.objects(names)
-        here = await asyncio.to_thread(lambda: {row for row in rows if self._has_file(row)})
+        here = await asyncio.to_thread(self._whole, rows)
         for row in set(rows) - here:
-            self.find(row.name)  # forgets it, unless it was made meanwhile
+            await self.checked(row.name)  # forgets it, unless it was made meanwhile
         found = {row.name for row in here}
         return tuple(name for name in names if name not in found)
+
+    def _whole(self, rows: Sequence[ObjectRow]) -> set[ObjectRow]:
+        sizes = itertools.accumulate(row.size for row in rows)
+        return {
+            row
+            for row, read in zip(rows, sizes, strict=True)
+            if self._has_file(row) and (read > PROVED or self._is_intact(row))
+        }
 
     def hold(self, job: str, names: Iterable[str]) -> None:
         """Note what an unfinished job needs: never evicted, and most recently used."""

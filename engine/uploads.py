@@ -37,7 +37,7 @@ class Uploads:
             LimitError: too many objects are under way.
             StorageError: there is no room.
         """
-        if self._store.find(part.object):
+        if await self._has(part):
             return  # brought before: the node's name stands for this content
         file = self._files.get(part.object) or self._begin(part)
         if await asyncio.to_thread(_append, file, part) == part.size:
@@ -48,6 +48,12 @@ class Uploads:
         for file in self._files.values():
             self._store.discard(file)
         self._files.clear()
+
+    async def _has(self, part: Part) -> bool:
+        """Tell whether an object is here; at its first part also whether it is what it was."""
+        if part.offset:
+            return self._store.find(part.object) is not None
+        return await self._store.checked(part.object) is not None
 
     def _begin(self, part: Part) -> Path:
         if len(self._files) >= LIMITS.uploads:

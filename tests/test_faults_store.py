@@ -18,6 +18,7 @@ from engine.store import Store
 from tests.conftest import Client, a_recipe, an_engine, connected
 from tests.faults import failure_of, film_of, flip, painted
 from tests.test_store import ROW, put
+from tests.test_uploads import a_png
 
 pytestmark = pytest.mark.anyio
 JOB, NEXT = "job-0001", "job-0002"
@@ -68,6 +69,18 @@ async def test_a_rotten_object_is_not_served(tmp_path: Path, kind: type, type: s
         with pytest.raises(UnknownObjectError):
             await client.connection.fetch(name, tmp_path / "fetched")
         assert await client.connection.find_missing([name]) == (name,)
+
+
+async def test_a_rotten_object_is_missing_and_can_be_brought_again(tmp_path: Path) -> None:
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        content = a_png()
+        (tmp_path / "whole").write_bytes(content)
+        await client.connection.upload("a" * 64, tmp_path / "whole", "image/png")
+        flip(file_of(tmp_path, "a" * 64))
+        await client.connection.upload("a" * 64, tmp_path / "whole", "image/png")
+        assert file_of(tmp_path, "a" * 64).read_bytes() == content
+        flip(file_of(tmp_path, "a" * 64))
+        assert await client.connection.find_missing(["a" * 64]) == ("a" * 64,)
 
 
 async def test_a_keyframe_that_rots_before_it_is_used_is_painted_again(

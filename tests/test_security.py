@@ -13,11 +13,16 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
-from engine import pairing, protocol
+from engine import line, pairing, protocol
 from engine.dial import opened
 from engine.errors import NotPairedError
-from engine.pairing import Pairing
-from tests.conftest import a_recipe, an_engine, connected
+from engine.foreman import Foreman
+from engine.jobs import Jobs
+from engine.journal import Journal
+from engine.pairing import Pairing, new_key
+from engine.server import EngineServer
+from engine.store import Store
+from tests.conftest import PATIENCE, STAND_IN, a_recipe, an_engine, connected
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parent.parent
@@ -76,6 +81,29 @@ async def test_half_requests_bar_nobody(engine: Pairing) -> None:
         assert await client.connection.jobs() == ()
     for _, writer in half:
         writer.close()
+
+
+async def test_only_so_many_stand_at_the_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "HALF_OPEN", 20)
+    journal = Journal(tmp_path / "engine.db")
+    store, idle = Store(tmp_path, journal), Foreman(STAND_IN, "cpu", lambda _: None)
+    door = EngineServer(Jobs(journal, store, {}, idle), journal, store, {}, new_key())
+    listening = await door.start("127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
+    first = asyncio.create_task(half[0][0].read())
+    async with asyncio.timeout(PATIENCE):
+        while not first.done():
+            assert len(door.coming) <= 20
+            await asyncio.sleep(0.01)
+    for _, writer in half:
+        writer.close()
+    listening.close()
+    await listening.wait_closed()
+    assert not door.coming
+    journal.close()
 
 
 async def test_the_key_is_nowhere_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
