@@ -5,10 +5,9 @@ that was wanted is a jump like any other, a sunset that was wanted is a drift.
 
 - Flicker: warping error, Lai et al. 2018 (arXiv:1808.00449), its root: the next frame is carried
   back along the optical flow (DIS, Kroeger et al. 2016) and compared where the flow is to be
-  trusted (occlusions and motion boundaries after Ruder et al. 2016, arXiv:1604.08610). Jumps are
-  left out.
-- Speed: mean CIE 1976 L*a*b* distance of neighbouring frames. Unevenness is its coefficient of
-  variation; cuts, jumps of a single step, are left out.
+  trusted (occlusions and motion boundaries after Ruder et al. 2016, arXiv:1604.08610).
+- Speed: mean CIE 1976 L*a*b* distance of neighbouring frames; unevenness is its coefficient of
+  variation. Cuts, jumps of a single step, are left out of it and of flicker.
 - Jumps: steps of more than one unit, about the least difference that can be seen, and more than
   three times the median of a sliding window, as in Yeo & Liu 1995 ("Rapid scene analysis on
   compressed video") and in PySceneDetect's AdaptiveDetector. Neighbouring ones are one jump.
@@ -75,13 +74,12 @@ def score(frames: Iterable[Frame], frame_rate: float) -> Scores:
     jumps = find_jumps(speeds, frame_rate)
     ends = max(1, round(ENDS * frame_rate))
     drift = (np.mean(colours[-ends:], axis=0) - np.mean(colours[:ends], axis=0)) / 100
-    smooth = np.ones(len(speeds), bool)
-    smooth[[at for jump in jumps for at in jump]] = False
-    moving = np.delete(speeds, [jump[0] for jump in jumps if len(jump) == 1])
+    cuts = [jump[0] for jump in jumps if len(jump) == 1]
+    speeds, errors = np.delete(speeds, cuts), np.delete(errors, cuts)
     return Scores(
-        flicker=round(float(np.sqrt(errors[smooth].mean())), 5) if smooth.any() else 0.0,
+        flicker=round(float(np.sqrt(errors.mean())), 5) if errors.size else 0.0,
         jumps=len(jumps),
-        unevenness=round(_variation(moving), 4),
+        unevenness=round(_variation(speeds), 4),
         brightness=round(float(drift[0]), 4),
         colour=round(float(np.hypot(*drift[1:])), 4),
         duplicates=round(float((differences < SAME).sum()) / len(colours), 4),
