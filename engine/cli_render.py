@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("film.mp4"), help=".mp4 or .gif (%(default)s)"
     )
+    parser.add_argument("--loop", action="store_true", help="end where the film began")
     parser.add_argument("--seconds", type=float, help="length of the film (4 for each scene)")
     for name, kind, text in SETTINGS:
         parser.add_argument(name, type=kind, help=text)
@@ -85,6 +86,7 @@ def recipe_from(options: argparse.Namespace, hello: Hello) -> Recipe:
             for prompt in options.prompts
         ],
         "format": _format(options.output),
+        "loop": options.loop,
         "model": options.model,
     }
     return parse_recipe(recipe)

@@ -28,6 +28,20 @@ class Weighted(msgspec.Struct, frozen=True, array_like=True):
     position: float
 
 
+class Turn(Value, frozen=True, kw_only=True):
+    """Where the noise is on a way that ends where it began: a circle around a seed's noise.
+
+    Attributes:
+        radius: of the circle, of the sphere's 1; it is as long as a way that is not closed.
+        share: of the way that lies behind it, in [0, 1].
+        behind: the drift less that of the whole way, towards which the ground is led back.
+    """
+
+    radius: float
+    share: float
+    behind: float
+
+
 class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="node"):
     """A picture that Stable Diffusion paints.
 
@@ -36,6 +50,7 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
         prompt: two prompts and the position between their embeddings.
         noise: two seeds and the position on the great circle between their noises.
         drift: how far the ground has moved past, in picture widths.
+        turn: how the noise goes round, in a film that ends where it began.
         source: what it is painted over: a keyframe's name, or the SHA-256 of a picture that was
             brought; "" begins from noise alone.
         warp: how the camera moved since ``source``.
@@ -50,6 +65,7 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
     negative_prompt: str
     noise: Weighted
     drift: float = 0.0
+    turn: Turn | None = None
     source: str = ""
     warp: Move | None = None
     strength: float = 1.0
@@ -147,17 +163,21 @@ def keyframe(recipe: Recipe, seconds: float, model: str) -> KeyframeNode:
     """
     walked = seconds - _origin(recipe, seconds)
     prompt, noise = prompt_at(recipe, seconds), noise_at(recipe, walked)
+    turn = turn_at(recipe, walked, seconds)
+    if turn:
+        noise = Weighted(recipe.seed, recipe.seed, 0.0)
     if take := recipe.takes.get(round(seconds, 6)):
         if take.prompt is not msgspec.UNSET:
             prompt = Weighted(take.prompt, take.prompt, 0.0)
         if take.seed is not msgspec.UNSET:
-            noise = Weighted(take.seed, take.seed, 0.0)
+            noise, turn = Weighted(take.seed, take.seed, 0.0), None
     return KeyframeNode(
         model=model,
         prompt=prompt,
         negative_prompt=recipe.negative_prompt,
         noise=noise,
         drift=round(recipe.drift * walked, 6),
+        turn=turn,
         width=recipe.width,
         height=recipe.height,
         num_inference_steps=recipe.num_inference_steps,
@@ -167,7 +187,16 @@ def keyframe(recipe: Recipe, seconds: float, model: str) -> KeyframeNode:
 
 
 def prompt_at(recipe: Recipe, seconds: float) -> Weighted:
-    """Return the mix of prompts at a time; within a scene's own part it is that scene's alone."""
+    """Return the mix of prompts at a time; within a scene's own part it is that scene's alone.
+
+    The end of a film that flows back is its beginning.
+    """
+    first, last = recipe.scenes[0], recipe.scenes[-1]
+    if spacing.flows_back(recipe) and first.prompt != last.prompt:
+        half = min(first.seconds, last.seconds) / 2
+        back = round(1 - (recipe.seconds - seconds) / half, 6)
+        if back > 0:
+            return Weighted(last.prompt, first.prompt, min(1.0, back))
     starts = spacing.starts(recipe)
     index = max(i for i, start in enumerate(starts) if start <= seconds + 1e-9)
     for boundary in (index, index + 1):
@@ -190,6 +219,25 @@ def noise_at(recipe: Recipe, seconds: float) -> Weighted:
     if position == 0:
         return Weighted(seed % 2**32, seed % 2**32, 0.0)
     return Weighted(seed % 2**32, (seed + 1) % 2**32, round(position, 6))
+
+
+def turn_at(recipe: Recipe, walked: float, seconds: float) -> Turn | None:
+    """Return where a film that flows back is on its way round; None if it does not.
+
+    Args:
+        recipe: of the film.
+        walked: seconds since the walk began.
+        seconds: since the film began.
+    """
+    if not spacing.flows_back(recipe):
+        return None
+    whole = recipe.frames / recipe.fps
+    span = whole - (seconds - walked)
+    return Turn(
+        radius=round(min(1.0, whole / (4 * NOISE_SECONDS)), 6),
+        share=round(walked / span, 6),
+        behind=round(recipe.drift * (walked - span), 6),
+    )
 
 
 def _origin(recipe: Recipe, seconds: float) -> float:

@@ -118,8 +118,9 @@ class Plan:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all nodes that are known, and of the pictures that the user brought."""
-        nodes = (*self.keyframes, *self.segments, self.film)
-        return (*(node.name for node in nodes), *self.recipe.start_images)
+        keyframes = (node.name for node in self.keyframes)
+        segments = (node.name for node in self.segments)
+        return (*keyframes, *segments, self.film.name, *self.recipe.start_images)
 
     @property
     def more_keyframes(self) -> int:
@@ -256,16 +257,20 @@ class Plan:
         known = {gap[:2] for gap in self.gaps}
         new = (pair for pair in part.pairs if pair not in known)
         self.gaps += ((*pair, part.distances[pair]) for pair in new)
-        times = [self.times[index] for index in part.keyframes]
-        times[-1] = max(times[-1], part.stretch.last / self.recipe.fps)  # which may be the first
         distances = [part.distances[pair] for pair in part.pairs]
         fixed = self.recipe.keyframes is not msgspec.UNSET
         room = 0 if fixed else part.ahead
+        times = self._clock(part)
         gaps = spacing.widest(times, distances, part.stretch, self.recipe.fps)[:room]
         part.grown = not gaps
         for gap in sorted(gaps, reverse=True):  # from the end, so that places stay
             middle = self._add(round((times[gap] + times[gap + 1]) / 2, 6))
             part.keyframes.insert(gap + 1, middle)
+
+    def _clock(self, part: Part) -> list[float]:
+        """Return the times of a stretch's keyframes; the last of all may be the first again."""
+        times = [self.times[index] for index in part.keyframes]
+        return [*times[:-1], max(times[-1], part.stretch.last / self.recipe.fps)]
 
     def _connect(self, part: Part) -> None:
         """Create the segments of a stretch, and the one that leads to the next."""
@@ -275,14 +280,14 @@ class Plan:
             lengths = [b - a for a, b in itertools.pairwise(stretch.beats())]
         else:
             distances = [part.distances[pair] for pair in part.pairs]
-            lengths = spacing.shared(distances, stretch.last - stretch.first)
+            lengths = spacing.shared(self._clock(part), distances, stretch.last - stretch.first)
             bridges = ["fade" if gap > spacing.TOO_WIDE else "flow" for gap in distances]
         for pair, frames, bridge in zip(part.pairs, lengths, bridges, strict=True):
             self._add_segment(pair, frames, bridge, stretch.scene)
         part.connected = True
         following = self._parts.index(part) + 1
         if stretch.after:
-            pair = part.keyframes[-1], self._parts[following].keyframes[0]
+            pair = part.keyframes[-1], self._parts[following % len(self._parts)].keyframes[0]
             self._add_segment(pair, stretch.after, "fade" if stretch.after > 1 else "cut")
         elif following == len(self._parts) and not self.segments:  # a film of one frame
             self._add_segment((0, 0), 1, "flow")

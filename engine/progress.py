@@ -52,6 +52,7 @@ class Progress(msgspec.Struct, kw_only=True):
         keyframe: index of the one being painted or painted last; -1 before the first.
         step: denoising steps done of it.
         keyframes: content address of each finished keyframe, ``""`` for those still missing.
+        words: what is said of a keyframe, by index, as ``KeyframeFinished.detail`` has it.
         frame: frames drawn of the current segment.
         segments: content address of each finished segment, ``""`` for those still missing.
         position: jobs that go before this one while it waits.
@@ -71,6 +72,7 @@ class Progress(msgspec.Struct, kw_only=True):
     step: int = 0
     steps: int = 0
     keyframes: list[str] = []
+    words: dict[int, str] = {}
     segment: int = -1
     frame: int = 0
     segments: list[str] = []
@@ -215,6 +217,7 @@ def _paint(progress: Progress, logged: Numbered) -> None:
             progress.step, progress.steps = step, steps
         case events.KeyframeFinished() as event:
             progress.keyframe, progress.keyframes[event.index] = event.index, event.object
+            progress.words[event.index] = event.detail
             progress.step = 0
             if not event.reused:
                 _measure(progress.painting, logged.at - progress.since, 1)

@@ -17,6 +17,7 @@ LONGEST = 8.0  # seconds of a stretch, so that a film can be watched while it is
 FADE_SECONDS = 1.0  # of a cross-fade between scenes; a short scene gives half of itself at most
 ALIKE = 0.004  # distance of neighbours below which another keyframe between them would be wasted
 FINEST = 8  # no gap is made shorter than this share of an even one
+CLOCK = 0.2  # share of a stretch's frames that go by the clock, so that a still scene lasts
 TOO_WIDE = 0.25  # distance above which two neighbours share too little to be moved into each other
 
 
@@ -28,7 +29,8 @@ class Stretch(msgspec.Struct, frozen=True):
         last: frame at which its last one stands; the film's number of frames if it comes round.
         gaps: between its keyframes, at most.
         even: whether its keyframes stand at even distances, ``step`` frames.
-        after: frames from its last keyframe to the next stretch's first; 0: they share it.
+        after: frames from its last keyframe to the next stretch's first, which may be the film's;
+            0: they share it.
         scene: index of the scene whose camera moves in it; -1: none does.
     """
 
@@ -57,7 +59,8 @@ def stretches(recipe: Recipe) -> list[Stretch]:
     """Return the stretches of a film, in order."""
     runs, found = _runs(recipe), []
     for number, (first, last) in enumerate(runs):
-        after = runs[number + 1][0] - last if number + 1 < len(runs) else 0
+        end = recipe.frames if recipe.comes_round else last
+        after = (runs[number + 1][0] if number + 1 < len(runs) else end) - last
         anchors = [first, *_anchors(recipe, first, last), last]
         pairs = list(itertools.pairwise(anchors)) if last > first else [(first, last)]
         for a, b in pairs:
@@ -101,18 +104,22 @@ def widest(
     return [-gap for distance, gap in sorted(gaps, reverse=True) if distance >= most / 2]
 
 
-def shared(distances: Sequence[float], frames: int) -> list[int]:
+def shared(times: Sequence[float], distances: Sequence[float], frames: int) -> list[int]:
     """Share frames out among gaps by how much happens in each; each gets one at least.
 
     Args:
-        distances: of the keyframes at the ends of each gap; more than ``TOO_WIDE`` counts as that.
+        times: of the keyframes, rising, in seconds.
+        distances: of neighbours, one fewer; more than ``TOO_WIDE`` counts as that.
         frames: of all gaps together, at least one for each.
     """
-    weights = [min(distance, TOO_WIDE) for distance in distances]
-    whole = sum(weights)
-    if whole <= 0:
-        weights, whole = [1.0] * len(weights), float(len(weights))
-    ends = [frames * part / whole for part in itertools.accumulate(weights)]
+    lengths = [b - a for a, b in itertools.pairwise(times)]
+    changes = [min(distance, TOO_WIDE) for distance in distances]
+    clock = CLOCK if sum(changes) > 0 else 1.0
+    weights = [
+        clock * length / sum(lengths) + (1 - clock) * change / (sum(changes) or 1)
+        for length, change in zip(lengths, changes, strict=True)
+    ]
+    ends = [frames * part for part in itertools.accumulate(weights)]
     marks = [0]
     for gap, end in enumerate(ends):
         to_come = len(ends) - gap - 1
@@ -128,15 +135,27 @@ def _runs(recipe: Recipe) -> list[tuple[int, int]]:
         border, motion = round(start * recipe.fps), recipe.motions[index]
         if index == 0 or motion == "morph" or not begins[-1] < border < recipe.frames:
             continue
-        short = min(recipe.scenes[index - 1].seconds, recipe.scenes[index].seconds)
-        width = 1
-        if motion == "fade":
-            width = max(1, round(min(FADE_SECONDS, short / 2) * recipe.fps))
+        width = _fade(recipe, index - 1, index) if motion == "fade" else 1
         last = max(begins[-1], border - (width + 1) // 2)
         begins.append(min(recipe.frames - 1, max(border, last + width)))
         ends.append(last)
-    ends.append(recipe.frames if recipe.comes_round else recipe.frames - 1)
+    if recipe.comes_round and not flows_back(recipe):
+        ends.append(max(begins[-1], recipe.frames - _fade(recipe, -1, 0)))
+    else:
+        ends.append(recipe.frames if recipe.comes_round else recipe.frames - 1)
     return list(zip(begins, ends, strict=True))
+
+
+def flows_back(recipe: Recipe) -> bool:
+    """Tell whether a film's last scene melts into its first; where it cannot, it fades."""
+    camera, image = recipe.scenes[-1].camera, recipe.scenes[0].start_image
+    return recipe.comes_round and camera is msgspec.UNSET and image is msgspec.UNSET
+
+
+def _fade(recipe: Recipe, before: int, after: int) -> int:
+    """Return the frames of a fade between two scenes."""
+    short = min(recipe.scenes[before].seconds, recipe.scenes[after].seconds)
+    return max(1, round(min(FADE_SECONDS, short / 2) * recipe.fps))
 
 
 def _anchors(recipe: Recipe, first: int, last: int) -> list[int]:

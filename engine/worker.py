@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ import numpy as np
 
 from engine import networks, protocol, tasks
 from engine.errors import InternalError, StorageError, VisionFluxError
+from engine.graph import SegmentNode
 from engine.models import Model
 from engine.pipe import Channel, ServerGoneError, claim_stdout
-from engine.render import Cancelled, assembly, smoothness, warp
+from engine.render import Cancelled, assembly, blank, smoothness, warp
 from engine.render.device import choose_device, describe, forget_peak, peak_memory
 from engine.render.distance import distance
 from engine.render.keyframes import Painter
@@ -31,9 +33,13 @@ from engine.render.memory import Way
 from engine.render.preview import Previewer
 from engine.render.rife.choice import open_interpolator, wanted
 from engine.render.rife.interpolator import fade
+from engine.render.rife.judge import judge
 
 log = logging.getLogger(__name__)
 
+# What motion cannot connect between keyframes: above this, moons and trees came out in shreds. They
+# are painted anew, so that what seems to move has often only vanished here and appeared there.
+TORN = 0.015
 RETRY = 600.0  # seconds until weights that could not be fetched are asked for again
 
 Frame = np.ndarray[Any, np.dtype[np.uint8]]
@@ -186,18 +192,20 @@ class Bench:
             self._previewer.offer(latents, {**about, "kind": "step", "step": step, "steps": steps})
 
         about: dict[str, Any] = {"job": work.job, "index": work.index}
-        picture = self._painter.paint(
-            work.node,
+        paint = partial(
+            self._painter.paint,
             source=_read_png(work.source) if work.source else None,
             anchor=_read_png(work.anchor) if work.anchor else None,
             on_step=on_step,
             cancelled=lambda: work.job in self._stopped,
         )
+        picture, word = blank.painted(work.node, paint)
         steps = work.node.num_inference_steps
         about |= {"kind": "keyframe", "step": steps, "steps": steps}
-        self._previewer.offer_picture(picture, about)
+        if word != "blank":
+            self._previewer.offer_picture(picture, about)
         _write_png(Path(work.target), picture)
-        return "" if self._painter.memory.exact else "tiled"
+        return " ".join(filter(None, ["" if self._painter.memory.exact else "tiled", word]))
 
     def _draw(self, work: tasks.Draw) -> str:
         first, second = _read_png(work.first), _read_png(work.second)
@@ -209,11 +217,7 @@ class Bench:
             width=width,
             height=height,
         )
-        if work.node.bridge != "flow":
-            return work.node.bridge
-        if not work.node.positions:
-            return "copy"
-        return str(self._interpolator.judge(first, second).mode)
+        return _bridge(work.node, first, second)
 
     def _frames(self, work: tasks.Draw, first: Frame, second: Frame) -> Iterator[Frame]:
         """Yield the frames of a segment, reporting each one and stopping when told to."""
@@ -228,9 +232,10 @@ class Bench:
 
     def _sequence(self, node: Any, first: Frame, second: Frame) -> Iterator[Frame]:
         yield first
-        if node.bridge == "hold":
-            yield from (first for _ in node.positions)
-        elif node.bridge == "fade":
+        bridge = _bridge(node, first, second)
+        if bridge in ("hold", "copy"):
+            yield from (first.copy() for _ in node.positions)
+        elif bridge in ("fade", "crossfade"):
             yield from (fade(first, second, position) for position in node.positions)
         elif node.move:
             yield from (warp.between(first, second, node.move, at) for at in node.positions)
@@ -287,6 +292,19 @@ class Bench:
     def _send_preview(self, header: dict[str, Any], jpeg: bytes) -> None:
         with contextlib.suppress(ServerGoneError):  # the next reply will notice, too
             self._channel.send_preview(protocol.Preview(**header, jpeg=jpeg))
+
+
+def _bridge(node: SegmentNode, first: Frame, second: Frame) -> str:
+    """Return how the gap between two keyframes is bridged, as the plan has it or pictures allow."""
+    if node.bridge != "flow":
+        return node.bridge
+    if not node.positions:
+        return "copy"
+    if node.move:
+        return "interpolate"
+    verdict = judge(first, second)
+    torn = verdict.mode == "interpolate" and verdict.unexplained > TORN
+    return "crossfade" if torn else verdict.mode
 
 
 def _read_png(path: str) -> Frame:

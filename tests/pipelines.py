@@ -15,13 +15,17 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    CLIPVisionConfig,
 )
 
 LENGTH = 16  # tokens of a prompt
@@ -50,6 +54,38 @@ def save_tiny_pipeline(folder: Path, **unet: Any) -> Path:
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def save_checked_pipeline(folder: Path, threshold: float) -> Path:
+    """Write a tiny pipeline whose safety checker hits what is liker its concept than a threshold.
+
+    Likeness is a cosine: at -2 it hits every picture, at 2 none.
+    """
+    save_tiny_pipeline(folder)
+    torch.manual_seed(1)
+    vision = CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=8,
+        projection_dim=16,
+    )
+    config = CLIPConfig(
+        text_config=_text_config().to_dict(), vision_config=vision.to_dict(), projection_dim=16
+    )
+    checker = StableDiffusionSafetyChecker(config)
+    torch.nn.init.normal_(checker.concept_embeds)
+    checker.concept_embeds_weights.data.fill_(threshold)
+    checker.special_care_embeds_weights.data.fill_(2.0)
+    size = {"height": 32, "width": 32}
+    extractor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        folder, safety_checker=checker, feature_extractor=extractor
+    )
+    pipe.save_pretrained(folder, safe_serialization=True)
     return folder
 
 

@@ -2,8 +2,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from engine.render.blend import blended_embeddings, blended_noise, drifted_noise, noise, slerp
+from engine.graph import keyframe
+from engine.recipe import parse_recipe
+from engine.render.blend import (
+    blended_embeddings,
+    blended_noise,
+    drifted_noise,
+    noise,
+    slerp,
+    turned_noise,
+)
 
 SHAPE = (1, 4, 8, 8)
 positions = st.floats(0, 1, allow_nan=False)
@@ -98,3 +108,28 @@ def test_half_precision_stays_half_precision() -> None:
 def _angle(a: torch.Tensor, b: torch.Tensor) -> float:
     cosine = (a * b).sum() / (a.norm() * b.norm())
     return float(cosine.clamp(-1, 1).arccos())
+
+
+@pytest.mark.parametrize(("seconds", "drift"), [(4.0, 0.0), (8.0, 0.1), (60.0, 0.5)])
+def test_a_walk_that_comes_round_is_even_and_closed(seconds: float, drift: float) -> None:
+    film = parse_recipe(
+        {"scenes": [{"prompt": "a", "seconds": seconds}], "loop": True, "drift": drift}
+    )
+
+    def at(share: float) -> Tensor:
+        node = keyframe(film, share * seconds, "m@1")
+        assert node.turn
+        return turned_noise(int(node.noise.first), node.turn, SHAPE, node.drift)
+
+    assert torch.allclose(at(1.0), at(0.0), atol=1e-5)
+    assert 0.9 < float(at(0.3).std()) < 1.1
+    if not drift:
+        steps = [float((at((i + 1) / 12) - at(i / 12)).norm()) for i in range(12)]
+        assert max(steps) < 1.5 * min(steps)
+
+
+def test_the_ground_may_have_moved_to_the_right() -> None:
+    rest, moved = noise(7, SHAPE), drifted_noise(7, SHAPE, -0.5)
+    width = SHAPE[-1]
+    assert torch.equal(moved[..., -1, width // 2 :], rest[..., -1, : width // 2])
+    assert torch.equal(moved[..., 0, :], rest[..., 0, :])

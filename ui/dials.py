@@ -8,13 +8,14 @@ from typing import Any, get_args
 import streamlit as st
 
 from engine.models import Card, Defaults
-from engine.recipe import MAX_PROMPT, Scheduler
+from engine.recipe import MAX_PROMPT, Scheduler, Spacing
 from ui import draft
 from ui.presets import PRESETS, chosen
 from ui.words import plain, size
 
 CUSTOM = "Custom"
 FORMATS = {"mp4": "MP4 video", "gif": "GIF"}
+SPACINGS: dict[Spacing, str] = {"adaptive": "Where it changes", "even": "On the beat"}
 SCHEDULERS: dict[Scheduler, str] = {
     "dpmsolver++": "DPM-Solver++",
     "dpmsolver++karras": "DPM-Solver++ (Karras)",
@@ -52,6 +53,11 @@ def dials(models: dict[str, Card]) -> None:
         presets(defaults)
         _size(defaults)
         _seed()
+        st.toggle(
+            "Loop",
+            key=_key("loop"),
+            help="The film ends where it began, so that it can run on and on without a seam.",
+        )
         with st.expander("Advanced"):
             _painting(models, card)
             _moving()
@@ -176,6 +182,14 @@ def _moving() -> None:
             step=1,
             key=_key("interpolation_factor"),
             help="One of so many frames is painted, the others are drawn between.",
+        )
+        st.selectbox(
+            "Keyframes stand",
+            SPACINGS,
+            format_func=lambda name: SPACINGS[name],
+            key=_key("spacing"),
+            help="Where the picture changes: more keyframes there, and an even pace. On the beat: "
+            "at equal distances, as scenes and noise give them.",
         )
         st.selectbox(
             "Format",

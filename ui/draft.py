@@ -25,6 +25,7 @@ PLACED = ("retakes", "keyframes")  # what holds while scenes stay where they are
 OWN = ("version", "scenes", "motion", "animatic", *PLACED)  # what is no setting
 SETTINGS = tuple(name for name in Recipe.__struct_fields__ if name not in OWN)
 SCENE = ("prompt", "seconds", "motion")
+DRESS = ("camera", "start_image", "strength")  # what only some scenes have
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -66,7 +67,9 @@ def load(state: State, recipe: Recipe) -> None:
     scenes = zip(recipe.scenes, recipe.motions, strict=True)
     state["draft"] = {
         "turns": {name: before.get(name, 0) + 1 for name in SETTINGS},  # in the widgets' keys
-        "scenes": [_scene(scene.prompt, scene.seconds, motion) for scene, motion in scenes],
+        "scenes": [
+            _scene(scene.prompt, scene.seconds, motion, _dressed(scene)) for scene, motion in scenes
+        ],
         "settings": {name: getattr(recipe, name) for name in SETTINGS},
         "placed": {name: getattr(recipe, name) for name in PLACED},
         "locked": True,
@@ -162,7 +165,7 @@ def put_prompt(state: State, text: str) -> None:
     scenes = state["draft"]["scenes"]
     empty = [scene for scene in scenes if not scene["prompt"].strip()]
     scene = (empty or scenes[-1:])[0]
-    scene.update(_scene(text, scene["seconds"], scene["motion"]))
+    scene.update(_scene(text, scene["seconds"], scene["motion"], scene["own"]))
 
 
 def add_scene(state: State) -> None:
@@ -175,13 +178,21 @@ def copy_scene(state: State, scene_id: str) -> None:
     """Put a copy of a scene behind it, while there is room."""
     scenes, at = _ordering(state, scene_id)
     if len(scenes) < MAX_SCENES:
-        scenes.insert(at + 1, _scene(*(scenes[at][name] for name in SCENE)))
+        scenes.insert(at + 1, _scene(*(scenes[at][name] for name in (*SCENE, "own"))))
 
 
 def move_scene(state: State, scene_id: str, by: int) -> None:
     """Move a scene along the strip, as far as that goes."""
     scenes, at = _ordering(state, scene_id)
     scenes.insert(max(0, at + by), scenes.pop(at))
+
+
+def dress(state: State, scene_id: str, **own: Any) -> None:
+    """Give a scene a camera or a picture; None takes it away."""
+    keep(state)
+    for scene in state["draft"]["scenes"]:
+        if scene["id"] == scene_id:
+            scene["own"] = {k: v for k, v in {**scene["own"], **own}.items() if v is not None}
 
 
 def drop_scene(state: State, scene_id: str) -> None:
@@ -205,16 +216,19 @@ def recipe_of(state: State, filler: str = "") -> Recipe:
             problem, remedy = "this scene is empty", "describe what it shows"
             raise InvalidParameterError(f"scenes[{index}].prompt", problem, remedy)
     scenes: list[dict[str, Any]] = [
-        {"prompt": scene["prompt"].strip() or filler, "seconds": scene["seconds"]}
+        {
+            "prompt": scene["prompt"].strip() or filler,
+            "seconds": scene["seconds"],
+            **msgspec.to_builtins(scene["own"]),
+        }
         for scene in draft["scenes"]
     ]
     motions = [scene["motion"] for scene in draft["scenes"][1:]]
-    cuts = bool(motions) and set(motions) == {"cut"}
+    common = motions[0] if len(set(motions)) == 1 else "morph"
     for scene, motion in zip(scenes[1:], motions, strict=True):
-        if motion == "cut" and not cuts:
+        if motion != common:
             scene["motion"] = motion
-    motion = "cut" if cuts else "morph"
-    recipe = parse_recipe({"scenes": scenes, "motion": motion, **draft["settings"]})
+    recipe = parse_recipe({"scenes": scenes, "motion": common, **draft["settings"]})
     return msgspec.structs.replace(recipe, **draft["placed"])
 
 
@@ -228,9 +242,19 @@ def new_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def _scene(prompt: str, seconds: float, motion: Motion) -> dict[str, Any]:
+def _dressed(scene: Scene) -> dict[str, Any]:
+    """Return what a scene has that only some have."""
+    image = scene.start_image is not msgspec.UNSET
+    own = {name: getattr(scene, name) for name in DRESS if image or name != "strength"}
+    return {name: value for name, value in own.items() if value is not msgspec.UNSET}
+
+
+def _scene(
+    prompt: str, seconds: float, motion: Motion, own: dict[str, Any] | None = None
+) -> dict[str, Any]:
     scene_id = secrets.token_hex(4)
-    return {"id": scene_id, "prompt": prompt, "seconds": float(seconds), "motion": motion}
+    whole = {"id": scene_id, "prompt": prompt, "seconds": float(seconds), "motion": motion}
+    return {**whole, "own": {**(own or {})}}
 
 
 def _ordering(state: State, scene_id: str = "") -> tuple[list[dict[str, Any]], int]:

@@ -27,6 +27,7 @@ from ui.pieces import Pieces
 from ui.preferences import Preferences
 from ui.record import Record
 from ui.scribe import Scribe
+from ui.stills import Stills
 from ui.tables import UNFINISHED, Film, Piece
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Follower:
         pieces: Pieces,
         record: Record,
         preferences: Preferences,
+        stills: Stills,
         *,
         near: bool = False,
     ) -> None:
@@ -69,11 +71,13 @@ class Follower:
             pieces: where finished keyframes and segments are kept.
             record: where what is heard is written down.
             preferences: how much may be brought here while a film is made.
+            stills: what scenes begin from.
             near: whether the engine keeps its things on this laptop: they need not be brought.
         """
         self.engine = ""
         self._near = near
         self._preferences = preferences
+        self._stills = stills
         self._mirror = Mirror(connection, board, pieces, self._budget, self._arrived)
         self._pictures = Pictures(connection, board, library)
         self._pieces = pieces
@@ -202,9 +206,14 @@ class Follower:
             case Preview(kind="keyframe"):
                 self.begin(self._pictures.keep(message))
             case JobEvent(job=job, event=KeyframeFinished() as event) if self._near and not final:
-                self.begin(self._pictures.fetch(job, event.index, event.object))
+                if "blank" not in event.detail.split():
+                    self.begin(self._pictures.fetch(job, event.index, event.object))
             case Snapshot(job=job, progress=progress):
-                names = list(enumerate(progress.keyframes))
+                names = [
+                    (index, name)
+                    for index, name in enumerate(progress.keyframes)
+                    if "blank" not in progress.words.get(index, "").split()
+                ]
                 for index, name in names[:1] if final else names:
                     if name and (self._near or (final and self._budget())):
                         self.begin(self._pictures.fetch(job, index, name))
@@ -214,7 +223,7 @@ class Follower:
             await self._mirror.catch_up(job)
 
     def _arrived(self, piece: Piece) -> None:
-        if piece.is_keyframe:
+        if piece.is_keyframe and "blank" not in (piece.detail or "").split():
             self.begin(self._show(piece))
 
     async def _show(self, piece: Piece) -> None:
@@ -255,6 +264,7 @@ class Follower:
             await self._connection.cancel(film.job)
 
     async def _hand_in(self, job: str, recipe: Recipe) -> None:
+        await self._stills.bring(self._connection, recipe)
         await self._connection.submit(job, recipe)
         await asyncio.to_thread(self._library.accepted, job)
         await self._watch(job)

@@ -29,6 +29,7 @@ class Keyframe(NamedTuple):
     number: int
     seconds: float
     new: bool
+    blank: bool
 
 
 def gate(film: Film, submit: Submit) -> None:
@@ -79,6 +80,7 @@ def _cards(film: Film, keyframes: list[Keyframe], submit: Submit, late: bool) ->
             with st.container(key=f"glass_key_{place}", border=True, width=WIDTH, gap="xsmall"):
                 st.html(_picture(film, place, keyframe))
                 state = "locked" if place in _locked() else "new" if keyframe.new else "kept"
+                state += ", came out blank" if keyframe.blank else ""
                 st.caption(f"{keyframe.seconds:.1f} s · {state}")
                 _tools(film, keyframes, place, submit)
 
@@ -133,7 +135,8 @@ def _picture(film: Film, place: int, keyframe: Keyframe) -> str:
 
 def _late(film: Film, keyframes: list[Keyframe]) -> bool:
     """Tell whether pictures are still to come."""
-    return len(resources.get_hub().library.pictures(film.job)) < len(keyframes)
+    visible = sum(not keyframe.blank for keyframe in keyframes)
+    return len(resources.get_hub().library.pictures(film.job)) < visible
 
 
 def _keyframes(job: str) -> list[Keyframe]:
@@ -143,7 +146,8 @@ def _keyframes(job: str) -> list[Keyframe]:
     new = {one.index for one in heard if isinstance(one, KeyframeFinished) and not one.reused}
     progress = fold(log)
     times = progress.plan.times if progress.plan else ()
-    return [Keyframe(index, times[index], index in new) for index in progress.strip]
+    blank = {index for index, said in progress.words.items() if "blank" in said.split()}
+    return [Keyframe(i, times[i], i in new, i in blank) for i in progress.strip]
 
 
 def _locked() -> set[int]:

@@ -42,6 +42,7 @@ class Stage {
     this.data = data;
     if (same) return;
     this.picture.size(data.width, data.height);
+    this.find(".screen").style.setProperty("--ratio", data.width / data.height);
     this.rushes.address = `${data.rushes}?ticket=${data.filmTicket}&count=`;
     this.find(".strip").replaceChildren();
     this.wait = 250;
@@ -324,6 +325,8 @@ function drawStrip(strip, state, address) {
   state.keyframes.forEach((done, index) => {
     const frame = strip.querySelector(`[data-index="${index}"]`);
     frame.dataset.state = done ? "done" : index === state.painting ? "active" : "todo";
+    frame.title = state.remarks[index] ?? "";
+    frame.classList.toggle("odd", Boolean(frame.title));
     if (pictures.has(index) && !frame.firstChild) {
       const image = document.createElement("img");
       image.alt = `Keyframe ${state.strip.indexOf(index) + 1}`;

@@ -10,8 +10,9 @@ import streamlit as st
 
 from engine.recipe import MAX_PROMPT, MAX_SCENES, Motion
 from ui import draft
+from ui.camerawork import camerawork
 
-MOTIONS: dict[Motion, str] = {"morph": "Melt in", "cut": "Cut in"}
+MOTIONS: dict[Motion, str] = {"morph": "Melt in", "fade": "Fade in", "cut": "Cut in"}
 WIDTH = 320  # pixels of a card among others
 
 
@@ -65,6 +66,7 @@ def _scene(index: int, scene: dict[str, Any], *, count: int) -> None:
             )
         if count == 1:
             _tools(index, scene["id"], count)
+    camerawork(scene)
     if count > 1:
         _tools(index, scene["id"], count)
 

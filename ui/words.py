@@ -135,6 +135,9 @@ def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
         "keyframes": [bool(name) for name in progress.keyframes],
         "strip": progress.strip,
         "ends": progress.ends,
+        "remarks": {
+            index: remark for index in progress.words if (remark := _remark(progress, index))
+        },
         "more": progress.whole[0] - len(progress.keyframes),
         "painting": progress.keyframe if progress.phase == "painting" else -1,
         "pictures": sorted(view.pictures),
@@ -143,6 +146,14 @@ def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
         "cancelling": view.cancelling,
         "error": _error(progress),
     }
+
+
+def _remark(progress: Progress, index: int) -> str:
+    """Return what is out of the ordinary with a keyframe."""
+    said = progress.words[index].split()
+    if "blank" in said:
+        return "came out blank; its neighbour is held"
+    return "came out blank at first; painted from another seed" if "rerolled" in said else ""
 
 
 def ready(progress: Progress) -> int:
@@ -194,17 +205,23 @@ def made_where(pieces: Sequence[Piece]) -> str:
     """Return which devices made a film's parts, if several, and what want of memory changed."""
     known = [piece for piece in pieces if piece.origin]
     if len({piece.origin for piece in known}) < 2:
-        return _tiled(pieces)
+        return _odd(pieces)
     keyframes = _places("Keyframe", "painted", [piece for piece in known if piece.is_keyframe])
     segments = _places("In-between", "drawn", [piece for piece in known if not piece.is_keyframe])
-    return f"{keyframes}{segments}{DIFFERENCES} {_tiled(pieces)}".rstrip()
+    return f"{keyframes}{segments}{DIFFERENCES} {_odd(pieces)}".rstrip()
 
 
-def _tiled(pieces: Sequence[Piece]) -> str:
-    count = sum(piece.is_keyframe and "tiled" in (piece.detail or "").split() for piece in pieces)
-    keyframes = sum(piece.is_keyframe for piece in pieces)
-    because = "were put together from tiles, as memory was short; tiny details differ."
-    return f"{count} of {keyframes} keyframes {because}" if count else ""
+_ODD = {
+    "tiled": "were put together from tiles, as memory was short; tiny details differ.",
+    "rerolled": "came out blank and were painted from another seed.",
+    "blank": "came out blank, whatever the seed; their neighbours are held in their place.",
+}
+
+
+def _odd(pieces: Sequence[Piece]) -> str:
+    told = [(piece.detail or "").split() for piece in pieces if piece.is_keyframe]
+    counts = ((sum(word in said for said in told), because) for word, because in _ODD.items())
+    return " ".join(f"{count} of {len(told)} keyframes {said}" for count, said in counts if count)
 
 
 def _places(what: str, done: str, pieces: Sequence[Piece]) -> str:

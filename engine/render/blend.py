@@ -3,14 +3,18 @@
 Pure arithmetic on tensors; it knows no model.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from engine.graph import Turn
+
 PARALLEL = 1e-4  # radians; below this angle the arc is its chord
 HORIZON = 0.45  # share of the height above which nothing drifts
 STRIDE = 0x9E3779B9  # between seeds of one strip; far from the walk's, which goes by ones
+LEFT = 2**31  # from a seed to that of what lies to the left of its noise
 FARTHEST = 0.25  # speed just below the horizon, as a share of the lowest row's
 
 
@@ -61,16 +65,46 @@ def drifted_noise(seed: int, shape: tuple[int, ...], drift: float) -> Tensor:
     """Return a seed's noise with its rows below the horizon moved to the left, lower ones more.
 
     Pictures follow their noise, so the ground moves past while sun and sky stay. Rows move by whole
-    cells, which keeps every value; what comes in at the right is what the generator draws next.
+    cells, which keeps every value; what comes in at the right is what the generator draws next, at
+    the left what another one draws.
 
     Args:
         seed: in [0, 2**32).
         shape: ``(1, channels, height / 8, width / 8)``.
-        drift: of the lowest row, in picture widths, at least 0; 0 gives exactly ``noise``.
+        drift: of the lowest row, in picture widths; 0 gives exactly ``noise``, below 0 it has moved
+            to the right.
     """
-    generator = torch.Generator("cpu").manual_seed(seed)
-    blocks = [torch.randn(shape, generator=generator) for _ in range(int(drift) + 2)]
-    return _drifted(torch.cat(blocks, dim=-1), shape, drift)
+    left = _blocks((seed + LEFT) % 2**32, shape, math.ceil(max(0.0, -drift)))
+    blocks = [*reversed(left), *_blocks(seed, shape, int(max(0.0, drift)) + 2)]
+    strip = torch.cat(blocks, dim=-1)  # (1, channels, height / 8, blocks * width / 8)
+    return _drifted(strip, shape, drift, len(left) * shape[-1])
+
+
+def turned_noise(seed: int, turn: Turn, shape: tuple[int, ...], drift: float) -> Tensor:
+    """Return the noise of a way that ends where it began.
+
+    It goes round a circle whose centre leans towards the seed's own noise, through those of two
+    others. The ground that drifts past is led back by a second one that is a whole way behind it,
+    and that has taken its place in the end.
+
+    Args:
+        seed: in [0, 2**32).
+        turn: where it is.
+        shape: ``(1, channels, height / 8, width / 8)``.
+        drift: as in ``drifted_noise``.
+    """
+    angle = 2 * math.pi * turn.share
+
+    def at(moved: float) -> Tensor:
+        centre, across, along = (
+            drifted_noise((seed + other) % 2**32, shape, moved) for other in range(3)
+        )
+        round_ = math.cos(angle) * across + math.sin(angle) * along
+        return math.sqrt(1 - turn.radius**2) * centre + turn.radius * round_
+
+    if drift == turn.behind:
+        return at(drift)
+    return slerp(at(drift), at(turn.behind), turn.share)
 
 
 def blended_noise(
@@ -117,6 +151,12 @@ def blended_embeddings(first: Tensor, second: Tensor, position: float) -> Tensor
     return slerp(first, second, position, dim=-1)
 
 
+def _blocks(seed: int, shape: tuple[int, ...], count: int) -> list[Tensor]:
+    """Return the noises that a generator draws one after the other."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return [torch.randn(shape, generator=generator) for _ in range(count)]
+
+
 def _start(depth: float, cells: float) -> int:
     """Return by how many cells the row at ``depth`` (0 top, 1 bottom) has moved."""
     near = (depth - HORIZON) / (1 - HORIZON)
@@ -135,11 +175,14 @@ def _steps(seed: int, shape: tuple[int, ...], drift: float) -> Iterator[Tensor]:
         first = False
 
 
-def _drifted(strip: Tensor, shape: tuple[int, ...], drift: float) -> Tensor:
-    """Return the window of a strip ``(1, channels, height / 8, wider)`` that drift has reached."""
+def _drifted(strip: Tensor, shape: tuple[int, ...], drift: float, origin: int = 0) -> Tensor:
+    """Return the window of a strip ``(1, channels, height / 8, wider)`` that drift has reached.
+
+    ``origin``: cells of the strip to the left of where it begins.
+    """
     height, width = shape[-2:]
     rows = [
-        strip[..., row, _start(row / max(1, height - 1), drift * width) :][..., :width]
+        strip[..., row, origin + _start(row / max(1, height - 1), drift * width) :][..., :width]
         for row in range(height)
     ]
     return torch.stack(rows, dim=-2)

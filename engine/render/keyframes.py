@@ -19,7 +19,7 @@ from torch import Tensor
 from engine.errors import DeviceMemoryError
 from engine.graph import KeyframeNode
 from engine.models import Model
-from engine.render.blend import blended_noise, step_noises
+from engine.render.blend import blended_noise, step_noises, turned_noise
 from engine.render.device import Device, memory_errors
 from engine.render.memory import MemorySaver, Way
 from engine.render.pipeline import OnBytes, load_pipeline
@@ -31,7 +31,7 @@ from engine.render.projection import (
     read_projection,
 )
 from engine.render.prompts import Prompts
-from engine.render.repaint import Border, Canvas, begin_with, canvas_of, in_colours
+from engine.render.repaint import Border, Canvas, begin_with, canvas_of, in_colours, restored
 from engine.render.schedulers import make_scheduler
 from engine.render.speed import Quickener
 from engine.render.tiny import TinyDecoder, find_tiny
@@ -208,20 +208,33 @@ class Painter:
                 generator=torch.Generator("cpu").manual_seed(0),  # of what the encoder samples
                 callback_on_step_end=Border(canvas, self._pipe.vae_scale_factor, watch),
             )
+            painted = np.array(result.images[0].convert("RGB"))
+            if not canvas.kept:
+                return painted
+            return restored(canvas, painted, self._decoded(scheduler.clean))
         finally:
             self._pipe.maybe_free_model_hooks()
-        return np.array(result.images[0].convert("RGB"))
+
+    def _decoded(self, latents: Tensor) -> Picture:
+        """Return the picture of scaled latents ``(1, channels, height / 8, width / 8)``."""
+        pipe = self._pipe
+        decoded = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
+        return np.array(pipe.image_processor.postprocess(decoded)[0].convert("RGB"))
 
     def _noise(self, node: KeyframeNode) -> Tensor:
         """Return the initial latents ``(1, channels, height / 8, width / 8)``, unscaled."""
         first, second = int(node.noise.first), int(node.noise.second)
-        noise = blended_noise(first, second, node.noise.position, self._shape(node), node.drift)
+        if node.turn:
+            noise = turned_noise(first, node.turn, self._shape(node), node.drift)
+        else:
+            noise = blended_noise(first, second, node.noise.position, self._shape(node), node.drift)
         return noise.to(self.device.name, self.device.torch_dtype)
 
     def _step_noises(self, node: KeyframeNode) -> Callable[[], Tensor]:
         """Return what draws the noise of the next step, for samplers that inject some."""
         first, second = int(node.noise.first), int(node.noise.second)
-        noises = step_noises(first, second, node.noise.position, self._shape(node), node.drift)
+        drift = 0.0 if node.turn else node.drift  # one that is the same all the way round
+        noises = step_noises(first, second, node.noise.position, self._shape(node), drift)
         return lambda: next(noises)
 
     def _shape(self, node: KeyframeNode) -> tuple[int, int, int, int]:

@@ -1,0 +1,121 @@
+"""Never black: real pipelines whose safety checker hits always, or now and then."""
+
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+
+from engine import daemon
+from engine.graph import KeyframeNode, Weighted
+from engine.models import Model, catalogue
+from engine.render.blank import is_blank, painted
+from engine.render.device import choose_device
+from engine.render.keyframes import Painter
+from tests.conftest import a_recipe, connected
+from tests.pipelines import save_checked_pipeline
+
+
+@pytest.fixture(scope="module")
+def always(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_checked_pipeline(tmp_path_factory.mktemp("models") / "always", -2.0)
+
+
+@pytest.fixture(scope="module")
+def sometimes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a pipeline whose checker hits what half of some seeds paint."""
+    folder = tmp_path_factory.mktemp("models") / "sometimes"
+    painter = load(save_checked_pipeline(folder, 2.0))
+    checker = painter._pipe.safety_checker
+    likeness = []
+    for seed in range(12):
+        picture = paint(painter, node(seed))
+        seen = painter._pipe.feature_extractor([picture], return_tensors="pt").pixel_values
+        with torch.no_grad():
+            found = checker.visual_projection(checker.vision_model(seen)[1])
+        likeness.append(torch.cosine_similarity(found, checker.concept_embeds).max().item())
+    return save_checked_pipeline(folder, float(np.median(likeness)))
+
+
+def load(folder: Path) -> Painter:
+    model = catalogue([str(folder)])[folder.name]
+    assert isinstance(model, Model)
+    return Painter.load(model, choose_device("cpu"), lambda *_: None)
+
+
+def node(seed: int) -> KeyframeNode:
+    return KeyframeNode(
+        model="tiny@0",
+        prompt=Weighted("a", "a", 0.0),
+        negative_prompt="",
+        noise=Weighted(seed, seed, 0.0),
+        width=64,
+        height=64,
+        num_inference_steps=2,
+        guidance_scale=1.0,
+        scheduler="ddim",
+    )
+
+
+def paint(painter: Painter, which: KeyframeNode) -> Any:
+    return painter.paint(which, on_step=lambda *_: None, cancelled=lambda: False)
+
+
+def test_one_colour_is_blank_and_a_dim_picture_is_not() -> None:
+    night = np.full((64, 64, 3), 9, np.uint8)
+    assert is_blank(np.zeros_like(night))
+    assert is_blank(night)
+    night[:20, :, 2] += 8
+    assert not is_blank(night)
+
+
+def test_a_checker_that_always_hits_leaves_a_blank_keyframe(always: Path) -> None:
+    painter, tried = load(always), []
+
+    def watched(which: KeyframeNode) -> Any:
+        tried.append(which.noise.first)
+        return paint(painter, which)
+
+    picture, word = painted(node(7), watched)
+    assert word == "blank"
+    assert is_blank(picture)
+    assert tried == [7, 8, 9]
+
+
+def test_a_checker_that_sometimes_hits_is_got_round_by_the_next_seed(sometimes: Path) -> None:
+    painter = load(sometimes)
+    hits = {seed: is_blank(paint(painter, node(seed))) for seed in range(14)}
+    hit = next(seed for seed in range(12) if hits[seed] and not hits[seed + 1])
+    picture, word = painted(node(hit), lambda which: paint(painter, which))
+    assert (word, is_blank(picture)) == ("rerolled", False)
+    np.testing.assert_array_equal(picture, paint(painter, node(hit + 1)))
+    fine = next(seed for seed in range(12) if not hits[seed])
+    assert painted(node(fine), lambda which: paint(painter, which))[1] == ""
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+async def test_no_black_frame_enters_a_film(tmp_path: Path, sometimes: Path, always: Path) -> None:
+    models = catalogue([str(sometimes), str(always)])
+    options = daemon.Options(data=tmp_path, models=models)
+    settings = {"width": 64, "height": 64, "num_inference_steps": 2, "interpolation_factor": 4}
+    film = tmp_path / "film.mp4"
+    async with daemon.running(options) as engine, connected(engine) as client:
+        for model in ("sometimes", "always"):
+            await client.connection.submit(
+                f"job-{model}", a_recipe("a", "b", model=model, **settings)
+            )
+            await client.connection.watch(f"job-{model}", previews=False)
+        await client.until(lambda: client.types("job-always")[-1:] == ["Failed"], patience=300)
+        told = [message.event for message in client.events("job-sometimes")]
+        assert client.events("job-always")[-1].event.error.code == "E_BLANK"  # type: ignore[union-attr]
+        await client.connection.fetch(told[-1].object, film)  # type: ignore[union-attr]
+    words = {getattr(event, "detail", "") for event in told}
+    assert words & {"rerolled", "blank"}
+    reader = imageio_ffmpeg.read_frames(str(film))
+    shape = next(reader)["size"]
+    frames = [np.frombuffer(frame, np.uint8).reshape(*shape[::-1], 3) for frame in reader]
+    assert len(frames) == told[-1].frames  # type: ignore[union-attr]
+    assert not any(is_blank(frame) for frame in frames)
