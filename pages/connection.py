@@ -20,8 +20,11 @@ def page() -> None:
     )
     _engines()
     _pairing()
-    _traffic()
-    _mirroring()
+    left, right = st.columns(2)
+    with left, st.container(key="glass_traffic", border=True, height="stretch"):
+        _traffic()
+    with right, st.container(key="glass_mirror", border=True, height="stretch"):
+        _mirroring()
 
 
 @st.fragment(run_every=2)
@@ -95,7 +98,10 @@ def _pairing() -> None:
         "Start an engine on a machine with a GPU, and paste the line that it prints. The link "
         "holds the key to that engine, so treat it like a password."
     )
-    with st.form("pairing", border=False, clear_on_submit=False):
+    with (
+        st.form("pairing", border=False, clear_on_submit=False),
+        st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
+    ):
         link = st.text_input(
             "Pairing link",
             type="password",
@@ -130,12 +136,7 @@ def _traffic() -> None:
         "and fewer where they would cost more than you allow here, and none are made while nobody "
         "looks. Films themselves are always fetched whole."
     )
-    preferences = resources.get_hub().preferences
-    megabytes = st.number_input(
-        "Megabytes of previews for each film", 1, 1000, preferences.previews, 1, key="previews"
-    )
-    if megabytes != preferences.previews:
-        preferences.previews = megabytes
+    _megabytes("Megabytes of previews for each film", "previews", 1, 1000, step=1)
 
 
 @st.fragment(run_every=5)
@@ -161,12 +162,16 @@ def _mirroring() -> None:
         "the film and press Continue. What is kept here costs traffic while the film is made, and "
         "is removed when it is done."
     )
+    _megabytes("Megabytes of each film to keep here", "mirror", 0, 5000, step=10)
+
+
+def _megabytes(label: str, name: str, least: int, most: int, *, step: int) -> None:
+    """Draw a field for one of the preferences and keep what is chosen."""
     preferences = resources.get_hub().preferences
-    megabytes = st.number_input(
-        "Megabytes of each film to keep here", 0, 5000, preferences.mirror, 10, key="mirror"
-    )
-    if megabytes != preferences.mirror:
-        preferences.mirror = megabytes
+    before = getattr(preferences, name)
+    chosen = st.number_input(label, least, most, before, step, key=name, width=260)
+    if chosen != before:
+        setattr(preferences, name, chosen)
 
 
 look.guarded(page)

@@ -90,8 +90,9 @@ def _ended(film: Film, view: View) -> None:
         look.tell(view.progress.error)
     else:
         st.info("You cancelled this film. What was finished is kept and will be reused.")
-    restart(film.job)
-    st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
+    with st.container(horizontal=True, vertical_alignment="center", key="again_or_other"):
+        restart(film.job)
+        st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
     _problem()
 
 

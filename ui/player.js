@@ -11,6 +11,7 @@ export default function ({ data, parentElement }) {
   const glow = find(".glow");
   glow.style.backgroundImage = data.poster ? `url("${encodeURI(data.poster)}")` : "none";
   shown.style.aspectRatio = `${data.width} / ${data.height}`;
+  find(".screen").style.setProperty("--ratio", data.width / data.height);
   if (shown.getAttribute("src") !== data.src) {
     if (shown === video && data.poster) video.poster = data.poster;
     shown.src = data.src;

@@ -37,6 +37,15 @@ class Reel {
     );
     this.rail.replaceChildren(...this.cards.values());
     this.updateArrows();
+    this.greet(data.films);
+  }
+
+  // An address may name the film whose drawer is open.
+  greet(films) {
+    if (this.greeted) return;
+    this.greeted = true;
+    const wanted = films.find((film) => film.id === new URL(location.href).searchParams.get("film"));
+    if (wanted) this.drawer.open(wanted);
   }
 
   close() {
@@ -73,6 +82,7 @@ class Reel {
     const moving = film.format === "gif" ? element("img", "moving") : video(film);
     moving.alt = "";
     moving.addEventListener(film.format === "gif" ? "load" : "playing", () => {
+      if (!moving.isConnected) return; // it rests already
       moving.classList.add("shown");
       button.dataset.playing = "";
     });
@@ -127,7 +137,10 @@ class Drawer {
     this.find = (selector) => reel.find(`.drawer ${selector}`);
     this.box = reel.find(".drawer");
     this.box.addEventListener("click", (event) => event.target === this.box && this.box.close());
-    this.box.addEventListener("close", () => this.find(".player").replaceChildren());
+    this.box.addEventListener("close", () => {
+      this.find(".player").replaceChildren();
+      if (location.pathname === this.home) address(null);
+    });
     this.find(".leave").onclick = () => this.box.close();
     for (const kind of ["remix", "library"]) {
       this.find(`.${kind}`).onclick = () => {
@@ -148,6 +161,8 @@ class Drawer {
     this.find(".made").textContent = film.made;
     this.find(".library").hidden = !film.own;
     this.find(".save").href = film.save;
+    this.home = location.pathname; // choosing Remix leads to another page
+    address(film.id);
     this.box.showModal();
     this.box.scrollTop = 0;
     if (film.format === "gif") return;
@@ -155,6 +170,13 @@ class Drawer {
     moving.setAttribute("aria-label", film.title);
     if (moves()) moving.play().catch(() => {});
   }
+}
+
+function address(film) {
+  const url = new URL(location.href);
+  if (film) url.searchParams.set("film", film);
+  else url.searchParams.delete("film");
+  history.replaceState(history.state, "", url);
 }
 
 function scene({ prompt, seconds }) {

@@ -3,6 +3,7 @@
 It knows films and recipes; what happens with the chosen one is the page's affair.
 """
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,10 +11,10 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from engine.recipe import Recipe
-from ui.player import addresses, facts
+from ui.player import addresses
 from ui.showcase import Shown
 from ui.tables import Film
-from ui.words import made_with, short
+from ui.words import ago, made_with, short
 
 _FOLDER = Path(__file__).parent
 _MOTION = (_FOLDER / "motion.js").read_text("utf-8")
@@ -114,7 +115,10 @@ def reel(title: str, note: str, films: Sequence[dict[str, Any]], *, key: str) ->
 def own(film: Film) -> dict[str, Any]:
     """Return a film of the library as the row wants it."""
     source, poster = addresses(film)
-    about = {"id": film.job, "title": short(film.title, 120), "facts": facts(film), "own": True}
+    line = (
+        f"{film.seconds:g} s · {film.width} × {film.height} · {ago(film.created_at, time.time())}"
+    )
+    about = {"id": film.job, "title": short(film.title, 120), "facts": line, "own": True}
     files = {"src": source, "poster": poster, "save": f"{source}&save"}
     return about | files | _made(film.recipe)
 

@@ -126,6 +126,7 @@ class Shelf {
     this.playing = card;
     const moving = film.format === "gif" ? element("img", "moving") : video(film);
     moving.addEventListener(film.format === "gif" ? "load" : "playing", () => {
+      if (!moving.isConnected) return; // it rests already
       moving.classList.add("shown");
       card.dataset.playing = "";
     });

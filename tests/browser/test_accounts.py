@@ -57,7 +57,7 @@ def sign_in(page: Page, name: str) -> None:
 def titles(page: Page) -> list[str]:
     page.get_by_role("link", name="Library").click()
     page.locator(".grid .card").first.wait_for()
-    return page.locator(".grid .card .title").all_inner_texts()
+    return page.locator(".grid .card .title").all_text_contents()
 
 
 def status(page: Page, address: str) -> int:

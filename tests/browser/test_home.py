@@ -143,6 +143,35 @@ def test_a_drawer_tells_the_recipe_and_remix_fills_create(visit: Visit) -> None:
     assert not visitor.errors
 
 
+def test_an_address_may_name_the_film_whose_drawer_is_open(visit: Visit) -> None:
+    visitor = visit(reduced_motion="reduce")
+    page = visitor.open(f"/?film={FILM.name}")
+    drawer = page.get_by_role("dialog", name=FILM.title)
+    expect(drawer).to_be_visible(timeout=PATIENCE)
+    page.keyboard.press("Escape")
+    expect(drawer).to_have_count(0)
+    assert "film" not in page.url
+    card(page, "dunes").click()
+    page.wait_for_url("**/?film=dunes")
+    page.reload()
+    expect(page.get_by_role("dialog", name="Dunes")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("dialog").get_by_role("button", name="Remix").click()
+    page.wait_for_url("**/create")
+    assert not visitor.errors
+
+
+def test_a_phone_has_its_menu_at_the_end_of_the_header(visit: Visit) -> None:
+    page = visit(**PHONE).open()
+    button = page.get_by_test_id("stExpandSidebarButton")
+    box = button.bounding_box()
+    assert box
+    assert box["x"] + box["width"] > PHONE["width"] - 24
+    assert min(box["width"], box["height"]) >= 44
+    button.tap()
+    page.get_by_role("link", name="Library").tap()
+    page.wait_for_url("**/library")
+
+
 def test_on_a_phone_what_is_in_view_plays(visit: Visit) -> None:
     visitor = visit(**PHONE)
     page = visitor.open()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PHONE, Server, Visitor, serving, shoot
+from tests.browser.conftest import PATIENCE, PHONE, Server, Visitor, serving, shoot
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import wait_for
 from tests.films import add_film
@@ -151,6 +151,21 @@ def test_two_films_play_as_one(shop: Shop) -> None:
     shoot(page, "library-compare")
     assert_no_violation(page)
     assert page.evaluate("window.pwned") is None
+
+
+def test_a_gif_is_compared_like_any_film(shop: Shop) -> None:
+    add_film(shop.library, "gif", "a small picture", format="gif")
+    try:
+        page = shop.open("/library?compare=blue&with=gif")
+        expect(page.get_by_role("slider", name="Position")).to_have_attribute(
+            "max", "2", timeout=PATIENCE
+        )
+        page.get_by_role("slider", name="Position").fill("0.5")
+        wait_for(lambda: times(page) == pytest.approx([0.5, 0.5], abs=1e-3))
+        both = page.locator(".duo video").evaluate_all("all => all.map(one => one.videoWidth)")
+        assert both == [256, 256]
+    finally:
+        shop.library.delete("gif")
 
 
 def test_a_film_is_taken_along_in_every_format(shop: Shop, tmp_path: Path) -> None:
