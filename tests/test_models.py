@@ -108,6 +108,16 @@ def test_names_tell_nothing_of_folders(tmp_path: Path) -> None:
     assert offered(f"sdxl+{lora}").name == "sdxl+ink"
 
 
+def test_a_folder_that_is_called_like_a_hubs_model_does_not_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = KNOWN["stable-diffusion-1.5"]
+    (tmp_path / known.source).mkdir(parents=True)
+    assert known.path is None
+    assert not known.here
+
+
 def test_a_path_with_a_plus_is_a_path(tmp_path: Path) -> None:
     folder = tmp_path / "a+b"
     folder.mkdir()

@@ -49,7 +49,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Where files come from.
 
     Attributes:
-        source: a folder, a file, or what a hub has: ``owner/name`` or ``owner/name/file``.
+        source: the whole path of a folder or file, or what a hub has: ``owner/name`` or
+            ``owner/name/file``.
         revision: the hub's commit; "" pins the one that is met first.
     """
 
@@ -60,7 +61,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     def path(self) -> Path | None:
         """The file or folder of this machine; None if it is a hub's."""
         path = Path(self.source)
-        return path if path.exists() else None
+        return path if path.is_absolute() else None
 
     @property
     def repo(self) -> str:
