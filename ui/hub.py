@@ -31,6 +31,7 @@ from ui.mover import Mover
 from ui.pieces import Pieces
 from ui.preferences import Preferences
 from ui.record import Record
+from ui.stills import Stills
 from ui.tables import Piece
 from ui.tending import count, tend
 
@@ -69,6 +70,7 @@ class Hub:
         self.record = Record(library.engine)
         self.meter = Meter(library.engine, library.owner)
         self.preferences = Preferences(folder / "preferences.json")
+        self.stills = Stills(folder / "stills")
         self.desk = Desk(folder / "storyboard.json")
         self._saved = Links(folder / "links.json")
         self._links: dict[str, Link] = {}
@@ -209,6 +211,7 @@ class Hub:
             self.pieces,
             self.record,
             self.preferences,
+            self.stills,
             near=link.key == LOCAL,
         )
         link.follower.begin(link.connection.run())

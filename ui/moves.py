@@ -1,0 +1,98 @@
+"""Camera moves by name, and a scene's move shown on a picture before anything is rendered.
+
+The preview is a CSS animation along the very path that the engine will take: what lies beyond the
+picture is hatched, as that is still to be painted. Pure: values in, markup out.
+"""
+
+import base64
+import math
+
+from engine import camera
+from engine.camera import HORIZON, Pose
+from engine.recipe import Camera
+
+PRESETS: dict[str, Camera] = {
+    "Slow push in": Camera(zoom=1.35),
+    "Pull back": Camera(zoom=0.75),
+    "Drift left": Camera(pan_x=-0.5),
+    "Drift right": Camera(pan_x=0.5),
+    "Crane up": Camera(pan_y=0.4),
+    "Crane down": Camera(pan_y=-0.4),
+    "Dutch turn": Camera(roll=10, zoom=1.2),
+    "Orbit": Camera(orbit=0.4, pan_x=0.15),
+}
+STILL, OWN = "No move", "Own path"
+STOPS = 12  # of the animation; between them the browser goes straight
+MOST_SECONDS = 4.5  # so that it needs no pause button (WCAG 2.2.2)
+GRID = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='320' height='{height}'%3E"
+    "%3Cdefs%3E%3Cpattern id='g' width='32' height='32' patternUnits='userSpaceOnUse'%3E"
+    "%3Cpath d='M32 0H0V32' fill='none' stroke='%23ffb36b' stroke-opacity='.55'/%3E%3C/pattern%3E"
+    "%3C/defs%3E%3Crect width='320' height='{height}' fill='%23262033'/%3E"
+    "%3Crect width='320' height='{height}' fill='url(%23g)'/%3E"
+    "%3Crect y='{horizon}' width='320' height='2' fill='%23ff7d86'/%3E%3C/svg%3E"
+)
+
+
+def name_of(move: Camera | None) -> str:
+    """Return what a camera's move is called."""
+    if move is None:
+        return STILL
+    return next((name for name, preset in PRESETS.items() if preset == move), OWN)
+
+
+def preview(key: str, move: Camera | None, jpeg: bytes, aspect: float, seconds: float) -> str:
+    """Return markup that shows a scene's picture, moving as its camera will.
+
+    Args:
+        key: letters and digits that no other scene has.
+        move: of the scene; None rests.
+        jpeg: the scene's picture; empty: a grid stands for it.
+        aspect: height of the film, in its widths.
+        seconds: that the scene lasts.
+    """
+    source = GRID.format(height=round(320 * aspect), horizon=round(320 * aspect * HORIZON))
+    if jpeg:
+        source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    layers = "".join(f'<img class="{part}" src="{source}" alt="">' for part in ("sky", "ground"))
+    name = f"move-{key}"
+    style = f"<style>{_animation(name, move, aspect)}</style>" if move else ""
+    turn = f"animation-duration:{min(seconds, MOST_SECONDS):.2f}s" if move else ""
+    words = f"The scene's camera: {name_of(move).lower()}"
+    world = f'<div class="world" style="{turn}">{layers}</div>'
+    return (
+        f'{style}<div class="move {name}" role="img" aria-label="{words}" tabindex="0" '
+        f'style="aspect-ratio:{1 / aspect:.4f}">{world}</div>'
+    )
+
+
+def _animation(name: str, move: Camera, aspect: float) -> str:
+    """Return the rules by which a picture moves: all of it as a whole, its ground on its own."""
+    poses = [camera.pose_at(move, stop / STOPS) for stop in range(STOPS + 1)]
+    world = "".join(
+        f"{100 * stop / STOPS:.1f}%{{transform:{_transform(pose)}}}"
+        for stop, pose in enumerate(poses)
+    )
+    ground = "".join(
+        f"{100 * stop / STOPS:.1f}%{{transform:skewX({_skew(pose, aspect):.3f}deg)}}"
+        for stop, pose in enumerate(poses)
+    )
+    duration = "animation-duration:inherit"
+    return (
+        f"@keyframes {name}{{{world}}}@keyframes {name}-ground{{{ground}}}"
+        f".{name} .world{{animation-name:{name}}}"
+        f".{name} .ground{{animation-name:{name}-ground;{duration}}}"
+    )
+
+
+def _transform(pose: Pose) -> str:
+    """Return a pose as CSS, which applies the last of its functions first."""
+    return (
+        f"scale({pose.zoom:.4f}) rotate({pose.roll:.3f}deg) "
+        f"translate({-100 * pose.pan_x:.3f}%,{100 * pose.pan_y:.3f}%)"
+    )
+
+
+def _skew(pose: Pose, aspect: float) -> float:
+    """Return the degrees by which an orbit slants the ground below the horizon, to the right."""
+    return math.degrees(math.atan2(pose.orbit, (1 - HORIZON) * aspect))
