@@ -59,6 +59,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     _add_place(parser)
     _add_models(parser)
     parser.add_argument(
+        "--ray",
+        default="",
+        metavar="ADDRESS",
+        help="have the devices of a Ray cluster do the work; this machine must be one of its nodes",
+    )
+    parser.add_argument(
         "--room",
         type=float,
         default=ROOM / 1e9,
@@ -85,7 +91,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder where films and jobs are kept")
     parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (%(default)s)"
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda, cuda:1, mps, several with commas between, or all (%(default)s)",
     )
 
 
@@ -127,6 +135,7 @@ def _serve(options: argparse.Namespace) -> int:
         host=options.host,
         port=options.port,
         device=options.device,
+        ray=options.ray,
         room=int(options.room * 1e9),
         rife=networks.check_choice(options.rife),
         models=catalogue(options.model),

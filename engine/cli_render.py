@@ -21,7 +21,7 @@ from engine.client import Connection, Message
 from engine.errors import InvalidParameterError, StorageError, VisionFluxError
 from engine.models import KNOWN, Model, catalogue
 from engine.pairing import Pairing
-from engine.progress import Progress, advance
+from engine.progress import Piece, Progress, advance
 from engine.protocol import Hello, JobEvent
 from engine.recipe import Recipe, parse_recipe
 
@@ -96,12 +96,16 @@ def activity(progress: Progress) -> str:
     """Say in a few words what goes on."""
     match progress.phase:
         case "painting":
-            place = f"keyframe {progress.keyframe + 1}/{progress.whole[0]}"
-            return f"painting {place}, step {progress.step}/{progress.steps or '?'}"
+            open_ = sorted(progress.open_keyframes.items())
+            which = "+".join(str(index + 1) for index, _ in open_) or str(progress.keyframe + 1)
+            steps = "+".join(str(piece.done) for _, piece in open_) or "0"
+            place = f"keyframe {which}/{progress.whole[0]}"
+            return f"painting {place}, step {steps}/{progress.steps or '?'}"
         case "interpolating":
             frames = progress.segment_frames[progress.segment]
             place = f"gap {progress.segment + 1}/{progress.whole[1]}"
-            return f"filling {place}, frame {progress.frame}/{frames}"
+            done = progress.open_segments.get(progress.segment, Piece()).done
+            return f"filling {place}, frame {done}/{frames}"
         case "loading":
             return f"loading {progress.model or 'the model'} {progress.loaded_percent:.0f} %"
         case "assembling":

@@ -6,6 +6,7 @@ neither films nor their order: what can be done at once is the business of ``eng
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -65,6 +66,17 @@ class Crew:
         ready = tuple(foreman.device for foreman in self._foremen if foreman.ready)
         return ready or (self._foremen[0].device,)
 
+    @property
+    def label(self) -> str:
+        """The devices' names for people, such as "2 × Tesla T4"."""
+        counts = Counter(device.name for device in self.devices)
+        return ", ".join(f"{n} × {name}" if n > 1 else name for name, n in counts.items())
+
+    @property
+    def memory(self) -> int:
+        """Bytes of a device that the film has needed at most."""
+        return max(foreman.peak for foreman in self._foremen)
+
     async def start(self) -> None:
         """Start every process that does not run; they get ready in the background."""
         for foreman in self._foremen:
@@ -85,7 +97,7 @@ class Crew:
         """
         if self._load is None or self._load.job != load.job:
             for foreman in self._foremen:
-                foreman.ways.clear()
+                foreman.forget()
         await self.start()
         self._holding.clear()
         self._unfit.clear()

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ import msgspec
 from filelock import FileLock, Timeout
 from websockets.asyncio.server import Server
 
-from engine import networks
+from engine import networks, roster
+from engine.crew import Crew
 from engine.errors import PortError, StorageError
-from engine.foreman import Foreman
 from engine.jobs import Jobs
 from engine.models import Model
 from engine.pairing import LINK_FILE, TUNNEL_FILE, Pairing, new_key
@@ -35,12 +35,18 @@ KEY, LOCK, JOURNAL = "engine.key", "engine.lock", "engine.db"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How an engine is started."""
+    """How an engine is started.
+
+    Attributes:
+        device: names of devices with commas between them, or ``all``.
+        ray: address of a Ray cluster whose devices work instead; "" for none.
+    """
 
     data: Path
     host: str = "127.0.0.1"
     port: int = 0
     device: str = "auto"
+    ray: str = ""
     room: int = ROOM
     rife: str = networks.AUTO
     models: dict[str, Model]
@@ -54,13 +60,13 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
 
     Raises:
         StorageError: the folder cannot be used, or another engine uses it.
+        InvalidParameterError: nothing answers that could do the work.
     """
     with _locked(options.data):
+        crew = await _muster(options, lambda preview: jobs.show(preview))
         journal = open_journal(options.data / JOURNAL)
         store = Store(options.data, journal, options.room)
-        worker = (*options.worker, "--rife", options.rife)
-        foreman = Foreman(worker, options.device, lambda preview: jobs.show(preview))
-        jobs = Jobs(journal, store, options.models, foreman)
+        jobs = Jobs(journal, store, options.models, crew)
         key = load_key(options.data)
         server = EngineServer(jobs, journal, store, options.models, key)
         listening = await _listen(server, options.host, options.port)
@@ -79,8 +85,15 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await work
-            await foreman.close()
+            await crew.close()
             journal.close()
+
+
+async def _muster(options: Options, on_preview: Callable[[bytes], None]) -> Crew:
+    if options.ray:
+        return await roster.muster_cluster(options.ray, options.rife, on_preview)
+    worker = (*options.worker, "--rife", options.rife)
+    return await roster.muster(options.device, worker, on_preview)
 
 
 async def serve(options: Options, *, until_input_ends: bool) -> None:

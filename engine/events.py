@@ -22,7 +22,10 @@ class Queued(Event, frozen=True, kw_only=True, tag="queued"):
 
 
 class Started(Event, frozen=True, kw_only=True, tag="started"):
-    """The engine took the job up; ``attempt`` counts from 1 and grows after a crash."""
+    """The engine took the job up; ``attempt`` counts from 1 and grows after a crash.
+
+    ``device``: what works on it, such as ``2 × Tesla T4``.
+    """
 
     attempt: int
     device: str
@@ -185,9 +188,16 @@ class Paused(Event, frozen=True, kw_only=True, tag="paused"):
 
 
 class Interrupted(Event, frozen=True, kw_only=True, tag="interrupted"):
-    """The engine or its worker died, or memory did not suffice; the job goes on by itself."""
+    """The engine or a worker died, or memory did not suffice; the job goes on by itself.
+
+    ``goes_on``: other workers went on meanwhile; only ``keyframe`` or ``segment``, by index, was
+    lost on the way (-1: none).
+    """
 
     reason: Literal["engine", "worker", "memory"]
+    goes_on: bool = False
+    keyframe: int = -1
+    segment: int = -1
 
 
 class Failed(Event, frozen=True, kw_only=True, tag="failed"):

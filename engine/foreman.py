@@ -39,7 +39,8 @@ class Foreman:
         environment: variables that the process gets besides this one's.
 
     Attributes:
-        ways: to save memory, that the worker has taken; whoever is done with them clears them.
+        ways: to save memory, that the worker has taken for the film in hand.
+        peak: bytes of its device that the film has needed at most, as in ``tasks.Made``.
         on_change: called when the worker has become ready or has ended.
     """
 
@@ -60,7 +61,7 @@ class Foreman:
         self._credit: Setting | None = None  # for the one preview that the worker may encode
         self._is_ready = False
         self.device = DeviceInfo()
-        self.interpolator = self.notice = ""  # as in ``tasks.Loaded``; "" before the first film
+        self.peak = 0
         self.ways: set[str] = set()
         self.on_change: Callable[[], None] = lambda: None
 
@@ -118,6 +119,11 @@ class Foreman:
                         except VisionFluxError as error:  # the worker's next word is of this task
                             trouble = trouble or error
 
+    def forget(self) -> None:
+        """Begin with another film."""
+        self.ways.clear()
+        self.peak = 0
+
     def stop(self, job: str) -> None:
         """Have the task in hand given up."""
         self._send(tasks.Stop(job=job))
@@ -156,7 +162,7 @@ class Foreman:
             assert self._process
             code = await self._process.wait()
             log.error("The worker ended with code %s.", code)
-            raise WorkerDiedError(code)
+            raise WorkerDiedError(f"code {code}")
         return reply
 
     async def _read(
@@ -187,7 +193,8 @@ class Foreman:
                 return
             case tasks.Loaded(device=device):
                 self.device = device
-                self.interpolator, self.notice = reply.interpolator, reply.notice
             case tasks.Economized(way=way):
                 self.ways.add(way)
+            case tasks.Made(memory=memory):
+                self.peak = memory
         replies.put_nowait(reply)

@@ -10,6 +10,7 @@ import time
 from collections import deque
 
 from engine import events, protocol
+from engine.crew import Crew
 from engine.errors import (
     JobConflictError,
     LimitError,
@@ -19,7 +20,6 @@ from engine.errors import (
     UnknownModelError,
 )
 from engine.events import AnyEvent
-from engine.foreman import Foreman
 from engine.job import Job
 from engine.journal import JobRow, Journal
 from engine.making import Making
@@ -39,7 +39,7 @@ class Jobs:
     """All jobs of an engine; one film is made at a time."""
 
     def __init__(
-        self, journal: Journal, store: Store, models: dict[str, Model], foreman: Foreman
+        self, journal: Journal, store: Store, models: dict[str, Model], crew: Crew
     ) -> None:
         self._journal, self._store, self._models = journal, store, models
         self._jobs: dict[str, Job] = {}
@@ -48,7 +48,7 @@ class Jobs:
         self._running: Job | None = None
         self._identities: dict[str, tuple[str, str]] = {}  # by model: its own, its interpolator's
         self._holding: asyncio.Task[None] | None = None
-        self.foreman = foreman
+        self.crew = crew
 
     @property
     def waiting(self) -> int:
@@ -171,7 +171,7 @@ class Jobs:
     def _ask_for_preview(self) -> None:
         """Have the best preview made that somebody watching the running job has room for."""
         wants = self._running.wants.values() if self._running else ()
-        self.foreman.credit(SETTINGS[min(wants)] if wants else None)
+        self.crew.credit(SETTINGS[min(wants)] if wants else None)
 
     def cancel(self, job: Job) -> None:
         """End a job; one that has ended stays as it is."""
@@ -204,7 +204,7 @@ class Jobs:
         if job is self._running:
             if not isinstance(job.stop, events.Cancelled):  # which is the last word
                 job.stop = event
-            self.foreman.stop(job.id)
+            self.crew.stop(job.id)
             return
         self._record(job, event)
         if job in self._queue:
@@ -231,7 +231,7 @@ class Jobs:
 
     async def work(self) -> None:
         """Make films for ever, oldest job first."""
-        await self.foreman.start()
+        await self.crew.start()
         try:
             await self._work()
         finally:
@@ -274,7 +274,7 @@ class Jobs:
             stopping=lambda: job.stop,
             models=self._models,
             store=self._store,
-            foreman=self.foreman,
+            crew=self.crew,
         )
         return await making.finish()
 
@@ -317,3 +317,4 @@ class Jobs:
         assert isinstance(picture, protocol.Preview)
         if self._running and self._running.id == picture.job:
             self._running.show(preview, (picture.kind, picture.step))
+            self._ask_for_preview()  # not of another worker, unless somebody has room for more

@@ -1,20 +1,22 @@
-"""The making of a film: computing what the store lacks, node by node, through a worker.
+"""The making of a film: computing what the store lacks, node by node, through a crew of workers.
 
 It reports each step as an event. It knows neither the queue, nor clients, nor torch.
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
-from engine import events, tasks
+from engine import events, growth, tasks
+from engine.crew import Crew, MemoryShortError
 from engine.errors import (
-    DeviceMemoryError,
     InternalError,
     MissingPictureError,
     StorageError,
@@ -24,26 +26,17 @@ from engine.errors import (
 )
 from engine.events import AnyEvent
 from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
-from engine.graph import KeyframeNode, SegmentNode
+from engine.graph import FilmNode, KeyframeNode, SegmentNode
 from engine.journal import ObjectRow
 from engine.models import Model
 from engine.plan import Draw, Measure, Paint, Plan, Size, Step, most_keyframes
-from engine.progress import GROWING, Progress
+from engine.progress import Progress
 from engine.recipe import Recipe
 from engine.store import Store
 
 log = logging.getLogger(__name__)
 
 MAX_LOSSES = 3  # workers that may die, or files that may rot, over one node before the job fails
-SIZES = {
-    "keyframes": "keyframes",
-    "times": "keyframes",
-    "segments": "segments",
-    "segment_frames": "segments",
-    "ends": "segments",
-    "gaps": "gaps",
-}
-NOTHING = Size()
 PNG, MP4, GIF = "image/png", "video/mp4", "image/gif"
 
 
@@ -60,7 +53,7 @@ class Making:
         progress: the job's state, kept up to date by ``record``.
         record: keeps an event in the job's log.
         stopping: returns the event by which a client has the job stop; None: it goes on.
-        ways: to save memory, that were taken for it.
+        losses: how often work on something was lost.
     """
 
     job: str
@@ -70,52 +63,32 @@ class Making:
     stopping: Callable[[], AnyEvent | None]
     models: dict[str, Model]
     store: Store
-    foreman: Foreman
-    ways: set[str] = field(default_factory=set)
+    crew: Crew
+    losses: Counter[str] = field(default_factory=Counter)
 
     async def finish(self) -> AnyEvent:
         """Make the film and return the event by which that ends; this is the job's edge."""
-        losses = 0  # of the same node
         why: Literal["worker", "memory"] | None = None  # the last attempt ended
         while True:
-            before, ways = self.finished_nodes(), len(self.ways)
             try:
                 if why:
                     self.record(events.Interrupted(reason=why))
                 return await self.film()
             except TaskStoppedError:
                 return self.stopping() or events.Cancelled()
-            except WorkerDiedError as death:
+            except (WorkerDiedError, MemoryShortError) as loss:
                 if stop := self.stopping():
                     return stop
-                losses = losses + 1 if self.finished_nodes() == before else 1
-                if losses >= MAX_LOSSES:
-                    problem = f"the worker ended {losses} times (code {death}) over the same task"
-                    return events.Failed(error=WorkerLostError(problem).report())
-                why = "worker"
-            except NodeLostError as loss:
+                why = _reason(loss)
+            except NodeLostError:
                 why = None
-                losses = losses + 1 if self.finished_nodes() == before else 1
-                if losses >= MAX_LOSSES:
-                    problem = f"the finished piece {loss} was damaged again and again"
-                    remedy = "check the disk of the engine's data folder"
-                    return events.Failed(error=StorageError(problem, remedy=remedy).report())
-            except DeviceMemoryError as error:
-                log.warning("Job %s ran out of memory.", self.job, exc_info=True)
-                if len(self.ways) == ways or self.stopping():
-                    return self.stopping() or events.Failed(error=error.report())
-                why = "memory"  # the next attempt has a fresh worker, which begins more thriftily
             except VisionFluxError as error:
                 log.warning("Job %s failed.", self.job, exc_info=True)
-                return events.Failed(error=error.report())
+                return self.stopping() or events.Failed(error=error.report())
             except Exception as error:
                 log.exception("Job %s broke.", self.job)
                 problem = f"{type(error).__name__} in the engine"
                 return events.Failed(error=InternalError(problem).report())
-
-    def finished_nodes(self) -> int:
-        """Return how many keyframes and segments are done."""
-        return sum(map(bool, self.progress.keyframes)) + sum(map(bool, self.progress.segments))
 
     async def film(self) -> events.Finished:
         """Make everything that is missing, then the film."""
@@ -123,17 +96,62 @@ class Making:
         if name not in self.models:  # offered when the job was submitted, no longer now
             raise UnknownModelError(name, list(self.models))
         attempt = self.progress.attempt + 1
-        self.record(events.Started(attempt=attempt, device=self.foreman.device.name))
+        self.record(events.Started(attempt=attempt, device=self.crew.label))
         plan = await self._plan(self.models[name])
-        told = plan.size
-        while step := next(plan.ready(), None):
-            if self.stopping():
-                raise TaskStoppedError
-            plan.take(step, await self._do(step))
-            if plan.size != told:
-                self._tell(plan, told)
-                told = plan.size
+        await self._make_all(plan)
         return await self._assemble(plan)
+
+    async def _make_all(self, plan: Plan) -> None:
+        """Do what a plan asks for, as much at once as there are workers, until it has all."""
+        told, under_way = plan.size, dict[asyncio.Task[float], Step]()
+        try:
+            while self._begin(plan, under_way):
+                done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    step, answer = under_way[task], self._answer(task, under_way)
+                    del under_way[task]
+                    if answer is not None:
+                        plan.take(step, answer)
+                if plan.size != told:
+                    self._tell(plan, told)
+                    told = plan.size
+        except asyncio.CancelledError:
+            for task in under_way:
+                task.cancel()
+            raise
+        finally:
+            if under_way:
+                self.crew.stop(self.job)
+                await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _begin(self, plan: Plan, under_way: dict[asyncio.Task[float], Step]) -> bool:
+        """Begin what is ready, the first things first; return whether anything is under way."""
+        if self.stopping():
+            raise TaskStoppedError
+        begun = {_key(step) for step in under_way.values()}
+        fresh = (step for step in plan.ready() if _key(step) not in begun)
+        for step in itertools.islice(fresh, self.crew.size - len(under_way)):
+            under_way[asyncio.create_task(self._do(step))] = step
+        return bool(under_way)
+
+    def _answer(
+        self, task: asyncio.Task[float], under_way: dict[asyncio.Task[float], Step]
+    ) -> float | None:
+        """Return the answer of a step; None if it was lost and others go on meanwhile."""
+        try:
+            return task.result()
+        except (WorkerDiedError, MemoryShortError) as loss:
+            if len(under_way) == 1 or self.stopping():
+                raise
+            match under_way[task]:
+                case Paint(index=index):
+                    lost = {"keyframe": index}
+                case Draw(index=index):
+                    lost = {"segment": index}
+                case _:
+                    lost = {}
+            self.record(events.Interrupted(reason=_reason(loss), goes_on=True, **lost))
+            return None
 
     async def _do(self, step: Step) -> float:
         """Do what a plan asks for and return its answer."""
@@ -146,34 +164,41 @@ class Making:
             case Measure(first=first, second=second):
                 return await self._measure(first, second)
 
+    @contextmanager
+    def _counting(self, what: str) -> Iterator[None]:
+        """Count what is lost over the same thing.
+
+        Raises:
+            WorkerLostError: that has happened too often.
+        """
+        try:
+            yield
+        except WorkerDiedError as death:
+            self.losses[what] += 1
+            if (times := self.losses[what]) >= MAX_LOSSES and not self.stopping():
+                problem = f"the worker ended {times} times ({death}) over the same task"
+                raise WorkerLostError(problem) from death
+            raise
+
     async def _plan(self, model: Model) -> Plan:
         self._hear(tasks.Loading(model=model.name, done=0, total=0))
-        most = most_keyframes(self.recipe)
-        load = tasks.Load(job=self.job, model=model, ways=len(self.ways), keyframes=most)
-        loaded = await self.foreman.run(load, self._hear)
-        assert isinstance(loaded, tasks.Loaded)
+        each = math.ceil(most_keyframes(self.recipe) / self.crew.size)
+        load = tasks.Load(job=self.job, model=model, keyframes=each)
+        with self._counting("model"):
+            loaded = await self.crew.load(load, self._hear)
         plan = Plan(self.recipe, model=loaded.model, interpolator=loaded.interpolator)
-        known = self.progress.plan
-        if known is None or not _is_part(_planned(plan, loaded), known):
-            self.record(_planned(plan, loaded))
+        planned, known = growth.planned(plan, loaded), self.progress.plan
+        if known is None or not growth.is_part(planned, known):
+            self.record(planned)
         self.store.hold(self.job, plan.names)
         return plan
 
     def _tell(self, plan: Plan, told: Size) -> None:
         """Tell by what a plan has grown, unless that was told before an interruption."""
-        known, more = self.progress.plan, _listed(plan, told)
-        assert known
-        starts = {name: getattr(told, SIZES[name]) for name in GROWING}
-        news = {name: getattr(more, name) for name in GROWING}
-        parts = {name: getattr(known, name)[start:] for name, start in starts.items()}
+        assert self.progress.plan
         self.store.hold(self.job, plan.names)
-        if all(parts[name][: len(new)] == new for name, new in news.items()):
-            return
-        if any(parts.values()):  # other pictures than before the interruption
-            whole = msgspec.structs.asdict(_listed(plan))
-            self.record(msgspec.structs.replace(known, **whole))
-        else:
-            self.record(more)
+        if news := growth.news(plan, told, self.progress.plan):
+            self.record(news)
 
     async def _keyframe(self, index: int, node: KeyframeNode) -> float:
         """Have a keyframe in the store; return 1 if it is blank, else 0."""
@@ -199,7 +224,9 @@ class Making:
         task = tasks.Measure(
             job=self.job, first=await self._path(first), second=await self._path(second)
         )
-        measured = await self.foreman.run(task)
+        with self._counting(f"{first} {second}"):
+            async with self.crew.borrowed() as worker:
+                measured = await worker.run(task)
         assert isinstance(measured, tasks.Measured)
         return measured.distance
 
@@ -207,18 +234,19 @@ class Making:
         def step(reply: tasks.Advanced) -> AnyEvent:
             return events.KeyframeStep(index=index, step=reply.done, steps=reply.total)
 
-        self.record(events.KeyframeStarted(index=index))
-        source, anchor = await self._picture(node.source), await self._picture(node.anchor)
-        task = tasks.Paint(
-            job=self.job,
-            index=index,
-            node=node,
-            target=str(self.store.scratch(PNG)),
-            source=source,
-            anchor=anchor,
-        )
-        row, _ = await self._made(task, PNG, step)
-        return row
+        with self._counting(node.name):
+            async with self.crew.borrowed() as worker:
+                self.record(events.KeyframeStarted(index=index))
+                source, anchor = await self._picture(node.source), await self._picture(node.anchor)
+                task = tasks.Paint(
+                    job=self.job,
+                    index=index,
+                    node=node,
+                    target=str(self.store.scratch(PNG)),
+                    source=source,
+                    anchor=anchor,
+                )
+                return await self._made(worker, task, PNG, step)
 
     async def _segment(self, index: int, node: SegmentNode) -> None:
         found = await self.store.checked(node.name)
@@ -241,33 +269,22 @@ class Making:
         def frame(reply: tasks.Advanced) -> AnyEvent:
             return events.SegmentFrame(index=index, frame=reply.done, frames=reply.total)
 
-        self.record(events.SegmentStarted(index=index, frames=node.length))
-        target = self.store.scratch(MP4)
-        task = tasks.Draw(
-            job=self.job,
-            index=index,
-            node=node,
-            first=await self._path(node.first),
-            second=await self._path(node.second),
-            target=str(target),
-        )
-        row, _ = await self._made(task, MP4, frame)
-        return row
+        with self._counting(node.name):
+            async with self.crew.borrowed() as worker:
+                self.record(events.SegmentStarted(index=index, frames=node.length))
+                task = tasks.Draw(
+                    job=self.job,
+                    index=index,
+                    node=node,
+                    first=await self._path(node.first),
+                    second=await self._path(node.second),
+                    target=str(self.store.scratch(MP4)),
+                )
+                return await self._made(worker, task, MP4, frame)
 
     async def _assemble(self, plan: Plan) -> events.Finished:
         node = plan.film
-        media_type = GIF if node.format == "gif" else MP4
-        row, memory = await self.store.checked(node.name), 0
-        if row is None:
-            self.record(events.Assembling())
-            target = self.store.scratch(media_type)
-            task = tasks.Join(
-                job=self.job,
-                node=node,
-                segments=tuple([await self._path(segment) for segment in node.segments]),
-                target=str(target),
-            )
-            row, memory = await self._made(task, media_type)
+        row = await self.store.checked(node.name) or await self._join(node)
         self.store.keep(row.name)
         shape = tasks.read_shape(row.detail)
         return events.Finished(
@@ -280,29 +297,43 @@ class Making:
             width=shape.width,
             height=shape.height,
             interpolator=plan.segments[0].interpolator,
-            memory=memory,
+            memory=self.crew.memory,
             scores=shape.scores,
         )
 
+    async def _join(self, node: FilmNode) -> ObjectRow:
+        self.record(events.Assembling())
+        media_type = GIF if node.format == "gif" else MP4
+        with self._counting(node.name):
+            async with self.crew.borrowed() as worker:
+                task = tasks.Join(
+                    job=self.job,
+                    node=node,
+                    segments=tuple([await self._path(segment) for segment in node.segments]),
+                    target=str(self.store.scratch(media_type)),
+                )
+                return await self._made(worker, task, media_type)
+
     async def _made(
         self,
+        worker: Foreman,
         task: tasks.Paint | tasks.Draw | tasks.Join,
         media_type: str,
         advanced: Callable[[tasks.Advanced], AnyEvent] | None = None,
-    ) -> tuple[ObjectRow, int]:
-        """Have a task done, take what it made into the store, and tell the memory that it took."""
+    ) -> ObjectRow:
+        """Have a task done and take what it made into the store."""
         target = Path(task.target)
         try:
-            made = await self.foreman.run(task, lambda reply: self._hear(reply, advanced))
+            made = await worker.run(task, lambda reply: self._hear(reply, advanced))
             assert isinstance(made, tasks.Made)
-            about = (made.sha256, made.size, media_type, made.detail, self.foreman.device.name)
+            about = (made.sha256, made.size, media_type, made.detail, worker.device.name)
             row = ObjectRow(task.node.name, *about)
             await asyncio.to_thread(self.store.place, target, row)
         except BaseException:
             self.store.discard(target)  # what a stopped, failed or lost task left half-done
             raise
         self.store.index(row)
-        return row, made.memory
+        return row
 
     def _hear(
         self, reply: tasks.AnyReply, advanced: Callable[[tasks.Advanced], AnyEvent] | None = None
@@ -314,7 +345,6 @@ class Making:
             case tasks.Loading():
                 self.record(_loading(reply))
             case tasks.Economized(way=way, exact=exact):
-                self.ways.add(way)
                 self.record(events.Economized(way=way, exact=exact))
 
     async def _picture(self, name: str) -> str:
@@ -333,41 +363,21 @@ class Making:
     async def _path(self, name: str) -> str:
         """Return the file of a node that is about to be used."""
         if await self.store.checked(name) is None:
+            self.losses[f"file {name}"] += 1
+            if self.losses[f"file {name}"] >= MAX_LOSSES:
+                problem = f"the finished piece {name} was damaged again and again"
+                raise StorageError(problem, remedy="check the disk of the engine's data folder")
             raise NodeLostError(name)
         return str(self.store.path(name))
 
 
-def _planned(plan: Plan, loaded: tasks.Loaded) -> events.Planned:
-    return events.Planned(
-        **msgspec.structs.asdict(_listed(plan)),
-        frames=plan.recipe.frames,
-        model=loaded.model,
-        interpolator=loaded.interpolator,
-        notice=loaded.notice,
-    )
+def _key(step: Step) -> tuple[str, object]:
+    """Return by what a step is known again; a segment's node may change until it is drawn."""
+    return type(step).__name__, step.ends if isinstance(step, Measure) else step.index
 
 
-def _listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
-    """Return what a plan holds beyond a size, as events tell it."""
-    segments = plan.segments[since.segments :]
-    return events.Grown(
-        keyframes=tuple(node.name for node in plan.keyframes[since.keyframes :]),
-        times=tuple(plan.times[since.keyframes :]),
-        segments=tuple(node.name for node in segments),
-        segment_frames=tuple(node.length for node in segments),
-        ends=tuple(plan.ends[since.segments :]),
-        gaps=tuple(plan.gaps[since.gaps :]),
-        more_keyframes=plan.more_keyframes,
-        more_segments=plan.more_segments,
-    )
-
-
-def _is_part(plan: events.Planned, of: events.Planned) -> bool:
-    """Tell whether a plan may become another one as it grows."""
-    lists = ((getattr(plan, name), getattr(of, name)) for name in GROWING)
-    facts = ("frames", "model", "interpolator", "notice")
-    same = all(getattr(plan, name) == getattr(of, name) for name in facts)
-    return same and all(whole[: len(part)] == part for part, whole in lists)
+def _reason(loss: Exception) -> Literal["worker", "memory"]:
+    return "memory" if isinstance(loss, MemoryShortError) else "worker"
 
 
 def _loading(reply: tasks.Loading) -> events.ModelLoading:

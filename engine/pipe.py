@@ -28,7 +28,11 @@ class Channel:
 
     def send_preview(self, preview: protocol.Preview) -> None:
         """Send a preview."""
-        self._write(tasks.frame(tasks.PREVIEW_KIND, protocol.encode_preview(preview)))
+        self.forward(tasks.PREVIEW_KIND, protocol.encode_preview(preview))
+
+    def forward(self, kind: int, body: bytes) -> None:
+        """Send what is encoded already."""
+        self._write(tasks.frame(kind, body))
 
     def receive(self) -> tasks.AnyTask | None:
         """Return the next task; None when the server is gone."""

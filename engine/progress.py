@@ -44,16 +44,28 @@ class Span(msgspec.Struct):
         return self.seconds / self.count if self.count else guess
 
 
+class Piece(msgspec.Struct):
+    """A keyframe or segment in the making: steps or frames done, and its share of the time.
+
+    Where several are made at once, time is shared among them: so many pieces in so many seconds.
+    """
+
+    done: int = 0
+    seconds: float = 0.0
+
+
 class Progress(msgspec.Struct, kw_only=True):
     """What is known of a job after ``seq`` events.
 
     Attributes:
         plan: what is known of the graph by now.
-        keyframe: index of the one being painted or painted last; -1 before the first.
-        step: denoising steps done of it.
+        at_once: pieces that were made at once, at most; as many devices took part.
+        keyframe: index of the one that was begun or finished last; -1 before the first.
+        open_keyframes: those being painted, by index, and the denoising steps done of each.
         keyframes: content address of each finished keyframe, ``""`` for those still missing.
         words: what is said of a keyframe, by index, as ``KeyframeFinished.detail`` has it.
-        frame: frames drawn of the current segment.
+        segment: index of the one that was begun or finished last; -1 before the first.
+        open_segments: those being drawn, by index, and the frames done of each.
         segments: content address of each finished segment, ``""`` for those still missing.
         position: jobs that go before this one while it waits.
         thrifty: whether it is painted in a thriftier way, for want of memory.
@@ -65,16 +77,17 @@ class Progress(msgspec.Struct, kw_only=True):
     position: int = 0
     attempt: int = 0
     device: str = ""
+    at_once: int = 0
     thrifty: bool = False
     model: str = ""
     loaded_percent: float = 0.0
     keyframe: int = -1
-    step: int = 0
+    open_keyframes: dict[int, Piece] = {}
     steps: int = 0
     keyframes: list[str] = []
     words: dict[int, str] = {}
     segment: int = -1
-    frame: int = 0
+    open_segments: dict[int, Piece] = {}
     segments: list[str] = []
     segment_frames: list[int] = []
     plan: events.Planned | None = None
@@ -134,15 +147,20 @@ class Progress(msgspec.Struct, kw_only=True):
         frames = self.plan.frames if self.plan else 0
         return self._work(
             self.whole[0] - sum(map(bool, self.keyframes)) - self._part(),
-            frames - sum(count for count, name in drawn if name) - self.frame,
+            frames
+            - sum(count for count, name in drawn if name)
+            - sum(piece.done for piece in self.open_segments.values()),
         )
 
     def _work(self, keyframes: float, frames: float) -> float:
-        painting, drawing = self.painting.mean(KEYFRAME_GUESS), self.drawing.mean(FRAME_GUESS)
+        devices = max(1, self.at_once)
+        painting = self.painting.mean(KEYFRAME_GUESS / devices)
+        drawing = self.drawing.mean(FRAME_GUESS / devices)
         return max(0.0, keyframes * painting + frames * drawing)
 
     def _part(self) -> float:
-        return self.step / self.steps if self.phase == "painting" and self.steps else 0.0
+        done = sum(piece.done for piece in self.open_keyframes.values())
+        return done / self.steps if self.steps else 0.0
 
 
 def fold(log: Iterable[Numbered]) -> Progress:
@@ -181,10 +199,15 @@ def advance(progress: Progress, logged: Numbered) -> None:
             _draw(progress, logged)
         case events.Assembling():
             progress.phase = "assembling"
+        case events.Interrupted(goes_on=True, keyframe=keyframe, segment=segment):
+            _pass(progress, logged.at)
+            progress.open_keyframes.pop(keyframe, None)
+            progress.open_segments.pop(segment, None)
+            _look(progress)
         case events.Interrupted() | events.Paused():
             paused = isinstance(logged.event, events.Paused)
             progress.status, progress.phase = "paused" if paused else "queued", "waiting"
-            progress.step = progress.frame = 0
+            _close(progress)
         case _:
             _end(progress, logged)
 
@@ -209,43 +232,69 @@ def _grow(progress: Progress, event: events.Grown) -> None:
 
 
 def _paint(progress: Progress, logged: Numbered) -> None:
+    _pass(progress, logged.at)
     match logged.event:
         case events.KeyframeStarted(index=index):
-            progress.phase, progress.keyframe, progress.step = "painting", index, 0
-            progress.since = logged.at
-        case events.KeyframeStep(step=step, steps=steps):
-            progress.step, progress.steps = step, steps
+            progress.keyframe, progress.open_keyframes[index] = index, Piece()
+        case events.KeyframeStep(index=index, step=step, steps=steps):
+            progress.open_keyframes.setdefault(index, Piece()).done = step
+            progress.steps = steps
         case events.KeyframeFinished() as event:
             progress.keyframe, progress.keyframes[event.index] = event.index, event.object
             progress.words[event.index] = event.detail
-            progress.step = 0
-            if not event.reused:
-                _measure(progress.painting, logged.at - progress.since, 1)
+            piece = progress.open_keyframes.pop(event.index, None)
+            if piece and not event.reused:
+                _measure(progress.painting, piece.seconds, 1)
+    _look(progress)
 
 
 def _draw(progress: Progress, logged: Numbered) -> None:
+    _pass(progress, logged.at)
     match logged.event:
         case events.SegmentStarted(index=index):
-            progress.phase, progress.segment, progress.frame = "interpolating", index, 0
-            progress.since = logged.at
-        case events.SegmentFrame(frame=frame):
-            progress.frame = frame
+            progress.segment, progress.open_segments[index] = index, Piece()
+        case events.SegmentFrame(index=index, frame=frame):
+            progress.open_segments.setdefault(index, Piece()).done = frame
         case events.SegmentFinished() as event:
             progress.segment, progress.segments[event.index] = event.index, event.object
             progress.judgements[event.index] = event.judgement
-            progress.frame = 0
-            if not event.reused:
+            piece = progress.open_segments.pop(event.index, None)
+            if piece and not event.reused:
                 frames = progress.segment_frames[event.index]
-                _measure(progress.drawing, logged.at - progress.since, frames)
+                _measure(progress.drawing, piece.seconds, frames)
+    _look(progress)
+
+
+def _pass(progress: Progress, at: float) -> None:
+    """Share the time since the last word among what was being made."""
+    pieces = [*progress.open_keyframes.values(), *progress.open_segments.values()]
+    for piece in pieces:
+        piece.seconds += max(0.0, at - progress.since) / len(pieces)
+    progress.since = at
+
+
+def _close(progress: Progress) -> None:
+    progress.open_keyframes, progress.open_segments = {}, {}
+
+
+def _look(progress: Progress) -> None:
+    """Note how much is made at once; painting goes before drawing where both go on."""
+    at_once = len(progress.open_keyframes) + len(progress.open_segments)
+    progress.at_once = max(progress.at_once, at_once)
+    if progress.open_keyframes:
+        progress.phase = "painting"
+    elif progress.open_segments:
+        progress.phase = "interpolating"
 
 
 def _measure(span: Span, seconds: float, count: int) -> None:
-    span.seconds += max(0.0, seconds)
+    span.seconds += seconds
     span.count += count
 
 
 def _end(progress: Progress, logged: Numbered) -> None:
     progress.phase, progress.ended_at = "done", logged.at
+    _close(progress)
     match logged.event:
         case events.Finished() as event:
             progress.status, progress.film = "finished", event

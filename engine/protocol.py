@@ -208,7 +208,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Hello(Answer, frozen=True, kw_only=True, tag="hello"):
     """Sent first on a control socket, and as the answer to ``describe``.
 
-    ``interpolator`` is "" until a film was begun; ``notice`` as in ``events.Planned``.
+    ``others``: devices that share a film with ``device``; ``interpolator`` is "" until a film was
+    begun; ``notice`` as in ``events.Planned``.
     """
 
     re: int | None = None
@@ -216,6 +217,7 @@ class Hello(Answer, frozen=True, kw_only=True, tag="hello"):
     version: str
     engine: str
     device: DeviceInfo
+    others: tuple[DeviceInfo, ...] = ()
     models: tuple[ModelInfo, ...]
     limits: Limits = LIMITS
     queue: int

@@ -104,7 +104,7 @@ class EngineServer:
         return {
             "version": __version__,
             "protocol": protocol.VERSION,
-            "device": self._jobs.foreman.device.name,
+            "device": self._jobs.crew.label,
             "queue": self._jobs.waiting,
         }
 
@@ -134,14 +134,15 @@ class EngineServer:
             re=re,
             version=__version__,
             engine=self._journal.engine_id,
-            device=self._jobs.foreman.device,
+            device=self._jobs.crew.devices[0],
+            others=self._jobs.crew.devices[1:],
             models=tuple(
                 protocol.ModelInfo(name=model.name, card=model.card)
                 for model in self._models.values()
             ),
             queue=self._jobs.waiting,
-            interpolator=self._jobs.foreman.interpolator,
-            notice=self._jobs.foreman.notice,
+            interpolator=self._jobs.crew.interpolator,
+            notice=self._jobs.crew.notice,
         )
 
 

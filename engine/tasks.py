@@ -28,7 +28,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
 class Load(Task, frozen=True, kw_only=True, tag="load"):
     """Load a model and the interpolation network.
 
-    ``ways``: to save memory, taken at once; ``keyframes``: that the film has at most.
+    ``ways``: to save memory, taken at once; ``keyframes``: that are to be painted, at most.
     """
 
     model: Model

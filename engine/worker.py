@@ -26,7 +26,7 @@ from engine.graph import SegmentNode
 from engine.models import Model
 from engine.pipe import Channel, ServerGoneError, claim_stdout
 from engine.render import Cancelled, assembly, blank, smoothness, warp
-from engine.render.device import choose_device, describe, forget_peak, peak_memory
+from engine.render.device import available, choose_device, describe, forget_peak, peak_memory
 from engine.render.distance import distance
 from engine.render.keyframes import Painter
 from engine.render.memory import Way
@@ -46,11 +46,15 @@ Frame = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def main() -> None:
-    """Serve tasks until the input ends."""
+    """Serve tasks until the input ends; or tell which devices are worth a worker each."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--list", action="store_true")
     parser.add_argument("--rife", default=networks.AUTO)
     options = parser.parse_args()
+    if options.list:
+        print(",".join([name for name in available() if name != "cpu"] or ["cpu"]))
+        return
     channel = Channel(sys.stdin.buffer, claim_stdout())
     logging.basicConfig(
         level=os.environ.get("VISIONFLUX_LOG_LEVEL", "INFO"),

@@ -13,7 +13,7 @@ VALUES |= {"engine", "engine.models", "engine.networks", "engine.purse", "engine
 VALUES |= {"engine.camera", "engine.chain", "engine.plan", "engine.spacing"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.store"}
-WORK = DATA | {"engine.tasks", "engine.foreman"}
+WORK = DATA | {"engine.tasks", "engine.foreman", "engine.crew"}
 CLIENT = WIRE | {"engine.dial", "engine.traffic", "engine.transfer"}
 
 # What each module may import of ours. A row for a folder holds for everything in it.
@@ -43,13 +43,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/uploads": DATA,
     "engine/foreman": WIRE | {"engine.tasks"},
     "engine/crew": WIRE | {"engine.tasks", "engine.foreman"},
-    "engine/making": WORK,
+    "engine/roster": WIRE | {"engine.crew", "engine.foreman"},
+    "engine/remote": WIRE | {"engine.tasks", "engine.foreman"},
+    "engine/bridge": WIRE | {"engine.tasks", "engine.pipe", "engine.remote"},
+    "engine/growth": WIRE | {"engine.tasks"},
+    "engine/making": WORK | {"engine.growth"},
     "engine/job": DATA | {"engine.line"},
     "engine/pruning": {"engine.journal"},
     "engine/jobs": WORK | {"engine.job", "engine.making", "engine.pruning"},
     "engine/session": DATA | {"engine.job", "engine.jobs", "engine.line", "engine.uploads"},
     "engine/server": DATA | {"engine.jobs", "engine.line", "engine.pulse", "engine.session"},
-    "engine/daemon": WORK | {"engine.jobs", "engine.salvage", "engine.server", "engine.tunnels"},
+    "engine/daemon": WORK
+    | {"engine.jobs", "engine.roster", "engine.salvage", "engine.server", "engine.tunnels"},
     "engine/tunnels": WIRE | {"engine.tunnels"},
     "engine/tunnels/outages": set(),
     "engine/line": set(),

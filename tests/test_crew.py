@@ -1,7 +1,7 @@
 """Several workers: who is asked, who is left out, and what happens when one dies."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,9 +12,19 @@ import pytest
 from engine import tasks
 from engine.crew import Crew, MemoryShortError
 from engine.errors import DeviceMemoryError
+from engine.events import Interrupted
 from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
 from engine.graph import KeyframeNode, Weighted
-from tests.conftest import MODELS, PATIENCE, STAND_IN
+from engine.progress import fold
+from tests.conftest import (
+    MODELS,
+    PATIENCE,
+    STAND_IN,
+    Client,
+    a_recipe,
+    an_engine,
+    connected,
+)
 
 pytestmark = pytest.mark.anyio
 JOB = "job-0001"
@@ -94,6 +104,7 @@ async def test_each_borrower_has_a_worker_of_its_own_and_the_next_one_waits() ->
 
 async def test_who_holds_the_model_is_asked_first() -> None:
     async with a_crew({}, {}) as crew:
+        assert crew.label == "2 × stand-in"
         await loaded(crew)
         seen = []
         for _ in range(3):
@@ -185,6 +196,119 @@ async def test_the_last_worker_without_room_says_so(tmp_path: Path) -> None:
         with pytest.raises(DeviceMemoryError):
             async with crew.borrowed() as foreman:
                 await foreman.run(a_painting(tmp_path / "1.png", "fail"))
+
+
+# Whole films
+
+SETTINGS = {"interpolation_factor": 2, "num_inference_steps": 8}
+
+
+async def filmed(
+    data: Path,
+    device: str,
+    meanwhile: Callable[[Client], Awaitable[None]] | None = None,
+    prompts: tuple[str, ...] = ("a", "b"),
+) -> Client:
+    """Have a film made by an engine of its own; return who watched."""
+    async with an_engine(data, device=device) as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe(*prompts, **SETTINGS))
+        await client.connection.watch(JOB)
+        if meanwhile:
+            await meanwhile(client)
+        await client.ended(JOB)
+    return client
+
+
+def objects(client: Client) -> dict[str, str]:
+    """Return the hash of everything that was finished, by name."""
+    events = [message.event for message in client.events(JOB)]
+    finished = [event for event in events if hasattr(event, "sha256")]
+    assert len(finished) == len({event.object for event in finished})  # nothing is made twice
+    return {event.object: event.sha256 for event in finished}
+
+
+async def test_two_workers_make_what_one_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.01")
+    one = await filmed(tmp_path / "1", "cpu")
+    two = await filmed(tmp_path / "2", "cpu,cpu")
+    assert objects(one) == objects(two)
+    at_once = [fold(client.events(JOB)).at_once for client in (one, two)]
+    assert at_once == [1, 2]
+
+
+async def test_a_worker_that_is_killed_costs_only_what_it_had_in_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.02")
+
+    async def kill_one(client: Client) -> None:
+        await client.reached(JOB, "KeyframeFinished", 3)
+        psutil.Process().children()[-1].kill()
+
+    one = await filmed(tmp_path / "1", "cpu")
+    two = await filmed(tmp_path / "2", "cpu,cpu", kill_one)
+    assert objects(one) == objects(two)
+    begun = two.types(JOB).count("KeyframeStarted") + two.types(JOB).count("SegmentStarted")
+    assert begun <= len(objects(two))  # one more than there are, and the film is not among them
+
+
+async def test_while_one_worker_dies_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.05")
+    two = await filmed(tmp_path, "cpu,cpu", prompts=("a", "crash once"))
+    lost = [m.event for m in two.events(JOB) if isinstance(m.event, Interrupted)]
+    assert [(event.reason, event.goes_on) for event in lost] == [("worker", True)]
+    assert lost[0].keyframe >= 0
+    assert two.types(JOB).count("Started") == 1
+    assert two.types(JOB)[-1] == "Finished"
+
+
+async def test_a_pause_stops_all_workers_and_the_film_goes_on_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.02")
+
+    async def pause(client: Client) -> None:
+        await client.reached(JOB, "KeyframeFinished", 3)
+        await client.connection.pause(JOB)
+        await client.until(lambda: client.types(JOB)[-1] == "Paused")
+        said = len(client.events(JOB))
+        await asyncio.sleep(0.2)
+        assert len(client.events(JOB)) == said
+        await client.connection.resume(JOB)
+
+    two = await filmed(tmp_path, "cpu,cpu", pause)
+    assert two.types(JOB)[-1] == "Finished"
+    assert len(objects(two)) > 3
+
+
+async def test_a_keyframe_that_kills_every_worker_fails_the_film(tmp_path: Path) -> None:
+    async with an_engine(tmp_path, device="cpu,cpu") as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe("a", "always crash"))
+        await client.connection.watch(JOB)
+        assert await client.ended(JOB) == "Failed"
+        error = client.events(JOB)[-1].event.error  # type: ignore[union-attr]
+        assert error.code == "E_WORKER_LOST"
+        await client.connection.submit("job-0002", a_recipe("b"))
+        await client.connection.watch("job-0002")
+        assert await client.ended("job-0002") == "Finished"
+
+
+async def test_a_device_that_is_not_there_leaves_the_film_to_the_others(tmp_path: Path) -> None:
+    good, bad = Foreman(STAND_IN, "cpu", lambda _: None), Foreman(("false",), "x", lambda _: None)
+    crew = Crew([bad, good])
+    try:
+        await crew.start()
+        await until(lambda: good.ready)
+        await loaded(crew)
+        async with crew.borrowed() as foreman:
+            assert foreman is good
+        assert [device.name for device in crew.devices] == ["stand-in"]
+    finally:
+        await crew.close()
 
 
 def kill(foreman: Foreman) -> None:

@@ -72,3 +72,41 @@ def test_a_failure_is_final() -> None:
     assert progress.final
     assert progress.error == report
     assert progress.remaining == 0.0
+
+
+TWO = (
+    events.Queued(position=0),
+    events.Started(attempt=1, device="2 × cpu"),
+    PLANNED,
+    events.KeyframeStarted(index=0),  # at 104
+    events.KeyframeStarted(index=1),
+    events.KeyframeStep(index=0, step=1, steps=2),
+    events.KeyframeStep(index=1, step=2, steps=2),
+    events.KeyframeFinished(index=1, object="k1", reused=False, **KEY),  # at 108
+)
+
+
+def test_several_keyframes_are_told_apart() -> None:
+    progress = fold(log(*TWO[:-1]))
+    assert {index: piece.done for index, piece in progress.open_keyframes.items()} == {0: 1, 1: 2}
+    assert progress.phase == "painting"
+    assert list(fold(log(*TWO)).open_keyframes) == [0]
+
+
+def test_time_is_shared_among_what_is_made_at_once() -> None:
+    first = events.KeyframeFinished(index=0, object="k0", reused=False, **KEY)  # at 109
+    progress = fold(log(*TWO, first))
+    assert (progress.painting.count, progress.painting.seconds) == (2, 5.0)  # from 104 to 109
+
+
+def test_the_first_guess_knows_of_several_devices() -> None:
+    one, two = fold(log(*TWO[:4])), fold(log(*TWO[:5]))
+    assert (one.at_once, two.at_once) == (1, 2)
+    assert two.remaining == one.remaining / 2  # type: ignore[operator]
+
+
+def test_a_lost_keyframe_is_begun_anew_while_the_others_go_on() -> None:
+    lost = events.Interrupted(reason="worker", goes_on=True, keyframe=1)
+    progress = fold(log(*TWO[:-1], lost))
+    assert (progress.status, list(progress.open_keyframes)) == ("running", [0])
+    assert fold(log(*TWO[:-1], events.Interrupted(reason="worker"))).open_keyframes == {}

@@ -63,11 +63,16 @@ def seen(hub: Hub, job: str) -> Any:
     return view
 
 
+def steps_of(hub: Hub, job: str) -> int:
+    """Return the steps done of what is being painted."""
+    return sum(piece.done for piece in seen(hub, job).progress.open_keyframes.values())
+
+
 async def followed(hub: Hub, job: str, steps: int) -> None:
     """Wait until the events of a job's first steps were heard, not only its snapshot."""
-    await eventually(lambda: seen(hub, job).progress.step > steps)
-    told = seen(hub, job).progress.step
-    await eventually(lambda: seen(hub, job).progress.step > told)
+    await eventually(lambda: steps_of(hub, job) > steps)
+    told = steps_of(hub, job)
+    await eventually(lambda: steps_of(hub, job) > told)
 
 
 async def test_a_new_address_of_the_same_engine_takes_over(
@@ -162,7 +167,7 @@ async def test_an_engine_that_returns_is_told_to_leave_what_has_moved(
             await other.connection.submit("job-of-another", a_recipe("night"))
             await other.connection.watch("job-of-another")
             await other.connection.watch(job)
-            await eventually(lambda: seen(hub, job).progress.step > 5)
+            await eventually(lambda: steps_of(hub, job) > 5)
             way.fall_silent()
             way.cut()
             await asyncio.to_thread(hub.pair, two.link)

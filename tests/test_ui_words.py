@@ -44,6 +44,16 @@ def view(*happened: events.Event) -> View:
             [
                 STARTED,
                 PLANNED,
+                events.KeyframeStarted(index=0),
+                events.KeyframeStarted(index=1),
+                events.KeyframeStep(index=1, step=3, steps=20),
+            ],
+            "Painting keyframes 1 and 2 of 2 · steps 0 and 3 of 20",
+        ),
+        (
+            [
+                STARTED,
+                PLANNED,
                 events.SegmentStarted(index=0, frames=8),
                 events.SegmentFrame(index=0, frame=5, frames=8),
             ],

@@ -114,8 +114,22 @@ class Stage {
 
   take(preview) {
     this.drawn = this.drawn // in order; more come only for those that were drawn
-      .then(() => this.picture.take(preview))
+      .then(() => this.picture.take(preview, (...about) => this.place(...about)))
       .then(() => this.send("seen"));
+  }
+
+  // Where several devices share the film, the canvas stays with one piece until that is finished;
+  // other keyframes grow in the strip. Returns where a preview belongs, if anywhere.
+  place(kind, index) {
+    const { painting = [], drawing = [] } = this.state ?? {};
+    const open = [...painting.map((one) => `keyframe ${one}`), ...drawing.map((one) => `gap ${one}`)];
+    const piece = `${kind === "frame" ? "gap" : "keyframe"} ${index}`;
+    if (open.length > 1 && open.includes(this.piece) && piece !== this.piece)
+      return kind === "frame" ? null : growing(this.find(`[data-index="${index}"]`));
+    this.piece = piece;
+    const [what, number] = [kind === "frame" ? "Gap" : "Keyframe", index + 1];
+    write(this.find(".piece"), open.length > 1 ? `${what} ${number}` : "");
+    return this.canvas;
   }
 
   show(state) {
@@ -192,12 +206,18 @@ class Picture {
     this.context.imageSmoothingQuality = "high";
   }
 
-  async take(buffer) {
+  async take(buffer, place) {
     const header = new DataView(buffer);
     const kind = KINDS[header.getUint8(0)];
     try {
       const image = await createImageBitmap(new Blob([new Uint8Array(buffer, 7)], { type: "image/jpeg" }));
-      this.draw(image, kind, header.getUint16(1), header.getUint16(3));
+      const index = header.getUint16(1);
+      const canvas = place(kind, index);
+      if (canvas === this.canvas) this.draw(image, kind, index, header.getUint16(3));
+      else if (canvas) {
+        Object.assign(canvas, { width: image.width, height: image.height });
+        canvas.getContext("2d").drawImage(image, 0, 0);
+      }
     } catch {
       // A picture that cannot be decoded is skipped; the next one replaces it.
     }
@@ -324,17 +344,17 @@ function drawStrip(strip, state, address) {
   const pictures = new Set(state.pictures);
   state.keyframes.forEach((done, index) => {
     const frame = strip.querySelector(`[data-index="${index}"]`);
-    frame.dataset.state = done ? "done" : index === state.painting ? "active" : "todo";
+    frame.dataset.state = done ? "done" : state.painting.includes(index) ? "active" : "todo";
     frame.title = state.remarks[index] ?? "";
     frame.classList.toggle("odd", Boolean(frame.title));
-    if (pictures.has(index) && !frame.firstChild) {
+    if (pictures.has(index) && !frame.querySelector("img")) {
       const image = document.createElement("img");
       image.alt = `Keyframe ${state.strip.indexOf(index) + 1}`;
       image.src = address(index);
       image.onload = () => frame.classList.add("shown");
       frame.append(image);
     }
-    if (frame.dataset.state === "active") reveal(strip, frame);
+    if (index === state.painting[0]) reveal(strip, frame);
   });
   state.segments.forEach((share, index) => {
     const gap = strip.querySelector(`[data-index="${state.ends[index][0]}"]`).nextSibling;
@@ -346,6 +366,16 @@ function cell(name) {
   const element = document.createElement("span");
   element.className = name;
   return element;
+}
+
+// Returns the canvas in a keyframe's cell on which it grows.
+function growing(frame) {
+  let canvas = frame?.querySelector("canvas");
+  if (frame && !canvas) {
+    canvas = document.createElement("canvas");
+    frame.prepend(canvas);
+  }
+  return canvas;
 }
 
 function reveal(strip, frame) {

@@ -17,6 +17,7 @@ _HTML = """
   <div class="screen">
     <canvas class="glow" width="32" height="32" aria-hidden="true"></canvas>
     <canvas class="picture" role="img" aria-label="The newest preview of your film"></canvas>
+    <p class="piece" aria-hidden="true"></p>
   </div>
   <div class="line">
     <p class="headline">Connecting…</p>

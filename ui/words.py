@@ -49,15 +49,28 @@ def _loading(progress: Progress) -> str:
 
 
 def _painting(progress: Progress) -> str:
-    count = progress.whole[0]
-    step = f" · step {progress.step} of {progress.steps}" if progress.step else ""
-    return f"Painting keyframe {progress.keyframe + 1} of {count}{step}"
+    pieces = sorted(progress.open_keyframes.items())
+    several = "s" if len(pieces) > 1 else ""
+    which = _listed([index + 1 for index, _ in pieces] or [progress.keyframe + 1])
+    steps = [piece.done for _, piece in pieces]
+    step = f" · step{several} {_listed(steps)} of {progress.steps}" if any(steps) else ""
+    return f"Painting keyframe{several} {which} of {progress.whole[0]}{step}"
 
 
 def _interpolating(progress: Progress) -> str:
-    frames = progress.segment_frames[progress.segment] if progress.segment >= 0 else 0
-    frame = f" · frame {progress.frame} of {frames}" if progress.frame else ""
-    return f"Filling gap {progress.segment + 1} of {progress.whole[1]}{frame}"
+    pieces = sorted(progress.open_segments.items())
+    several = "s" if len(pieces) > 1 else ""
+    which = _listed([index + 1 for index, _ in pieces] or [progress.segment + 1])
+    done = sum(piece.done for _, piece in pieces)
+    frames = sum(progress.segment_frames[index] for index, _ in pieces)
+    frame = f" · frame {done} of {frames}" if done else ""
+    return f"Filling gap{several} {which} of {progress.whole[1]}{frame}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Return numbers as people list them."""
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _assembling(_progress: Progress) -> str:
@@ -86,11 +99,13 @@ def timeline(view: View) -> list[dict[str, str]]:
         (sum(map(bool, names)), whole) for names, whole in zip(lists, progress.whole, strict=True)
     )
     planned = bool(progress.keyframes)
+    painting = progress.phase == "painting" or bool(progress.open_keyframes)
+    drawing = progress.phase == "interpolating" or bool(progress.open_segments)
     finished = progress.status == "finished"
     return [
         _step("Model", done=planned, active=progress.phase == "loading"),
-        _step("Keyframes", *painted, active=progress.phase == "painting"),
-        _step("In-betweens", *filled, active=progress.phase == "interpolating"),
+        _step("Keyframes", *painted, active=painting),
+        _step("In-betweens", *filled, active=drawing),
         _step(
             "Film",
             done=finished and view.saved,
@@ -139,7 +154,8 @@ def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
             index: remark for index in progress.words if (remark := _remark(progress, index))
         },
         "more": progress.whole[0] - len(progress.keyframes),
-        "painting": progress.keyframe if progress.phase == "painting" else -1,
+        "painting": sorted(progress.open_keyframes),
+        "drawing": sorted(progress.open_segments),
         "pictures": sorted(view.pictures),
         "segments": _shares(progress),
         "ready": ready(progress),
@@ -164,9 +180,8 @@ def ready(progress: Progress) -> int:
 def _shares(progress: Progress) -> list[float]:
     """Return how much of each segment is drawn, in [0, 1]."""
     shares = [1.0 if name else 0.0 for name in progress.segments]
-    if progress.phase == "interpolating" and 0 <= progress.segment < len(shares):
-        frames = progress.segment_frames[progress.segment]
-        shares[progress.segment] = shares[progress.segment] or progress.frame / max(1, frames)
+    for index, piece in progress.open_segments.items():
+        shares[index] = piece.done / max(1, progress.segment_frames[index])
     return [round(share, 3) for share in shares]
 
 

@@ -1,0 +1,78 @@
+"""Which workers an engine has: from what its operator asks for to a crew.
+
+It asks torch or Ray in a process of their own, so the server loads neither.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import psutil
+
+from engine.crew import Crew
+from engine.errors import InvalidParameterError
+from engine.foreman import ROOT, Foreman
+
+ALL = "all"
+PATIENCE = 90.0  # seconds until a question counts as unanswered
+BRIDGE = (sys.executable, "-m", "engine.bridge")
+SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is told to Ray's makers
+
+
+async def muster(devices: str, worker: Sequence[str], on_preview: Callable[[bytes], None]) -> Crew:
+    """Return the crew for the devices of this machine.
+
+    Args:
+        devices: names with commas between them, as ``render.device`` knows them, or ``all``.
+        worker: command that starts one; ``--device`` is appended.
+        on_preview: as ``Foreman`` wants it.
+
+    Raises:
+        InvalidParameterError: torch did not tell which devices there are.
+    """
+    if devices == ALL:
+        devices = await _answer((*worker, "--list"), "device", "name the devices")
+    names = [name.strip() for name in devices.split(",")]
+    environment = _threads(len(names)) if len(names) > 1 else {}
+    return Crew([Foreman(worker, name, on_preview, environment) for name in names])
+
+
+async def muster_cluster(address: str, rife: str, on_preview: Callable[[bytes], None]) -> Crew:
+    """Return the crew for a Ray cluster: a worker for each share of it that was there just now.
+
+    Args:
+        address: of the cluster's head, ``host:port``; this machine is one of its nodes.
+        rife: the operator's choice of a network.
+        on_preview: as ``Foreman`` wants it.
+
+    Raises:
+        InvalidParameterError: no cluster answers, or it has no room for a worker.
+    """
+    command = (*BRIDGE, "--ray", address, "--rife", rife)
+    remedy = "pip install -r engine/requirements-ray.txt, and ray start on every machine"
+    shares = (await _answer(command, "ray", remedy)).split()
+    return Crew([Foreman(command, share, on_preview, SILENT) for share in shares])
+
+
+async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
+    """Return what a command prints; it must print something and end well."""
+    asked = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, **SILENT}
+    )
+    try:
+        said, _ = await asyncio.wait_for(asked.communicate(), PATIENCE)
+    except TimeoutError:
+        asked.kill()
+        await asked.wait()
+        said = b""
+    if asked.returncode or not said:
+        raise InvalidParameterError(field, "nothing answers that could do the work", remedy)
+    return said.decode()
+
+
+def _threads(workers: int) -> dict[str, str]:
+    """Return the variable by which workers of one machine share its cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(asked) if asked.isdecimal() else psutil.cpu_count(logical=False) or 1
+    return {"OMP_NUM_THREADS": str(max(1, cores // workers))}
