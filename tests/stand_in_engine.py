@@ -1,9 +1,10 @@
 """An engine with the stand-in worker, as a process of its own.
 
-``python -m tests.stand_in_engine DATA`` prints its pairing link, logs to its standard error, and
-ends when its standard input does.
+``python -m tests.stand_in_engine DATA [--port PORT]`` prints its pairing link, logs to its standard
+error, and ends when its standard input does.
 """
 
+import argparse
 import asyncio
 import logging
 import sys
@@ -15,8 +16,12 @@ from tests.conftest import MODELS, STAND_IN
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s")
-    options = daemon.Options(data=Path(sys.argv[1]), models=MODELS, worker=STAND_IN)
+    options = daemon.Options(data=given.data, port=given.port, models=MODELS, worker=STAND_IN)
     try:
         asyncio.run(daemon.serve(options, until_input_ends=True))
     except VisionFluxError as error:

@@ -62,19 +62,21 @@ class Machine:
     def __init__(self, data: Path, *, stand_in: bool = False, **environment: str) -> None:
         self.data = data
         self.port = free_port()
-        self._module = "tests.torture.stand_in_engine" if stand_in else "engine"
+        self._command = ("tests.stand_in_engine",) if stand_in else ("engine", "serve", "--data")
+        self._folder = data / "engine" if stand_in else data
         self._environment = {**os.environ, **environment}
         self.process: psutil.Popen | None = None
 
     async def start(self) -> Pairing:
         """Start it and wait until it answers."""
         self.data.mkdir(parents=True, exist_ok=True)
-        options = ("serve", "--data", str(self.data), "--port", str(self.port))
+        command = (*self._command, str(self._folder), "--port", str(self.port))
         with (self.data / "log").open("ab") as log:
             self.process = psutil.Popen(
-                [sys.executable, "-m", self._module, *options],
+                [sys.executable, "-m", *command],
                 cwd=ROOT,
                 env=self._environment,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
@@ -233,7 +235,7 @@ def flaws(events: list[JobEvent]) -> list[str]:
     for kind in (KeyframeFinished, SegmentFinished):
         told = [message.event for message in events]
         indexes = [event.index for event in told if isinstance(event, kind)]
-        if indexes != sorted(set(indexes)):
+        if len(indexes) != len(set(indexes)):  # their order is the plan's business
             found.append(f"{kind.__name__} came for {indexes}")
     if [message.seq for message in events if isinstance(message.event, FINAL)] != [len(events)]:
         found.append("it has not exactly one end")
