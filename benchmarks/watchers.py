@@ -18,7 +18,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from engine.pairing import Pairing
 from engine.recipe import Recipe
 
 MODES = ("alone", "one", "watched")
+Figures = dict[str, list[float]]  # by mode, one of each round
 WATCHERS = 50
 NARROW = 1_000  # bytes per second of the slowest reader's link
 
@@ -95,25 +95,32 @@ async def a_crowd(
 # The measurement
 
 
+def processor_seconds(others: int) -> tuple[float, float]:
+    """Return what the server has used, and what it has with its workers; ``others`` is neither."""
+    own = psutil.Process()
+    workers = [child for child in own.children() if child.pid != others]
+    server = sum(own.cpu_times()[:2])
+    return server, server + sum(sum(worker.cpu_times()[:2]) for worker in workers)
+
+
 async def film(
     engine: Pairing,
     recipe: Recipe,
     job: str,
-    others: asyncio.subprocess.Process | None,
-    *,
-    previews: bool,
-) -> tuple[float, float, str]:
-    """Make a film; return its seconds, the server's processor seconds, and its hash."""
+    others: asyncio.subprocess.Process,
+    mode: str,
+) -> tuple[float, float, float, str]:
+    """Make a film; return its seconds, the processor's of the server and of all, and its hash."""
     async with watching(engine) as watcher:
-        before = resource.getrusage(resource.RUSAGE_SELF)
+        before = processor_seconds(others.pid)
         await watcher.connection.submit(job, recipe)
-        if others and others.stdin:
+        if mode == "watched" and others.stdin:
             others.stdin.write(f"{job}\n".encode())
-        await watcher.connection.watch(job, previews=previews)
+        await watcher.connection.watch(job, previews=mode == "one")
         await watcher.ended.wait()
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return watcher.seconds(), used, watcher.events[-1].event.sha256  # type: ignore[union-attr]
+        server, whole = (b - a for a, b in zip(before, processor_seconds(others.pid), strict=True))
+        sha256 = watcher.events[-1].event.sha256  # type: ignore[union-attr]
+        return watcher.seconds(), server, whole, sha256
 
 
 async def run(rounds: int, seconds: float, apart: bool) -> None:
@@ -122,8 +129,7 @@ async def run(rounds: int, seconds: float, apart: bool) -> None:
     if apart:
         os.sched_setaffinity(0, {first})  # the workers inherit it
     memory = []  # MiB of the server after each watched film
-    took: dict[str, list[float]] = {mode: [] for mode in MODES}
-    used: dict[str, list[float]] = {mode: [] for mode in MODES}
+    took, served, used = ({mode: [] for mode in MODES} for _ in range(3))
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         engines = {}
@@ -136,34 +142,36 @@ async def run(rounds: int, seconds: float, apart: bool) -> None:
             recipe, hashes = a_recipe(number, seconds), set()
             for turn in range(len(MODES)):
                 mode = MODES[(number + turn) % len(MODES)]
-                watched = others if mode == "watched" else None
-                lasted, spent, sha256 = await film(
-                    engines[mode], recipe, f"round-{number:03}", watched, previews=mode == "one"
-                )
+                job = f"round-{number:03}"
+                *figures, sha256 = await film(engines[mode], recipe, job, others, mode)
                 hashes.add(sha256)
                 if number:  # the first round warms up
-                    took[mode].append(lasted)
-                    used[mode].append(spent)
+                    for figure, kept in zip(figures, (took, served, used), strict=True):
+                        kept[mode].append(figure)
             memory.append(psutil.Process().memory_info().rss / 2**20)
             assert len(hashes) == 1, "watching changed the film"
-    report(took, used)
+    report(took, served, used)
     print(f"the server's memory: {memory[1]:.1f} MiB after 2 rounds, {memory[-1]:.1f} at the end")
 
 
-def report(took: dict[str, list[float]], used: dict[str, list[float]]) -> None:
+def report(took: Figures, served: Figures, used: Figures) -> None:
     """Print one line for each mode, then the comparison."""
     for mode in MODES:
+        times, server, whole = (statistics.median(each[mode]) for each in (took, served, used))
         print(
-            f"{mode:8} median {statistics.median(took[mode]):6.2f} s  min {min(took[mode]):6.2f} s"
-            f"  server's processor time {statistics.median(used[mode]):5.2f} s a film"
+            f"{mode:8} {times:6.2f} s  min {min(took[mode]):6.2f} s  "
+            f"processor time {whole:5.2f} s a film, {server:4.2f} s of it the server's"
         )
     for mode in MODES[1:]:
-        ratios = [a / b for a, b in zip(took[mode], took["alone"], strict=True)]
         print(
-            f"{mode:8} takes longer than alone by: "
-            f"median {100 * (statistics.median(ratios) - 1):+.1f} %, "
-            f"of the minima {100 * (min(took[mode]) / min(took['alone']) - 1):+.1f} %"
+            f"{mode:8} against alone: time {_more(took, mode)}, processor time {_more(used, mode)}"
         )
+
+
+def _more(figures: Figures, mode: str) -> str:
+    """Return by how much a mode takes more than ``alone``, as the median over rounds."""
+    ratios = [a / b for a, b in zip(figures[mode], figures["alone"], strict=True)]
+    return f"{100 * (statistics.median(ratios) - 1):+.1f} %"
 
 
 if __name__ == "__main__":
