@@ -4,13 +4,12 @@
 """
 
 import re
-import struct
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from engine import purse
+from engine import binary, purse
 from engine.errors import ErrorReport, InvalidParameterError, MalformedMessageError
 from engine.events import AnyEvent
 from engine.models import Card
@@ -24,7 +23,6 @@ DATA_PATH = "/v1/data"
 HEALTH_PATH = "/healthz"
 
 PREVIEW_KIND, CHUNK_KIND, PART_KIND = 1, 2, 3
-_BINARY = struct.Struct(">BI")  # kind, length of the JSON header
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -344,17 +342,17 @@ def encode_recipe(recipe: Recipe) -> str:
 
 def encode_preview(preview: Preview) -> bytes:
     """Return the binary message of a preview."""
-    return _binary(PREVIEW_KIND, preview, "jpeg", preview.jpeg)
+    return binary.pack(PREVIEW_KIND, preview, "jpeg")
 
 
 def encode_chunk(chunk: Chunk) -> bytes:
     """Return the binary message of a chunk."""
-    return _binary(CHUNK_KIND, chunk, "data", chunk.data)
+    return binary.pack(CHUNK_KIND, chunk, "data")
 
 
 def encode_part(part: Part) -> bytes:
     """Return the binary message of a part."""
-    return _binary(PART_KIND, part, "data", part.data)
+    return binary.pack(PART_KIND, part, "data")
 
 
 def decode_part(data: bytes) -> Part:
@@ -365,17 +363,18 @@ def decode_part(data: bytes) -> Part:
         InvalidParameterError: one of its fields is not acceptable.
     """
     try:
-        kind, header, payload = _split(data)
-        if kind != PART_KIND:
-            raise MalformedMessageError(f"unknown kind of binary message: {kind}", field="message")
-        part = msgspec.json.decode(header, type=Part)
+        parts = binary.split(data)
+        if parts.kind != PART_KIND:
+            problem = f"unknown kind of binary message: {parts.kind}"
+            raise MalformedMessageError(problem, field="message")
+        part = binary.unpack(parts, Part, "data")
     except msgspec.ValidationError as error:
         raise _refusal(error) from error
-    except (msgspec.DecodeError, struct.error, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessageError(f"this is no part: {error}", field="message") from error
-    if len(payload) > LIMITS.chunk or part.offset + len(payload) > part.size:
+    if len(part.data) > LIMITS.chunk or part.offset + len(part.data) > part.size:
         raise InvalidParameterError("data", "the part is too long", "send at most 256 KiB a part")
-    return msgspec.structs.replace(part, data=payload)
+    return part
 
 
 def decode_request(data: str | bytes, kind: Any) -> Any:
@@ -406,16 +405,16 @@ def decode_answer(data: str | bytes) -> AnyAnswer | Preview | Chunk:
             answer: AnyAnswer = msgspec.json.decode(data, type=AnyAnswer)
             return answer
         return _read_binary(data)
-    except (msgspec.MsgspecError, struct.error, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MalformedMessageError(f"the engine sent something else: {error}") from error
 
 
 def request_id(data: str | bytes) -> int | None:
     """Return the id of a message that could not be read whole, so that its error finds home."""
     try:
-        text = _split(data)[1] if isinstance(data, bytes) else data
+        text = binary.split(data).header if isinstance(data, bytes) else data
         return msgspec.json.decode(text, type=_OnlyId).id
-    except (msgspec.MsgspecError, struct.error, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, MalformedMessageError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -430,22 +429,10 @@ def _refusal(error: msgspec.ValidationError) -> MalformedMessageError | InvalidP
     return translated
 
 
-def _split(data: bytes) -> tuple[int, bytes, bytes]:
-    kind, length = _BINARY.unpack_from(data)
-    return kind, data[_BINARY.size : _BINARY.size + length], data[_BINARY.size + length :]
-
-
-def _binary(kind: int, value: Preview | Chunk | Part, payload_field: str, payload: bytes) -> bytes:
-    fields = {name: getattr(value, name) for name in value.__struct_fields__}
-    del fields[payload_field]
-    header = msgspec.json.encode(fields)
-    return _BINARY.pack(kind, len(header)) + header + payload
-
-
 def _read_binary(data: bytes) -> Preview | Chunk:
-    kind, header, payload = _split(data)
-    if kind == PREVIEW_KIND:
-        return msgspec.structs.replace(msgspec.json.decode(header, type=Preview), jpeg=payload)
-    if kind == CHUNK_KIND:
-        return msgspec.structs.replace(msgspec.json.decode(header, type=Chunk), data=payload)
-    raise MalformedMessageError(f"unknown kind of binary message: {kind}")
+    parts = binary.split(data)
+    if parts.kind == PREVIEW_KIND:
+        return binary.unpack(parts, Preview, "jpeg")
+    if parts.kind == CHUNK_KIND:
+        return binary.unpack(parts, Chunk, "data")
+    raise MalformedMessageError(f"unknown kind of binary message: {parts.kind}")
