@@ -18,6 +18,7 @@ from engine.job import Job
 from engine.jobs import Jobs
 from engine.journal import Journal
 from engine.pairing import Pairing
+from engine.progress import fold
 from engine.protocol import JobEvent
 from engine.store import Store
 from tests.conftest import MODELS, STAND_IN, Client, a_recipe, an_engine, connected
@@ -380,3 +381,49 @@ async def test_a_refused_watch_leaves_nothing_in_memory(
         kept = [found.id for found in gc.get_objects() if type(found) is Job]
         assert "job-watched" in kept
         assert "job-refused" not in kept
+
+
+async def film_of(client: Client, job: str) -> str:
+    assert await client.ended(job) == "Finished"
+    return str(client.events(job)[-1].event.object)  # type: ignore[union-attr]
+
+
+async def test_an_interrupted_film_grows_into_what_it_would_have_been(tmp_path: Path) -> None:
+    settings = {"interpolation_factor": 2, "num_inference_steps": 1}
+    async with an_engine(tmp_path / "one") as engine, connected(engine) as client:
+        await made(client, JOB, "a", "b", "c", **settings)
+        fresh = await film_of(client, JOB)
+        grown = client.types(JOB).count("Grown")
+        plan = client.events(JOB)
+    assert grown > 1
+    async with an_engine(tmp_path / "two") as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe("a", "b", "c", **settings))
+        await client.connection.watch(JOB)
+        await client.reached(JOB, "Grown", 1)
+    async with an_engine(tmp_path / "two") as engine, connected(engine) as client:
+        await client.connection.watch(JOB, after=0)
+        assert await film_of(client, JOB) == fresh
+        assert client.types(JOB).count("Planned") == 1  # what was told is not told again
+        told = [fold_plan(log) for log in (plan, client.events(JOB))]
+    assert told[0] == told[1]
+
+
+def fold_plan(log: list[JobEvent]) -> object:
+    """Return the plan that a log tells, but for the engine's own words."""
+    return fold(log).plan
+
+
+async def test_a_blank_keyframe_is_told_and_held(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        types = await made(client, JOB, "a", "paint nothing", motion="cut", interpolation_factor=4)
+        progress = fold(client.events(JOB))
+    assert types[-1] == "Finished"
+    blank = [index for index, word in progress.words.items() if word == "blank"]
+    assert blank
+    assert len(blank) < len(progress.keyframes)
+
+
+async def test_a_film_of_blanks_fails_with_a_word_about_it(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        await made(client, JOB, "paint nothing")
+        assert client.events(JOB)[-1].event.error.code == "E_BLANK"  # type: ignore[union-attr]
