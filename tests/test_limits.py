@@ -220,7 +220,7 @@ async def test_a_worker_that_stops_is_replaced_and_the_film_goes_on(
         assert client.types("job-0001").count("Interrupted") == 1
         finished = [m.event for m in client.events("job-0001")]
         painted = [event.index for event in finished if isinstance(event, KeyframeFinished)]
-        assert painted == sorted(set(painted))
+        assert len(painted) == len(set(painted))
 
 
 async def test_cancelling_a_job_whose_worker_hangs_ends_it(
