@@ -17,6 +17,7 @@ from engine.hosted import machine, process, views
 from engine.hosted.process import Trouble, Wishes
 from engine.local import healthy
 from engine.pairing import Pairing, new_key
+from tests.torture.rig import PATIENCE, alive
 from tests.torture.tls import lacking
 from tests.tunnels.agent import TOKEN
 from tests.tunnels.edge import Edge, an_edge
@@ -149,12 +150,12 @@ async def test_what_a_killed_engine_left_behind_is_ended_before_another_starts(
 ) -> None:
     wishes = Wishes(tunnel="ngrok", token=TOKEN)
     hosted.start(data, KEY, wishes, port=0)
-    engine, agent = json.loads((data / "hosted.json").read_text())["pid"], edge.commands()[0][-1]
-    os.kill(engine, signal.SIGKILL)
-    until(lambda: not process.alive(data))
-    assert psutil.pid_exists(agent)
+    agent = psutil.Process(edge.commands()[0][-1])
+    os.kill(json.loads((data / "hosted.json").read_text())["pid"], signal.SIGKILL)
+    until(lambda: not process.alive(data), PATIENCE)
+    assert alive(agent)
     assert hosted.start(data, KEY, wishes, port=0).startswith("https://")
-    until(lambda: not psutil.pid_exists(agent))
+    until(lambda: not alive(agent), PATIENCE)
 
 
 @pytest.mark.slow
