@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS object (
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 OBJECT = "name, sha256, size, media_type, detail, origin"  # and used_at, which counts uses
+CACHE = 256  # KiB that SQLite keeps of the file; its own 2 MiB fill up over hundreds of films
 RESERVE = 256 * 2**10  # bytes; SQLite needs some pages of 4 KiB to commit
 RECIPES, EVENTS = msgspec.json.Decoder(Recipe), msgspec.json.Decoder(AnyEvent)
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -81,6 +82,7 @@ class Journal:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute(f"PRAGMA cache_size = -{CACHE}")
             made_by = self._db.execute("PRAGMA user_version").fetchone()[0]
             if made_by not in (0, VERSION):
                 raise StorageError(

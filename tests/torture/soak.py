@@ -17,7 +17,7 @@ from tests.conftest import connected
 from tests.torture.rig import PATIENCE, Machine, Outcome, a_machine, ending, tiny
 
 EARLY = 10  # films after which everything that is kept should be there
-GROWTH, LEAST = 0.05, 4.0  # share or MiB that memory may still grow by: SQLite's cache takes 2
+GROWTH, LEAST = 0.05, 2.0  # share or MiB that memory may still grow by
 HELPERS = 4  # threads that asyncio may still start at a time of need; it never ends them
 
 
