@@ -10,6 +10,7 @@ from engine import events
 from engine.errors import InvalidParameterError
 from engine.pairing import Pairing
 from engine.recipe import Recipe, Scene
+from engine.scores import Scores
 from tests.test_pages import RECIPE, Studio, components, job_of, lost, setting, studio, words
 from tests.ui_stand_in import until
 from ui import shelf
@@ -83,6 +84,20 @@ def test_a_film_says_where_it_was_made(studio: Studio) -> None:
     shown = words(studio.visit("library", film=job)).replace("\\", "")
     assert "Keyframe 1 was painted on Far GPU, 2 on Two cores." in shown
     assert "Different hardware may differ in tiny details" in shown
+
+
+def test_a_film_says_how_smooth_it_is(studio: Studio) -> None:
+    job = studio.finished(RECIPE)
+    assert "Smoothness" not in words(studio.visit("library", film=job))
+    scores = Scores(
+        flicker=0.01, jumps=0, unevenness=0.3, brightness=0.0, colour=0.0, duplicates=0.0
+    )
+    about = {"object": "o", "sha256": "s", "size": 1, "media_type": "video/mp4"}
+    shape = {"frames": 8, "seconds": 1.0, "width": 256, "height": 256}
+    film = events.Finished(**about, **shape, scores=scores)  # type: ignore[arg-type]
+    studio.hub.record.note(job, [events.Logged(seq=101, at=1.0, event=film)])
+    shown = words(studio.visit("library", film=job)).replace("\\", "")
+    assert "no jumps, even pace (varies by 30 %), hardly any flicker (1.0 %)" in shown
 
 
 def test_a_recipe_is_used_again(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
