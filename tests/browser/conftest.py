@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60_000  # milliseconds that anything on a page may take
@@ -23,6 +23,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
 PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
 SCREENSHOTS = ROOT / "screenshots"  # ignored by git; to be looked at
+expect.set_options(timeout=PATIENCE)
 SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
