@@ -103,6 +103,23 @@ def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
     expect(page.locator(".card").first).to_contain_text("dawn over the sea")
 
 
+def test_three_clicks_and_one_sentence_lead_from_home_to_a_downloaded_film(
+    visit: Visit, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "data", tmp_path / "app.log") as fresh:
+        visitor = visit(at=fresh)
+        page = visitor.open("/")
+        page.get_by_role("button", name="Create a film").click()
+        page.get_by_label("Scene 1").press_sequentially("dawn over the sea, sun on the left")
+        page.get_by_role("button", name="Generate", disabled=False).click()
+        save = page.get_by_role("link", name="Download MP4")
+        save.wait_for(timeout=5 * PATIENCE)
+        with page.expect_download() as download:
+            save.click()
+        assert download.value.suggested_filename == "dawn over the sea sun on the left.mp4"
+        assert not visitor.errors
+
+
 def test_refresh_and_second_tab_join_a_running_film(visit: Visit) -> None:
     first = visit()
     page = first.open("/create")
