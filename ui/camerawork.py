@@ -11,7 +11,7 @@ import streamlit as st
 from engine.errors import ErrorReport, InvalidParameterError
 from engine.recipe import Camera
 from ui import draft, look, resources
-from ui.moves import OWN, PRESETS, STILL, name_of, preview
+from ui.moves import OWN, PRESETS, STILL, name_of, preview, rules
 from ui.words import plain
 
 EASINGS = {"smooth": "Starts and stops gently", "linear": "At one speed"}
@@ -43,6 +43,8 @@ def _show(scene: dict[str, Any], image: str, move: Camera | None) -> None:
     stills = resources.get_hub().stills
     jpeg = stills.thumbnail(image) if image else b""
     aspect = settings["height"] / settings["width"]
+    if move:
+        st.html(rules(scene["id"], move, aspect))
     st.html(preview(scene["id"], move, jpeg, aspect, float(scene["seconds"])))
     if image and not jpeg:
         st.caption("Its picture is not on this computer. Drop it in again, or take it out.")

@@ -42,7 +42,7 @@ def name_of(move: Camera | None) -> str:
 
 
 def preview(key: str, move: Camera | None, jpeg: bytes, aspect: float, seconds: float) -> str:
-    """Return markup that shows a scene's picture, moving as its camera will.
+    """Return markup that shows a scene's picture; ``rules`` make it move as its camera will.
 
     Args:
         key: letters and digits that no other scene has.
@@ -56,18 +56,22 @@ def preview(key: str, move: Camera | None, jpeg: bytes, aspect: float, seconds: 
         source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
     layers = "".join(f'<img class="{part}" src="{source}" alt="">' for part in ("sky", "ground"))
     name = f"move-{key}"
-    style = f"<style>{_animation(name, move, aspect)}</style>" if move else ""
     turn = f"animation-duration:{min(seconds, MOST_SECONDS):.2f}s" if move else ""
     words = f"The scene's camera: {name_of(move).lower()}"
     world = f'<div class="world" style="{turn}">{layers}</div>'
+    ratio = f"aspect-ratio:{1 / aspect:.4f};max-width:calc(15rem / {aspect:.4f})"
     return (
-        f'{style}<div class="move {name}" role="img" aria-label="{words}" tabindex="0" '
-        f'style="aspect-ratio:{1 / aspect:.4f}">{world}</div>'
+        f'<div class="move {name}" role="img" aria-label="{words}" tabindex="0" '
+        f'style="{ratio}">{world}</div>'
     )
 
 
-def _animation(name: str, move: Camera, aspect: float) -> str:
-    """Return the rules by which a picture moves: all of it as a whole, its ground on its own."""
+def rules(key: str, move: Camera, aspect: float) -> str:
+    """Return the style by which a preview moves: all of it as a whole, its ground on its own.
+
+    It stands apart because Streamlit keeps styles only where there is nothing else.
+    """
+    name = f"move-{key}"
     poses = [camera.pose_at(move, stop / STOPS) for stop in range(STOPS + 1)]
     world = "".join(
         f"{100 * stop / STOPS:.1f}%{{transform:{_transform(pose)}}}"
@@ -79,9 +83,9 @@ def _animation(name: str, move: Camera, aspect: float) -> str:
     )
     duration = "animation-duration:inherit"
     return (
-        f"@keyframes {name}{{{world}}}@keyframes {name}-ground{{{ground}}}"
-        f".{name} .world{{animation-name:{name}}}"
-        f".{name} .ground{{animation-name:{name}-ground;{duration}}}"
+        f"<style>@keyframes {name}{{{world}}}@keyframes {name}-ground{{{ground}}}"
+        f".move.{name} .world{{animation-name:{name}}}"
+        f".move.{name} .ground{{animation-name:{name}-ground;{duration}}}</style>"
     )
 
 
