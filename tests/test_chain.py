@@ -178,8 +178,10 @@ def test_a_loop_of_one_camera_goes_there_and_back() -> None:
     plan, _ = worked(film({"camera": PUSH}, loop=True))
     moves = [segment.move for segment in plan.segments if segment.move]
     assert moves[0].before == REST
-    assert moves[-1].after.zoom < 1.2
-    assert max(move.after.zoom for move in moves) == pytest.approx(2.0, abs=0.01)
+    zooms = [move.after.zoom for move in moves]
+    assert max(zooms) == pytest.approx(2.0, abs=0.01)
+    assert zooms[-1] < 1.5
+    assert zooms.index(max(zooms)) < len(zooms) - 2
 
 
 @pytest.mark.parametrize("seed", range(8))
