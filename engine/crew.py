@@ -6,7 +6,6 @@ neither films nor their order: what can be done at once is the business of ``eng
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -65,12 +64,6 @@ class Crew:
         """The devices of those that are ready; while none is, what is known of the first."""
         ready = tuple(foreman.device for foreman in self._foremen if foreman.ready)
         return ready or (self._foremen[0].device,)
-
-    @property
-    def label(self) -> str:
-        """The devices' names for people, such as "2 × Tesla T4"."""
-        counts = Counter(device.name for device in self.devices)
-        return ", ".join(f"{n} × {name}" if n > 1 else name for name, n in counts.items())
 
     @property
     def memory(self) -> int:

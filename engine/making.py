@@ -31,6 +31,7 @@ from engine.journal import ObjectRow
 from engine.models import Model
 from engine.plan import Draw, Measure, Paint, Plan, Size, Step, most_keyframes
 from engine.progress import Progress
+from engine.protocol import label
 from engine.recipe import Recipe
 from engine.store import Store
 
@@ -96,7 +97,7 @@ class Making:
         if name not in self.models:  # offered when the job was submitted, no longer now
             raise UnknownModelError(name, list(self.models))
         attempt = self.progress.attempt + 1
-        self.record(events.Started(attempt=attempt, device=self.crew.label))
+        self.record(events.Started(attempt=attempt, device=label(self.crew.devices)))
         plan = await self._plan(self.models[name])
         await self._make_all(plan)
         return await self._assemble(plan)

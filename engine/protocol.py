@@ -4,6 +4,8 @@
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -196,6 +198,12 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
     free_memory: int = 0
 
 
+def label(devices: Iterable[DeviceInfo]) -> str:
+    """Return the names of devices for people, such as "2 × Tesla T4"."""
+    counts = Counter(device.name for device in devices)
+    return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
+
+
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A model that recipes may name."""
 
@@ -221,6 +229,11 @@ class Hello(Answer, frozen=True, kw_only=True, tag="hello"):
     queue: int
     interpolator: str = ""
     notice: str = ""
+
+    @property
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        """All devices that share a film."""
+        return self.device, *self.others
 
 
 class Accepted(Answer, frozen=True, kw_only=True, tag="accepted"):

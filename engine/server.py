@@ -104,7 +104,7 @@ class EngineServer:
         return {
             "version": __version__,
             "protocol": protocol.VERSION,
-            "device": self._jobs.crew.label,
+            "device": protocol.label(self._jobs.crew.devices),
             "queue": self._jobs.waiting,
         }
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
 from engine.networks import title
-from engine.protocol import Hello
+from engine.protocol import Hello, label
 from ui import lent, look, resources
 from ui.engine_view import EngineView
 from ui.meter import ALLOWED, NEAR
@@ -74,11 +74,16 @@ def _actions(engine: EngineView) -> None:
 
 
 def _facts(engine: EngineView, hello: Hello) -> None:
-    device = hello.device
+    device = min(hello.devices, key=lambda one: one.free_memory)
     memory = f"{size(device.free_memory)} free of {size(device.total_memory)}"
+    several = bool(hello.others)
     facts = {
-        "Device": "warming up" if device.name == "starting" else device.name,
-        "Memory": memory if device.total_memory else "unknown",
+        "Devices" if several else "Device": (
+            "warming up" if device.name == "starting" else label(hello.devices)
+        ),
+        "Memory of each, at least" if several else "Memory": (
+            memory if device.total_memory else "unknown"
+        ),
         "Answers in": f"{engine.latency * 1000:.0f} ms" if engine.latency else "…",
         "Models": ", ".join(model.card.title for model in hello.models),
         "In-betweens": title(hello.interpolator) or "chosen at the first film",

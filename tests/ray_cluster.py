@@ -7,12 +7,11 @@ reads, and takes everything down when its standard input ends. It listens on loo
 import os
 import sys
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # keeps Ray from any other address
-os.environ.update(LOOPBACK)
 
 
 def main() -> None:
+    os.environ.update(LOOPBACK, RAY_USAGE_STATS_ENABLED="0")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()

@@ -16,6 +16,7 @@ from engine.events import Interrupted
 from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
 from engine.graph import KeyframeNode, Weighted
 from engine.progress import fold
+from engine.protocol import label
 from tests.conftest import (
     MODELS,
     PATIENCE,
@@ -104,7 +105,7 @@ async def test_each_borrower_has_a_worker_of_its_own_and_the_next_one_waits() ->
 
 async def test_who_holds_the_model_is_asked_first() -> None:
     async with a_crew({}, {}) as crew:
-        assert crew.label == "2 × stand-in"
+        assert label(crew.devices) == "2 × stand-in"
         await loaded(crew)
         seen = []
         for _ in range(3):

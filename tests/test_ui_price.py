@@ -167,6 +167,25 @@ def test_an_interrupted_film_teaches_no_total() -> None:
     assert told.painting == pytest.approx(2.0)
 
 
+def test_what_several_devices_made_is_priced_by_their_number() -> None:
+    made = recipe(4.0)
+    log = log_of(made, step=0.5, frame=0.0)
+    begun = next(one for one in log if isinstance(one.event, events.KeyframeStarted))
+    shared: list[Event] = [events.KeyframeStarted(index=index) for index in (0, 1)]
+    told = [*log[: begun.seq - 1]]
+    told += [Logged(seq=0, at=begun.at, event=event) for event in shared]  # type: ignore[arg-type]
+    for index in (0, 1):
+        event = events.KeyframeFinished(index=index, object="k", reused=False, **KEY)  # type: ignore[arg-type]
+        told.append(Logged(seq=0, at=begun.at + 12.0, event=event))
+    told.append(msgspec.structs.replace(log[-1], at=begun.at + 12.0))
+    numbered = [msgspec.structs.replace(one, seq=number) for number, one in enumerate(told, 1)]
+    learnt = lesson(made, numbered)
+    assert learnt
+    assert (learnt.devices, learnt.painting) == (2, 12.0)
+    one, two = (asked(made, [learnt], devices=n, keyframes=100).seconds for n in (1, 2))
+    assert one - two == pytest.approx(600.0, rel=0.1)
+
+
 def test_a_film_without_an_end_teaches_nothing() -> None:
     assert lesson(recipe(), log_of(recipe(), step=0.1, frame=0.1)[:-1]) is None
 

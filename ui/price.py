@@ -41,13 +41,14 @@ class Lesson(NamedTuple):
     """What one film that was made tells.
 
     Attributes:
-        painting: seconds per keyframe; 0 if none was painted.
-        drawing: seconds per frame of segments; 0 if none was drawn.
+        painting: seconds that a device spent on a keyframe; 0 if none was painted.
+        drawing: seconds that a device spent on a frame of segments; 0 if none was drawn.
         keyframes, frames: that were made, not found in the store.
         seconds: from its start to its end; 0 if it was interrupted in between.
         memory: bytes that were needed at most; 0 if unknown.
         size: bytes of the film.
         picture, segment: bytes of a keyframe, and of a segment's frame; 0 if unknown.
+        devices: that took part.
     """
 
     recipe: Recipe
@@ -62,6 +63,7 @@ class Lesson(NamedTuple):
     size: int
     picture: float
     segment: float
+    devices: int = 1
 
 
 class Speed(NamedTuple):
@@ -107,13 +109,14 @@ def lesson(recipe: Recipe, log: Sequence[Logged]) -> Lesson | None:
     started, planned, assembling = times
     whole = progress.attempt == 1 and not {events.Interrupted, events.Paused} & set(at)
     heard = [logged.event for logged in log]
+    devices = max(1, progress.at_once)  # among which progress shares time out
     pictures = [one.size for one in heard if isinstance(one, events.KeyframeFinished)]
     pieces = [one.size for one in heard if isinstance(one, events.SegmentFinished)]
     return Lesson(
         recipe,
         loading=planned - started if whole and started and planned else 0.0,
-        painting=progress.painting.mean(0.0),
-        drawing=progress.drawing.mean(0.0),
+        painting=progress.painting.mean(0.0) * devices,
+        drawing=progress.drawing.mean(0.0) * devices,
         joining=progress.ended_at - assembling if assembling else 0.0,
         keyframes=progress.painting.count,
         frames=progress.drawing.count,
@@ -122,6 +125,7 @@ def lesson(recipe: Recipe, log: Sequence[Logged]) -> Lesson | None:
         size=progress.film.size,
         picture=sum(pictures) / len(pictures) if pictures else 0.0,
         segment=sum(pieces) / recipe.frames,
+        devices=devices,
     )
 
 
@@ -144,6 +148,7 @@ def speed(
     *,
     cold: bool,
     gpu: bool = False,
+    devices: int = 1,
     works: Works = NO_WORKS,
 ) -> Speed:
     """Return how fast an engine will be with a recipe.
@@ -153,6 +158,7 @@ def speed(
         lessons: of its past films, the newest first.
         cold: whether it has loaded no model yet.
         gpu: whether it has a GPU.
+        devices: that share the work.
         works: as ``piece_seconds`` takes them.
     """
     loads = [past.loading for past in lessons if past.loading]
@@ -166,8 +172,8 @@ def speed(
     drawn = [(past, past.drawing) for past in lessons]
     return Speed(
         loading,
-        painting * _ratio(recipe, painted, 0, unknown[0], works),
-        drawing * _ratio(recipe, drawn, 1, unknown[1], works),
+        painting * _ratio(recipe, painted, 0, unknown[0], works) / devices,
+        drawing * _ratio(recipe, drawn, 1, unknown[1], works) / devices,
         _middle([past.joining for past in lessons if past.joining], JOIN),
     )
 
@@ -184,7 +190,9 @@ def doubt(lessons: Sequence[Lesson], *, gpu: bool = False, works: Works = NO_WOR
         if past.seconds > 0:
             cold = past.loading > LOADED
             before = lessons[index + 1 :]
-            expected = speed(past.recipe, before, cold=cold, gpu=gpu, works=works)
+            expected = speed(
+                past.recipe, before, cold=cold, gpu=gpu, devices=past.devices, works=works
+            )
             errors.append(math.log(past.seconds / expected.whole(past.keyframes, past.frames)))
     return math.sqrt((CAUTION**2 + sum(error**2 for error in errors)) / (1 + len(errors)))
 
@@ -197,6 +205,7 @@ def price(
     frames: int,
     cold: bool,
     gpu: bool = False,
+    devices: int = 1,
     card: Card | None = None,
     works: Works = NO_WORKS,
     far: bool = False,
@@ -212,13 +221,14 @@ def price(
         frames: of the segments that must be drawn.
         cold: whether the engine has loaded no model yet.
         gpu: whether it has a GPU.
+        devices: that share the work.
         card: of the film's model.
         works: as ``piece_seconds`` takes them.
         far: whether its data must come here over a network.
         previews: bytes that previews may take.
         mirror: bytes of finished pieces that may be brought here.
     """
-    parts = speed(recipe, lessons, cold=cold, gpu=gpu, works=works)
+    parts = speed(recipe, lessons, cold=cold, gpu=gpu, devices=devices, works=works)
     seconds = parts.whole(keyframes, frames)
     away = math.exp(doubt(lessons, gpu=gpu, works=works))
     weights = card.download if card else 0

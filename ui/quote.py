@@ -43,6 +43,7 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Price, int]:
         frames=frames,
         cold=not (hello and hello.interpolator),
         gpu=kind.startswith(("cuda", "mps")),
+        devices=len(hello.devices) if hello else 1,
         card=cards.get(recipe.model),
         works={name: card.work for name, card in cards.items()},
         far=not engine.local,
