@@ -74,8 +74,6 @@ def start(data: Path, key: str, wishes: Wishes, *, port: int = PORT) -> str:
 
 def stop(data: Path) -> None:
     """End the engine and what it left behind; its jobs go on when it is started again."""
-    import psutil
-
     pid: int = _noted(data).get("pid", 0)
     if alive(data):
         print("Ending the engine that runs…")
@@ -83,7 +81,7 @@ def stop(data: Path) -> None:
         deadline = time.monotonic() + GOODBYE
         while alive(data) and time.monotonic() < deadline:
             time.sleep(0.1)
-    if pid and (alive(data) or not psutil.pid_exists(pid)):  # else its number is somebody else's
+    if pid and (alive(data) or _over(pid)):  # else its number is somebody else's
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
 
@@ -92,12 +90,23 @@ def alive(data: Path) -> bool:
     """Tell whether the engine that was started for ``data`` still runs."""
     import psutil
 
-    with suppress(psutil.Error, KeyError):
-        process = psutil.Process(_noted(data)["pid"])
-        with suppress(psutil.TimeoutExpired):
-            process.wait(0)  # one that ended and is ours to forget
-        return str(data) in process.cmdline()
+    for started in _started:
+        started.poll()  # lets the system forget one that has ended
+    with suppress(psutil.NoSuchProcess, KeyError):
+        noted = _noted(data)
+        process = psutil.Process(noted["pid"])
+        same = abs(process.create_time() - noted["began"]) < 2  # numbers come again
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     return False
+
+
+def _over(pid: int) -> bool:
+    """Tell whether a process has ended, even if nobody has taken note of it yet."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    return True
 
 
 def _free(port: int) -> int:
@@ -111,6 +120,8 @@ def _free(port: int) -> int:
 
 
 def _launch(data: Path, asked: str, wishes: Wishes, port: int) -> None:
+    import psutil
+
     command = [sys.executable, "-m", "engine", "serve", "--data", str(data), "--port", str(port)]
     command += ["--tunnel", wishes.tunnel, "--domain", wishes.domain]
     command += ["--model", wishes.model] if wishes.model else []
@@ -130,7 +141,8 @@ def _launch(data: Path, asked: str, wishes: Wishes, port: int) -> None:
             start_new_session=True,  # the kernel may be restarted without it
         )
     _started.append(engine)
-    noted = {"pid": engine.pid, "asked": asked, "tunnel": wishes.tunnel}
+    began = psutil.Process(engine.pid).create_time()
+    noted = {"pid": engine.pid, "began": began, "asked": asked, "tunnel": wishes.tunnel}
     _write_private(data / "hosted.json", json.dumps(noted))
 
 
