@@ -6,6 +6,7 @@ diffusion model, or a blend between two of its latents, gets slightly wrong.
 """
 
 import argparse
+import copy
 import math
 import time
 from pathlib import Path
@@ -15,11 +16,14 @@ import torch
 from diffusers import AutoencoderTiny
 
 from training import processes
-from training.pictures import RUNS, load
+from training.latents import file_of
+from training.pictures import RUNS, folder_of, load
 
 CHANNELS = 64
 LATENT_NOISE = 0.06
 PEAK_RATE = 1.2e-3
+# Of stage "more": how firmly latents stay near those that diffusion was trained on.
+ANCHOR = 0.05
 # Mean, principal axes (columns) and spreads of the pictures' colours, RGB in -1..1.
 COLOUR_AXES = (
     (0.005, -0.083, 0.016),
@@ -80,6 +84,18 @@ def joint_losses(
     return loss, squared
 
 
+def anchored_losses(
+    model: AutoencoderTiny, pictures: torch.Tensor, earlier: torch.nn.Module
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return as `joint_losses` does, pulled to an earlier encoder's latents instead."""
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = model.encode(pictures).latents
+        with torch.no_grad():
+            before = earlier(pictures)
+    loss, squared = decoder_losses(model, latents, pictures)
+    return loss + ANCHOR * (latents - before).float().square().mean(), squared
+
+
 def decoder_losses(
     model: AutoencoderTiny, latents: torch.Tensor, pictures: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,7 +123,7 @@ def refined_batch(
     """Return crops of stored latents and of their pictures, as `batch` does."""
     count, size = (1, 32) if step % 4 == 3 else (4, 16)
     inputs, targets = [], []
-    for index in rng.integers(len(latents), size=count):
+    for index in rng.integers(min(len(pixels), len(latents)), size=count):
         top, left = rng.integers(32 - size + 1, size=2)
         inputs.append(latents[index, :, top : top + size, left : left + size])
         rows, columns = slice(8 * top, 8 * (top + size)), slice(8 * left, 8 * (left + size))
@@ -121,9 +137,9 @@ def refined_batch(
 def train(runs: Path, minutes: float, threads: int, stage: str) -> None:
     """Train for some minutes of the clock and save in diffusers' layout.
 
-    Stage "new" begins with random weights and "more" with the last save. Stage "refine"
-    takes the decoder alone further, on stored latents: those stay as they are, so that
-    diffusion can be trained on them at the same time.
+    Stage "new" begins with random weights; "more" goes on from the last save and keeps its
+    latents much alike, so that diffusion need not begin again. Stage "refine" takes the
+    decoder alone further, on stored latents: diffusion can be trained at the same time.
     """
     processes.start(threads)
     torch.manual_seed(0)
@@ -132,18 +148,21 @@ def train(runs: Path, minutes: float, threads: int, stage: str) -> None:
     model.to(memory_format=torch.channels_last)
     trained = list((model.decoder if refine else model).parameters())
     optimiser = torch.optim.AdamW(trained, lr=PEAK_RATE, weight_decay=1e-4, fused=True)
-    latents = np.load(runs / "latents.npy") if refine else None
+    latents = np.load(file_of(runs, "square")) if refine else None
+    earlier = copy.deepcopy(model.encoder)
     seed = processes.RANK + 10 * ("new", "more", "refine").index(stage)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     began, step, average = time.monotonic(), 0, 0.02
     while (share := processes.together((time.monotonic() - began) / (60 * minutes))) < 1:
         if step % 500 == 0:
-            pixels, _ = load(runs / "pictures")
+            pixels, _ = load(folder_of(runs, "square"))
         for group in optimiser.param_groups:
-            group["lr"] = rate_at(share) * (0.6 if refine else 1.0)
+            group["lr"] = rate_at(share) * (1.0 if stage == "new" else 0.6)
         if refine:
             loss, squared = decoder_losses(model, *refined_batch(pixels, latents, rng, step))
+        elif stage == "more":
+            loss, squared = anchored_losses(model, batch(pixels, rng, step), earlier)
         else:
             guide = max(0.0, 0.5 - 3 * share)
             loss, squared = joint_losses(model, batch(pixels, rng, step), guide)

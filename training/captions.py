@@ -58,6 +58,10 @@ WEATHER_PHRASES = {
              "it is snowing", "snowflakes"),
     "birds": ("birds", "flying birds", "a flock of birds", "with birds", "birds in the sky",
               "seagulls"),
+    "fog": ("fog", "in the fog", "foggy", "foggy weather", "mist", "veils of mist",
+            "in thick fog", "banks of fog", "fog rolling in"),
+    "rain": ("rain", "falling rain", "in the rain", "rainy weather", "a rain shower", "rainy",
+             "it is raining", "heavy rain", "rainfall"),
 }  # fmt: skip
 STYLES = (
     "a poster of", "flat illustration", "a painting of", "a picture of", "beautiful", "minimal",

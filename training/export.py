@@ -17,7 +17,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from engine.models import SUMS
 from training.diffusion import build_scheduler
-from training.pictures import load
+from training.latents import file_of
+from training.pictures import folder_of, load
 
 MODEL = Path(__file__).parents[1] / "engine" / "models" / "landscapes"
 WRITTEN = ("model_index.json", "scheduler", "text_encoder", "tokenizer", "unet", "vae")
@@ -59,10 +60,10 @@ def fit_preview(latents: torch.Tensor, pictures: torch.Tensor) -> dict[str, list
 
 def preview_of(runs: Path, count: int = 500) -> dict[str, list]:
     """Fit the preview to the first training pictures and their latents."""
-    pixels, _ = load(runs / "pictures")
+    pixels, _ = load(folder_of(runs, "square"))
     small = [cv2.resize(one, (32, 32), interpolation=cv2.INTER_AREA) for one in pixels[:count]]
     pictures = torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 255
-    latents = np.load(runs / "latents.npy", mmap_mode="r")[:count]
+    latents = np.load(file_of(runs, "square"), mmap_mode="r")[:count]
     return fit_preview(torch.from_numpy(latents.astype(np.float32)), pictures)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 
-from training.pictures import RUNS, load
+from training.pictures import RUNS, SIZES, folder_of, load
 from training.world import Scene
 
 BATCH = 16
@@ -26,12 +26,17 @@ def encode(vae: AutoencoderTiny, pixels: np.ndarray) -> np.ndarray:
         return vae.encode(pictures).latents.half().numpy()
 
 
-def fill(folder: Path, vae: AutoencoderTiny, output: Path, mirrored: bool) -> None:
-    """Encode every picture of a folder, or its mirror image, into one file."""
-    pixels, _ = load(folder)
+def fill(runs: Path, shape: str, vae: AutoencoderTiny, mirrored: bool) -> None:
+    """Encode every picture of a shape, or its mirror image, into one file."""
+    pixels, _ = load(folder_of(runs, shape))
     pixels = pixels[:, :, ::-1] if mirrored else pixels
     parts = [encode(vae, pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)]
-    np.save(output, np.concatenate(parts))
+    np.save(file_of(runs, shape, mirrored), np.concatenate(parts))
+
+
+def file_of(runs: Path, shape: str, mirrored: bool = False) -> Path:
+    """Return where the latents of a shape lie."""
+    return runs / f"latents-{shape}{'-mirrored' if mirrored else ''}.npy"
 
 
 def mirror(scene: Scene) -> Scene:
@@ -39,24 +44,25 @@ def mirror(scene: Scene) -> Scene:
     return Scene(scene.time, scene.place, OPPOSITE[scene.side], scene.weather)
 
 
-def load_latents(runs: Path) -> tuple[np.ndarray, list[Scene]]:
-    """Return all latents encoded so far and their scenes, mirrored ones last."""
-    _, scenes = load(runs / "pictures")
-    latents = np.load(runs / "latents.npy")
-    if not (runs / "latents-mirrored.npy").exists():
+def load_latents(runs: Path, shape: str) -> tuple[np.ndarray, list[Scene]]:
+    """Return all latents of a shape encoded so far and their scenes, mirrored ones last."""
+    _, scenes = load(folder_of(runs, shape))
+    latents = np.load(file_of(runs, shape))
+    scenes = scenes[: len(latents)]  # More may have been drawn since.
+    if not file_of(runs, shape, mirrored=True).exists():
         return latents, scenes
-    flipped = np.load(runs / "latents-mirrored.npy")
+    flipped = np.load(file_of(runs, shape, mirrored=True))
     return np.concatenate([latents, flipped]), scenes + [mirror(scene) for scene in scenes]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--shape", choices=SIZES, default="square")
     parser.add_argument("--mirrored", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     autoencoder = AutoencoderTiny.from_pretrained(arguments.runs / "autoencoder")
     autoencoder.to(memory_format=torch.channels_last)
-    name = "latents-mirrored.npy" if arguments.mirrored else "latents.npy"
-    fill(arguments.runs / "pictures", autoencoder, arguments.runs / name, arguments.mirrored)
+    fill(arguments.runs, arguments.shape, autoencoder, arguments.mirrored)

@@ -64,6 +64,8 @@ GROUNDS = {
     "desert": ((222, 142, 74), (230, 160, 92), (208, 124, 78)),
     "city": ((62, 78, 110), (84, 84, 116), (56, 88, 104)),
 }
+# How grey a weather makes everything, and what it leaves of the light.
+GREYNESS = {"fog": (0.30, 1.0), "rain": (0.42, 0.80)}
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,10 @@ def palette_for(time: str, place: str, weather: str, rng: np.random.Generator) -
     if weather == "snow":
         near = mix(near, white, 0.42)
         sky = mix(sky, sky.mean(axis=1, keepdims=True), 0.12)
+    if weather in GREYNESS:
+        grey, dimmed = GREYNESS[weather]
+        sky = mix(sky, sky.mean(axis=1, keepdims=True), grey) * np.float32(dimmed)
+        near = mix(near, near.mean(), grey) * np.float32(dimmed)
     return Palette(
         *sky,
         disc=np.float32(DISCS[time]),

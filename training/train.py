@@ -20,15 +20,25 @@ from training import captions, diffusion, processes, tokens
 from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
 from training.pictures import RUNS
+from training.world import Scene
 
 BATCH = 32
 PEAK_RATE = 8e-4
 SNR_CAP = 5.0
 EMPTY_SHARE = 0.1
+# Of the steps, those with pictures of each shape, and the size of their batch: equal work.
+SHAPES = {"square": (0.6, BATCH), "wide": (0.2, 22), "tall": (0.2, 22)}
 # Where the disc is decided: a band of latent rows, and the noise at which it appears. Both
 # count more in the loss, or its side is learned long after the time and the place.
-DISC_ROWS, DISC_WEIGHT = slice(4, 15), 3.0
+DISC_BAND, DISC_WEIGHT = (4 / 32, 15 / 32), 3.0
 DISC_TIMESTEPS, DISC_SHARE = (450, 900), 0.5
+
+
+def row_weights(height: int) -> torch.Tensor:
+    """Return how much each row of latents counts, `(height, 1)`, 1 on average."""
+    rows = torch.ones(height, 1)
+    rows[round(DISC_BAND[0] * height) : round(DISC_BAND[1] * height)] = DISC_WEIGHT
+    return rows / rows.mean()
 
 
 class Denoiser(torch.nn.Module):
@@ -39,9 +49,6 @@ class Denoiser(torch.nn.Module):
         self.unet = diffusion.build_unet().to(memory_format=torch.channels_last)
         self.text_encoder = text_encoder
         self.noise_levels = diffusion.build_scheduler().alphas_cumprod
-        rows = torch.ones(32, 1)
-        rows[DISC_ROWS] = DISC_WEIGHT
-        self.rows = rows / rows.mean()
 
     def draw_timesteps(self, count: int) -> torch.Tensor:
         """Return timesteps, even over all but for a share from where the disc appears."""
@@ -51,7 +58,7 @@ class Denoiser(torch.nn.Module):
         )
 
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the capped v-prediction loss of `(batch, 4, 32, 32)` and `(batch, 48)`."""
+        """Return the capped v-prediction loss of `(batch, 4, h, w)` and `(batch, 48)`."""
         timesteps = self.draw_timesteps(len(latents))
         level = self.noise_levels[timesteps][:, None, None, None]
         noise = torch.randn_like(latents)
@@ -61,7 +68,9 @@ class Denoiser(torch.nn.Module):
             states = self.text_encoder(tokens).last_hidden_state
             noisy = noisy.contiguous(memory_format=torch.channels_last)
             predicted = self.unet(noisy, timesteps, states).sample
-        errors = ((predicted.float() - target).square() * self.rows).mean(dim=(1, 2, 3))
+        errors = ((predicted.float() - target).square() * row_weights(latents.shape[2])).mean(
+            dim=(1, 2, 3)
+        )
         weights = (SNR_CAP * (1 - level.flatten())).clamp(max=1.0)  # 1 / (1 - level) = SNR + 1.
         return (weights * errors).mean()
 
@@ -104,7 +113,7 @@ class Training:
             self.step, self.seconds, self.loss = state["progress"]
 
     def learn(self, latents: torch.Tensor, prompts: list[str], rate: float) -> None:
-        """Take one step on latents `(batch, 4, 32, 32)` and their prompts."""
+        """Take one step on latents `(batch, 4, h, w)` and their prompts."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         loss = self.loss_of(latents, diffusion.token_ids(self.tokenizer, prompts))
@@ -130,7 +139,19 @@ def rate_at(step: int, share: float) -> float:
     return PEAK_RATE * min(1.0, step / 150) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * fall)))
 
 
-def prompts_for(scenes: list, chosen: np.ndarray, rng: np.random.Generator) -> list[str]:
+def shape_at(step: int) -> str:
+    """Return the shape of a step's pictures, the same in all processes."""
+    shares = [share for share, _ in SHAPES.values()]
+    return str(np.random.default_rng(step).choice(list(SHAPES), p=shares))
+
+
+def usable(latents: np.ndarray, scenes: list[Scene]) -> tuple[np.ndarray, list[Scene]]:
+    """Return what may be trained on: all but the combinations kept for the test."""
+    kept = [at for at, scene in enumerate(scenes) if not captions.held_out(scene)]
+    return latents[kept], [scenes[at] for at in kept]
+
+
+def prompts_for(scenes: list[Scene], chosen: np.ndarray, rng: np.random.Generator) -> list[str]:
     """Return a fresh caption for each chosen picture; some are empty."""
     return [
         "" if rng.random() < EMPTY_SHARE else captions.caption(scenes[index], rng)
@@ -139,9 +160,10 @@ def prompts_for(scenes: list, chosen: np.ndarray, rng: np.random.Generator) -> l
 
 
 def train(runs: Path, minutes: float, threads: int) -> None:
-    """Train until `minutes` of training, those of earlier runs counted in, are over.
+    """Train until `minutes` of a processor, those of earlier runs counted in, are over.
 
-    Under torchrun each process takes its own share of the batch.
+    Under torchrun each process takes its own share of the batch. Time in which others have the
+    machine does not count, so that the learning rate falls with the work that was done.
     """
     processes.start(threads)
     training = Training(runs)
@@ -151,15 +173,16 @@ def train(runs: Path, minutes: float, threads: int) -> None:
     seed = training.step * processes.COUNT + processes.RANK
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    latents, scenes = load_latents(runs)
-    usable = np.array([at for at, one in enumerate(scenes) if not captions.held_out(one)])
-    began = time.monotonic() - training.seconds
+    data = {shape: usable(*load_latents(runs, shape)) for shape in SHAPES}
+    began = time.process_time() - training.seconds
     while True:
-        training.seconds = time.monotonic() - began
+        training.seconds = time.process_time() - began
         share = processes.together(training.seconds / (60 * minutes))
         if share >= 1:
             break
-        chosen = rng.choice(usable, BATCH // processes.COUNT)
+        shape = shape_at(training.step)
+        latents, scenes = data[shape]
+        chosen = rng.choice(len(scenes), SHAPES[shape][1] // processes.COUNT)
         inputs = torch.from_numpy(latents[chosen]).float()
         rate = rate_at(training.step, share)
         training.learn(inputs, prompts_for(scenes, chosen, rng), rate)

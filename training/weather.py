@@ -20,14 +20,20 @@ def paint_clouds(canvas: Canvas) -> None:
     """Paint clouds, where the scene has them."""
     if canvas.scene.weather == "clouds":
         paint_cumulus(canvas)
+    if canvas.scene.weather == "rain":
+        paint_overcast(canvas)
 
 
 def paint_before(canvas: Canvas) -> None:
-    """Paint what is in front of everything: snow and birds."""
+    """Paint what is in front of everything: snow, birds, fog and rain."""
     if canvas.scene.weather == "snow":
         paint_snow(canvas)
     if canvas.scene.weather == "birds":
         paint_birds(canvas)
+    if canvas.scene.weather == "fog":
+        paint_fog(canvas)
+    if canvas.scene.weather == "rain":
+        paint_rain(canvas)
 
 
 def dots(canvas: Canvas, centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
@@ -106,6 +112,44 @@ def paint_snow(canvas: Canvas) -> None:
     canvas.paint(
         dots(canvas, np.stack([x, y], -1), np.where(near > 0.4, 0.0095, 0.0060)) * 0.85, white
     )
+
+
+def paint_fog(canvas: Canvas) -> None:
+    """Paint long banks of fog that drift over the ground, the nearer the lower."""
+    rng, palette = canvas.rng, canvas.palette
+    colour = canvas.glow(mix(palette.horizon, palette.white, 0.25), 0.35)
+    for base, thick, speed in ((0.58, 0.10, 0.01), (0.72, 0.08, 0.02), (0.88, 0.07, 0.03)):
+        along = canvas.columns + speed * canvas.time
+        line = base + 0.05 * (fractal(along, rng, 1.3, 2, True) - 0.5)
+        density = 0.35 + 0.65 * fractal(along, rng, 0.9, 2, True)
+        bank = np.exp(-np.square((canvas.rows - line) / thick)) * density
+        canvas.paint((0.92 * bank).astype(np.float32), colour)
+
+
+def paint_overcast(canvas: Canvas) -> None:
+    """Paint dark rain clouds with scalloped edges along the top of the sky."""
+    rng, palette = canvas.rng, canvas.palette
+    for base, shade in ((0.07, 0.86), (0.01, 0.70)):
+        along = canvas.columns + 0.02 * canvas.time
+        edge = base + 0.07 * (np.abs(np.sin(5 * along + rng.uniform(0, 3))) - 0.5)
+        edge = edge + 0.05 * fractal(along, rng, 2.0, 2, True)
+        cloud = 1 - canvas.below(edge.astype(np.float32))
+        clear = np.clip((canvas.disc_distance - canvas.disc_radius) * 40, 0.1, 1)
+        canvas.paint(cloud * clear * 0.9, mix(palette.top, palette.middle, 0.4) * np.float32(shade))
+
+
+def paint_rain(canvas: Canvas) -> None:
+    """Paint slanting streaks; near ones are longer and fall faster."""
+    reach = canvas.width / canvas.height
+    streaks = []
+    for x, y, near in canvas.rng.random((70, 3)):
+        fall = (y * 1.2 + (0.5 + 0.5 * near) * canvas.time) % 1.2 - 0.1
+        long, half = 0.04 + 0.05 * near, 0.0016 + 0.0016 * near
+        left = x * (reach + 0.2) - 0.1 - 0.22 * fall
+        corners = ((0, 0), (2 * half, 0), (2 * half - 0.22 * long, long), (-0.22 * long, long))
+        streaks.append(np.float32(corners) + np.float32((left, fall)))
+    pale = mix(canvas.palette.white, canvas.palette.horizon, 0.3)
+    canvas.paint(canvas.shapes(streaks) * 0.6, pale)
 
 
 def paint_birds(canvas: Canvas) -> None:

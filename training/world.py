@@ -16,7 +16,7 @@ from training.palettes import Palette, mix, palette_for
 TIMES = ("dawn", "noon", "sunset", "dusk", "night")
 PLACES = ("sea", "mountains", "lake", "forest", "desert", "city")
 SIDES = ("left", "centre", "right")
-WEATHERS = ("clear", "clouds", "stars", "aurora", "snow", "birds")
+WEATHERS = ("clear", "clouds", "stars", "aurora", "snow", "birds", "fog", "rain")
 
 # Weather that a time of day cannot have would make captions contradict themselves.
 DARK = ("dusk", "night")
