@@ -69,6 +69,7 @@ class Machine:
 
     async def start(self) -> Pairing:
         """Start it and wait until it answers."""
+        self._let_go()
         self.data.mkdir(parents=True, exist_ok=True)
         command = (*self._command, str(self._folder), "--port", str(self.port))
         with (self.data / "log").open("ab") as log:
@@ -108,6 +109,12 @@ class Machine:
         """End it for good."""
         if self.process:
             await end(self.process)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close our end of its input, at whose end a stand-in ends."""
+        if self.process and self.process.stdin:
+            self.process.stdin.close()
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.graph import plan
+from engine.graph import keyframe
 from engine.models import catalogue
 from engine.recipe import Recipe, Scene
 from engine.render.device import choose_device
@@ -49,10 +49,10 @@ def draw_recipe(rng: np.random.Generator, *, held_out: bool) -> Recipe:
 
 def paint(painter: Painter, recipe: Recipe, indices: Sequence[int]) -> np.ndarray:
     """Paint some keyframes of a film: uint8 (len(indices), height, width, 3)."""
-    nodes = plan(recipe, model=painter.identity, interpolator="").keyframes
+    gap = recipe.interpolation_factor / recipe.fps  # seconds
+    nodes = [keyframe(recipe, index * gap, painter.identity) for index in indices]
     pictures = [
-        painter.paint(nodes[index], on_step=lambda *_: None, cancelled=lambda: False)
-        for index in indices
+        painter.paint(node, on_step=lambda *_: None, cancelled=lambda: False) for node in nodes
     ]
     return np.stack(pictures)
 
