@@ -2,10 +2,10 @@
 
     python -m benchmarks.crew [--devices cuda:0,cuda:1]
 
-Engines with one worker and with two make the same film of 16 keyframes in turn, each from an empty
-store, after a short film that has every worker load its model. Time counts from the plan to the
-film. Without two GPUs two workers on the CPU stand for them, one thread for each, against one worker
-with one thread: that wants two idle cores. That all frames are equal is asserted.
+Engines with one worker and with two make the same film of 16 keyframes in turn, each from an
+empty store, after a short film that has every worker load its model. Time counts from the plan to
+the film. Without two GPUs two workers on the CPU stand for them, one thread for each, against one
+worker with one thread: that wants two idle cores. That all frames are equal is asserted.
 """
 
 import argparse
@@ -14,13 +14,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks.clients import Watcher, a_recipe, watching
+from benchmarks.clients import Watcher, watching
 from engine import daemon
 from engine.models import catalogue
 from engine.recipe import Recipe, parse_recipe
 
 PROMPTS = ("dawn over the sea, sun on the left", "a city at night under a starry sky")
-WARMING = a_recipe(seed=7, seconds=1.0)
 
 
 def main() -> None:
@@ -41,10 +40,11 @@ def main() -> None:
     print(f"frames equal; at best {min(ratios):.2f} of one worker's time")
 
 
-def the_film() -> Recipe:
-    """Return the recipe of a film of 16 keyframes."""
-    scenes = [{"prompt": prompt, "seconds": 2.5} for prompt in PROMPTS]
-    return parse_recipe({"scenes": scenes, "fps": 12, "interpolation_factor": 4})
+def a_film(seconds: float, **settings: int) -> Recipe:
+    """Return a recipe; one of five seconds has 16 keyframes."""
+    scenes = [{"prompt": prompt, "seconds": seconds / 2} for prompt in PROMPTS]
+    rate = {"fps": 12, "interpolation_factor": 4}
+    return parse_recipe({"scenes": scenes, **rate, **settings})
 
 
 async def measured(devices: str) -> tuple[float, dict[str, str]]:
@@ -52,15 +52,22 @@ async def measured(devices: str) -> tuple[float, dict[str, str]]:
     with tempfile.TemporaryDirectory() as data:
         options = daemon.Options(data=Path(data), models=catalogue(), device=devices)
         async with daemon.running(options) as engine, watching(engine) as watcher:
-            count = devices.count(",") + 1
-            while len((await watcher.connection.describe()).devices) < count:
-                await asyncio.sleep(0.2)
-            await made(watcher, "warming-up", WARMING)
-            await made(watcher, "measured", the_film())
+            await ready(watcher, devices.count(",") + 1)
+            await made(watcher, "warming-up", a_film(1.0, num_inference_steps=1))
+            await made(watcher, "measured", a_film(5.0))
     heard = [message.event for message in watcher.events]
     painted = sum(type(event).__name__ == "KeyframeFinished" for event in heard)
     print(f"{devices}: {painted} keyframes", flush=True)
     return watcher.seconds(), {e.object: e.sha256 for e in heard if hasattr(e, "sha256")}
+
+
+async def ready(watcher: Watcher, workers: int) -> None:
+    """Wait until all workers are."""
+    while True:
+        hello = await watcher.connection.describe()
+        if hello.device.kind and len(hello.devices) == workers:
+            return
+        await asyncio.sleep(0.2)
 
 
 async def made(watcher: Watcher, job: str, recipe: Recipe) -> None:
