@@ -86,7 +86,7 @@ def widest(
     """Return the gaps that most need a keyframe in their middle, the widest first.
 
     Those that are at least half as wide as the widest come together, as they can be painted at
-    the same time.
+    the same time; so do the two widest, so that a second device never waits for one keyframe.
 
     Args:
         times: of the keyframes, rising, in seconds.
@@ -100,8 +100,9 @@ def widest(
         for gap, distance in enumerate(distances)
         if distance > ALIKE and (times[gap + 1] - times[gap]) / 2 >= least
     ]
-    most = max(gaps, default=(0.0, 0))[0]
-    return [-gap for distance, gap in sorted(gaps, reverse=True) if distance >= most / 2]
+    gaps.sort(reverse=True)
+    wide = sum(distance >= gaps[0][0] / 2 for distance, _ in gaps)
+    return [-gap for _, gap in gaps[: max(2, wide)]]
 
 
 def shared(times: Sequence[float], distances: Sequence[float], frames: int) -> list[int]:

@@ -1,0 +1,48 @@
+"""What travels to a worker on another machine and back; the way itself is in test_crew_real."""
+
+from pathlib import Path
+
+import pytest
+
+from engine import tasks
+from engine.bridge import shares
+from engine.models import catalogue
+from engine.remote import Content, inputs, settle
+
+MEASURE = tasks.Measure(job="job-0001", first="/there/a.png", second="/there/b.png")
+
+
+def test_a_task_gets_the_paths_of_its_machine(tmp_path: Path) -> None:
+    assert inputs(MEASURE) == ["/there/a.png", "/there/b.png"]
+    work = settle(MEASURE, [Content.of(b"a"), Content.of(b"b")], tmp_path)
+    assert isinstance(work, tasks.Measure)
+    assert [Path(path).read_bytes() for path in inputs(work)] == [b"a", b"b"]
+
+
+def test_a_file_that_was_damaged_on_its_way_is_refused(tmp_path: Path) -> None:
+    bad = Content(b"c", Content.of(b"b").sha256)
+    with pytest.raises(OSError, match="damaged"):
+        settle(MEASURE, [Content.of(b"a"), bad], tmp_path)
+
+
+def test_a_model_that_comes_with_us_is_the_one_of_the_machine(tmp_path: Path) -> None:
+    own = catalogue()["landscapes"]
+    elsewhere = type(own)(name=own.name, source="/there/landscapes", card=own.card)
+    work = settle(tasks.Load(job="job-0001", model=elsewhere), [], tmp_path)
+    assert isinstance(work, tasks.Load)
+    assert work.model == own
+
+
+@pytest.mark.parametrize(
+    ("machines", "expected"),
+    [
+        ([{"CPU": 4.0}, {"CPU": 8.0}, {}], ["0:4"] * 3),
+        ([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 4.0, "GPU": 1.0}, {"CPU": 64.0}], ["1:4"] * 3),
+        ([{}], []),
+    ],
+)
+def test_a_cluster_is_shared_out_by_gpus_or_else_by_machines(
+    machines: list[dict[str, float]], expected: list[str]
+) -> None:
+    nodes = [{"Alive": True, "Resources": machine} for machine in machines]
+    assert shares([*nodes, {"Alive": False, "Resources": {"CPU": 1.0, "GPU": 1.0}}]) == expected
