@@ -121,6 +121,19 @@ def test_keyframes_have_priority_within_the_budget(world: World) -> None:
     assert far.fetched.count("s0") == far.fetched.count("k2") == 0
 
 
+def test_a_restart_does_not_forget_what_previews_took(world: World) -> None:
+    hub, job, far = begin(world)
+    far.show(job, b"j" * 400_000)
+    far.say(job, painted(0))
+    until(lambda: hub.library.get(job).shown == 400_000)  # type: ignore[union-attr]
+    hub.preferences.previews = 1
+    hub.close()
+    world.start()
+    (back,) = (made for made in world.made[2:] if made.pairing == FAR)
+    until(lambda: back.watches)
+    assert back.watches[0][2] == 600_000
+
+
 def test_a_budget_of_nothing_brings_nothing(world: World) -> None:
     hub, job, far = begin(world, painted(0), drawn(0), megabytes=0)
     until(lambda: len(hub.pieces.of(job)) == 2)

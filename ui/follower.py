@@ -39,7 +39,7 @@ def remembered(film: Film, library: Library, record: Record) -> View:
     """Return the view of a job as this laptop knows it, out of reach until its engine speaks."""
     view = View(film.job, film.recipe, film.engine, reachable=False)
     view.progress = fold(record.of(film.job))
-    view.pictures = set(library.pictures(film.job))
+    view.pictures, view.shown = set(library.pictures(film.job)), film.shown
     if film.status not in UNFINISHED:
         view.progress.status = film.status  # type: ignore[assignment]
         view.progress.phase, view.progress.error = "done", film.error
@@ -142,7 +142,7 @@ class Follower:
         if not await asyncio.to_thread(replace) or not before:
             return False
         pictures = set(await asyncio.to_thread(self._library.pictures, job))
-        self._board.open(View(job, recipe, self.engine, pictures=pictures))
+        self._board.open(View(job, recipe, self.engine, pictures=pictures, shown=before.shown))
         try:
             await self._hand_in(job, recipe)
         except TransportError as error:
@@ -219,8 +219,13 @@ class Follower:
                         self.begin(self._pictures.fetch(job, index, name))
 
     async def _catch_up(self, job: str) -> None:
-        if not self._near:
-            await self._mirror.catch_up(job)
+        if self._near:
+            return
+        with self._board.reading(job) as view:
+            shown = view.shown if view else 0
+        if shown:
+            await asyncio.to_thread(self._library.note_shown, job, shown)
+        await self._mirror.catch_up(job)
 
     def _arrived(self, piece: Piece) -> None:
         if piece.is_keyframe and "blank" not in (piece.detail or "").split():

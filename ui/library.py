@@ -81,6 +81,10 @@ class Library:
         """Note that the engine has the job; one that has ended meanwhile stays what it is."""
         self._update(job, Film.status == "submitting", status="running")
 
+    def note_shown(self, job: str, count: int) -> None:
+        """Note how many bytes of previews came of a film that is being made."""
+        self._update(job, shown=count)
+
     def finish(self, job: str, film: Finished) -> None:
         """Note that the film's file is in the folder."""
         self._update(

@@ -75,6 +75,11 @@ def _animatics(connection: sa.Connection) -> None:
     connection.execute(sa.update(Film).where(marked).values(animatic=True))
 
 
+def _previews(connection: sa.Connection) -> None:
+    """Count the previews of a film, so that a restart does not forget what they took."""
+    _run(connection, "ALTER TABLE films ADD COLUMN shown BIGINT NOT NULL DEFAULT 0")
+
+
 def _run(connection: sa.Connection, *statements: str) -> None:
     for statement in statements:
         connection.execute(sa.text(statement))
@@ -84,4 +89,5 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _networks,
     _accounts,
     _animatics,
+    _previews,
 )

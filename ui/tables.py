@@ -27,6 +27,7 @@ class Film(Base):
         title: what to call it: its prompts until it is renamed.
         prompts: of its scenes, without repetitions.
         animatic: whether it is only keyframes that wait for approval.
+        shown: bytes of previews that came while it was made.
         size: bytes of the file; 0 until it is here.
         created_at: Unix seconds, as ``finished_at``.
         deleted_at: when it was put aside to be forgotten; 0 if it was not.
@@ -57,6 +58,7 @@ class Film(Base):
     deleted_at: Mapped[float] = mapped_column(sa.Float, default=0.0, server_default="0")
     prompts: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
     animatic: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    shown: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
 
     @property
     def recipe(self) -> Recipe:
