@@ -32,7 +32,7 @@ NAMES = {
     "fade": "Even keyframes, cross-fade",
     "walk": "Every frame painted",
 }
-SHOWN = (0, 3, 13)  # recipes of which there are contact sheets
+SHOWN = (0, 13)  # recipes of which there are contact sheets
 COLUMNS = 9  # frames of a contact sheet's row
 
 Results = dict[str, list[Made]]
@@ -134,7 +134,7 @@ def main() -> None:
         for number in SHOWN if given.sheets else ():
             bgr = cv2.cvtColor(sheet(folder, number), cv2.COLOR_RGB2BGR)
             path = given.sheets / f"morph-{number + 1}.jpg"
-            cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, 82])
+            cv2.imwrite(str(path), bgr, [cv2.IMWRITE_JPEG_QUALITY, 72])
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ that was wanted is a jump like any other, a sunset that was wanted is a drift.
   trusted (occlusions and motion boundaries after Ruder et al. 2016, arXiv:1604.08610).
 - Speed: mean CIE 1976 L*a*b* distance of neighbouring frames; unevenness is its coefficient of
   variation. Cuts, jumps of a single step, are left out of it and of flicker.
-- Jumps: steps of more than one unit, about the least difference that can be seen, and more than
-  three times the median of a sliding window, as in Yeo & Liu 1995 ("Rapid scene analysis on
-  compressed video") and in PySceneDetect's AdaptiveDetector. Neighbouring ones are one jump.
+- Jumps: steps that can be seen (2.3, Mahy et al. 1994, "Evaluation of uniform color spaces") and
+  are more than three times the median of a sliding window, as in Yeo & Liu 1995 ("Rapid scene
+  analysis on compressed video") and PySceneDetect's AdaptiveDetector. Neighbours are one jump.
 - Drift: mean colour of the last half second against that of the first, lightness and chroma apart.
 - Duplicates: mean absolute difference below 0.001, as in ffmpeg's freezedetect.
 """
@@ -27,7 +27,7 @@ from engine.render.ffmpeg import Frame, Probe, probe, read_frames
 from engine.scores import Scores
 
 SIDE, LEAST = 128, 48  # pixels of a small frame's longer side, and of its shorter one at least
-VISIBLE = 1.0  # L*a*b* distance that can just be seen
+VISIBLE = 2.3  # L*a*b* distance that can just be seen; a codec alone makes 1 where segments meet
 OUTLIER = 3.0  # times the median around it is a jump
 WINDOW = 1.0  # seconds before and after a step that it is compared with
 SAME = 0.001  # mean absolute difference, of 1, below which a frame repeats the last
