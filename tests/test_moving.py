@@ -22,7 +22,7 @@ async def begin(data: Path, recipe: Recipe, keep: Path) -> set[str]:
     async with daemon.running(options) as engine, connected(engine) as client:
         await client.connection.submit(JOB, recipe)
         await client.connection.watch(JOB, previews=False)
-        await client.until(lambda: client.types(JOB).count("SegmentFinished") >= 2, patience=200)
+        await client.until(lambda: "SegmentFinished" in client.types(JOB), patience=200)
         await client.connection.cancel(JOB)
         for message in client.events(JOB):
             if isinstance(message.event, tuple(MADE)):
@@ -38,7 +38,9 @@ async def bring(client: Client, kept: dict[str, str], keep: Path) -> None:
 
 
 async def test_a_film_outlives_its_engine(tmp_path: Path) -> None:
-    recipe = a_recipe("dawn over the sea", num_inference_steps=2, interpolation_factor=3)
+    recipe = a_recipe(
+        *("dawn over the sea", "noon", "night"), num_inference_steps=2, interpolation_factor=3
+    )
     names = await begin(tmp_path / "one", recipe, tmp_path)
     options = daemon.Options(data=tmp_path / "two", models=catalogue())
     async with daemon.running(options) as engine, connected(engine) as client:
