@@ -89,7 +89,9 @@ def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
     video = page.locator("video")
     video.wait_for()
     headlines = page.evaluate("window.headlines")
-    assert any(re.match(r"Painting keyframe \d of \d · step \d+ of \d+", line) for line in headlines)
+    assert any(
+        re.match(r"Painting keyframe \d of \d · step \d+ of \d+", line) for line in headlines
+    )
     assert any(re.match(r"Filling gap \d of \d · frame \d+ of \d+", line) for line in headlines)
     wait_for(lambda: video.evaluate("v => v.currentTime > 0.1 && v.readyState >= 2"))
     assert video.evaluate("v => [v.videoWidth, v.videoHeight]") == [256, 256]
