@@ -83,6 +83,9 @@ class Making:
                 why = _reason(loss)
             except NodeLostError:
                 why = None
+            except WorkerLostError as error:  # where that was is in the worker's log, not here
+                log.warning("Job %s failed: %s", self.job, error)
+                return self.stopping() or events.Failed(error=error.report())
             except VisionFluxError as error:
                 log.warning("Job %s failed.", self.job, exc_info=True)
                 return self.stopping() or events.Failed(error=error.report())

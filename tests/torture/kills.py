@@ -29,12 +29,12 @@ from engine.events import (
     KeyframeStarted,
     KeyframeStep,
     ModelLoading,
-    Planned,
     SegmentFrame,
     SegmentStarted,
     Started,
 )
 from engine.pairing import Pairing
+from engine.progress import fold
 from engine.protocol import JobEvent
 from tests.conftest import Client, connected
 from tests.torture.rig import (
@@ -194,7 +194,8 @@ def _in_sight(scout: Client, job: str, aim: str, since: int) -> bool:
 def _coming(log: list[JobEvent]) -> str:
     """Return the name of the node that is about to be finished."""
     told = [message.event for message in log]
-    plan = next(event for event in reversed(told) if isinstance(event, Planned))
+    plan = fold(log).plan
+    assert plan
     last = next(event for event in reversed(told) if isinstance(event, KeyframeStep | SegmentFrame))
     names = plan.keyframes if isinstance(last, KeyframeStep) else plan.segments
     return names[last.index]
