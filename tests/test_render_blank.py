@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
@@ -13,6 +12,7 @@ from engine.graph import KeyframeNode, Weighted
 from engine.models import Model, catalogue
 from engine.render.blank import is_blank, painted
 from engine.render.device import choose_device
+from engine.render.ffmpeg import read_frames
 from engine.render.keyframes import Painter
 from tests.conftest import a_recipe, connected
 from tests.pipelines import save_checked_pipeline
@@ -124,8 +124,6 @@ async def test_no_black_frame_enters_a_film(tmp_path: Path, sometimes: Path, alw
         await client.connection.fetch(told[-1].object, film)  # type: ignore[union-attr]
     words = {getattr(event, "detail", "") for event in told}
     assert words & {"rerolled", "blank"}
-    reader = imageio_ffmpeg.read_frames(str(film))
-    shape = next(reader)["size"]
-    frames = [np.frombuffer(frame, np.uint8).reshape(*shape[::-1], 3) for frame in reader]
+    frames = list(read_frames(film))
     assert len(frames) == told[-1].frames  # type: ignore[union-attr]
     assert not any(is_blank(frame) for frame in frames)
