@@ -125,11 +125,7 @@ def _drifts(frames: list[Picture], poses: list[Pose], aspect: float) -> tuple[fl
 
 async def made(watcher: Watcher, recipe: Recipe, job: str, target: Path) -> list[Picture]:
     """Have a running engine make a film; return its frames."""
-    watcher.events.clear()
-    watcher.ended.clear()
-    await watcher.connection.submit(job, recipe)
-    await watcher.connection.watch(job)
-    await watcher.ended.wait()
+    await watcher.film(job, recipe, previews=True)
     finished = watcher.events[-1].event
     assert isinstance(finished, Finished), finished
     await watcher.connection.fetch(finished.object, target)

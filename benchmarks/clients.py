@@ -49,6 +49,14 @@ class Watcher:
             if type(message.event).__name__ in ("Finished", "Failed"):
                 self.ended.set()
 
+    async def film(self, job: str, recipe: Recipe, *, previews: bool = False) -> None:
+        """Have a film made, and hear of nothing else."""
+        self.events.clear()
+        self.ended.clear()
+        await self.connection.submit(job, recipe)
+        await self.connection.watch(job, previews=previews)
+        await self.ended.wait()
+
     def seconds(self) -> float:
         """Return the time from the plan to the film, by the engine's clock."""
         at = {type(message.event).__name__: message.at for message in self.events}

@@ -53,8 +53,8 @@ async def measured(devices: str) -> tuple[float, dict[str, str]]:
         options = daemon.Options(data=Path(data), models=catalogue(), device=devices)
         async with daemon.running(options) as engine, watching(engine) as watcher:
             await ready(watcher, devices.count(",") + 1)
-            await made(watcher, "warming-up", a_film(1.0, num_inference_steps=1))
-            await made(watcher, "measured", a_film(5.0))
+            await watcher.film("warming-up", a_film(1.0, num_inference_steps=1))
+            await watcher.film("measured", a_film(5.0))
     heard = [message.event for message in watcher.events]
     painted = sum(type(event).__name__ == "KeyframeFinished" for event in heard)
     print(f"{devices}: {painted} keyframes", flush=True)
@@ -68,15 +68,6 @@ async def ready(watcher: Watcher, workers: int) -> None:
         if hello.device.kind and len(hello.devices) == workers:
             return
         await asyncio.sleep(0.2)
-
-
-async def made(watcher: Watcher, job: str, recipe: Recipe) -> None:
-    """Have a film made."""
-    watcher.events.clear()
-    watcher.ended.clear()
-    await watcher.connection.submit(job, recipe)
-    await watcher.connection.watch(job, previews=False)
-    await watcher.ended.wait()
 
 
 if __name__ == "__main__":

@@ -65,12 +65,8 @@ def a_recipe(prompts: tuple[str, ...]) -> Recipe:
 
 async def film(watcher: Watcher, recipe: Recipe, job: str) -> None:
     """Make a film and print what it took."""
-    watcher.events.clear()
-    watcher.ended.clear()
     began = time.monotonic()
-    await watcher.connection.submit(job, recipe)
-    await watcher.connection.watch(job)
-    await watcher.ended.wait()
+    await watcher.film(job, recipe, previews=True)
     progress = fold(watcher.events)
     print(
         f"{job}: {watcher.seconds():.1f} s from the plan to the film "

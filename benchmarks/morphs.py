@@ -103,11 +103,7 @@ async def engines(folder: Path, ways: Sequence[str]) -> AsyncIterator[dict[str, 
 
 async def make(watcher: Watcher, recipe: Recipe, job: str, target: Path) -> Made:
     """Make a film into ``target``; its keyframes go beside it."""
-    watcher.events.clear()
-    watcher.ended.clear()
-    await watcher.connection.submit(job, recipe)
-    await watcher.connection.watch(job)
-    await watcher.ended.wait()
+    await watcher.film(job, recipe, previews=True)
     film = watcher.events[-1].event
     assert isinstance(film, Finished), film
     assert film.scores

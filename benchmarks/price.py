@@ -75,11 +75,7 @@ def predict(recipe: Recipe, lessons: list[Lesson]) -> Price:
 
 async def make(watcher: Watcher, recipe: Recipe, job: str) -> Film:
     """Have a film made."""
-    watcher.events.clear()
-    watcher.ended.clear()
-    await watcher.connection.submit(job, recipe)
-    await watcher.connection.watch(job, previews=False)
-    await watcher.ended.wait()
+    await watcher.film(job, recipe)
     heard = (Logged(seq=one.seq, at=one.at, event=one.event) for one in watcher.events)
     return Film(recipe, [one for one in heard if _lasts(one)])
 
