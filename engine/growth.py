@@ -6,8 +6,9 @@ It knows neither workers nor the store.
 import msgspec
 
 from engine import events, tasks
-from engine.plan import Plan, Size
+from engine.plan import Plan
 from engine.progress import GROWING
+from engine.steps import Size
 
 SIZES = {
     "keyframes": "keyframes",

@@ -29,10 +29,11 @@ from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
 from engine.graph import FilmNode, KeyframeNode, SegmentNode
 from engine.journal import ObjectRow
 from engine.models import Model
-from engine.plan import Draw, Measure, Paint, Plan, Size, Step, most_keyframes
+from engine.plan import Plan, most_keyframes
 from engine.progress import Progress
 from engine.protocol import label
 from engine.recipe import Recipe
+from engine.steps import Draw, Measure, Paint, Size, Step
 from engine.store import Store
 
 log = logging.getLogger(__name__)

@@ -8,73 +8,17 @@ Pure: no files, no pixels.
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import msgspec
 
 from engine import chain, graph, spacing
 from engine.camera import Move
 from engine.chain import Chain, Pin
-from engine.errors import BlankError
 from engine.graph import Bridge, FilmNode, KeyframeNode, SegmentNode
+from engine.parts import Part, Sight
 from engine.recipe import Recipe
 from engine.spacing import Stretch
-
-
-class Paint(msgspec.Struct, frozen=True):
-    """Keyframe ``index`` is needed; the answer is 1 if it came out blank, else 0."""
-
-    index: int
-    node: KeyframeNode
-
-
-class Measure(msgspec.Struct, frozen=True):
-    """The distance of two keyframes is needed; it is the answer.
-
-    ``ends``: the gap, by index; ``first`` and ``second``: what is seen there, by name.
-    """
-
-    ends: tuple[int, int]
-    first: str
-    second: str
-
-
-class Draw(msgspec.Struct, frozen=True):
-    """Segment ``index`` is needed; the answer does not matter."""
-
-    index: int
-    node: SegmentNode
-
-
-Step = Paint | Measure | Draw
-
-
-class Size(NamedTuple):
-    """How much of a plan is known."""
-
-    keyframes: int = 0
-    segments: int = 0
-    gaps: int = 0
-
-
-class Part:
-    """A stretch, the keyframes in it by index, in order of time, and what is known of them."""
-
-    def __init__(self, stretch: Stretch, run: int, keyframes: list[int]) -> None:
-        self.stretch, self.run, self.keyframes = stretch, run, keyframes
-        self.grown = stretch.even
-        self.connected = False
-        self.distances: dict[tuple[int, int], float] = {}
-
-    @property
-    def ahead(self) -> int:
-        """Number of keyframes that may still be added."""
-        return 0 if self.grown else self.stretch.gaps + 1 - len(self.keyframes)
-
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        """Neighbours, by index."""
-        return list(itertools.pairwise(self.keyframes))
+from engine.steps import Draw, Measure, Paint, Size, Step
 
 
 class Plan:
@@ -102,6 +46,7 @@ class Plan:
         self._chains: dict[int, Chain] = {}  # by the scene whose camera moves
         self._pins = chain.pins(recipe)
         self._parts: list[Part] = []
+        self._sight = Sight(self._parts, self._usable)
         self._lay_out()
         self._advance()
 
@@ -322,47 +267,14 @@ class Plan:
 
     def _both(self, pair: tuple[int, int]) -> tuple[str, str] | None:
         """Return the names of what is seen at both ends of a segment; None: not known yet."""
-        first, second = (self._seen(index, self._run_of(index)) for index in pair)
+        first, second = (self._sight.of(index) for index in pair)
         if first is None or second is None:
             return None
         return self.keyframes[first].name, self.keyframes[second].name
 
     def _names(self, pair: tuple[int, int], part: Part) -> list[str]:
         """Return the names of what is seen at both ends of a gap of a stretch that grows."""
-        sight = [
-            index
-            for other in self._parts[: self._parts.index(part) + 1]
-            if other.run == part.run
-            for index in other.keyframes
-        ]
-        seen = (self._seen(index, sight) for index in pair)
-        return [self.keyframes[0 if index is None else index].name for index in seen]
-
-    def _run_of(self, index: int) -> list[int]:
-        """Return the keyframes around one that no cut lies between, or all if none is usable."""
-        if self._usable.get(index):
-            return [index]
-        run = next(part.run for part in self._parts if index in part.keyframes)
-        around = [i for part in self._parts if part.run == run for i in part.keyframes]
-        if len(self._usable) < len(self.keyframes) or any(self._usable[i] for i in around):
-            return around
-        if not any(self._usable.values()):
-            raise BlankError(len(self.keyframes))
-        return [i for part in self._parts for i in part.keyframes]
-
-    def _seen(self, index: int, sight: list[int]) -> int | None:
-        """Return the keyframe that is seen in one's place, which is itself unless it is blank.
-
-        Then it is the last one before it in ``sight``, else the first after it; None while one of
-        those in between is still to be painted.
-        """
-        place = sight.index(index)
-        for other in (*sight[place::-1], *sight[place + 1 :]):
-            if other not in self._usable:
-                return None
-            if self._usable[other]:
-                return other
-        return None
+        return [self.keyframes[self._sight.while_growing(index, part)].name for index in pair]
 
 
 def grown(

@@ -5,8 +5,9 @@ import random
 from collections.abc import Callable
 
 from engine.graph import KeyframeNode
-from engine.plan import Measure, Paint, Plan, Step
+from engine.plan import Plan
 from engine.recipe import Recipe
+from engine.steps import Measure, Paint, Step
 
 
 def worked(

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 VALUES = {"engine.errors", "engine.recipe", "engine.graph", "engine.events", "engine.progress"}
 VALUES |= {"engine", "engine.models", "engine.networks", "engine.purse", "engine.scores"}
-VALUES |= {"engine.camera", "engine.chain", "engine.plan", "engine.spacing"}
+VALUES |= {"engine.camera", "engine.chain", "engine.parts", "engine.plan"}
+VALUES |= {"engine.spacing", "engine.steps"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman", "engine.crew"}
@@ -25,6 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/camera": {"engine.recipe"},
     "engine/graph": {"engine", "engine.camera", "engine.recipe", "engine.spacing"},
     "engine/chain": VALUES,
+    "engine/steps": {"engine.graph"},
+    "engine/parts": {"engine.errors", "engine.spacing"},
     "engine/plan": VALUES,
     "engine/scores": set(),
     "engine/events": {"engine.errors", "engine.scores"},

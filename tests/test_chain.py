@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from engine.camera import REST, Move, Pose
 from engine.chain import BORDER, CHANGE, Pin
 from engine.graph import KeyframeNode
-from engine.plan import Paint, Plan
+from engine.plan import Plan
 from engine.recipe import Recipe, parse_recipe
+from engine.steps import Paint
 from tests.plans import worked
 
 PUSH = {"zoom": 2.0, "easing": "linear"}

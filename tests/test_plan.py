@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from engine.errors import BlankError
 from engine.graph import KeyframeNode
-from engine.plan import Draw, Measure, Paint, Plan, grown, most_keyframes
+from engine.plan import Plan, grown, most_keyframes
 from engine.recipe import Recipe, parse_recipe
 from engine.spacing import TOO_WIDE
+from engine.steps import Draw, Measure, Paint
 from tests.plans import worked
 
 PATHS = [{}, {"camera": {"zoom": 1.5}}, {"camera": {"pan_x": 2.0}}, {"start_image": "a" * 64}]

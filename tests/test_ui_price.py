@@ -10,8 +10,9 @@ import pytest
 from engine import events
 from engine.events import Event, Logged
 from engine.models import KNOWN
-from engine.plan import Draw, Paint, most_keyframes
+from engine.plan import most_keyframes
 from engine.recipe import Recipe, parse_recipe
+from engine.steps import Draw, Paint
 from tests.plans import worked
 from tests.ui_stand_in import FINISHED
 from ui.library import Library, sqlite_engine
