@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from engine import protocol
 from engine.client import Connection, Message
 from engine.dial import opened
 from engine.errors import TransportError
 from engine.pairing import Pairing
-from engine.protocol import JobEvent, Preview, encode_preview
+from engine.protocol import encoding, requests, terms
+from engine.protocol.answers import JobEvent, Preview
+from engine.protocol.encoding import encode_preview
 from engine.recipe import Recipe, parse_recipe
 
 SLICE = 0.1  # seconds of a slow link's rate that it carries at once
@@ -94,7 +95,7 @@ class Onlooker:
         """Stay connected for ever."""
         while True:
             with contextlib.suppress(TransportError, ConnectionClosed):
-                async with opened(self._way, protocol.CONTROL_PATH) as self._socket:
+                async with opened(self._way, terms.CONTROL_PATH) as self._socket:
                     self.connected.set()
                     await self._take()
             await asyncio.sleep(1)
@@ -104,8 +105,8 @@ class Onlooker:
         self._job = job
         if self._socket:
             with contextlib.suppress(ConnectionClosed):
-                request = protocol.Watch(id=1, job=job, after=0)
-                await self._socket.send(protocol.encode(request))
+                request = requests.Watch(id=1, job=job, after=0)
+                await self._socket.send(encoding.encode(request))
 
     async def _take(self) -> None:
         assert self._socket

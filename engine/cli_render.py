@@ -22,7 +22,7 @@ from engine.errors import InvalidParameterError, StorageError, VisionFluxError
 from engine.models import KNOWN, Model, catalogue
 from engine.pairing import Pairing
 from engine.progress import Piece, Progress, advance
-from engine.protocol import Hello, JobEvent
+from engine.protocol.answers import Hello, JobEvent
 from engine.recipe import Recipe, parse_recipe
 
 SETTINGS = (

@@ -17,7 +17,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from engine import protocol, transfer
+from engine import transfer
 from engine.dial import opened
 from engine.errors import (
     BadLinkError,
@@ -31,11 +31,12 @@ from engine.errors import (
     VisionFluxError,
 )
 from engine.pairing import Pairing
-from engine.protocol import Chunk, JobEvent, Preview, Snapshot
+from engine.protocol import answers, encoding, requests, terms
+from engine.protocol.answers import Chunk, JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
 from engine.traffic import Traffic
 
-A = TypeVar("A", bound=protocol.Answer)
+A = TypeVar("A", bound=answers.Answer)
 Message = Snapshot | JobEvent | Preview
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between attempts, growing by 1.6, with jitter
@@ -84,7 +85,7 @@ class Connection:
         on_state: Callable[[LinkState], None] = lambda _: None,
     ) -> None:
         self.engine = engine
-        self.hello: protocol.Hello | None = None
+        self.hello: answers.Hello | None = None
         self.state = LinkState(name="connecting")
         self.traffic = Traffic()
         self._on_message, self._on_state = on_message, on_state
@@ -120,7 +121,7 @@ class Connection:
         if self._socket:
             await self._socket.close()
 
-    async def connected(self, patience: float = 8.0) -> protocol.Hello:
+    async def connected(self, patience: float = 8.0) -> answers.Hello:
         """Wait at most ``patience`` seconds for the connection; return the engine's hello.
 
         Raises:
@@ -138,11 +139,11 @@ class Connection:
 
     # Requests
 
-    async def submit(self, job: str, recipe: Recipe) -> protocol.Accepted:
+    async def submit(self, job: str, recipe: Recipe) -> answers.Accepted:
         """Start a job under an id of our choice; doing it twice starts nothing twice."""
-        raw = msgspec.Raw(protocol.encode_recipe(recipe).encode())
-        request = protocol.Submit(id=next(self._ids), job=job, recipe=raw)
-        return await self._ask(request, protocol.Accepted)
+        raw = msgspec.Raw(encoding.encode_recipe(recipe).encode())
+        request = requests.Submit(id=next(self._ids), job=job, recipe=raw)
+        return await self._ask(request, answers.Accepted)
 
     async def watch(
         self,
@@ -151,7 +152,7 @@ class Connection:
         after: int | None = 0,
         previews: bool = True,
         budget: int | None = None,
-    ) -> protocol.Snapshot:
+    ) -> answers.Snapshot:
         """Follow a job.
 
         Args:
@@ -163,7 +164,7 @@ class Connection:
         """
         watched = self._watched[job] = Watched(after, previews, budget)
         try:
-            return await self._ask(self._watch(job, watched), protocol.Snapshot)
+            return await self._ask(self._watch(job, watched), answers.Snapshot)
         except TransportError:
             raise  # it is watched as soon as the connection is back
         except VisionFluxError:
@@ -174,41 +175,41 @@ class Connection:
         """Begin or end previews of a job that is followed, within what its budget has left."""
         if watched := self._watched.get(job):
             watched.previews = wanted
-            request = protocol.ShowPreviews(
+            request = requests.ShowPreviews(
                 id=next(self._ids), job=job, wanted=wanted, budget=watched.budget
             )
-            await self._ask(request, protocol.Done)
+            await self._ask(request, answers.Done)
 
     async def unwatch(self, job: str) -> None:
         """Follow a job no longer."""
         self._watched.pop(job, None)
-        await self._ask(protocol.Unwatch(id=next(self._ids), job=job), protocol.Done)
+        await self._ask(requests.Unwatch(id=next(self._ids), job=job), answers.Done)
 
     async def cancel(self, job: str) -> None:
         """End a job."""
-        await self._ask(protocol.Cancel(id=next(self._ids), job=job), protocol.Done)
+        await self._ask(requests.Cancel(id=next(self._ids), job=job), answers.Done)
 
     async def pause(self, job: str) -> None:
         """Let a job rest."""
-        await self._ask(protocol.Pause(id=next(self._ids), job=job), protocol.Done)
+        await self._ask(requests.Pause(id=next(self._ids), job=job), answers.Done)
 
     async def resume(self, job: str) -> None:
         """Have a job that rests go on."""
-        await self._ask(protocol.Resume(id=next(self._ids), job=job), protocol.Done)
+        await self._ask(requests.Resume(id=next(self._ids), job=job), answers.Done)
 
-    async def jobs(self) -> tuple[protocol.JobSummary, ...]:
+    async def jobs(self) -> tuple[answers.JobSummary, ...]:
         """Return the engine's jobs, newest first."""
-        answer = await self._ask(protocol.ListJobs(id=next(self._ids)), protocol.JobList)
+        answer = await self._ask(requests.ListJobs(id=next(self._ids)), answers.JobList)
         return answer.jobs
 
     async def find_missing(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return those of the named objects that the engine lacks."""
-        request = protocol.FindMissing(id=next(self._ids), objects=tuple(names))
-        return (await self._ask(request, protocol.Missing)).objects
+        request = requests.FindMissing(id=next(self._ids), objects=tuple(names))
+        return (await self._ask(request, answers.Missing)).objects
 
-    async def describe(self) -> protocol.Hello:
+    async def describe(self) -> answers.Hello:
         """Return a fresh hello."""
-        self.hello = await self._ask(protocol.Describe(id=next(self._ids)), protocol.Hello)
+        self.hello = await self._ask(requests.Describe(id=next(self._ids)), answers.Hello)
         return self.hello
 
     async def fetch(
@@ -220,7 +221,7 @@ class Connection:
             TransportError: the connection broke; what came is kept in ``target`` + ``.part``.
             UnknownObjectError: the engine does not have it.
         """
-        async with opened(self.engine, protocol.DATA_PATH, self.traffic) as socket:
+        async with opened(self.engine, terms.DATA_PATH, self.traffic) as socket:
             await transfer.Download(socket, name, target, on_bytes).run()
 
     async def upload(
@@ -236,17 +237,17 @@ class Connection:
             detail: a segment's judgement.
         """
         about = {"object": name, "media_type": media_type, "origin": origin, "detail": detail}
-        async with opened(self.engine, protocol.DATA_PATH, self.traffic) as socket:
+        async with opened(self.engine, terms.DATA_PATH, self.traffic) as socket:
             await transfer.upload(socket, file, about)
 
-    async def _ask(self, request: protocol.Request, kind: type[A]) -> A:
+    async def _ask(self, request: requests.Request, kind: type[A]) -> A:
         if self._socket is None:
             raise ConnectionLostError("the engine is not connected at the moment")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[request.id] = future
         try:
             async with asyncio.timeout(ANSWER):
-                await self._socket.send(protocol.encode(request))
+                await self._socket.send(encoding.encode(request))
                 answer = await future
         except (ConnectionClosed, TimeoutError) as error:
             raise ConnectionLostError("the connection broke before the engine answered") from error
@@ -262,7 +263,7 @@ class Connection:
         """Connect and listen until that ends; return why."""
         self._change(LinkState(name="connecting"))
         try:
-            async with opened(self.engine, protocol.CONTROL_PATH, self.traffic) as socket:
+            async with opened(self.engine, terms.CONTROL_PATH, self.traffic) as socket:
                 await self._listen(socket)
         except TransportError as error:
             return error
@@ -273,8 +274,8 @@ class Connection:
         return ConnectionLostError("the engine closed the connection")
 
     async def _listen(self, socket: ClientConnection) -> None:
-        hello = protocol.decode_answer(await socket.recv())
-        if not isinstance(hello, protocol.Hello):
+        hello = encoding.decode_answer(await socket.recv())
+        if not isinstance(hello, answers.Hello):
             raise MalformedMessageError("the engine did not begin with hello")
         if self._closed.is_set():
             return  # while this attempt was under way, when there was no socket to close
@@ -282,15 +283,15 @@ class Connection:
         self._connected.set()
         self._change(LinkState(name="connected"))
         for job, watched in tuple(self._watched.items()):
-            await socket.send(protocol.encode(self._watch(job, watched)))
+            await socket.send(encoding.encode(self._watch(job, watched)))
         async for data in socket:
-            message = protocol.decode_answer(data)
+            message = encoding.decode_answer(data)
             if isinstance(message, Preview):
                 self._pay(message.job, len(data))
             self._take(message)
 
-    def _watch(self, job: str, watched: Watched) -> protocol.Watch:
-        return protocol.Watch(
+    def _watch(self, job: str, watched: Watched) -> requests.Watch:
+        return requests.Watch(
             id=next(self._ids),
             job=job,
             after=watched.after,
@@ -303,7 +304,7 @@ class Connection:
         if watched and watched.budget is not None:
             watched.budget = max(0, watched.budget - size)
 
-    def _take(self, message: protocol.AnyAnswer | Preview | Chunk) -> None:
+    def _take(self, message: answers.AnyAnswer | Preview | Chunk) -> None:
         match message:
             case JobEvent():
                 if self._fresh(message):
@@ -319,7 +320,7 @@ class Connection:
                 self._on_message(message)
         future = self._answers.get(getattr(message, "re", None) or -1)
         if future and not future.done():
-            if isinstance(message, protocol.Refused):
+            if isinstance(message, answers.Refused):
                 future.set_exception(VisionFluxError.restore(message.error))
             else:
                 future.set_result(message)

@@ -15,7 +15,7 @@ import msgspec
 from engine import tasks
 from engine.errors import DeviceMemoryError, VisionFluxError
 from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
-from engine.protocol import DeviceInfo
+from engine.protocol.answers import DeviceInfo
 from engine.purse import Setting
 
 log = logging.getLogger(__name__)

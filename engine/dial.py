@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.http11 import Response
 
-from engine import pairing, protocol
+from engine import pairing
 from engine.errors import (
     EngineUnreachableError,
     ErrorReport,
@@ -29,6 +29,7 @@ from engine.errors import (
     VisionFluxError,
 )
 from engine.pairing import Pairing
+from engine.protocol import terms
 from engine.pulse import pulse
 from engine.traffic import Counted, Traffic
 from engine.tunnels import outages
@@ -79,14 +80,14 @@ async def _open(engine: Pairing, path: str, traffic: Traffic, *, skew: float) ->
     local = pairing.is_loopback(urlsplit(engine.url).hostname or "")
     socket = await connect(
         engine.websocket_url + path,
-        subprotocols=[protocol.SUBPROTOCOL],  # type: ignore[list-item]
+        subprotocols=[terms.SUBPROTOCOL],  # type: ignore[list-item]
         additional_headers={
             "Authorization": authorization,
             "ngrok-skip-browser-warning": "1",
         },
         proxy=None if local else True,
         compression=None,
-        max_size=protocol.LIMITS.message,
+        max_size=terms.LIMITS.message,
         ping_interval=None,  # see engine.pulse
         close_timeout=GOODBYE,
         open_timeout=15,

@@ -1,6 +1,6 @@
 """What happens to a job, as values: each is logged once, numbered, and can be read again.
 
-Previews are not events: they are never logged (see ``engine.protocol``).
+Previews are not events: they are never logged (see ``engine.protocol.answers.Preview``).
 """
 
 from typing import Literal

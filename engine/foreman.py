@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine import tasks
 from engine.errors import DeviceMemoryError, VisionFluxError
-from engine.protocol import DeviceInfo
+from engine.protocol.answers import DeviceInfo
 from engine.purse import Setting
 
 ROOT = Path(__file__).parent.parent

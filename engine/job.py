@@ -7,11 +7,12 @@ rarer they are told, of the more at once. It knows neither the journal nor the q
 import asyncio
 from collections.abc import Callable
 
-from engine import events, protocol
+from engine import events
 from engine.events import AnyEvent
 from engine.journal import JobRow
 from engine.line import framed
 from engine.progress import Progress, advance, fold
+from engine.protocol import answers, encoding
 
 REST = 0.004  # seconds for each watcher between two times that they are told: 50 take 0.2 s
 
@@ -58,5 +59,5 @@ class Job:
             watcher()
 
     def _frame(self, logged: events.Logged) -> bytes:
-        message = protocol.JobEvent(job=self.id, seq=logged.seq, at=logged.at, event=logged.event)
-        return framed(protocol.encode(message))
+        message = answers.JobEvent(job=self.id, seq=logged.seq, at=logged.at, event=logged.event)
+        return framed(encoding.encode(message))

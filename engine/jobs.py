@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 
-from engine import events, protocol
+from engine import events
 from engine.crew import Crew
 from engine.errors import (
     JobConflictError,
@@ -25,6 +25,7 @@ from engine.journal import JobRow, Journal
 from engine.making import Making
 from engine.models import Model
 from engine.plan import Plan
+from engine.protocol import answers, encoding, terms
 from engine.pruning import prune
 from engine.purse import SETTINGS, Setting
 from engine.recipe import Recipe
@@ -112,7 +113,7 @@ class Jobs:
                 raise MissingPictureError(starts.index(name))
 
     def _check_queue(self, client: object) -> None:
-        limits, remedy = protocol.LIMITS, "cancel one, or try again later"
+        limits, remedy = terms.LIMITS, "cancel one, or try again later"
         if len(self._queue) >= limits.queued_jobs:
             raise LimitError(f"{limits.queued_jobs} jobs wait already", remedy=remedy)
         mine = sum(job.client is client for job in self._queue)
@@ -188,7 +189,7 @@ class Jobs:
         if job.progress.final or job.progress.status == "paused":
             return
         resting = sum(other.progress.status == "paused" for other in self._jobs.values())
-        if resting >= protocol.LIMITS.queued_jobs:
+        if resting >= terms.LIMITS.queued_jobs:
             raise LimitError(f"{resting} jobs are paused already", remedy="resume or cancel one")
         self._stop(job, events.Paused())
 
@@ -211,10 +212,10 @@ class Jobs:
             self._queue.remove(job)
             self._number_queue()
 
-    def summaries(self) -> tuple[protocol.JobSummary, ...]:
+    def summaries(self) -> tuple[answers.JobSummary, ...]:
         """Return the newest 200 jobs."""
         return tuple(
-            protocol.JobSummary(
+            answers.JobSummary(
                 job=row.id,
                 status=self._status(row),
                 created_at=row.created_at,
@@ -313,8 +314,8 @@ class Jobs:
 
     def show(self, preview: bytes) -> None:
         """Give the running job's watchers its newest preview."""
-        picture = protocol.decode_answer(preview)
-        assert isinstance(picture, protocol.Preview)
+        picture = encoding.decode_answer(preview)
+        assert isinstance(picture, answers.Preview)
         if self._running and self._running.id == picture.job:
             self._running.show(preview, (picture.kind, picture.step))
             self._ask_for_preview()  # not of another worker, unless somebody has room for more

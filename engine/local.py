@@ -16,7 +16,7 @@ import platformdirs
 
 from engine.errors import EngineUnreachableError
 from engine.pairing import LINK_FILE, Pairing
-from engine.protocol import HEALTH_PATH
+from engine.protocol.terms import HEALTH_PATH
 
 START = 60.0  # seconds that an engine may take until it answers
 ROOT = Path(__file__).parent.parent

@@ -31,7 +31,7 @@ from engine.journal import ObjectRow
 from engine.models import Model
 from engine.plan import Plan, most_keyframes
 from engine.progress import Progress
-from engine.protocol import label
+from engine.protocol.answers import label
 from engine.recipe import Recipe
 from engine.steps import Draw, Measure, Paint, Size, Step
 from engine.store import Store

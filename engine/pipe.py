@@ -5,7 +5,8 @@ import sys
 import threading
 from typing import BinaryIO
 
-from engine import protocol, tasks
+from engine import tasks
+from engine.protocol import answers, encoding
 
 
 class ServerGoneError(Exception):
@@ -26,9 +27,9 @@ class Channel:
         """Send a reply."""
         self._write(tasks.pack(reply))
 
-    def send_preview(self, preview: protocol.Preview) -> None:
+    def send_preview(self, preview: answers.Preview) -> None:
         """Send a preview."""
-        self.forward(tasks.PREVIEW_KIND, protocol.encode_preview(preview))
+        self.forward(tasks.PREVIEW_KIND, encoding.encode_preview(preview))
 
     def forward(self, kind: int, body: bytes) -> None:
         """Send what is encoded already."""

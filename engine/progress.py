@@ -18,7 +18,7 @@ GROWING = ("keyframes", "times", "segments", "segment_frames", "ends", "gaps")  
 
 
 class Numbered(Protocol):
-    """An event with its number and its time: ``events.Logged`` and ``protocol.JobEvent``."""
+    """An event with its number and its time: ``events.Logged`` and ``answers.JobEvent``."""
 
     @property
     def seq(self) -> int:

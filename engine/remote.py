@@ -17,7 +17,7 @@ from engine import tasks
 from engine.errors import VisionFluxError
 from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
 from engine.models import catalogue
-from engine.protocol import DeviceInfo
+from engine.protocol.answers import DeviceInfo
 from engine.purse import Setting
 
 PATHS = ("source", "anchor", "first", "second")  # of what tasks read

@@ -16,11 +16,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from engine import __version__, pairing, protocol
+from engine import __version__, pairing
 from engine.jobs import Jobs
 from engine.journal import Journal
 from engine.line import Line
 from engine.models import Model
+from engine.protocol import answers, terms
 from engine.pulse import pulse
 from engine.session import Hatch, Session
 from engine.store import Store
@@ -51,10 +52,10 @@ class EngineServer:
             port,
             process_request=self._admit,
             process_response=self._prove,
-            select_subprotocol=lambda _connection, _offered: Subprotocol(protocol.SUBPROTOCOL),
+            select_subprotocol=lambda _connection, _offered: Subprotocol(terms.SUBPROTOCOL),
             compression=None,
             server_header=None,
-            max_size=protocol.LIMITS.message,
+            max_size=terms.LIMITS.message,
             max_queue=2,
             ping_interval=None,  # see engine.pulse
             create_connection=partial(Line, coming=self.coming),  # type: ignore[arg-type]
@@ -66,7 +67,7 @@ class EngineServer:
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer what needs no pairing, refuse what lacks it, let the rest through."""
         path = request.path
-        if path == protocol.HEALTH_PATH and request.method in ("GET", "HEAD"):
+        if path == terms.HEALTH_PATH and request.method in ("GET", "HEAD"):
             return _response(http.HTTPStatus.OK, self._health())
         authorizations = request.headers.get_all("Authorization")
         nonce = self._gate.admit(authorizations[0] if len(authorizations) == 1 else None, path)
@@ -76,17 +77,17 @@ class EngineServer:
             return _response(http.HTTPStatus.UNAUTHORIZED, {})
         if "Origin" in request.headers:
             return _refusal(http.HTTPStatus.FORBIDDEN, "browsers do not talk to the engine")
-        if path not in (protocol.CONTROL_PATH, protocol.DATA_PATH):
+        if path not in (terms.CONTROL_PATH, terms.DATA_PATH):
             return _refusal(http.HTTPStatus.NOT_FOUND, "there is nothing at this path")
         offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol"))
-        if protocol.SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
+        if terms.SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
             return _refusal(
                 http.HTTPStatus.BAD_REQUEST,
-                f"this engine speaks {protocol.SUBPROTOCOL}, not {offered[:80]!r}",
+                f"this engine speaks {terms.SUBPROTOCOL}, not {offered[:80]!r}",
                 code="E_PROTOCOL_VERSION",
                 field="Sec-WebSocket-Protocol",
             )
-        if self._connections >= protocol.LIMITS.connections:
+        if self._connections >= terms.LIMITS.connections:
             return _refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "E_LIMIT")
         self._nonces[id(connection)] = nonce
         return None
@@ -103,8 +104,8 @@ class EngineServer:
     def _health(self) -> dict[str, object]:
         return {
             "version": __version__,
-            "protocol": protocol.VERSION,
-            "device": protocol.label(self._jobs.crew.devices),
+            "protocol": terms.VERSION,
+            "device": answers.label(self._jobs.crew.devices),
             "queue": self._jobs.waiting,
         }
 
@@ -124,20 +125,20 @@ class EngineServer:
 
     def _guest(self, connection: Line) -> Session | Hatch:
         assert connection.request
-        if connection.request.path == protocol.DATA_PATH:
+        if connection.request.path == terms.DATA_PATH:
             return Hatch(connection, self._store)
         return Session(connection, self._jobs, self._store, self.hello)
 
-    def hello(self, re: int | None = None) -> protocol.Hello:
+    def hello(self, re: int | None = None) -> answers.Hello:
         """Say who this engine is and what it can do."""
-        return protocol.Hello(
+        return answers.Hello(
             re=re,
             version=__version__,
             engine=self._journal.engine_id,
             device=self._jobs.crew.devices[0],
             others=self._jobs.crew.devices[1:],
             models=tuple(
-                protocol.ModelInfo(name=model.name, card=model.card)
+                answers.ModelInfo(name=model.name, card=model.card)
                 for model in self._models.values()
             ),
             queue=self._jobs.waiting,

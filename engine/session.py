@@ -8,12 +8,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from engine import protocol
 from engine.errors import LimitError, MalformedMessageError, UnknownObjectError, VisionFluxError
 from engine.job import Job
 from engine.jobs import Jobs
 from engine.journal import ObjectRow
 from engine.line import Line, framed
+from engine.protocol import answers, encoding, requests, terms
 from engine.purse import QUICK, SETTINGS, SLOW, Purse, Setting
 from engine.recipe import read_recipe
 from engine.store import Store
@@ -98,7 +98,7 @@ class Session:
         connection: Line,
         jobs: Jobs,
         store: Store,
-        hello: Callable[[int | None], protocol.Hello],
+        hello: Callable[[int | None], answers.Hello],
     ) -> None:
         self._connection, self._jobs, self._store, self._hello = connection, jobs, store, hello
         self._watched: dict[str, Watching] = {}
@@ -107,7 +107,7 @@ class Session:
 
     async def serve(self) -> None:
         """Answer until the client goes; its jobs go on."""
-        self._answers.put_nowait(protocol.encode(self._hello(None)))
+        self._answers.put_nowait(encoding.encode(self._hello(None)))
         self._news.set()
         both = {asyncio.create_task(self._send_all()), asyncio.create_task(self._receive_all())}
         try:
@@ -126,54 +126,54 @@ class Session:
         async for data in self._connection:
             answer, bad = await self._answer(data)
             malformed = malformed + 1 if bad else 0
-            await self._answers.put(protocol.encode(answer))
+            await self._answers.put(encoding.encode(answer))
             self._news.set()
             if malformed >= TOLERATED:
                 await self._connection.close(1008, "too many malformed messages")
 
-    async def _answer(self, data: str | bytes) -> tuple[protocol.AnyAnswer, bool]:
+    async def _answer(self, data: str | bytes) -> tuple[answers.AnyAnswer, bool]:
         try:
-            request = protocol.decode_request(data, protocol.ControlRequest)
+            request = encoding.decode_request(data, requests.ControlRequest)
         except VisionFluxError as error:
-            answer = protocol.Refused(re=protocol.request_id(data), error=error.report())
+            answer = answers.Refused(re=encoding.request_id(data), error=error.report())
             return answer, isinstance(error, MalformedMessageError)
         try:
             return await self._carry_out(request), False
         except VisionFluxError as error:
-            return protocol.Refused(re=request.id, error=error.report()), False
+            return answers.Refused(re=request.id, error=error.report()), False
 
-    async def _carry_out(self, request: protocol.ControlRequest) -> protocol.AnyAnswer:
+    async def _carry_out(self, request: requests.ControlRequest) -> answers.AnyAnswer:
         match request:
-            case protocol.Submit():
+            case requests.Submit():
                 fresh = self._jobs.submit(request.job, read_recipe(request.recipe), self)
                 await self._jobs.hold(request.job)
-                return protocol.Accepted(re=request.id, job=request.job, duplicate=not fresh)
-            case protocol.Watch():
+                return answers.Accepted(re=request.id, job=request.job, duplicate=not fresh)
+            case requests.Watch():
                 return self._watch(request)
-            case protocol.Unwatch():
+            case requests.Unwatch():
                 if request.job in self._watched:
                     self._leave(self._watched.pop(request.job))
-            case protocol.ShowPreviews():
+            case requests.ShowPreviews():
                 if watching := self._watched.get(request.job):
                     watching.purse = Purse(request.budget) if request.wanted else None
                     self._want(watching)
-            case protocol.Cancel():
+            case requests.Cancel():
                 self._jobs.cancel(self._jobs.get(request.job))
-            case protocol.Pause():
+            case requests.Pause():
                 self._jobs.pause(self._jobs.get(request.job))
-            case protocol.Resume():
+            case requests.Resume():
                 self._jobs.resume(self._jobs.get(request.job))
-            case protocol.ListJobs():
-                return protocol.JobList(re=request.id, jobs=self._jobs.summaries())
-            case protocol.Describe():
+            case requests.ListJobs():
+                return answers.JobList(re=request.id, jobs=self._jobs.summaries())
+            case requests.Describe():
                 return self._hello(request.id)
-            case protocol.FindMissing():
+            case requests.FindMissing():
                 missing = await self._store.missing(request.objects)
-                return protocol.Missing(re=request.id, objects=missing)
-        return protocol.Done(re=request.id)
+                return answers.Missing(re=request.id, objects=missing)
+        return answers.Done(re=request.id)
 
-    def _watch(self, request: protocol.Watch) -> protocol.Snapshot:
-        full = len(self._watched) >= protocol.LIMITS.watched_jobs
+    def _watch(self, request: requests.Watch) -> answers.Snapshot:
+        full = len(self._watched) >= terms.LIMITS.watched_jobs
         if full and request.job not in self._watched:
             raise LimitError("this connection watches too many jobs", remedy="unwatch one")
         job = self._jobs.get(request.job)
@@ -252,34 +252,34 @@ class Hatch:
     async def _answer(self, data: str | bytes) -> str | bytes:
         try:
             if isinstance(data, bytes):
-                part = protocol.decode_part(data)
+                part = encoding.decode_part(data)
                 await self._uploads.take(part)
-                return protocol.encode(protocol.Done(re=part.id))
-            return await self._look_up(protocol.decode_request(data, protocol.DataRequest))
+                return encoding.encode(answers.Done(re=part.id))
+            return await self._look_up(encoding.decode_request(data, requests.DataRequest))
         except VisionFluxError as error:
-            refused = protocol.Refused(re=protocol.request_id(data), error=error.report())
-            return protocol.encode(refused)
+            refused = answers.Refused(re=encoding.request_id(data), error=error.report())
+            return encoding.encode(refused)
 
-    async def _look_up(self, request: protocol.DataRequest) -> str | bytes:
-        known = isinstance(request, protocol.Read) and request.object in self._intact
+    async def _look_up(self, request: requests.DataRequest) -> str | bytes:
+        known = isinstance(request, requests.Read) and request.object in self._intact
         row = self._store.find(request.object) if known else await self._check(request.object)
         if row is None:
             raise UnknownObjectError(request.object)
-        if isinstance(request, protocol.Read):
+        if isinstance(request, requests.Read):
             content = await asyncio.to_thread(self._store.read, row, request.offset, request.length)
             if content and request.offset + len(content) == row.size:
                 self._store.fetched(row.name)
-            return protocol.encode_chunk(
-                protocol.Chunk(re=request.id, object=row.name, offset=request.offset, data=content)
+            return encoding.encode_chunk(
+                answers.Chunk(re=request.id, object=row.name, offset=request.offset, data=content)
             )
-        info = protocol.ObjectInfo(
+        info = answers.ObjectInfo(
             re=request.id,
             object=row.name,
             size=row.size,
             sha256=row.sha256,
             media_type=row.media_type,
         )
-        return protocol.encode(info)
+        return encoding.encode(info)
 
     async def _check(self, name: str) -> ObjectRow | None:
         row = await self._store.checked(name)
@@ -288,8 +288,8 @@ class Hatch:
         return row
 
 
-def _snapshot(re: int, job: Job) -> protocol.Snapshot:
-    return protocol.Snapshot(
+def _snapshot(re: int, job: Job) -> answers.Snapshot:
+    return answers.Snapshot(
         re=re,
         job=job.id,
         recipe=job.recipe,

@@ -11,7 +11,7 @@ import msgspec
 from engine.errors import ErrorReport
 from engine.graph import FilmNode, KeyframeNode, SegmentNode
 from engine.models import Model
-from engine.protocol import DeviceInfo
+from engine.protocol.answers import DeviceInfo
 from engine.purse import Setting
 from engine.scores import Scores
 

@@ -15,9 +15,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from engine import protocol
 from engine.errors import ConnectionLostError, MalformedMessageError, VisionFluxError
-from engine.protocol import Chunk
+from engine.protocol import answers, encoding, requests, terms
+from engine.protocol.answers import Chunk
 
 CHUNK = 64 * 2**10  # bytes that are asked for at once, so that a slow link still answers pings
 MOST = 64  # chunks under way, at most
@@ -50,16 +50,16 @@ class Download:
             raise ConnectionLostError("what arrived is damaged; it is fetched anew next time")
         self._part.replace(self._target)
 
-    async def _open(self) -> protocol.ObjectInfo:
-        await self._socket.send(protocol.encode(protocol.Open(id=0, object=self._name)))
-        answer = protocol.decode_answer(await self._socket.recv())
-        if isinstance(answer, protocol.Refused):
+    async def _open(self) -> answers.ObjectInfo:
+        await self._socket.send(encoding.encode(requests.Open(id=0, object=self._name)))
+        answer = encoding.decode_answer(await self._socket.recv())
+        if isinstance(answer, answers.Refused):
             raise VisionFluxError.restore(answer.error)
-        if not isinstance(answer, protocol.ObjectInfo):
+        if not isinstance(answer, answers.ObjectInfo):
             raise MalformedMessageError("the engine did not describe the object")
         return answer
 
-    async def _pull(self, info: protocol.ObjectInfo) -> None:
+    async def _pull(self, info: answers.ObjectInfo) -> None:
         done = self._part.stat().st_size if self._part.exists() else 0
         done = done if done <= info.size else 0
         asked, window = done, 1
@@ -74,15 +74,15 @@ class Download:
                 window = _adapted(window, time.monotonic() - asked_at.popleft())
                 self._on_bytes(done, info.size)
 
-    async def _ask(self, info: protocol.ObjectInfo, offset: int) -> int:
+    async def _ask(self, info: answers.ObjectInfo, offset: int) -> int:
         length = min(CHUNK, info.size - offset)
-        request = protocol.Read(id=offset, object=self._name, offset=offset, length=length)
-        await self._socket.send(protocol.encode(request))
+        request = requests.Read(id=offset, object=self._name, offset=offset, length=length)
+        await self._socket.send(encoding.encode(request))
         return length
 
     async def _chunk(self, offset: int) -> bytes:
-        answer = protocol.decode_answer(await self._socket.recv())
-        if isinstance(answer, protocol.Refused):
+        answer = encoding.decode_answer(await self._socket.recv())
+        if isinstance(answer, answers.Refused):
             raise VisionFluxError.restore(answer.error)
         if not isinstance(answer, Chunk) or answer.offset != offset or not answer.data:
             raise MalformedMessageError("the engine sent another part than was asked for")
@@ -95,21 +95,21 @@ async def upload(socket: ClientConnection, file: Path, about: dict[str, Any]) ->
     Args:
         socket: an open data socket.
         file: the content.
-        about: the fields of ``protocol.Part`` that stay the same.
+        about: the fields of ``requests.Part`` that stay the same.
     """
     digest, chunks = await asyncio.to_thread(_sha256, file), 1
     with file.open("rb") as source:
         about = {**about, "size": os.fstat(source.fileno()).st_size, "sha256": digest}
-        while data := source.read(min(chunks * CHUNK, protocol.LIMITS.chunk)):
+        while data := source.read(min(chunks * CHUNK, terms.LIMITS.chunk)):
             began = time.monotonic()
             offset = source.tell() - len(data)
-            part = protocol.Part(id=offset, offset=offset, data=data, **about)
+            part = requests.Part(id=offset, offset=offset, data=data, **about)
             try:
-                await socket.send(protocol.encode_part(part))
-                answer = protocol.decode_answer(await socket.recv())
+                await socket.send(encoding.encode_part(part))
+                answer = encoding.decode_answer(await socket.recv())
             except ConnectionClosed as error:
                 raise ConnectionLostError("the connection broke during the upload") from error
-            if isinstance(answer, protocol.Refused):
+            if isinstance(answer, answers.Refused):
                 raise VisionFluxError.restore(answer.error)
             chunks = _adapted(chunks, time.monotonic() - began)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from engine.errors import InvalidParameterError, LimitError
 from engine.journal import ObjectRow
-from engine.protocol import LIMITS, Part
+from engine.protocol.requests import Part
+from engine.protocol.terms import LIMITS
 from engine.store import Store, translated
 
 PNG_HEAD = struct.Struct(

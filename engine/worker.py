@@ -20,11 +20,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from engine import networks, protocol, tasks
+from engine import networks, tasks
 from engine.errors import InternalError, StorageError, VisionFluxError
 from engine.graph import SegmentNode
 from engine.models import Model
 from engine.pipe import Channel, ServerGoneError, claim_stdout
+from engine.protocol import answers, encoding
 from engine.render import Cancelled, assembly, blank, smoothness, warp
 from engine.render.device import available, choose_device, describe, forget_peak, peak_memory
 from engine.render.distance import distance
@@ -124,10 +125,10 @@ class Bench:
         """Join the preview thread; leaving torch running at exit would abort the process."""
         self._previewer.close()
 
-    def device_info(self) -> protocol.DeviceInfo:
+    def device_info(self) -> answers.DeviceInfo:
         """Return the device as it is now."""
         device = describe(self._device)
-        return protocol.DeviceInfo(
+        return answers.DeviceInfo(
             name=device["label"],
             kind=device["name"],
             dtype=device["dtype"],
@@ -253,7 +254,7 @@ class Bench:
         probe = assembly.join_film(
             Path(work.target),
             [Path(segment) for segment in work.segments],
-            recipe_json=protocol.encode_recipe(recipe),
+            recipe_json=encoding.encode_recipe(recipe),
             format=recipe.format,
             fps=recipe.fps,
             frames=recipe.frames,
@@ -295,7 +296,7 @@ class Bench:
 
     def _send_preview(self, header: dict[str, Any], jpeg: bytes) -> None:
         with contextlib.suppress(ServerGoneError):  # the next reply will notice, too
-            self._channel.send_preview(protocol.Preview(**header, jpeg=jpeg))
+            self._channel.send_preview(answers.Preview(**header, jpeg=jpeg))
 
 
 def _bridge(node: SegmentNode, first: Frame, second: Frame) -> str:

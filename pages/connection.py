@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
 from engine.networks import title
-from engine.protocol import Hello, label
+from engine.protocol.answers import Hello, label
 from ui import lent, look, resources
 from ui.engine_view import EngineView
 from ui.meter import ALLOWED, NEAR

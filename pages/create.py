@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
 from engine.models import Card
-from engine.protocol import Hello
+from engine.protocol.answers import Hello
 from engine.recipe import Recipe
 from ui import animatic, composer, draft, look, resources
 from ui.board import View

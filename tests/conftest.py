@@ -14,7 +14,7 @@ from engine import daemon
 from engine.client import Connection, Message
 from engine.models import Card, Model
 from engine.pairing import Pairing
-from engine.protocol import JobEvent, Preview, Snapshot
+from engine.protocol.answers import JobEvent, Preview, Snapshot
 from engine.recipe import Recipe, parse_recipe
 
 STAND_IN = (sys.executable, "-m", "tests.stand_in_worker")

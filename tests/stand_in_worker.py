@@ -15,16 +15,17 @@ import threading
 import time
 from pathlib import Path
 
-from engine import protocol, tasks
+from engine import tasks
 from engine.errors import DeviceMemoryError, StorageError
 from engine.pipe import Channel
+from engine.protocol import answers
 from engine.purse import Setting
 
 STEP = float(os.environ.get("STEP_SECONDS", "0"))
 LINES = int(os.environ.get("TEXT_LINES", "40"))
 WEIGHTS = os.environ.get("WEIGHTS", "0")
 MEMORY = 123_000_000  # bytes that it says it has needed
-INFO = protocol.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
+INFO = answers.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
 
 stopped: set[str] = set()
 credits: list[Setting | None] = [None]
@@ -110,7 +111,7 @@ def steps(channel: Channel, task: tasks.Work) -> bool:
             credits[0] = None
             about = {"job": task.job, "kind": "step", "index": task.index}
             jpeg = picture(setting)
-            channel.send_preview(protocol.Preview(**about, step=step, steps=total, jpeg=jpeg))
+            channel.send_preview(answers.Preview(**about, step=step, steps=total, jpeg=jpeg))
     return True
 
 

@@ -13,7 +13,7 @@ from engine.client import FIRST_DELAY, Connection, LinkState
 from engine.dial import opened
 from engine.errors import EngineUnreachableError
 from engine.pairing import Pairing
-from engine.protocol import CONTROL_PATH
+from engine.protocol.terms import CONTROL_PATH
 from tests.conftest import PATIENCE, a_recipe, an_engine, connected
 from tests.proxy import through
 from tests.torture.proxy import Cut, cutting

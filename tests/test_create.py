@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.protocol import encode_recipe
+from engine.protocol.encoding import encode_recipe
 from engine.recipe import Recipe
 from tests.test_pages import FAR, RECIPE, Studio, job_of, setting, words
 from tests.test_ui_embedded import film

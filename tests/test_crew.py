@@ -16,7 +16,7 @@ from engine.events import Interrupted
 from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
 from engine.graph import KeyframeNode, Weighted
 from engine.progress import fold
-from engine.protocol import label
+from engine.protocol.answers import label
 from tests.conftest import (
     MODELS,
     PATIENCE,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import errors, events, protocol, recipe
+from engine import errors, events, recipe
+from engine.protocol import answers, requests, terms
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
@@ -29,14 +30,14 @@ def test_every_event_and_each_of_its_fields_is_documented(event: type) -> None:
         assert f"`{field}`" in row
 
 
-@pytest.mark.parametrize("message", tags(protocol.Answer), ids=lambda message: message.__name__)
+@pytest.mark.parametrize("message", tags(answers.Answer), ids=lambda message: message.__name__)
 def test_every_answer_and_each_of_its_fields_is_documented(message: type) -> None:
     row = rows(PROTOCOL, message.__struct_config__.tag)  # type: ignore[attr-defined]
     for field in message.__struct_fields__:  # type: ignore[attr-defined]
         assert f"`{field}`" in row or f"`{field}:" in row
 
 
-@pytest.mark.parametrize("request_", tags(protocol.Request), ids=lambda request: request.__name__)
+@pytest.mark.parametrize("request_", tags(requests.Request), ids=lambda request: request.__name__)
 def test_every_request_and_each_of_its_fields_is_documented(request_: type) -> None:
     row = rows(PROTOCOL, request_.__struct_config__.tag)  # type: ignore[attr-defined]
     for field in set(request_.__struct_fields__) - {"id"}:  # type: ignore[attr-defined]
@@ -59,5 +60,5 @@ def test_every_field_of_a_recipe_is_documented() -> None:
 
 def test_every_limit_is_documented() -> None:
     limits = PROTOCOL.partition("## Limits")[2]
-    for field in protocol.Limits.__struct_fields__:
+    for field in terms.Limits.__struct_fields__:
         assert f"`{field}`" in limits

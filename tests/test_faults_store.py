@@ -13,7 +13,7 @@ from engine.dial import opened
 from engine.errors import UnknownObjectError
 from engine.events import Finished, KeyframeFinished, SegmentFinished
 from engine.journal import Journal
-from engine.protocol import DATA_PATH
+from engine.protocol.terms import DATA_PATH
 from engine.store import Store
 from tests.conftest import Client, a_recipe, an_engine, connected
 from tests.faults import failure_of, film_of, flip, painted

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import foreman, protocol
+from engine import foreman
 from engine.errors import JobConflictError, LimitError, UnknownModelError
 from engine.events import Interrupted
 from engine.job import Job
@@ -19,7 +19,8 @@ from engine.jobs import Jobs
 from engine.journal import Journal
 from engine.pairing import Pairing
 from engine.progress import fold
-from engine.protocol import JobEvent
+from engine.protocol import terms
+from engine.protocol.answers import JobEvent
 from engine.store import Store
 from tests.conftest import MODELS, STAND_IN, Client, a_recipe, an_engine, connected
 from tests.stand_in_worker import MEMORY
@@ -214,7 +215,7 @@ async def test_a_paused_job_still_rests_after_a_restart(
 
 
 async def test_only_so_many_jobs_may_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "LIMITS", protocol.Limits(queued_jobs=1))
+    monkeypatch.setattr(terms, "LIMITS", terms.Limits(queued_jobs=1))
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         for number in (1, 2):
@@ -368,8 +369,8 @@ def test_cancelled_jobs_are_not_kept_in_memory(tmp_path: Path) -> None:
 async def test_a_refused_watch_leaves_nothing_in_memory(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = msgspec.structs.replace(protocol.LIMITS, watched_jobs=1)
-    monkeypatch.setattr(protocol, "LIMITS", limits)
+    limits = msgspec.structs.replace(terms.LIMITS, watched_jobs=1)
+    monkeypatch.setattr(terms, "LIMITS", limits)
     async with connected(engine) as client:
         for job in ("job-refused", "job-watched"):
             await made(client, job)

@@ -10,12 +10,13 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import foreman, protocol
+from engine import foreman
 from engine.dial import opened
 from engine.errors import LimitError
 from engine.events import KeyframeFinished, SegmentFinished
 from engine.pairing import Pairing
-from engine.protocol import CONTROL_PATH, DATA_PATH, LIMITS
+from engine.protocol import encoding
+from engine.protocol.terms import CONTROL_PATH, DATA_PATH, LIMITS
 from tests.conftest import Client, a_recipe, an_engine, connected
 from tests.test_jobs import made
 from tests.test_server import ask
@@ -98,8 +99,8 @@ async def test_one_connection_brings_no_more_at_once_than_stated(engine: Pairing
     async with opened(engine, DATA_PATH) as socket:
         for number in range(LIMITS.uploads):
             part = a_part(a_png(), object=f"{number:064x}", size=10_000)
-            assert (await ask(socket, protocol.encode_part(part)))["type"] == "done"
-        answer = await ask(socket, protocol.encode_part(a_part(a_png(), size=10_000)))
+            assert (await ask(socket, encoding.encode_part(part)))["type"] == "done"
+        answer = await ask(socket, encoding.encode_part(a_part(a_png(), size=10_000)))
         assert answer["error"]["code"] == "E_LIMIT"
         assert str(LIMITS.uploads) in answer["error"]["message"]
 
@@ -107,13 +108,13 @@ async def test_one_connection_brings_no_more_at_once_than_stated(engine: Pairing
 async def test_what_is_announced_must_have_room(tmp_path: Path) -> None:
     async with an_engine(tmp_path, room=15_000) as engine, opened(engine, DATA_PATH) as socket:
         first = a_part(a_png(), object="1" * 64, size=10_000)
-        assert (await ask(socket, protocol.encode_part(first)))["type"] == "done"
+        assert (await ask(socket, encoding.encode_part(first)))["type"] == "done"
         second = a_part(a_png(), object="2" * 64, size=10_000)
-        refused = await ask(socket, protocol.encode_part(second))
+        refused = await ask(socket, encoding.encode_part(second))
         assert refused["error"]["code"] == "E_STORAGE"
         assert "1.5e-05 GB" in refused["error"]["message"]
     async with an_engine(tmp_path, room=15_000) as engine, opened(engine, DATA_PATH) as socket:
-        assert (await ask(socket, protocol.encode_part(second)))["type"] == "done"
+        assert (await ask(socket, encoding.encode_part(second)))["type"] == "done"
 
 
 async def test_uploaded_files_are_touched_only_in_threads(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ async def test_uploaded_files_are_touched_only_in_threads(tmp_path: Path) -> Non
     sys.addaudithook(hear)
     async with an_engine(tmp_path) as engine, opened(engine, DATA_PATH) as socket:
         opens.clear()
-        assert (await ask(socket, protocol.encode_part(a_part(a_png()))))["type"] == "done"
+        assert (await ask(socket, encoding.encode_part(a_part(a_png()))))["type"] == "done"
         assert opens
         assert [path for path, in_loop in opens if in_loop] == []
 

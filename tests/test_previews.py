@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import protocol, session
+from engine import session
 from engine.job import Job
 from engine.journal import JobRow
 from engine.pairing import Pairing
-from engine.protocol import Preview
+from engine.protocol import encoding
+from engine.protocol.answers import Preview
 from engine.purse import Purse
 from tests.conftest import a_recipe, an_engine, connected
 from tests.proxy import through
@@ -36,7 +37,7 @@ async def a_film(
 
 def size(preview: Preview) -> int:
     """Return the bytes of a preview on the wire."""
-    return len(protocol.encode_preview(preview))
+    return len(encoding.encode_preview(preview))
 
 
 def number(preview: Preview) -> int:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import protocol
 from engine.errors import InvalidParameterError, MalformedMessageError, VisionFluxError
-from engine.protocol import Chunk, ControlRequest, DataRequest, Preview
+from engine.protocol import encoding, terms
+from engine.protocol.answers import Chunk, Preview
+from engine.protocol.requests import ControlRequest, DataRequest
 
 JOB = "job-0001"
 
@@ -33,7 +34,7 @@ JOB = "job-0001"
 )
 def test_what_is_no_message_is_malformed(data: str | bytes) -> None:
     with pytest.raises(MalformedMessageError) as caught:
-        protocol.decode_request(data, ControlRequest)
+        encoding.decode_request(data, ControlRequest)
     assert caught.value.field
 
 
@@ -52,7 +53,7 @@ def test_what_is_no_message_is_malformed(data: str | bytes) -> None:
 )
 def test_a_bad_field_is_named(field: str, message: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameterError) as caught:
-        protocol.decode_request(json.dumps(message), ControlRequest)
+        encoding.decode_request(json.dumps(message), ControlRequest)
     assert caught.value.field == field
 
 
@@ -67,41 +68,41 @@ def test_a_bad_field_is_named(field: str, message: dict[str, Any]) -> None:
 )
 def test_the_data_socket_serves_only_reading_within_limits(message: dict[str, Any]) -> None:
     with pytest.raises(VisionFluxError):
-        protocol.decode_request(json.dumps(message), DataRequest)
+        encoding.decode_request(json.dumps(message), DataRequest)
 
 
 @given(st.text() | st.binary())
 def test_any_bytes_are_read_or_refused(data: str | bytes) -> None:
     try:
-        protocol.decode_request(data, ControlRequest)
+        encoding.decode_request(data, ControlRequest)
     except VisionFluxError:
-        protocol.request_id(data)
+        encoding.request_id(data)
 
 
 @given(st.binary())
 def test_any_answer_is_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(MalformedMessageError):
-        protocol.decode_answer(data)
+        encoding.decode_answer(data)
 
 
 def test_previews_and_chunks_survive_the_wire() -> None:
     about: dict[str, Any] = {"job": JOB, "kind": "step", "index": 1, "step": 2, "steps": 3}
     preview = Preview(**about, jpeg=b"\xff\xd8\x00")
     chunk = Chunk(re=7, object="a" * 64, offset=5, data=bytes(range(256)))
-    assert protocol.decode_answer(protocol.encode_preview(preview)) == preview
-    assert protocol.decode_answer(protocol.encode_chunk(chunk)) == chunk
+    assert encoding.decode_answer(encoding.encode_preview(preview)) == preview
+    assert encoding.decode_answer(encoding.encode_chunk(chunk)) == chunk
 
 
 def test_the_id_is_found_in_what_else_cannot_be_read() -> None:
-    assert protocol.request_id('{"type":"nonsense","id":7}') == 7
-    assert protocol.request_id('{"id":"7"}') is None
-    assert protocol.request_id(b"\xff") is None
+    assert encoding.request_id('{"type":"nonsense","id":7}') == 7
+    assert encoding.request_id('{"id":"7"}') is None
+    assert encoding.request_id(b"\xff") is None
 
 
 def test_stated_limits_are_the_enforced_ones() -> None:
     from engine import recipe
 
-    limits = protocol.LIMITS
+    limits = terms.LIMITS
     assert limits.prompt == recipe.MAX_PROMPT
     assert limits.scenes == recipe.MAX_SCENES
     assert limits.frames == recipe.MAX_FRAMES

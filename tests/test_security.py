@@ -13,13 +13,14 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
-from engine import line, pairing, protocol
+from engine import line, pairing
 from engine.dial import opened
 from engine.errors import NotPairedError
 from engine.foreman import Foreman
 from engine.jobs import Jobs
 from engine.journal import Journal
 from engine.pairing import Pairing, new_key
+from engine.protocol import encoding, terms
 from engine.server import EngineServer
 from engine.store import Store
 from tests.conftest import PATIENCE, STAND_IN, a_recipe, an_engine, connected
@@ -43,12 +44,12 @@ async def test_an_imposter_learns_nothing() -> None:
         async for message in connection:
             heard.append(message)
 
-    server = await serve(listen, "127.0.0.1", 0, subprotocols=[protocol.SUBPROTOCOL])  # type: ignore[list-item]
+    server = await serve(listen, "127.0.0.1", 0, subprotocols=[terms.SUBPROTOCOL])  # type: ignore[list-item]
     async with server:
         port = server.sockets[0].getsockname()[1]
         engine = Pairing(f"http://127.0.0.1:{port}", pairing.new_key())
         with pytest.raises(NotPairedError, match="does not know"):
-            async with opened(engine, protocol.CONTROL_PATH) as socket:
+            async with opened(engine, terms.CONTROL_PATH) as socket:
                 await socket.send("secret")
     assert heard == []
 
@@ -57,7 +58,7 @@ async def test_guessing_is_slow_and_disturbs_nobody(engine: Pairing) -> None:
     async def guess() -> None:
         wrong = Pairing(engine.url, pairing.new_key())
         with pytest.raises((NotPairedError, InvalidStatus)):
-            async with opened(wrong, protocol.CONTROL_PATH):
+            async with opened(wrong, terms.CONTROL_PATH):
                 pass
 
     began = time.monotonic()
@@ -114,7 +115,7 @@ async def test_the_key_is_nowhere_else(tmp_path: Path, caplog: pytest.LogCapture
         await client.ended("job-0001")
         children = psutil.Process().children(recursive=True)
         commands = [" ".join(child.cmdline()) for child in children]
-        hello = protocol.encode(client.connection.hello)  # type: ignore[arg-type]
+        hello = encoding.encode(client.connection.hello)  # type: ignore[arg-type]
     raw = base64.urlsafe_b64encode(engine.key).decode().rstrip("=")
     for secret in (raw, engine.key.hex()):
         assert secret not in caplog.text

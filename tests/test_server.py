@@ -13,11 +13,12 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from engine import dial, pairing, protocol
+from engine import dial, pairing
 from engine.dial import opened
 from engine.errors import VisionFluxError
 from engine.pairing import Pairing
-from engine.protocol import CONTROL_PATH, DATA_PATH
+from engine.protocol import answers, encoding, requests, terms
+from engine.protocol.terms import CONTROL_PATH, DATA_PATH
 from tests.conftest import PATIENCE, Client, a_recipe, an_engine, connected
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,7 @@ JOB = "job-0001"
 
 async def refused(engine: Pairing, path: str = CONTROL_PATH, **options: Any) -> InvalidStatus:
     """Return how a handshake is refused."""
-    options.setdefault("subprotocols", [protocol.SUBPROTOCOL])
+    options.setdefault("subprotocols", [terms.SUBPROTOCOL])
     with pytest.raises(InvalidStatus) as caught:
         await connect(engine.websocket_url + path, proxy=None, **options)
     return caught.value
@@ -42,7 +43,7 @@ async def entered(engine: Pairing, headers: dict[str, str] | None = None) -> Cli
         engine.websocket_url + CONTROL_PATH,
         proxy=None,
         additional_headers=headers or with_key(engine.key),
-        subprotocols=[protocol.SUBPROTOCOL],  # type: ignore[list-item]
+        subprotocols=[terms.SUBPROTOCOL],  # type: ignore[list-item]
     )
 
 
@@ -231,7 +232,7 @@ async def test_a_message_over_the_limit_closes_only_its_own_socket(engine: Pairi
     async with connected(engine) as other:
         socket = await entered(engine)
         await socket.recv()
-        size = (protocol.LIMITS.message + 1).to_bytes(8, "big")
+        size = (terms.LIMITS.message + 1).to_bytes(8, "big")
         socket.transport.write(b"\x81\xff" + size + bytes(4))  # the head of a text frame, RFC 6455
         await socket.wait_closed()
         assert socket.close_code == 1009
@@ -243,7 +244,7 @@ async def test_many_malformed_messages_end_a_connection(engine: Pairing) -> None
 
 
 async def test_too_many_connections_are_turned_away(engine: Pairing) -> None:
-    sockets = [await entered(engine) for _ in range(protocol.LIMITS.connections)]
+    sockets = [await entered(engine) for _ in range(terms.LIMITS.connections)]
     answer = await refused(engine, additional_headers=with_key(engine.key))
     assert answer.response.status_code == 503
     await asyncio.gather(*(socket.close() for socket in sockets))
@@ -322,8 +323,8 @@ async def test_a_client_that_reads_nothing_delays_nobody(
         deaf.transport.pause_reading()
         async with connected(engine) as client:
             await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
-            watch = protocol.Watch(id=1, job=JOB, after=0)
-            await deaf.send(protocol.encode(watch))
+            watch = requests.Watch(id=1, job=JOB, after=0)
+            await deaf.send(encoding.encode(watch))
             await client.connection.watch(JOB)
             assert await client.ended(JOB) == "Finished"
         deaf.transport.abort()
@@ -332,7 +333,7 @@ async def test_a_client_that_reads_nothing_delays_nobody(
 # Data
 
 
-async def finished_film(client: Client) -> protocol.JobEvent:
+async def finished_film(client: Client) -> answers.JobEvent:
     await client.connection.submit(JOB, a_recipe())
     await client.connection.watch(JOB)
     await client.ended(JOB)
@@ -348,8 +349,8 @@ async def test_an_object_is_pulled_in_chunks_from_any_offset(engine: Pairing) ->
         assert (info["size"], info["sha256"]) == (film.size, film.sha256)  # type: ignore[union-attr]
         read = {"type": "read", "id": 2, "object": name, "offset": 3, "length": 4}
         await socket.send(json.dumps(read))
-        chunk = protocol.decode_answer(await socket.recv())
-        assert isinstance(chunk, protocol.Chunk)
+        chunk = encoding.decode_answer(await socket.recv())
+        assert isinstance(chunk, answers.Chunk)
         assert (chunk.re, chunk.offset, len(chunk.data)) == (2, 3, 4)
 
 
@@ -361,8 +362,8 @@ async def test_beyond_the_end_of_an_object_there_is_nothing(engine: Pairing, bey
         offset = film.size + beyond
         read = {"type": "read", "id": 2, "object": film.object, "offset": offset, "length": 4}
         await socket.send(json.dumps(read))
-        chunk = protocol.decode_answer(await socket.recv())
-        assert isinstance(chunk, protocol.Chunk)
+        chunk = encoding.decode_answer(await socket.recv())
+        assert isinstance(chunk, answers.Chunk)
         assert (chunk.offset, chunk.data) == (offset, b"")
 
 

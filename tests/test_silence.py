@@ -14,7 +14,7 @@ import pytest
 from engine.dial import opened
 from engine.errors import ConnectionLostError
 from engine.pairing import Pairing
-from engine.protocol import CONTROL_PATH
+from engine.protocol.terms import CONTROL_PATH
 from tests.conftest import a_recipe, connected
 from tests.proxy import through
 

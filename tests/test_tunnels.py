@@ -21,7 +21,7 @@ from engine import daemon, pulse, tunnels
 from engine.dial import opened
 from engine.errors import EngineUnreachableError, TunnelError
 from engine.pairing import LINK_FILE, TUNNEL_FILE, Pairing
-from engine.protocol import CONTROL_PATH
+from engine.protocol.terms import CONTROL_PATH
 from engine.tunnels import cloudflared, keeper, ngrok, outages
 from tests.conftest import PATIENCE, a_recipe, connected
 from tests.torture.tls import lacking

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from engine.plan import Plan
-from engine.protocol import encode_recipe
+from engine.protocol.encoding import encode_recipe
 from engine.recipe import Recipe, parse_recipe, read_recipe
 from tests.plans import worked
 from ui.animatic import MOST, animatic, film_of, possible, prompt_at, retaken

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import RequestError
-from engine.protocol import encode_recipe
+from engine.protocol.encoding import encode_recipe
 from engine.recipe import Recipe, Scene
 from ui.embedded import WAY, recipe_in
 

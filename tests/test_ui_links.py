@@ -12,7 +12,7 @@ import pytest
 from engine.client import Connection
 from engine.errors import EngineUnreachableError
 from engine.pairing import Pairing
-from engine.protocol import Snapshot
+from engine.protocol.answers import Snapshot
 from tests.conftest import PATIENCE, a_recipe, an_engine, connected
 from tests.proxy import through
 from ui.hub import Hub

@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from engine import cli_render
-from engine.protocol import Hello
+from engine.protocol.answers import Hello
 from engine.recipe import checked, read_recipe
 from engine.render.assembly import read_recipe as recipe_text
 from engine.render.ffmpeg import probe

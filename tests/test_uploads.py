@@ -13,7 +13,9 @@ from engine.errors import InvalidParameterError
 from engine.journal import Journal
 from engine.pairing import Pairing
 from engine.plan import Plan
-from engine.protocol import DATA_PATH, LIMITS, Part, decode_part, encode_part
+from engine.protocol.encoding import decode_part, encode_part
+from engine.protocol.requests import Part
+from engine.protocol.terms import DATA_PATH, LIMITS
 from engine.store import Store
 from engine.uploads import Uploads
 from tests.conftest import a_recipe, an_engine, connected

@@ -19,7 +19,15 @@ from engine.events import Event, Logged
 from engine.models import Card, Defaults
 from engine.pairing import Pairing
 from engine.progress import Progress, fold
-from engine.protocol import Accepted, DeviceInfo, Hello, JobEvent, ModelInfo, Preview, Snapshot
+from engine.protocol.answers import (
+    Accepted,
+    DeviceInfo,
+    Hello,
+    JobEvent,
+    ModelInfo,
+    Preview,
+    Snapshot,
+)
 from engine.recipe import Recipe
 from engine.traffic import Traffic
 from ui.hub import Hub

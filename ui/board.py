@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from engine.errors import ErrorReport
 from engine.progress import Progress
-from engine.protocol import Preview
+from engine.protocol.answers import Preview
 from engine.recipe import Recipe
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from engine.models import Card
-from engine.protocol import Hello
+from engine.protocol.answers import Hello
 from engine.recipe import Recipe
 from ui import draft
 from ui.dials import SCHEDULERS, UNKNOWN, negative_prompt

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from engine.client import Connection, LinkState
-from engine.protocol import Hello
+from engine.protocol.answers import Hello
 from ui.follower import Follower
 from ui.links import LOCAL
 

@@ -17,7 +17,7 @@ from engine.client import Connection
 from engine.errors import ErrorReport, TransportError, UnknownJobError, VisionFluxError
 from engine.events import Finished, KeyframeFinished, Logged
 from engine.progress import advance, fold
-from engine.protocol import JobEvent, Preview, Snapshot
+from engine.protocol.answers import JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
 from ui.board import Board, View
 from ui.library import Library

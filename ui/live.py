@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from engine.protocol import Preview
+from engine.protocol.answers import Preview
 from ui.hub import Hub
 from ui.tickets import Tickets
 from ui.words import state

@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.client import Connection
 from engine.errors import VisionFluxError
-from engine.protocol import Preview
+from engine.protocol.answers import Preview
 from ui.board import Board
 from ui.library import Library
 

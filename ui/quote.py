@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.errors import VisionFluxError
 from engine.plan import most_keyframes
-from engine.protocol import Hello
+from engine.protocol.answers import Hello
 from engine.recipe import Recipe
 from ui import draft, resources, words
 from ui.engine_view import EngineView

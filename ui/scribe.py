@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from engine.events import FINAL, KeyframeFinished, Logged, SegmentFinished
-from engine.protocol import JobEvent
+from engine.protocol.answers import JobEvent
 from ui.record import Record
 
 SOON = 1.0  # seconds until events that tell of steps are written down

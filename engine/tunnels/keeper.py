@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from engine import __version__
 from engine.errors import TunnelError
 from engine.pairing import Pairing
-from engine.protocol import HEALTH_PATH
+from engine.protocol.terms import HEALTH_PATH
 from engine.tunnels import Tunnel
 
 log = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ Visit = Callable[..., Visitor]
 KEY = b"k" * 32
 NEWER = """
 import sys
-from engine import protocol
-protocol.SUBPROTOCOL = "visionflux.v9"
+from engine.protocol import terms
+terms.SUBPROTOCOL = "visionflux.v9"
 from tests import stand_in_engine
 sys.exit(stand_in_engine.main())
 """

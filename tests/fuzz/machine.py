@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from engine.protocol import CONTROL_PATH, DATA_PATH, LIMITS
+from engine.protocol.terms import CONTROL_PATH, DATA_PATH, LIMITS
 from tests.fuzz import messages
 from tests.fuzz.messages import Message
 from tests.fuzz.target import PATIENCE, Target

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 from engine import pairing
-from engine.protocol import CONTROL_PATH, DATA_PATH
+from engine.protocol.terms import CONTROL_PATH, DATA_PATH
 from tests.fuzz.target import PATIENCE, Target
 
 UPGRADE = (

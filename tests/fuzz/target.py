@@ -16,8 +16,9 @@ from pathlib import Path
 import psutil
 from websockets.sync.client import ClientConnection, connect
 
-from engine import pairing, protocol
+from engine import pairing
 from engine.pairing import Pairing
+from engine.protocol import terms
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0  # seconds that an answer may take on a busy machine
@@ -66,7 +67,7 @@ class Target:
         socket = connect(
             self.engine.websocket_url + path,
             additional_headers={"Authorization": pairing.authorization(self.engine.key, path)[0]},
-            subprotocols=[protocol.SUBPROTOCOL],  # type: ignore[list-item]
+            subprotocols=[terms.SUBPROTOCOL],  # type: ignore[list-item]
             compression=None,
             proxy=None,
             max_size=2**26,
@@ -74,7 +75,7 @@ class Target:
             ping_interval=None,
             close_timeout=0.5,  # what was not read may stand in the way of a polite end
         ).__enter__()  # closed by whoever asked for it
-        if path == protocol.CONTROL_PATH:
+        if path == terms.CONTROL_PATH:
             assert '"hello"' in str(socket.recv(PATIENCE))
         return socket
 
@@ -90,7 +91,7 @@ class Target:
 
     def settle(self) -> None:
         """Wait until every job has ended, the ones too that a spoilt message started."""
-        with self.open(protocol.CONTROL_PATH) as socket:
+        with self.open(terms.CONTROL_PATH) as socket:
             while True:
                 socket.send('{"type":"jobs","id":1}')
                 jobs = json.loads(socket.recv(PATIENCE))["jobs"]

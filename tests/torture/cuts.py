@@ -16,11 +16,12 @@ from typing import get_args
 import numpy as np
 from PIL import Image
 
-from engine import events, protocol
+from engine import events
 from engine.client import Connection
 from engine.errors import TransportError, UnknownJobError, VisionFluxError
 from engine.events import Finished
 from engine.pairing import Pairing
+from engine.protocol import answers, requests
 from engine.recipe import Recipe, parse_recipe
 from tests.conftest import Client
 from tests.torture.proxy import Cut, cutting
@@ -52,11 +53,11 @@ def tag(message: type) -> str:
 
 def kinds() -> list[tuple[str, str]]:
     """Return all kinds of messages there are, as the protocol declares them, with their sender."""
-    asked = [*get_args(protocol.ControlRequest), *get_args(protocol.DataRequest)]
+    asked = [*get_args(requests.ControlRequest), *get_args(requests.DataRequest)]
     client = ["handshake", *map(tag, asked), "part"]
-    answers = [tag(kind) for kind in get_args(protocol.AnyAnswer) if kind is not protocol.JobEvent]
+    answered = [tag(kind) for kind in get_args(answers.AnyAnswer) if kind is not answers.JobEvent]
     told = [f"event {tag(kind)}" for kind in get_args(events.AnyEvent)]
-    engine = ["handshake", *answers, *told, "preview", "chunk"]
+    engine = ["handshake", *answered, *told, "preview", "chunk"]
     return [*(("client", kind) for kind in client), *(("engine", kind) for kind in engine)]
 
 

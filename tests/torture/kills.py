@@ -35,7 +35,7 @@ from engine.events import (
 )
 from engine.pairing import Pairing
 from engine.progress import fold
-from engine.protocol import JobEvent
+from engine.protocol.answers import JobEvent
 from tests.conftest import Client, connected
 from tests.torture.rig import (
     PATIENCE,

@@ -25,7 +25,7 @@ from engine.errors import TransportError
 from engine.events import FINAL, Finished, KeyframeFinished, SegmentFinished
 from engine.local import find_engine
 from engine.pairing import Pairing
-from engine.protocol import JobEvent
+from engine.protocol.answers import JobEvent
 from engine.recipe import Recipe
 from tests.conftest import Client, a_recipe, connected
 

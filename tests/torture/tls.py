@@ -22,7 +22,7 @@ import pytest
 from engine.dial import opened
 from engine.errors import EngineUnreachableError
 from engine.pairing import Pairing
-from engine.protocol import CONTROL_PATH
+from engine.protocol.terms import CONTROL_PATH
 from tests.torture.cuts import AT_ONCE, Session, draw_noise
 from tests.torture.rig import Outcome, a_machine, alive, end, free_port, tiny
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from benchmarks.clients import go_deaf, narrow
 from benchmarks.watchers import NARROW, WATCHERS
-from engine import protocol
 from engine.dial import opened
 from engine.errors import TransportError
 from engine.pairing import Pairing
+from engine.protocol import encoding, requests, terms
 from tests.conftest import Client, connected
 from tests.torture.rig import (
     PATIENCE,
@@ -42,8 +42,8 @@ async def deaf(engine: Pairing, job: str) -> None:
     """Watch a job and read nothing of it, for ever."""
     while True:
         with contextlib.suppress(TransportError):
-            async with opened(engine, protocol.CONTROL_PATH) as connection:
-                await connection.send(protocol.encode(protocol.Watch(id=1, job=job, after=0)))
+            async with opened(engine, terms.CONTROL_PATH) as connection:
+                await connection.send(encoding.encode(requests.Watch(id=1, job=job, after=0)))
                 await go_deaf(connection)
         await asyncio.sleep(1)
 
