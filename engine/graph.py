@@ -191,12 +191,10 @@ def prompt_at(recipe: Recipe, seconds: float) -> Weighted:
 
     The end of a film that flows back is its beginning.
     """
-    first, last = recipe.scenes[0], recipe.scenes[-1]
-    if spacing.flows_back(recipe) and first.prompt != last.prompt:
-        half = min(first.seconds, last.seconds) / 2
-        back = round(1 - (recipe.seconds - seconds) / half, 6)
-        if back > 0:
-            return Weighted(last.prompt, first.prompt, min(1.0, back))
+    first, last = recipe.scenes[0].prompt, recipe.scenes[-1].prompt
+    back = _back(recipe, seconds) if first != last else 0.0
+    if back > 0:
+        return Weighted(last, first, back) if back < 1 else Weighted(first, first, 0.0)
     starts = spacing.starts(recipe)
     index = max(i for i, start in enumerate(starts) if start <= seconds + 1e-9)
     for boundary in (index, index + 1):
@@ -250,6 +248,16 @@ def _origin(recipe: Recipe, seconds: float) -> float:
         if motion != "morph" and first <= seconds + 1e-6:
             found = first
     return found
+
+
+def _back(recipe: Recipe, seconds: float) -> float:
+    """Return how far the morph from the last scene to the first has come, in [0, 1]."""
+    if not spacing.flows_back(recipe):
+        return 0.0
+    half = TRANSITION * min(recipe.scenes[-1].seconds, recipe.scenes[0].seconds) / 2
+    lead = spacing.lead(recipe)
+    linear = (seconds - (recipe.seconds - lead) + half) / (half + min(half, lead))
+    return round(min(1.0, max(0.0, linear)), 6)
 
 
 def _crossing(recipe: Recipe, starts: list[float], boundary: int, seconds: float) -> float:

@@ -70,7 +70,20 @@ def stretches(recipe: Recipe) -> list[Stretch]:
 
 def starts(recipe: Recipe) -> list[float]:
     """Return when each scene begins, in seconds."""
-    return [0.0, *itertools.accumulate(scene.seconds for scene in recipe.scenes[:-1])]
+    begun = -lead(recipe)
+    lengths = (scene.seconds for scene in recipe.scenes[:-1])
+    return [0.0, *(begun + end for end in itertools.accumulate(lengths))]
+
+
+def lead(recipe: Recipe) -> float:
+    """Return the seconds of the first scene that are a film's last.
+
+    A film that flows back begins in the middle of its first scene, where that is all there is to
+    see: so the way back from the last scene's middle takes as long as any other.
+    """
+    first = recipe.scenes[0]
+    still = first.camera is msgspec.UNSET  # else its path begins with the film
+    return first.seconds / 2 if still and flows_back(recipe) else 0.0
 
 
 def opening(recipe: Recipe, scene: int) -> int:
@@ -167,7 +180,8 @@ def _anchors(recipe: Recipe, first: int, last: int) -> list[int]:
     pins = {frame for frame in _pins(recipe) if first < frame < last}
     if _is_even(recipe):
         return sorted(pins)
-    begins = [*(round(start * recipe.fps) for start in starts(recipe)), recipe.frames]
+    borders = *starts(recipe), recipe.seconds - lead(recipe)
+    begins = [round(border * recipe.fps) for border in borders]
     scenes = [(a, b) for a, b in itertools.pairwise(begins) if a > first and b <= last]
     if scenes and not recipe.comes_round and scenes[-1][1] >= last:
         scenes.pop()

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.camera import REST
 from engine.errors import BlankError
-from engine.graph import KeyframeNode
+from engine.graph import KeyframeNode, prompt_at
 from engine.plan import Plan, grown, most_keyframes
 from engine.recipe import Recipe, parse_recipe
-from engine.spacing import TOO_WIDE
+from engine.spacing import TOO_WIDE, stretches
 from engine.steps import Draw, Measure, Paint
 from tests.plans import worked
 
@@ -175,6 +176,35 @@ def test_a_film_that_comes_round_needs_no_other_keyframe_for_its_end() -> None:
     plan, _ = worked(recipe("a", "b", loop=True), distance=late)
     assert plan.ends[-1][1] == plan.ends[0][0] == 0
     assert not any(segment.closing for segment in plan.segments)
+
+
+def test_a_film_that_comes_round_passes_all_its_scenes_at_one_pace() -> None:
+    """The way back, across the seam, is one of three."""
+    made = recipe("a", "b", "c", loop=True)
+    assert [stretch.last - stretch.first for stretch in stretches(made)] == [96, 96, 96]
+    mixes = [prompt_at(made, frame / made.fps) for frame in range(made.frames)]
+    ways = itertools.groupby(mixes, key=lambda mix: (mix.first, mix.second))
+    mixed = {way: [mix.position for mix in group] for way, group in ways if way[0] != way[1]}
+    assert [*mixed] == [("a", "b"), ("b", "c"), ("c", "a")]
+    assert mixed["a", "b"] == mixed["b", "c"] == mixed["c", "a"]
+
+
+def test_a_film_that_comes_round_is_the_same_wherever_it_begins() -> None:
+    lengths = (2.0, 4.0, 6.0)
+    ways = []
+    for turn in range(3):
+        scenes = [{"prompt": str(one), "seconds": one} for one in lengths[turn:] + lengths[:turn]]
+        made = parse_recipe({"scenes": scenes, "loop": True})
+        ways.append([stretch.last - stretch.first for stretch in stretches(made)])
+    assert ways == [[72, 120, 96], [120, 96, 72], [96, 72, 120]]
+
+
+def test_a_camera_in_the_first_scene_begins_with_the_film() -> None:
+    scenes = [{"prompt": "a", "camera": {"zoom": 2.0}}, {"prompt": "b"}]
+    plan, _ = worked(parse_recipe({"scenes": scenes, "loop": True}))
+    assert plan.segments[0].move
+    assert plan.segments[0].move.before == REST
+    assert plan.ends[-1][1] == 0
 
 
 def test_keyframes_may_be_where_they_were() -> None:
