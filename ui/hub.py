@@ -1,31 +1,28 @@
-"""The one owner of engine connections in this process.
+"""What pages and routes ask for, from any thread: engines, and films to be made on them.
 
-A thread with its own event loop keeps every paired engine connected, follows the jobs of this
-laptop, and brings finished films home by itself. Pages and routes call its methods from any
-thread; it never draws and does not know Streamlit.
+It owns the one thread of this process, with its own event loop, in which engines are kept
+connected, jobs followed, and finished films brought home. It never draws and does not know
+Streamlit.
 """
 
 import asyncio
-import logging
 import threading
-import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.client import Connection, LinkState, Message
-from engine.errors import EngineUnreachableError, VisionFluxError
+from engine.client import Connection
+from engine.errors import EngineUnreachableError
 from engine.local import ensure_local_engine
 from engine.pairing import Pairing
 from engine.recipe import Recipe
-from ui.aside import aside
 from ui.board import Board, View
 from ui.desk import Desk
-from ui.engine_view import CONNECTING, EngineView, Link
+from ui.engine_view import EngineView, Link
+from ui.engines import Engines
 from ui.follower import Follower, remembered
 from ui.library import Library
-from ui.links import LOCAL, Links
 from ui.meter import Meter
 from ui.mover import Mover
 from ui.pieces import Pieces
@@ -33,13 +30,10 @@ from ui.preferences import Preferences
 from ui.record import Record
 from ui.stills import Stills
 from ui.tables import Piece
-from ui.tending import count, tend
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PATIENCE = 20.0  # seconds that a page waits for an engine's answer
-LOST = 4.0  # seconds without the local engine after which it is started again
 
 
 class Hub:
@@ -63,17 +57,15 @@ class Hub:
         """
         self.library = library
         self.board = Board()
-        self._folder = folder
-        self._start_local = start_local
-        self._connect = connect
         self.pieces = Pieces(library.engine, folder / "mirror", library.owner)
         self.record = Record(library.engine)
         self.meter = Meter(library.engine, library.owner)
         self.preferences = Preferences(folder / "preferences.json")
         self.stills = Stills(folder / "stills")
         self.desk = Desk(folder / "storyboard.json")
-        self._saved = Links(folder / "links.json")
-        self._links: dict[str, Link] = {}
+        self._engines = Engines(
+            folder, self.meter, start_local=start_local, connect=connect, follow=self._follow
+        )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hub", daemon=True)
 
@@ -82,36 +74,41 @@ class Hub:
     def start(self) -> None:
         """Start the thread; the engines connect in the background."""
         self._thread.start()
-        self._call(self._open_all())
+        self._call(self._open())
 
     def close(self) -> None:
         """End all connections and the thread; jobs go on at their engines."""
         if self._thread.is_alive():
-            self._call(self._close_all())
+            self._call(self._engines.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(PATIENCE)
             self._loop.close()
 
-    async def _open_all(self) -> None:
+    async def _open(self) -> None:
         await asyncio.to_thread(self.pieces.sweep)
-        local = self._links[LOCAL] = Link(LOCAL)
-        local.task = asyncio.create_task(self._keep_local(local))
-        for key, pairing in self._saved.pairings().items():
-            self._links[key] = self._open(Link(key, self._saved.engine(key)), pairing)
+        await self._engines.open()
 
-    async def _close_all(self) -> None:
-        for link in self._links.values():
-            await self._shut(link)
+    def _follow(self, connection: Connection, near: bool) -> Follower:
+        return Follower(
+            connection,
+            self.board,
+            self.library,
+            self.pieces,
+            self.record,
+            self.preferences,
+            self.stills,
+            near=near,
+        )
 
     # Engines
 
     def engines(self) -> list[EngineView]:
         """Return all paired engines, the one on this computer first."""
-        return [self._view(link) for link in self._links.copy().values()]
+        return [self._engines.view(link) for link in self._engines.links()]
 
     def chosen(self) -> EngineView:
         """Return the engine that new films go to."""
-        return self._view(self._chosen())
+        return self._engines.view(self._engines.chosen)
 
     def pair(self, text: str) -> EngineView:
         """Pair with the engine of a link that the user pasted, and choose it.
@@ -121,148 +118,17 @@ class Hub:
         Raises:
             VisionFluxError: it is no link, or no engine could be reached by it.
         """
-        return self._call(self._pair(Pairing.parse(text)))
+        return self._call(self._engines.pair(Pairing.parse(text)))
 
     def choose(self, key: str) -> None:
         """Send new films to another paired engine."""
-        self._saved.choose(key)
+        self._engines.choose(key)
 
     def forget(self, key: str) -> None:
         """Drop a saved engine; its jobs go on there."""
-        self._saved.forget(key)
-        link = self._links.pop(key, None)
-        if link:
-            self._call(self._shut(link))
+        self._call(self._engines.forget(key))
 
-    async def _pair(self, pairing: Pairing) -> EngineView:
-        link = self._open(Link(pairing.url, joined=False), pairing)
-        try:
-            await self._answer(link)
-        except VisionFluxError:
-            await self._shut(link)
-            raise
-        local = self._links[LOCAL]
-        if link.engine == local.engine:
-            await self._shut(link)
-            self._saved.choose(LOCAL)
-            return self._view(local)
-        for key, known in self._links.copy().items():
-            if link.key == key or link.engine == known.engine:
-                del self._links[key]
-                self._saved.forget(key)
-                await self._shut(known)
-        return self._join(link, pairing)
-
-    def _join(self, link: Link, pairing: Pairing) -> EngineView:
-        """Save and choose a new engine, and follow its jobs."""
-        self._links[link.key] = link
-        self._saved.save(pairing)
-        self._saved.choose(link.key)
-        link.joined = True
-        self._note(link, link.state)
-        return self._view(link)
-
-    async def _answer(self, link: Link) -> None:
-        """Wait until the engine lets us in; raise what stands in the way."""
-        try:
-            async with asyncio.timeout(PATIENCE - 5):
-                while link.state.name in ("connecting", "closed"):
-                    link.changed.clear()
-                    await link.changed.wait()
-        except TimeoutError:
-            raise EngineUnreachableError("the engine did not answer in time") from None
-        if link.state.error:
-            raise VisionFluxError.restore(link.state.error)
-
-    async def _keep_local(self, link: Link) -> None:
-        """Find or start the engine on this computer, and again whenever it is lost."""
-        delay = 1.0
-        while True:
-            try:
-                pairing = await aside(lambda: self._start_local(self._folder))
-            except VisionFluxError as error:
-                log.warning("the local engine did not start: %s", error)
-                self._note(link, LinkState(name="waiting", error=error.report(), retry_in=delay))
-                await asyncio.sleep(delay)
-                delay = min(60.0, delay * 2)
-                continue
-            delay = 1.0
-            self._open(link, pairing)
-            await self._lost(link)
-            await self._disconnect(link)
-
-    async def _lost(self, link: Link) -> None:
-        """Return once the engine has been out of reach for a while."""
-        missed = 0
-        while missed < LOST:
-            await asyncio.sleep(1)
-            missed = 0 if link.state.name in ("connected", "connecting") else missed + 1
-
-    def _open(self, link: Link, pairing: Pairing) -> Link:
-        link.connection = self._connect(
-            pairing,
-            on_message=lambda message: self._hear(link, message),
-            on_state=lambda state: self._note(link, state),
-        )
-        link.follower = Follower(
-            link.connection,
-            self.board,
-            self.library,
-            self.pieces,
-            self.record,
-            self.preferences,
-            self.stills,
-            near=link.key == LOCAL,
-        )
-        link.follower.begin(link.connection.run())
-        link.follower.begin(tend(link, link.connection, self.meter))
-        return link
-
-    def _hear(self, link: Link, message: Message) -> None:
-        if link.follower:
-            link.follower.hear(message)
-
-    async def _disconnect(self, link: Link) -> None:
-        if link.connection:
-            await link.connection.close()
-        if link.follower:
-            link.follower.link_changed(False)  # its last word may not come any more
-            await link.follower.close()
-        if link.connection:
-            await count(link, link.connection, self.meter)
-            link.counted = (0, 0)  # the next connection counts anew
-        link.connection = link.follower = None
-        link.state = CONNECTING
-
-    async def _shut(self, link: Link) -> None:
-        if link.task:
-            link.task.cancel()
-        await self._disconnect(link)
-
-    def _note(self, link: Link, state: LinkState) -> None:
-        link.state = state
-        if state.name == "connected" and link.connection and link.connection.hello:
-            link.engine = link.connection.hello.engine
-            self._saved.met(link.key, link.engine)
-        link.changed.set()
-        if link.follower and link.joined:
-            link.follower.link_changed(state.name == "connected")
-
-    def _chosen(self) -> Link:
-        return self._links.get(self._saved.chosen) or self._links[LOCAL]
-
-    def _view(self, link: Link) -> EngineView:
-        connection, link.looked_at = link.connection, time.monotonic()
-        return EngineView(
-            key=link.key,
-            state=link.state,
-            hello=connection.hello if connection else None,
-            latency=link.latency if link.state.name == "connected" else None,
-            chosen=link is self._chosen(),
-            starting=link.key == LOCAL and connection is None and link.state.error is None,
-        )
-
-    # Jobs
+    # Films
 
     def submit(self, recipe: Recipe) -> str:
         """Have a film made by the chosen engine; return its job's id.
@@ -290,21 +156,15 @@ class Hub:
             if view is None or view.progress.final or view.successor:
                 return
             view.cancelling, engine = True, view.engine
-        followers = [link.follower for link in self._links.copy().values()]
-        for follower in followers:
-            if follower and follower.engine == engine:
-                self._loop.call_soon_threadsafe(follower.cancel, job)
-                return
-        if all(follower and follower.engine for follower in followers):
+        if follower := self._engines.follower(engine):
+            self._loop.call_soon_threadsafe(follower.cancel, job)
+        elif all(link.follower and link.follower.engine for link in self._engines.links()):
             self._give_up(job)  # no paired engine has it, so none will ever answer
 
     def rest(self, job: str, resting: bool) -> None:
         """Pause a job or have it go on, if its engine can be reached; returns at once."""
-        with self.board.reading(job) as view:
-            engine = view.engine if view else ""
-        for link in self._links.copy().values():
-            if link.follower and engine and link.follower.engine == engine:
-                self._loop.call_soon_threadsafe(link.follower.rest, job, resting)
+        if follower := self._follower(job):
+            self._loop.call_soon_threadsafe(follower.rest, job, resting)
 
     def bring(self, job: str, pieces: Sequence[Piece]) -> None:
         """Have finished pieces of a job here.
@@ -313,19 +173,16 @@ class Hub:
             VisionFluxError: its engine cannot be reached, lacks one, or is slow: then the rest
                 still comes, and asking again finds more.
         """
-        with self.board.reading(job) as view:
-            engine = view.engine if view else ""
-        for link in self._links.copy().values():
-            if link.follower and engine and link.follower.engine == engine:
-                self._call(link.follower.bring(pieces))
-                return
-        raise EngineUnreachableError("the film's engine is not connected")
+        follower = self._follower(job)
+        if follower is None:
+            raise EngineUnreachableError("the film's engine is not connected")
+        self._call(follower.bring(pieces))
 
     def look(self, job: str, eye: object, looking: bool) -> None:
         """Note whether one page shows a job; while none does, its engine sends no previews."""
         if not self.board.look(job, eye, looking):
             return
-        for link in self._links.copy().values():
+        for link in self._engines.links():
             if link.follower:
                 self._loop.call_soon_threadsafe(link.follower.look, job)
 
@@ -351,7 +208,7 @@ class Hub:
         with self.board.changing(job) as view:
             if view is None or not _may_move(view, link.engine):
                 return
-            name = self._view(link).name
+            name = self._engines.view(link).name
             view.moving, view.trouble = f"Asking {name} what it lacks…", None
             mover = Mover(
                 job,
@@ -368,8 +225,14 @@ class Hub:
 
     def _near_source(self, engine: str) -> Connection | None:
         """Return the connection to the engine on this computer, if it is the one that is named."""
-        local = self._links[LOCAL]
+        local = self._engines.local
         return local.connection if local.engine == engine else None
+
+    def _follower(self, job: str) -> Follower | None:
+        """Return who follows a job; None if its engine was not reached since the start."""
+        with self.board.reading(job) as view:
+            engine = view.engine if view else ""
+        return self._engines.follower(engine) if engine else None
 
     def _give_up(self, job: str) -> None:
         self.library.end(job, "cancelled")
@@ -385,7 +248,7 @@ class Hub:
 
     def _ready(self) -> Link:
         """Return the chosen engine's link, or say that it is not connected."""
-        link = self._chosen()
+        link = self._engines.chosen
         if link.follower is None or link.state.name != "connected":
             raise EngineUnreachableError(
                 "the engine is not connected yet", remedy="wait a moment, then try again"
