@@ -24,6 +24,7 @@ from engine.job import Job
 from engine.journal import JobRow, Journal
 from engine.making import Making
 from engine.models import Model
+from engine.nodes import Nodes
 from engine.plan import Plan
 from engine.protocol import answers, encoding, terms
 from engine.pruning import prune
@@ -267,17 +268,16 @@ class Jobs:
             self._append(job)
 
     async def _make(self, job: Job) -> AnyEvent:
-        making = Making(
+        nodes = Nodes(
             job=job.id,
             recipe=job.recipe,
             progress=job.progress,
             record=lambda event: self._record(job, event),
             stopping=lambda: job.stop,
-            models=self._models,
             store=self._store,
             crew=self.crew,
         )
-        return await making.finish()
+        return await Making(nodes, self._models).finish()
 
     def _record(self, job: Job, event: AnyEvent) -> None:
         final = isinstance(event, events.FINAL)

@@ -54,10 +54,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/remote": WIRE | {"engine.tasks", "engine.foreman"},
     "engine/bridge": WIRE | {"engine.tasks", "engine.pipe", "engine.remote"},
     "engine/growth": WIRE | {"engine.tasks"},
-    "engine/making": WORK | {"engine.growth"},
+    "engine/nodes": WORK,
+    "engine/making": WORK | {"engine.growth", "engine.nodes"},
     "engine/job": DATA | {"engine.line"},
     "engine/pruning": {"engine.journal"},
-    "engine/jobs": WORK | {"engine.job", "engine.making", "engine.pruning"},
+    "engine/jobs": WORK | {"engine.job", "engine.making", "engine.nodes", "engine.pruning"},
     "engine/session": DATA | {"engine.job", "engine.jobs", "engine.line", "engine.uploads"},
     "engine/server": DATA | {"engine.jobs", "engine.line", "engine.pulse", "engine.session"},
     "engine/daemon": WORK

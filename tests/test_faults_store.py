@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import making
+from engine import nodes
 from engine.dial import opened
 from engine.errors import UnknownObjectError
 from engine.events import Finished, KeyframeFinished, SegmentFinished
@@ -112,7 +112,7 @@ async def test_a_disk_that_spoils_everything_ends_in_a_coded_error(tmp_path: Pat
         spoiling.cancel()
     assert error.code == "E_STORAGE"
     assert "check the disk" in error.remedy
-    assert client.types(JOB).count("Started") == making.MAX_LOSSES
+    assert client.types(JOB).count("Started") == nodes.MAX_LOSSES
 
 
 def test_a_lost_index_is_made_again_from_the_records(

@@ -1,0 +1,272 @@
+"""One node of a film at a time: found in the store, or made by a worker and put there.
+
+Each step of that is told as an event. It knows neither the order of nodes, nor what becomes of a
+film that has lost one, nor the queue, nor torch.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine import events, tasks
+from engine.crew import Crew
+from engine.errors import MissingPictureError, StorageError, WorkerLostError
+from engine.events import AnyEvent
+from engine.foreman import Foreman, WorkerDiedError
+from engine.graph import FilmNode, KeyframeNode, SegmentNode
+from engine.journal import ObjectRow
+from engine.models import Model
+from engine.plan import Plan
+from engine.progress import Progress
+from engine.recipe import Recipe
+from engine.steps import Draw, Measure, Paint, Step
+from engine.store import Store
+
+MAX_LOSSES = 3  # workers that may die, or files that may rot, over one node before the job fails
+PNG, MP4, GIF = "image/png", "video/mp4", "image/gif"
+
+
+class NodeLostError(Exception):
+    """A finished node was damaged before it was used; it must be made again."""
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of one film in the making.
+
+    Attributes:
+        job: id that tasks and previews carry.
+        progress: the job's state, kept up to date by ``record``.
+        record: keeps an event in the job's log.
+        stopping: returns the event by which a client has the job stop; None: it goes on.
+        losses: how often work on something was lost.
+    """
+
+    job: str
+    recipe: Recipe
+    progress: Progress
+    record: Callable[[AnyEvent], None]
+    stopping: Callable[[], AnyEvent | None]
+    store: Store
+    crew: Crew
+    losses: Counter[str] = field(default_factory=Counter)
+
+    async def load(self, model: Model, keyframes: int) -> tasks.Loaded:
+        """Have the crew load a model, to paint so many keyframes at most."""
+        self._hear(tasks.Loading(model=model.name, done=0, total=0))
+        each = -(-keyframes // self.crew.size)
+        with self._counting("model"):
+            return await self.crew.load(
+                tasks.Load(job=self.job, model=model, keyframes=each), self._hear
+            )
+
+    async def do(self, step: Step) -> float:
+        """Do what a plan asks for and return its answer."""
+        match step:
+            case Paint(index=index, node=node):
+                return await self._keyframe(index, node)
+            case Draw(index=index, node=node):
+                await self._segment(index, node)
+                return 0.0
+            case Measure(first=first, second=second):
+                return await self._measure(first, second)
+
+    @contextmanager
+    def _counting(self, what: str) -> Iterator[None]:
+        """Count what is lost over the same thing.
+
+        Raises:
+            WorkerLostError: that has happened too often.
+        """
+        try:
+            yield
+        except WorkerDiedError as death:
+            self.losses[what] += 1
+            if (times := self.losses[what]) >= MAX_LOSSES and not self.stopping():
+                problem = f"the worker ended {times} times ({death}) over the same task"
+                raise WorkerLostError(problem) from death
+            raise
+
+    async def _keyframe(self, index: int, node: KeyframeNode) -> float:
+        """Have a keyframe in the store; return 1 if it is blank, else 0."""
+        found = await self.store.checked(node.name)
+        row = found or await self._paint(index, node)
+        blank = float("blank" in row.detail.split())
+        if found and self.progress.keyframes[index]:
+            return blank  # finished before an interruption of this very job
+        self.record(
+            events.KeyframeFinished(
+                index=index,
+                object=row.name,
+                sha256=row.sha256,
+                size=row.size,
+                reused=found is not None,
+                origin=row.origin,
+                detail=row.detail,
+            )
+        )
+        return blank
+
+    async def _measure(self, first: str, second: str) -> float:
+        task = tasks.Measure(
+            job=self.job, first=await self._path(first), second=await self._path(second)
+        )
+        with self._counting(f"{first} {second}"):
+            async with self.crew.borrowed() as worker:
+                measured = await worker.run(task)
+        assert isinstance(measured, tasks.Measured)
+        return measured.distance
+
+    async def _paint(self, index: int, node: KeyframeNode) -> ObjectRow:
+        def step(reply: tasks.Advanced) -> AnyEvent:
+            return events.KeyframeStep(index=index, step=reply.done, steps=reply.total)
+
+        with self._counting(node.name):
+            async with self.crew.borrowed() as worker:
+                self.record(events.KeyframeStarted(index=index))
+                source, anchor = await self._picture(node.source), await self._picture(node.anchor)
+                task = tasks.Paint(
+                    job=self.job,
+                    index=index,
+                    node=node,
+                    target=str(self.store.scratch(PNG)),
+                    source=source,
+                    anchor=anchor,
+                )
+                return await self._made(worker, task, PNG, step)
+
+    async def _segment(self, index: int, node: SegmentNode) -> None:
+        found = await self.store.checked(node.name)
+        if found and self.progress.segments[index]:
+            return
+        row = found or await self._draw(index, node)
+        self.record(
+            events.SegmentFinished(
+                index=index,
+                object=row.name,
+                sha256=row.sha256,
+                size=row.size,
+                reused=found is not None,
+                judgement=row.detail,
+                origin=row.origin,
+            )
+        )
+
+    async def _draw(self, index: int, node: SegmentNode) -> ObjectRow:
+        def frame(reply: tasks.Advanced) -> AnyEvent:
+            return events.SegmentFrame(index=index, frame=reply.done, frames=reply.total)
+
+        with self._counting(node.name):
+            async with self.crew.borrowed() as worker:
+                self.record(events.SegmentStarted(index=index, frames=node.length))
+                task = tasks.Draw(
+                    job=self.job,
+                    index=index,
+                    node=node,
+                    first=await self._path(node.first),
+                    second=await self._path(node.second),
+                    target=str(self.store.scratch(MP4)),
+                )
+                return await self._made(worker, task, MP4, frame)
+
+    async def assemble(self, plan: Plan) -> events.Finished:
+        """Have the film in the store, once all of its segments are, and return how that ends."""
+        node = plan.film
+        row = await self.store.checked(node.name) or await self._join(node)
+        self.store.keep(row.name)
+        shape = tasks.read_shape(row.detail)
+        return events.Finished(
+            object=row.name,
+            sha256=row.sha256,
+            size=row.size,
+            media_type=row.media_type,
+            frames=shape.frames,
+            seconds=shape.seconds,
+            width=shape.width,
+            height=shape.height,
+            interpolator=plan.segments[0].interpolator,
+            memory=self.crew.memory,
+            scores=shape.scores,
+        )
+
+    async def _join(self, node: FilmNode) -> ObjectRow:
+        self.record(events.Assembling())
+        media_type = GIF if node.format == "gif" else MP4
+        with self._counting(node.name):
+            async with self.crew.borrowed() as worker:
+                task = tasks.Join(
+                    job=self.job,
+                    node=node,
+                    segments=tuple([await self._path(segment) for segment in node.segments]),
+                    target=str(self.store.scratch(media_type)),
+                )
+                return await self._made(worker, task, media_type)
+
+    async def _made(
+        self,
+        worker: Foreman,
+        task: tasks.Paint | tasks.Draw | tasks.Join,
+        media_type: str,
+        advanced: Callable[[tasks.Advanced], AnyEvent] | None = None,
+    ) -> ObjectRow:
+        """Have a task done and take what it made into the store."""
+        target = Path(task.target)
+        try:
+            made = await worker.run(task, lambda reply: self._hear(reply, advanced))
+            assert isinstance(made, tasks.Made)
+            about = (made.sha256, made.size, media_type, made.detail, worker.device.name)
+            row = ObjectRow(task.node.name, *about)
+            await asyncio.to_thread(self.store.place, target, row)
+        except BaseException:
+            self.store.discard(target)  # what a stopped, failed or lost task left half-done
+            raise
+        self.store.index(row)
+        return row
+
+    def _hear(
+        self, reply: tasks.AnyReply, advanced: Callable[[tasks.Advanced], AnyEvent] | None = None
+    ) -> None:
+        """Record what the worker says in the middle of a task."""
+        match reply:
+            case tasks.Advanced() if advanced:
+                self.record(advanced(reply))
+            case tasks.Loading():
+                self.record(_loading(reply))
+            case tasks.Economized(way=way, exact=exact):
+                self.record(events.Economized(way=way, exact=exact))
+
+    async def _picture(self, name: str) -> str:
+        """Return the file of what a keyframe is painted over, or in the colours of; "" for none.
+
+        Raises:
+            MissingPictureError: it is a user's picture that is no longer here.
+        """
+        images = [scene.start_image for scene in self.recipe.scenes]
+        if name in images:
+            row = await self.store.checked(name)
+            if row is None or row.sha256 != name:
+                raise MissingPictureError(images.index(name))
+        return await self._path(name) if name else ""
+
+    async def _path(self, name: str) -> str:
+        """Return the file of a node that is about to be used."""
+        if await self.store.checked(name) is None:
+            self.losses[f"file {name}"] += 1
+            if self.losses[f"file {name}"] >= MAX_LOSSES:
+                problem = f"the finished piece {name} was damaged again and again"
+                raise StorageError(problem, remedy="check the disk of the engine's data folder")
+            raise NodeLostError(name)
+        return str(self.store.path(name))
+
+
+def _loading(reply: tasks.Loading) -> events.ModelLoading:
+    percent = 100 * reply.done / reply.total if reply.total else 0.0
+    return events.ModelLoading(
+        model=reply.model,
+        done_bytes=reply.done,
+        total_bytes=reply.total,
+        percent=round(percent, 1),
+    )
