@@ -10,19 +10,19 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from engine.client import Connection
-from engine.errors import ErrorReport, TransportError, UnknownJobError, VisionFluxError
-from engine.events import Finished, KeyframeFinished, Logged
+from engine.errors import TransportError, UnknownJobError, VisionFluxError
+from engine.events import Logged
 from engine.progress import advance, fold
 from engine.protocol.answers import JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
 from ui.board import Board, View
+from ui.homecoming import Homecoming
 from ui.library import Library
 from ui.mirror import Mirror
-from ui.pictures import GRACE, Pictures
+from ui.pictures import Pictures
 from ui.pieces import Pieces
 from ui.preferences import Preferences
 from ui.record import Record
@@ -31,8 +31,6 @@ from ui.stills import Stills
 from ui.tables import UNFINISHED, Film, Piece
 
 log = logging.getLogger(__name__)
-
-RETRIES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
 
 
 def remembered(film: Film, library: Library, record: Record) -> View:
@@ -78,8 +76,15 @@ class Follower:
         self._near = near
         self._preferences = preferences
         self._stills = stills
-        self._mirror = Mirror(connection, board, pieces, self._budget, self._arrived)
-        self._pictures = Pictures(connection, board, library)
+        self._pictures = Pictures(connection, board, library, self.begin, self._budget, near=near)
+        self._mirror = Mirror(
+            connection,
+            board,
+            pieces,
+            self._budget,
+            lambda piece: self._pictures.arrived(piece, pieces.path(piece)),
+        )
+        self._homecoming = Homecoming(connection, board, library)
         self._pieces = pieces
         self.tasks: set[asyncio.Task[Any]] = set()
         self._connection = connection
@@ -115,13 +120,9 @@ class Follower:
             VisionFluxError: the engine refused the recipe.
         """
         await asyncio.to_thread(self._library.add, job, recipe, self.engine)
-        self._board.open(View(job, recipe, self.engine))
         try:
-            await self._hand_in(job, recipe)
-        except TransportError as error:
-            log.warning("job %s will be submitted again: %s", job, error)
+            await self._offer(View(job, recipe, self.engine))
         except VisionFluxError:
-            self._board.close(job)
             await asyncio.to_thread(self._library.delete, job)
             raise
 
@@ -142,19 +143,26 @@ class Follower:
         if not await asyncio.to_thread(replace) or not before:
             return False
         pictures = set(await asyncio.to_thread(self._library.pictures, job))
-        self._board.open(View(job, recipe, self.engine, pictures=pictures, shown=before.shown))
         try:
-            await self._hand_in(job, recipe)
-        except TransportError as error:
-            log.warning("job %s will be submitted again: %s", job, error)
+            await self._offer(View(job, recipe, self.engine, pictures=pictures, shown=before.shown))
         except VisionFluxError:
-            self._board.close(job)
             await asyncio.to_thread(self._library.replace, job, old, before.engine)
             if ended:
                 status: Any = before.status
                 await asyncio.to_thread(self._library.end, old, status, before.error)
             raise
         return True
+
+    async def _offer(self, view: View) -> None:
+        """Put a job on the board and hand it in; if it is refused, it was never there."""
+        self._board.open(view)
+        try:
+            await self._hand_in(view.job, view.recipe)
+        except TransportError as error:
+            log.warning("job %s will be submitted again: %s", view.job, error)
+        except VisionFluxError:
+            self._board.close(view.job)
+            raise
 
     async def bring(self, pieces: Sequence[Piece]) -> None:
         """Bring finished pieces here that somebody wants to see now; raises as a fetch does."""
@@ -183,7 +191,7 @@ class Follower:
             self._update(view, message)
             caught_up = self._scribe.last(message.job) >= view.progress.seq
             final = view.progress.final
-        self._keep(message, final)
+        self._pictures.hear(message, final)
         if final and caught_up and message.job not in self._settling:
             self._settling.add(message.job)
             self.begin(self._settle(message.job))
@@ -200,24 +208,6 @@ class Follower:
                 view.preview = message
                 view.shown += len(message.jpeg)
 
-    def _keep(self, message: Snapshot | JobEvent | Preview, final: bool) -> None:
-        """Keep what a message tells or shows of keyframes and segments."""
-        match message:
-            case Preview(kind="keyframe"):
-                self.begin(self._pictures.keep(message))
-            case JobEvent(job=job, event=KeyframeFinished() as event) if self._near and not final:
-                if "blank" not in event.detail.split():
-                    self.begin(self._pictures.fetch(job, event.index, event.object))
-            case Snapshot(job=job, progress=progress):
-                names = [
-                    (index, name)
-                    for index, name in enumerate(progress.keyframes)
-                    if "blank" not in progress.words.get(index, "").split()
-                ]
-                for index, name in names[:1] if final else names:
-                    if name and (self._near or (final and self._budget())):
-                        self.begin(self._pictures.fetch(job, index, name))
-
     async def _catch_up(self, job: str) -> None:
         if self._near:
             return
@@ -226,15 +216,6 @@ class Follower:
         if shown:
             await asyncio.to_thread(self._library.note_shown, job, shown)
         await self._mirror.catch_up(job)
-
-    def _arrived(self, piece: Piece) -> None:
-        if piece.is_keyframe and "blank" not in (piece.detail or "").split():
-            self.begin(self._show(piece))
-
-    async def _show(self, piece: Piece) -> None:
-        """Show a keyframe that was brought here, if no preview of it comes."""
-        await asyncio.sleep(GRACE)
-        await self._pictures.make(piece.job, piece.index, self._pieces.path(piece))
 
     async def _resume(self) -> None:
         self.begin(self._leave_orphans())
@@ -245,7 +226,7 @@ class Follower:
             except TransportError:
                 return  # the link's next change brings us back
             except VisionFluxError as error:
-                await self._fail(film.job, error.report(), lasting=True)
+                await self._homecoming.fail(film.job, error.report(), lasting=True)
 
     async def _leave_orphans(self) -> None:
         """Tell the engine of those of its jobs that go on elsewhere by now: they end there."""
@@ -319,7 +300,7 @@ class Follower:
                 return
             progress = view.progress
         if progress.film:
-            await self._bring_home(job, progress.film)
+            await self._homecoming.bring(job, progress.film)
         elif progress.status == "failed":
             await asyncio.to_thread(self._library.end, job, "failed", progress.error)
         else:
@@ -329,46 +310,6 @@ class Follower:
         await asyncio.to_thread(self._pieces.sweep)
         with suppress(VisionFluxError):
             await self._connection.unwatch(job)
-
-    async def _bring_home(self, job: str, film: Finished) -> None:
-        row = await asyncio.to_thread(self._library.get, job)
-        if row is None:
-            return
-        target = self._library.file(row)
-        try:
-            await self._fetch(job, film, target)
-        except OSError as error:
-            log.exception("the film %s could not be written", job)
-            problem = f"the film could not be written to this computer: {error.strerror}"
-            await self._fail(job, ErrorReport("E_STORAGE", problem, "free some disk space"))
-        except VisionFluxError as error:
-            await self._fail(job, error.report(), lasting=True)
-        else:
-            await asyncio.to_thread(self._library.finish, job, film)
-            with self._board.changing(job) as view:
-                if view:
-                    view.saved = True
-
-    async def _fetch(self, job: str, film: Finished, target: Path) -> None:
-        def arrived(have: int, whole: int) -> None:
-            with self._board.changing(job) as view:
-                if view:
-                    view.fetched = (have, whole)
-
-        for attempt in range(1_000_000):
-            try:
-                return await self._connection.fetch(film.object, target, arrived)
-            except TransportError as error:
-                log.info("fetching %s again: %s", job, error)
-                await asyncio.sleep(RETRIES[min(attempt, len(RETRIES) - 1)])
-
-    async def _fail(self, job: str, report: ErrorReport, *, lasting: bool = False) -> None:
-        """Show a failure; unless it is ``lasting``, the next start tries again."""
-        with self._board.changing(job) as view:
-            if view:
-                view.progress.status, view.progress.error = "failed", report
-        if lasting:
-            await asyncio.to_thread(self._library.end, job, "failed", report)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` until it ends or the follower is closed."""

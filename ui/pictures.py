@@ -5,15 +5,19 @@ It knows a connection, the board and the library, not what the pictures are show
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from engine.client import Connection
 from engine.errors import VisionFluxError
-from engine.protocol.answers import Preview
+from engine.events import KeyframeFinished
+from engine.protocol.answers import JobEvent, Preview, Snapshot
 from ui.board import Board
 from ui.library import Library
+from ui.tables import Piece
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +28,68 @@ SIDE = 512  # pixels of a small picture's longer side
 class Pictures:
     """The pictures of one engine's jobs."""
 
-    def __init__(self, connection: Connection, board: Board, library: Library) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        board: Board,
+        library: Library,
+        begin: Callable[[Coroutine[Any, Any, None]], None],
+        budget: Callable[[], int],
+        *,
+        near: bool,
+    ) -> None:
+        """Show nothing yet.
+
+        Args:
+            connection: to the engine.
+            board: where the jobs' views are.
+            library: where the pictures are.
+            begin: runs work beside the caller's.
+            budget: returns the bytes of a film's pieces that may be brought here.
+            near: whether fetching costs nothing, since the engine is on this laptop.
+        """
         self._connection = connection
         self._board = board
         self._library = library
+        self._begin = begin
+        self._budget = budget
+        self._near = near
         self._one_by_one = asyncio.Lock()
 
-    async def keep(self, preview: Preview) -> None:
+    def hear(self, message: Snapshot | JobEvent | Preview, final: bool) -> None:
+        """Show what a message tells or shows of keyframes; ``final``: its job has ended."""
+        match message:
+            case Preview(kind="keyframe"):
+                self._begin(self._keep(message))
+            case JobEvent(job=job, event=KeyframeFinished() as event):
+                if self._near and not final and not _is_blank(event.detail):
+                    self._begin(self._fetch(job, event.index, event.object))
+            case Snapshot(job=job, progress=progress) if self._near or (final and self._budget()):
+                names = {
+                    index: name
+                    for index, name in enumerate(progress.keyframes)
+                    if not _is_blank(progress.words.get(index))
+                }
+                for index, name in list(names.items())[: 1 if final else None]:
+                    if name:
+                        self._begin(self._fetch(job, index, name))
+
+    def arrived(self, piece: Piece, file: Path) -> None:
+        """Show a piece that was brought here, if it is a keyframe and no preview of it comes."""
+        if piece.is_keyframe and not _is_blank(piece.detail):
+            self._begin(self._make_later(piece, file))
+
+    async def _make_later(self, piece: Piece, file: Path) -> None:
+        await asyncio.sleep(GRACE)
+        await self._make(piece.job, piece.index, file)
+
+    async def _keep(self, preview: Preview) -> None:
         """Keep the preview of a finished keyframe."""
         path = self._library.picture(preview.job, preview.index)
         await asyncio.to_thread(path.write_bytes, preview.jpeg)
         self._show(preview.job, preview.index)
 
-    async def fetch(self, job: str, index: int, name: str) -> None:
+    async def _fetch(self, job: str, index: int, name: str) -> None:
         """Fetch a keyframe that came without a preview, as one that was reused does."""
         await asyncio.sleep(GRACE)
         async with self._one_by_one:
@@ -48,10 +101,10 @@ class Pictures:
             except (VisionFluxError, OSError) as error:
                 log.info("keyframe %s of %s could not be fetched: %s", index, job, error)
                 return
-            await self.make(job, index, whole)
+            await self._make(job, index, whole)
             whole.unlink()
 
-    async def make(self, job: str, index: int, keyframe: Path) -> None:
+    async def _make(self, job: str, index: int, keyframe: Path) -> None:
         """Make the picture of a keyframe whose file is here, if there is none."""
         if not self._lacks(job, index):
             return
@@ -70,6 +123,11 @@ class Pictures:
         with self._board.changing(job) as view:
             if view:
                 view.pictures.add(index)
+
+
+def _is_blank(detail: str | None) -> bool:
+    """Tell whether a keyframe is of one colour only, as its event's ``detail`` says."""
+    return "blank" in (detail or "").split()
 
 
 def _shrink(source: Path, target: Path) -> None:
