@@ -12,8 +12,9 @@ from ui.library import Sort
 from ui.player import player
 from ui.recipe_card import recipe_card
 from ui.shelf import Choice, finished, shelf, unfinished
+from ui.status import headline
 from ui.tables import ENDED, Film
-from ui.words import headline, length, plain, sentence, short, size
+from ui.words import length, plain, sentence, short, size
 
 PAGE = 24  # films shown at first, and added whenever the end comes into view
 SORTS: dict[Sort, str] = dict(

@@ -12,7 +12,7 @@ from engine.events import SegmentFinished
 from tests.films import draw
 from tests.test_ui_relay import RECIPE, App
 from tests.ui_stand_in import PLANNED, World, progress, until
-from ui.words import ready
+from ui.status import ready
 
 PLAN = events.Planned(
     keyframes=("k0", "k1", "k2", "k3"),

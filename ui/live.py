@@ -17,8 +17,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.protocol.answers import Preview
 from ui.hub import Hub
+from ui.status import state
 from ui.tickets import Tickets
-from ui.words import state
 
 PROTOCOL = "visionflux.stage.v1"
 WINDOW = 2  # previews under way to one browser

@@ -6,9 +6,10 @@ import streamlit as st
 
 from engine.events import Logged
 from engine.networks import title
+from ui.provenance import goes, made_where
 from ui.smoothness import smoothness
 from ui.tables import Film, Piece
-from ui.words import goes, made_where, plain
+from ui.words import plain
 
 NAMES = {
     "model": "Model",

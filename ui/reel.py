@@ -12,9 +12,10 @@ import streamlit as st
 
 from engine.recipe import Recipe
 from ui.player import addresses
+from ui.provenance import made_with
 from ui.showcase import Shown
 from ui.tables import Film
-from ui.words import ago, made_with, short
+from ui.words import ago, short
 
 _FOLDER = Path(__file__).parent
 _MOTION = (_FOLDER / "motion.js").read_text("utf-8")
@@ -99,12 +100,14 @@ def backdrop(film: Shown) -> None:
     for scene in film.recipe.scenes:
         starts.append({"start": max(0.0, start - scene.seconds / 4), "prompt": scene.prompt})
         start += scene.seconds
-    _backdrop(key="backdrop", data={"src": film.film, "poster": film.poster, "scenes": starts})
+    _backdrop(
+        key="backdrop", data={"src": film.film, "poster": film.poster, "scenes": tuple(starts)}
+    )
 
 
 def reel(title: str, note: str, films: Sequence[dict[str, Any]], *, key: str) -> Choice | None:
     """Show a row of films; return what was just chosen of one."""
-    data = {"title": title, "note": note, "films": list(films)}
+    data = {"title": title, "note": note, "films": tuple(films)}
     result: Any = _reel(
         key=key, data=data, on_remix_change=lambda: None, on_library_change=lambda: None
     )

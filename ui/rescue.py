@@ -8,7 +8,7 @@ import time
 import streamlit as st
 
 from engine.errors import VisionFluxError
-from ui import look, resources, words
+from ui import look, provenance, resources, words
 from ui.board import View
 from ui.engine_view import EngineView
 
@@ -26,7 +26,7 @@ def rescue(job: str) -> None:
         return
     here = list(hub.pieces.here(job).values())
     if here and not _near(view):
-        st.caption(words.kept(here, hub.preferences.mirror * 1_000_000))
+        st.caption(provenance.kept(here, hub.preferences.mirror * 1_000_000))
     if not _lost(view):
         return
     if view.trouble:
