@@ -25,13 +25,14 @@ from engine.models import KNOWN, Lora, Model, Part, catalogue
 from engine.render import Cancelled
 from engine.render.device import choose_device
 from engine.render.keyframes import Painter
-from engine.render.memory import WAYS, Way
+from engine.render.memory import Way
 from tests.pipelines import (
     save_tiny_checkpoint,
     save_tiny_lora,
     save_tiny_pipeline,
     save_tiny_xl,
 )
+from tests.test_render_keyframes import IN_EVERY_WAY, assert_thrift_leaves_the_picture
 
 CPU = choose_device("cpu")
 SIZE, STEPS, SEED = 64, 4, 3
@@ -175,16 +176,10 @@ def test_xl_tells_its_steps_and_can_be_cancelled(xl: Path) -> None:
         painter.paint(node(), on_step=ignore, cancelled=iter([False, False, True]).__next__)
 
 
-@pytest.mark.parametrize("way", WAYS[:-1], ids=lambda way: way.name)
+@IN_EVERY_WAY
 def test_an_xl_model_saves_memory_in_every_way(xl: Path, way: Way) -> None:
-    """The last way, layer by layer, wants a GPU."""
     painter = load(xl)
-    plain = paint(painter, node()).astype(int)
-    way.begin(painter._pipe, CPU)
-    painter.memory.ways.append(way)
-    assert abs(paint(painter, node()) - plain).max() <= 1
-    painter.memory.relax()
-    assert np.array_equal(paint(painter, node()), plain)
+    assert_thrift_leaves_the_picture(painter, way, lambda: paint(painter, node()))
 
 
 def test_another_vae_takes_the_place_of_the_pipelines_own(xl: Path, tmp_path: Path) -> None:

@@ -15,12 +15,20 @@ from engine.camera import REST, Move, Pose
 from engine.graph import KeyframeNode
 from engine.render import Cancelled
 from engine.render.keyframes import Painter
-from engine.render.memory import WAYS, Way
+from engine.render.memory import Way
 from engine.render.repaint import canvas_of, steps_of
 from engine.render.schedulers import SCHEDULERS
 from engine.render.warp import Picture
 from tests.pipelines import save_tiny_pipeline
-from tests.test_render_keyframes import CPU, SIZE, ignore, model, node
+from tests.test_render_keyframes import (
+    CPU,
+    IN_EVERY_WAY,
+    SIZE,
+    assert_thrift_leaves_the_picture,
+    ignore,
+    model,
+    node,
+)
 from tests.test_render_warp import a_picture
 
 STEPS = 8
@@ -149,19 +157,9 @@ def test_the_border_leaves_the_rest_as_a_lower_strength_does(painter: Painter) -
     assert difference[fresh].mean() > 3 * difference[kept].mean()
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@IN_EVERY_WAY
 def test_it_can_be_done_thriftily(painter: Painter, way: Way) -> None:
-    if way.name == "layers":
-        pytest.skip("accelerate's hooks for single layers want a GPU")
-    painter.memory.relax()
-    plain = paint(painter, over()).astype(int)
-    way.begin(painter._pipe, CPU)
-    painter.memory.ways.append(way)
-    try:
-        assert abs(paint(painter, over()) - plain).max() <= 1
-    finally:
-        painter.memory.relax()
-    assert np.array_equal(paint(painter, over()), plain)
+    assert_thrift_leaves_the_picture(painter, way, lambda: paint(painter, over()))
 
 
 @pytest.mark.parametrize("when", [0, 2])
