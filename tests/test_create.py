@@ -58,6 +58,24 @@ def test_the_storyboard_is_there_again_after_a_refresh(studio: Studio) -> None:
     assert scenes == ["words worth keeping", ""]
 
 
+def test_the_identity_lock_is_offered_where_a_scene_does_not_melt_in(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    at.button(key="add-scene").click().run()
+    at.text_area[1].set_value("night").run()
+    assert "Identity lock" not in [toggle.label for toggle in at.toggle]
+    setting(at, "button_group", "motion").set_value("cut").run()
+    setting(at, "toggle", "shared_noise").set_value(True).run()
+    again = studio.visit("create")  # as after a refresh
+    again.button(key="generate").click().run()
+    job = job_of(again)
+    assert studio.world.made[0].recipes[job].shared_noise
+    finish(studio, job)
+    at = studio.visit("create", job=job)
+    at.button(key="again").click().run()
+    assert setting(at, "toggle", "shared_noise").value is True
+
+
 def test_starting_over_leaves_an_empty_storyboard_with_the_models_settings(studio: Studio) -> None:
     at = studio.visit("create")
     assert "start-over" not in [button.key for button in at.button]

@@ -58,6 +58,7 @@ def dials(models: dict[str, Card]) -> None:
             key=_key("loop"),
             help="The film ends where it began, so that it can run on and on without a seam.",
         )
+        _identity()
         with st.expander("Advanced"):
             _painting(models, card)
             _moving()
@@ -89,6 +90,17 @@ def _seed() -> None:
             help="Locked: the next film has the same seed. Open: each film rolls its own.",
             on_click=draft.lock,
             args=[state, not locked],
+        )
+
+
+def _identity() -> None:
+    """Offer to begin scenes alike, where there are some that do not melt out of the one before."""
+    if any(scene["motion"] != "morph" for scene in st.session_state["draft"]["scenes"][1:]):
+        st.toggle(
+            "Identity lock",
+            key=_key("shared_noise"),
+            help="Scenes that are cut or faded in begin with the noise of the first one, so that "
+            "what is where stays: the sun, the horizon, whoever stands there.",
         )
 
 
