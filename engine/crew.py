@@ -1,7 +1,8 @@
 """Several workers as one: who is free, who holds the model, and who is out for this film.
 
-Each is a foreman with one worker process for one device, here or, through Ray, elsewhere. It knows
-neither films nor their order: what can be done at once is the business of ``engine.making``.
+Each is a foreman with one worker process for one device, here or, through Ray, elsewhere. A device
+with room for two has a mate as well, which does all but painting while the other one paints. It
+knows neither films nor their order: what can be done at once is the business of ``engine.making``.
 """
 
 import asyncio
@@ -30,14 +31,22 @@ class Crew:
 
     Args:
         foremen: at least one; of those that are free the first is asked first.
+        second: returns a mate for a worker that has loaded a film's model, by the device as it is
+            then; None if it gets none.
 
     Attributes:
         interpolator: identity of the network that draws; "" before the first film.
         notice: why that is not the operator's choice; "" if it is.
     """
 
-    def __init__(self, foremen: Sequence[Foreman]) -> None:
+    def __init__(
+        self,
+        foremen: Sequence[Foreman],
+        second: Callable[[DeviceInfo], Foreman | None] = lambda _: None,
+    ) -> None:
         self._foremen = tuple(foremen)
+        self._second = second
+        self._mates: dict[Foreman, Foreman] = {}
         self._busy: set[Foreman] = set()
         self._holding: set[Foreman] = set()  # what this film needs
         self._unfit: set[Foreman] = set()  # for this film
@@ -51,8 +60,13 @@ class Crew:
 
     @property
     def size(self) -> int:
-        """Number of workers, ready or not."""
+        """Number of workers, ready or not, mates aside."""
         return len(self._foremen)
+
+    @property
+    def mates(self) -> int:
+        """Number of mates that are there for all but painting; the others only paint then."""
+        return len(self._helpers())
 
     @property
     def ready(self) -> int:
@@ -68,7 +82,8 @@ class Crew:
     @property
     def memory(self) -> int:
         """Bytes of a device that the film has needed at most."""
-        return max(foreman.peak for foreman in self._foremen)
+        mates = (mate.peak for mate in self._mates.values())
+        return max(foreman.peak for foreman in self._foremen) + max(mates, default=0)
 
     async def start(self) -> None:
         """Start every process that does not run; they get ready in the background."""
@@ -77,7 +92,7 @@ class Crew:
 
     async def close(self) -> None:
         """End every process."""
-        for foreman in self._foremen:
+        for foreman in self._all():
             await foreman.close()
 
     async def load(
@@ -89,40 +104,50 @@ class Crew:
             as ``borrowed``, and as ``Foreman.run``.
         """
         if self._load is None or self._load.job != load.job:
-            for foreman in self._foremen:
+            for foreman in self._all():
                 foreman.forget()
+            self._unfit.clear()
         await self.start()
         self._holding.clear()
-        self._unfit.clear()
+        self._unfit -= {*self._foremen}
         self._stopped = False
         self._load, self._loaded = load, None
-        async with self.borrowed(on_reply):
+        async with self.borrowed(on_reply, paints=True):
             assert self._loaded
             self.interpolator, self.notice = self._loaded.interpolator, self._loaded.notice
             return self._loaded
 
     @asynccontextmanager
     async def borrowed(
-        self, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None
+        self, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None, *, paints: bool = False
     ) -> AsyncIterator[Foreman]:
         """Wait for a free worker and have it load what the film needs, unless it did before.
 
+        Args:
+            on_reply: hears what the worker says while it loads.
+            paints: a keyframe is to be painted, which no mate does.
+
         Raises:
             TaskStoppedError: the film was stopped meanwhile.
-            WorkerDiedError: the worker died, here or in the context; it is started anew.
+            WorkerDiedError: the worker died, here or in the context; it is started anew, a mate
+                for the next film.
             MemoryShortError: its device was short of memory; it begins more thriftily next time.
             VisionFluxError: the model cannot be loaded.
         """
         while True:
-            foreman = await self._free()
+            await self._dismiss()
+            foreman = await self._free(paints)
             self._busy.add(foreman)
             ways = len(foreman.ways)
             try:
                 if await self._prepared(foreman, on_reply):
                     yield foreman
                     return
-            except WorkerDiedError:
-                await foreman.start()
+            except WorkerDiedError as death:
+                if foreman in self._foremen:
+                    await foreman.start()
+                else:
+                    self._rule_out(foreman, str(death))
                 raise
             except DeviceMemoryError as error:
                 if len(foreman.ways) > ways:
@@ -137,14 +162,23 @@ class Crew:
     def stop(self, job: str) -> None:
         """Have every task in hand given up, and no other begun."""
         self._stopped = self._load is not None and self._load.job == job
-        for foreman in self._foremen:
+        for foreman in self._all():
             foreman.stop(job)
         self._news.set()
 
     def credit(self, setting: Setting | None) -> None:
         """Allow a preview, whoever is the first to have one; None allows none."""
-        for foreman in self._foremen:
+        for foreman in self._all():
             foreman.credit(setting)
+
+    def _all(self) -> tuple[Foreman, ...]:
+        return (*self._foremen, *self._mates.values())
+
+    def _helpers(self) -> list[Foreman]:
+        """Return the mates that are there, of workers that have enough memory."""
+        pairs = self._mates.items()
+        there = [mate for foreman, mate in pairs if mate.ready and not foreman.ways]
+        return [mate for mate in there if mate not in self._unfit]
 
     def _changed(self, foreman: Foreman) -> None:
         """Note that a worker has become ready or has ended."""
@@ -152,12 +186,13 @@ class Crew:
             self._holding.discard(foreman)
         self._news.set()
 
-    async def _free(self) -> Foreman:
+    async def _free(self, paints: bool) -> Foreman:
         """Wait for a worker that is fit and free, and ready unless no other is."""
         while True:
             if self._stopped:
                 raise TaskStoppedError
             fit = [foreman for foreman in self._foremen if foreman not in self._unfit]
+            fit = fit if paints else self._helpers() or fit
             free = [foreman for foreman in fit if foreman not in self._busy]
             if not any(foreman.ready for foreman in fit) and free:
                 return free[0]
@@ -175,7 +210,9 @@ class Crew:
         if foreman in self._holding:
             return True
         assert self._load
+        paints = foreman in self._foremen
         load = msgspec.structs.replace(self._load, ways=len(foreman.ways))
+        load = load if paints else msgspec.structs.replace(load, model=None)
         try:
             loaded = await foreman.run(load, on_reply)
         except DeviceMemoryError:
@@ -186,17 +223,36 @@ class Crew:
             return False
         assert isinstance(loaded, tasks.Loaded)
         self._loaded = self._loaded or loaded
-        ours, theirs = ((one.model, one.interpolator) for one in (self._loaded, loaded))
+        ours = (self._loaded.model if paints else "", self._loaded.interpolator)
+        theirs = (loaded.model, loaded.interpolator)
         if ours == theirs:
             self._holding.add(foreman)
+            await self._pair(foreman)
         elif not self._rule_out(foreman, f"it has {theirs}, and the film needs {ours}"):
             raise WorkerDiedError("none is left that has the film's weights")
         return ours == theirs
 
     def _rule_out(self, foreman: Foreman, why: str) -> bool:
         """Go on with this film without a worker; return False if it is the last one."""
-        if len(self._unfit) + 1 == len(self._foremen):
+        if {*self._foremen} <= {*self._unfit, foreman}:
             return False
         log.warning("%s takes no part in this film: %s.", foreman.device.name, why)
         self._unfit.add(foreman)
         return True
+
+    async def _pair(self, foreman: Foreman) -> None:
+        """Give a worker that has loaded the model a mate, if its device has room for two."""
+        if foreman.ways or foreman not in self._foremen:
+            return
+        mate = self._mates.get(foreman) or self._second(foreman.device)
+        if mate and mate not in self._unfit:
+            self._mates[foreman] = mate
+            mate.on_change = partial(self._changed, mate)
+            await mate.start()
+
+    async def _dismiss(self) -> None:
+        """End the mates of workers that run short of memory, once they are free."""
+        for foreman, mate in tuple(self._mates.items()):
+            if foreman.ways and mate not in self._busy:
+                del self._mates[foreman]
+                await mate.close()

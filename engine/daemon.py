@@ -24,6 +24,7 @@ from engine.errors import PortError, StorageError
 from engine.jobs import Jobs
 from engine.models import Model
 from engine.pairing import LINK_FILE, TUNNEL_FILE, Pairing, new_key
+from engine.protocol.answers import DeviceInfo
 from engine.salvage import open_journal
 from engine.server import EngineServer
 from engine.store import ROOM, Store, translated
@@ -40,6 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         device: names of devices with commas between them, or ``all``.
         ray: address of a Ray cluster whose devices work instead; "" for none.
+        has_room: tells whether a device gets a second worker, which draws while the first paints.
     """
 
     data: Path
@@ -47,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     device: str = "auto"
     ray: str = ""
+    has_room: Callable[[DeviceInfo], bool] = roster.roomy
     room: int = ROOM
     rife: str = networks.AUTO
     models: dict[str, Model]
@@ -93,7 +96,7 @@ async def _muster(options: Options, on_preview: Callable[[bytes], None]) -> Crew
     if options.ray:
         return await roster.muster_cluster(options.ray, options.rife, on_preview)
     worker = (*options.worker, "--rife", options.rife)
-    return await roster.muster(options.device, worker, on_preview)
+    return await roster.muster(options.device, worker, on_preview, options.has_room)
 
 
 async def serve(options: Options, *, until_input_ends: bool) -> None:

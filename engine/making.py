@@ -1,11 +1,10 @@
-"""The making of a film: what its plan asks for, as much at once as there are workers.
+"""The making of a film: what its plan asks for, as much at once as there are workers for it.
 
 It ends in one event, whatever happens. It knows neither how a node is made, nor the queue, nor
 clients, nor torch.
 """
 
 import asyncio
-import itertools
 import logging
 from dataclasses import dataclass
 from typing import Literal
@@ -98,9 +97,22 @@ class Making:
             raise TaskStoppedError
         begun = {_key(step) for step in under_way.values()}
         fresh = (step for step in plan.ready() if _key(step) not in begun)
-        for step in itertools.islice(fresh, self.nodes.crew.size - len(under_way)):
+        for step in self._next(list(fresh), [*under_way.values()]):
             under_way[asyncio.create_task(self.nodes.do(step))] = step
         return bool(under_way)
+
+    def _next(self, fresh: list[Step], under_way: list[Step]) -> list[Step]:
+        """Return what there is room for; where mates are, all but painting is theirs."""
+        workers, mates = self.nodes.crew.size, self.nodes.crew.mates
+        if not mates:
+            return fresh[: max(0, workers - len(under_way))]
+        painting = sum(isinstance(step, Paint) for step in under_way)
+        paints = [step for step in fresh if isinstance(step, Paint)]
+        others = [step for step in fresh if not isinstance(step, Paint)]
+        return [
+            *others[: max(0, mates - (len(under_way) - painting))],
+            *paints[: max(0, workers - painting)],
+        ]
 
     def _answer(
         self, task: asyncio.Task[float], under_way: dict[asyncio.Task[float], Step]

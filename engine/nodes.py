@@ -125,7 +125,7 @@ class Nodes:
             return events.KeyframeStep(index=index, step=reply.done, steps=reply.total)
 
         with self._counting(node.name):
-            async with self.crew.borrowed() as worker:
+            async with self.crew.borrowed(paints=True) as worker:
                 self.record(events.KeyframeStarted(index=index))
                 source, anchor = await self._picture(node.source), await self._picture(node.anchor)
                 task = tasks.Paint(

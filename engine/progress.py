@@ -59,7 +59,8 @@ class Progress(msgspec.Struct, kw_only=True):
 
     Attributes:
         plan: what is known of the graph by now.
-        at_once: pieces that were made at once, at most; as many devices took part.
+        at_once: pieces of one kind that were made at once, at most; as many devices took part. One
+            alone may draw while it paints.
         keyframe: index of the one that was begun or finished last; -1 before the first.
         open_keyframes: those being painted, by index, and the denoising steps done of each.
         keyframes: content address of each finished keyframe, ``""`` for those still missing.
@@ -279,7 +280,7 @@ def _close(progress: Progress) -> None:
 
 def _look(progress: Progress) -> None:
     """Note how much is made at once; painting goes before drawing where both go on."""
-    at_once = len(progress.open_keyframes) + len(progress.open_segments)
+    at_once = max(len(progress.open_keyframes), len(progress.open_segments))
     progress.at_once = max(progress.at_once, at_once)
     if progress.open_keyframes:
         progress.phase = "painting"

@@ -149,7 +149,7 @@ def settle(work: tasks.Work, files: list[Content], folder: Path) -> tasks.Work:
     local = iter(paths)
     changes: dict[str, object] = {name: next(local) for name in PATHS if getattr(work, name, "")}
     match work:
-        case tasks.Load(model=model):
+        case tasks.Load(model=model) if model:
             changes = {"model": catalogue().get(model.name, model)}
         case tasks.Join():
             changes = {"segments": tuple(paths)}

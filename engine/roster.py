@@ -13,20 +13,28 @@ import psutil
 from engine.crew import Crew
 from engine.errors import InvalidParameterError
 from engine.foreman import ROOT, Foreman
+from engine.protocol.answers import DeviceInfo
 
 ALL = "all"
 PATIENCE = 90.0  # seconds until a question counts as unanswered
+ROOM = 4_000_000_000  # free bytes beside a model: what it paints with, and a second worker
 BRIDGE = (sys.executable, "-m", "engine.bridge")
 SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is told to Ray's makers
 
 
-async def muster(devices: str, worker: Sequence[str], on_preview: Callable[[bytes], None]) -> Crew:
+async def muster(
+    devices: str,
+    worker: Sequence[str],
+    on_preview: Callable[[bytes], None],
+    has_room: Callable[[DeviceInfo], bool],
+) -> Crew:
     """Return the crew for the devices of this machine.
 
     Args:
         devices: names with commas between them, as ``render.device`` knows them, or ``all``.
         worker: command that starts one; ``--device`` is appended.
         on_preview: as ``Foreman`` wants it.
+        has_room: tells whether a device on which a model is loaded gets a second worker.
 
     Raises:
         InvalidParameterError: torch did not tell which devices there are.
@@ -35,7 +43,12 @@ async def muster(devices: str, worker: Sequence[str], on_preview: Callable[[byte
         devices = await _answer((*worker, "--list"), "device", "name the devices")
     names = [name.strip() for name in devices.split(",")]
     environment = _threads(len(names)) if len(names) > 1 else {}
-    return Crew([Foreman(worker, name, on_preview, environment) for name in names])
+
+    def second(device: DeviceInfo) -> Foreman | None:
+        there = has_room(device)
+        return Foreman(worker, device.kind, on_preview, environment) if there else None
+
+    return Crew([Foreman(worker, name, on_preview, environment) for name in names], second)
 
 
 async def muster_cluster(address: str, rife: str, on_preview: Callable[[bytes], None]) -> Crew:
@@ -53,6 +66,11 @@ async def muster_cluster(address: str, rife: str, on_preview: Callable[[bytes], 
     remedy = "pip install -r engine/requirements-ray.txt, and ray start on every machine"
     shares = (await _answer(command, "ray", remedy)).split()
     return Crew([Foreman(command, share, on_preview, SILENT) for share in shares])
+
+
+def roomy(device: DeviceInfo) -> bool:
+    """Tell whether a GPU has room for a worker that draws beside the one that paints."""
+    return device.kind.startswith("cuda") and device.free_memory >= ROOM
 
 
 async def _answer(command: Sequence[str], field: str, remedy: str) -> str:

@@ -28,10 +28,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
 class Load(Task, frozen=True, kw_only=True, tag="load"):
     """Load a model and the interpolation network.
 
-    ``ways``: to save memory, taken at once; ``keyframes``: that are to be painted, at most.
+    ``model``: None for a worker that is not to paint; ``ways``: to save memory, taken at once;
+    ``keyframes``: that are to be painted, at most.
     """
 
-    model: Model
+    model: Model | None
     ways: int = 0
     keyframes: int = 0
 
@@ -108,7 +109,7 @@ class Loading(Reply, frozen=True, kw_only=True, tag="loading"):
 
 
 class Loaded(Reply, frozen=True, kw_only=True, tag="loaded"):
-    """Identities of what is loaded now, and the device as it is now.
+    """Identities of what is loaded now, ``model`` "" for none, and the device as it is now.
 
     ``notice``: why another network than the operator's choice draws in-betweens; "" if it does.
     """

@@ -153,30 +153,29 @@ class Bench:
         self._previewer.forget()
         if self._job != work.job:
             forget_peak(self._device.name)
-        if self._model != work.model:
-            self._painter = self._model = None  # free the old weights before the new ones come
-            self._painter = Painter.load(
-                work.model,
-                self._device,
-                self._loading(work.job, work.model.name),
-                self._economize,
-                work.ways,
-            )
-            self._model = work.model
-            self._previewer.projection = self._painter.projection
-            self._previewer.tiny = self._painter.tiny
-        elif self._painter and self._job != work.job:
-            self._painter.memory.relax()
+        if work.model:
+            self._load_painter(work, work.model)
         self._job = work.job
         self._load_interpolator(work.job)
-        assert self._painter
-        self._painter.speed.expect(work.keyframes)
         return tasks.Loaded(
-            model=self._painter.identity,
+            model=self._painter.identity if self._painter else "",
             interpolator=self._interpolator.identity,
             notice=self._notice,
             device=self.device_info(),
         )
+
+    def _load_painter(self, work: tasks.Load, model: Model) -> None:
+        if self._model != model:
+            self._painter = self._model = None  # free the old weights before the new ones come
+            on_bytes = self._loading(work.job, model.name)
+            self._painter = Painter.load(model, self._device, on_bytes, self._economize, work.ways)
+            self._model = model
+            self._previewer.projection = self._painter.projection
+            self._previewer.tiny = self._painter.tiny
+        elif self._painter and self._job != work.job:
+            self._painter.memory.relax()
+        assert self._painter
+        self._painter.speed.expect(work.keyframes)
 
     def _load_interpolator(self, job: str) -> None:
         """Load the chosen network; where another one serves try again after a while."""

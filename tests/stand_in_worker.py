@@ -2,9 +2,10 @@
 
 It speaks the real pipe protocol and is unrealistic in one way: what it makes are texts, determined
 by the node alone. ``STEP_SECONDS`` in the environment slows it down, ``TEXT_LINES`` makes its texts
-longer, ``WEIGHTS`` is what its model is known by. A prompt that contains ``crash once``, ``always
-crash``, ``fail``, ``hang`` or ``run short`` (of memory) does so; one with ``fresh worker`` runs
-short, too, and has room only where a worker was thrifty from the beginning.
+longer, ``WEIGHTS`` is what its model is known by, and where ``ROLL`` names a file keyframes are not
+painted before two workers have put themselves down there. A prompt that contains ``crash once``,
+``always crash``, ``fail``, ``hang`` or ``run short`` (of memory) does so; one with ``fresh worker``
+runs short, too, and has room only where a worker was thrifty from the beginning.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from engine.purse import Setting
 STEP = float(os.environ.get("STEP_SECONDS", "0"))
 LINES = int(os.environ.get("TEXT_LINES", "40"))
 WEIGHTS = os.environ.get("WEIGHTS", "0")
+ROLL = Path(name) if (name := os.environ.get("ROLL")) else None
 MEMORY = 123_000_000  # bytes that it says it has needed
 INFO = answers.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
 
@@ -53,6 +55,8 @@ def listen(channel: Channel) -> None:
 def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
     if isinstance(task, tasks.Load):
         thrifty[0] = task.ways
+        if task.model is None:
+            return tasks.Loaded(model="", interpolator="none@0", device=INFO)
         channel.send(tasks.Loading(model=task.model.name, done=50, total=100))
         return tasks.Loaded(
             model=f"{task.model.name}@{WEIGHTS}", interpolator="none@0", device=INFO
@@ -92,6 +96,8 @@ def misbehave(prompt: str, target: Path) -> None:
         os._exit(7)
     if "hang" in prompt:
         time.sleep(1_000)
+    while prompt and ROLL and len(ROLL.read_text().split()) < 2:
+        time.sleep(0.01)
 
 
 def steps(channel: Channel, task: tasks.Work) -> bool:
@@ -129,6 +135,9 @@ def picture(setting: Setting) -> bytes:
 def main() -> None:
     channel = Channel(sys.stdin.buffer, sys.stdout.buffer)
     channel.send(tasks.Ready(device=INFO))
+    if ROLL:
+        with ROLL.open("a") as roll:
+            print(os.getpid(), file=roll)
     threading.Thread(target=listen, args=(channel,), daemon=True).start()
     while arrived.acquire():
         channel.send(do(channel, work.pop(0)))

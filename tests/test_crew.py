@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -15,8 +16,9 @@ from engine.errors import DeviceMemoryError
 from engine.events import Interrupted
 from engine.foreman import Foreman, TaskStoppedError, WorkerDiedError
 from engine.graph import KeyframeNode, Weighted
-from engine.progress import fold
-from engine.protocol.answers import label
+from engine.progress import Progress, advance, fold
+from engine.protocol.answers import DeviceInfo, label
+from engine.roster import ROOM, roomy
 from tests.conftest import (
     MODELS,
     PATIENCE,
@@ -34,15 +36,27 @@ OTHER = {"WEIGHTS": "other"}
 
 
 @asynccontextmanager
-async def a_crew(*environments: dict[str, str]) -> AsyncIterator[Crew]:
-    """Run a crew of stand-in workers, one for each environment, all of them ready."""
-    crew = Crew([Foreman(STAND_IN, "cpu", lambda _: None, each) for each in environments])
+async def a_crew(*environments: dict[str, str], mates: int = 0) -> AsyncIterator[Crew]:
+    """Run a crew of stand-in workers, one for each environment, all of them ready.
+
+    ``mates``: how often there is room for one.
+    """
+    rooms = iter(range(mates))
+
+    def second(device: DeviceInfo) -> Foreman | None:
+        return None if next(rooms, None) is None else a_foreman({})
+
+    crew = Crew([a_foreman(each) for each in environments], second)
     try:
         await crew.start()
         await until(lambda: crew.ready == crew.size)
         yield crew
     finally:
         await crew.close()
+
+
+def a_foreman(environment: dict[str, str]) -> Foreman:
+    return Foreman(STAND_IN, "cpu", lambda _: None, environment)
 
 
 async def until(condition: object) -> None:
@@ -73,13 +87,13 @@ def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Pain
 class Borrower:
     """Holds a worker in a task of its own until it is let go."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, *, paints: bool = False) -> None:
         self.foreman: Foreman | None = None
         self.go = asyncio.Event()
-        self.task = asyncio.create_task(self._hold(crew))
+        self.task = asyncio.create_task(self._hold(crew, paints))
 
-    async def _hold(self, crew: Crew) -> None:
-        async with crew.borrowed() as self.foreman:
+    async def _hold(self, crew: Crew, paints: bool) -> None:
+        async with crew.borrowed(paints=paints) as self.foreman:
             await self.go.wait()
 
     async def end(self) -> None:
@@ -199,20 +213,100 @@ async def test_the_last_worker_without_room_says_so(tmp_path: Path) -> None:
                 await foreman.run(a_painting(tmp_path / "1.png", "fail"))
 
 
+# A device with room for two
+
+
+async def test_a_mate_does_all_but_painting() -> None:
+    async with a_crew({}, mates=1) as crew:
+        assert crew.mates == 0
+        await loaded(crew)
+        await until(lambda: crew.mates == 1)
+        assert (crew.size, label(crew.devices)) == (1, "stand-in")
+        painting, drawing = Borrower(crew, paints=True), Borrower(crew)
+        await until(lambda: painting.foreman and drawing.foreman)
+        assert painting.foreman is crew._foremen[0]
+        waiting = [Borrower(crew, paints=True), Borrower(crew)]
+        await asyncio.sleep(0.05)
+        assert [each.foreman for each in waiting] == [None, None]
+        for borrower in (painting, drawing, *waiting):
+            await borrower.end()
+        assert waiting[0].foreman is painting.foreman
+        assert waiting[1].foreman is drawing.foreman is not painting.foreman
+
+
+async def test_a_mate_that_dies_leaves_its_work_to_the_other_until_the_next_film(
+    tmp_path: Path,
+) -> None:
+    async with a_crew({}, mates=1) as crew:
+        await loaded(crew)
+        await until(lambda: crew.mates == 1)
+        with pytest.raises(WorkerDiedError):
+            async with crew.borrowed() as mate:
+                await mate.run(a_painting(tmp_path / "1.png", "always crash"))
+        await loaded(crew)  # as after an interruption
+        async with crew.borrowed() as foreman:
+            assert foreman is crew._foremen[0]
+        assert crew.mates == 0
+        await loaded(crew, job="job-0002")
+        await until(lambda: crew.mates == 1)
+
+
+async def test_a_mate_without_room_leaves_its_work_to_the_other(tmp_path: Path) -> None:
+    async with a_crew({}, mates=1) as crew:
+        await loaded(crew)
+        await until(lambda: crew.mates == 1)
+        with pytest.raises(MemoryShortError):
+            async with crew.borrowed() as mate:
+                await mate.run(a_painting(tmp_path / "1.png", "fail"))
+        async with crew.borrowed() as foreman:
+            assert foreman is crew._foremen[0]
+
+
+async def test_a_mate_goes_where_painting_needs_its_memory(tmp_path: Path) -> None:
+    async with a_crew({}, mates=1) as crew:
+        await loaded(crew)
+        await until(lambda: crew.mates == 1)
+        (mate,) = crew._mates.values()
+        async with crew.borrowed(paints=True) as foreman:
+            await foreman.run(a_painting(tmp_path / "1.png", "run short"))
+        async with crew.borrowed() as other:
+            assert other is foreman
+        assert not mate.ready
+        await loaded(crew, job="job-0002")  # when there is no room for another
+        assert not crew._mates
+
+
+@pytest.mark.parametrize(
+    ("kind", "free", "expected"),
+    [
+        ("cuda:0", ROOM, True),
+        ("cuda:1", ROOM - 1, False),
+        ("mps", ROOM, False),
+        ("cpu", ROOM, False),
+    ],
+)
+def test_a_gpu_with_enough_memory_has_room_for_two(kind: str, free: int, expected: bool) -> None:
+    assert roomy(DeviceInfo(kind=kind, free_memory=free)) is expected
+
+
 # Whole films
 
 SETTINGS = {"interpolation_factor": 2, "num_inference_steps": 8}
+TWO_DEVICES: dict[str, Any] = {"device": "cpu,cpu"}
+A_MATE: dict[str, Any] = {"device": "cpu", "has_room": lambda _: True, "spacing": "even"}
+SEVERAL = pytest.mark.parametrize("several", [TWO_DEVICES, A_MATE], ids=["two devices", "a mate"])
 
 
 async def filmed(
     data: Path,
-    device: str,
     meanwhile: Callable[[Client], Awaitable[None]] | None = None,
     prompts: tuple[str, ...] = ("a", "b"),
+    spacing: str = "adaptive",
+    **options: Any,
 ) -> Client:
     """Have a film made by an engine of its own; return who watched."""
-    async with an_engine(data, device=device) as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe(*prompts, **SETTINGS))
+    async with an_engine(data, **options) as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe(*prompts, spacing=spacing, **SETTINGS))
         await client.connection.watch(JOB)
         if meanwhile:
             await meanwhile(client)
@@ -228,28 +322,48 @@ def objects(client: Client) -> dict[str, str]:
     return {event.object: event.sha256 for event in finished}
 
 
-async def test_two_workers_make_what_one_makes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STEP_SECONDS", "0.01")
-    one = await filmed(tmp_path / "1", "cpu")
-    two = await filmed(tmp_path / "2", "cpu,cpu")
+def both_at_once(client: Client) -> bool:
+    """Tell whether a segment was drawn while a keyframe was painted."""
+    progress = Progress()
+    for message in client.events(JOB):
+        advance(progress, message)
+        if progress.open_keyframes and progress.open_segments:
+            return True
+    return False
+
+
+async def one_and_two(
+    folder: Path,
+    several: dict[str, Any],
+    meanwhile: Callable[[Client], Awaitable[None]] | None = None,
+) -> tuple[Client, Client]:
+    """Have the same film made by one worker and by two that are both there from the beginning."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STEP_SECONDS", "0.01")
+        one = await filmed(folder / "1", spacing=several.get("spacing", "adaptive"))
+        patch.setenv("ROLL", str(folder / "roll"))
+        return one, await filmed(folder / "2", meanwhile, **several)
+
+
+@SEVERAL
+async def test_two_workers_make_what_one_makes(tmp_path: Path, several: dict[str, Any]) -> None:
+    one, two = await one_and_two(tmp_path, several)
     assert objects(one) == objects(two)
+    assert not both_at_once(one)
+    assert both_at_once(two) or several is TWO_DEVICES
     at_once = [fold(client.events(JOB)).at_once for client in (one, two)]
-    assert at_once == [1, 2]
+    assert at_once == [1, 2 if several is TWO_DEVICES else 1]  # which is by how many it is priced
 
 
+@pytest.mark.parametrize(("several", "victim"), [(TWO_DEVICES, -1), (A_MATE, 0), (A_MATE, -1)])
 async def test_a_worker_that_is_killed_costs_only_what_it_had_in_hand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, several: dict[str, Any], victim: int
 ) -> None:
-    monkeypatch.setenv("STEP_SECONDS", "0.02")
-
     async def kill_one(client: Client) -> None:
-        await client.reached(JOB, "KeyframeFinished", 3)
-        psutil.Process().children()[-1].kill()
+        await client.reached(JOB, "SegmentStarted", 1)
+        psutil.Process().children()[victim].kill()
 
-    one = await filmed(tmp_path / "1", "cpu")
-    two = await filmed(tmp_path / "2", "cpu,cpu", kill_one)
+    one, two = await one_and_two(tmp_path, several, kill_one)
     assert objects(one) == objects(two)
     begun = two.types(JOB).count("KeyframeStarted") + two.types(JOB).count("SegmentStarted")
     assert begun <= len(objects(two))  # one more than there are, and the film is not among them
@@ -259,7 +373,7 @@ async def test_while_one_worker_dies_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")
-    two = await filmed(tmp_path, "cpu,cpu", prompts=("a", "crash once"))
+    two = await filmed(tmp_path, prompts=("a", "crash once"), **TWO_DEVICES)
     lost = [m.event for m in two.events(JOB) if isinstance(m.event, Interrupted)]
     assert [(event.reason, event.goes_on) for event in lost] == [("worker", True)]
     assert lost[0].keyframe >= 0
@@ -267,13 +381,14 @@ async def test_while_one_worker_dies_the_others_go_on(
     assert two.types(JOB)[-1] == "Finished"
 
 
+@SEVERAL
 async def test_a_pause_stops_all_workers_and_the_film_goes_on_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.02")
 
     async def pause(client: Client) -> None:
-        await client.reached(JOB, "KeyframeFinished", 3)
+        await client.reached(JOB, "SegmentStarted", 1)
         await client.connection.pause(JOB)
         await client.until(lambda: client.types(JOB)[-1] == "Paused")
         said = len(client.events(JOB))
@@ -281,7 +396,8 @@ async def test_a_pause_stops_all_workers_and_the_film_goes_on_after_it(
         assert len(client.events(JOB)) == said
         await client.connection.resume(JOB)
 
-    two = await filmed(tmp_path, "cpu,cpu", pause)
+    monkeypatch.setenv("ROLL", str(tmp_path / "roll"))
+    two = await filmed(tmp_path, pause, **several)
     assert two.types(JOB)[-1] == "Finished"
     assert len(objects(two)) > 3
 

@@ -12,11 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine import daemon
+from engine import daemon, tasks
+from engine.crew import Crew
+from engine.foreman import Foreman
+from engine.graph import SegmentNode
 from engine.models import catalogue
 from engine.progress import fold
+from engine.protocol.answers import DeviceInfo
 from tests.conftest import Client, a_recipe, connected
 from tests.ray_cluster import LOOPBACK
+from tests.test_crew import a_painting
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 JOB = "job-0001"
@@ -79,6 +84,41 @@ async def test_two_workers_make_the_same_frames_though_one_is_killed(
         psutil.Process().children()[-1].kill()
 
     assert frames(await filmed(kill_one, device="cpu,cpu")) == alone
+
+
+async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path: Path) -> None:
+    worker = (sys.executable, "-m", "engine.worker", "--rife", "offline")
+
+    def second(device: DeviceInfo) -> Foreman:
+        return Foreman(worker, device.kind, lambda _: None)
+
+    def a_segment(name: str) -> tasks.Draw:
+        node = SegmentNode(first="0", second="1", frames=4, closing=False, fps=12, interpolator="")
+        ends = {"first": str(tmp_path / "0.png"), "second": str(tmp_path / "1.png")}
+        return tasks.Draw(job=JOB, index=0, node=node, target=str(tmp_path / name), **ends)
+
+    crew = Crew([Foreman(worker, "cpu", lambda _: None)], second)
+    try:
+        load = tasks.Load(job=JOB, model=catalogue()["landscapes"])
+        await crew.load(load, lambda _: None)
+        async with crew.borrowed(paints=True) as painter:
+            for number in range(2):
+                await painter.run(a_painting(tmp_path / f"{number}.png", PROMPTS[0], 6 + number))
+            drawn = await painter.run(a_segment("alone.mp4"))
+            async with asyncio.timeout(PATIENCE):
+                while not crew.mates:
+                    await asyncio.sleep(0.1)
+            painting = painter.run(a_painting(tmp_path / "2.png", PROMPTS[1], 20))
+            async with crew.borrowed() as mate, asyncio.TaskGroup() as group:
+                assert mate is not painter
+                group.create_task(painting)
+                meanwhile = await mate.run(a_segment("beside.mp4"))
+    finally:
+        await crew.close()
+    assert isinstance(drawn, tasks.Made)
+    assert isinstance(meanwhile, tasks.Made)
+    assert meanwhile.sha256 == drawn.sha256
+    assert drawn.detail == "interpolate"
 
 
 async def test_a_cluster_that_loses_a_machine_makes_the_same_frames(
