@@ -9,7 +9,6 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -35,6 +34,7 @@ from engine.protocol import answers, encoding, requests, terms
 from engine.protocol.answers import Chunk, JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
 from engine.traffic import Traffic
+from engine.watched import Watched
 
 A = TypeVar("A", bound=answers.Answer)
 Message = Snapshot | JobEvent | Preview
@@ -51,21 +51,6 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     name: Literal["connecting", "connected", "waiting", "refused", "closed"]
     error: ErrorReport | None = None
     retry_in: float = 0.0
-
-
-@dataclass
-class Watched:
-    """One job that is followed.
-
-    Attributes:
-        after: number of the last event that was seen; None while only new ones are wanted.
-        previews: whether previews are wanted.
-        budget: bytes of previews that may still come; None: no limit.
-    """
-
-    after: int | None
-    previews: bool
-    budget: int | None
 
 
 class Connection:
@@ -164,7 +149,7 @@ class Connection:
         """
         watched = self._watched[job] = Watched(after, previews, budget)
         try:
-            return await self._ask(self._watch(job, watched), answers.Snapshot)
+            return await self._ask(watched.request(next(self._ids), job), answers.Snapshot)
         except TransportError:
             raise  # it is watched as soon as the connection is back
         except VisionFluxError:
@@ -283,40 +268,26 @@ class Connection:
         self._connected.set()
         self._change(LinkState(name="connected"))
         for job, watched in tuple(self._watched.items()):
-            await socket.send(encoding.encode(self._watch(job, watched)))
+            await socket.send(encoding.encode(watched.request(next(self._ids), job)))
         async for data in socket:
-            message = encoding.decode_answer(data)
-            if isinstance(message, Preview):
-                self._pay(message.job, len(data))
-            self._take(message)
+            self._take(encoding.decode_answer(data), len(data))
 
-    def _watch(self, job: str, watched: Watched) -> requests.Watch:
-        return requests.Watch(
-            id=next(self._ids),
-            job=job,
-            after=watched.after,
-            previews=watched.previews,
-            budget=watched.budget,
-        )
-
-    def _pay(self, job: str, size: int) -> None:
-        watched = self._watched.get(job)
-        if watched and watched.budget is not None:
-            watched.budget = max(0, watched.budget - size)
-
-    def _take(self, message: answers.AnyAnswer | Preview | Chunk) -> None:
+    def _take(self, message: answers.AnyAnswer | Preview | Chunk, size: int) -> None:
+        """Hand a message of ``size`` bytes on to whoever waits for it."""
+        watched = self._watched.get(getattr(message, "job", ""))
         match message:
-            case JobEvent():
-                if self._fresh(message):
+            case JobEvent(seq=seq):
+                if watched and watched.is_new(seq):
                     self._on_message(message)
                 return
             case Preview():
+                if watched:
+                    watched.pay(size)
                 self._on_message(message)
                 return
-            case Snapshot(job=job, progress=progress):
-                watched = self._watched.get(job)
-                if watched and watched.after is None:
-                    watched.after = progress.seq  # what is new begins here, whatever breaks
+            case Snapshot(progress=progress):
+                if watched:
+                    watched.begin(progress.seq)
                 self._on_message(message)
         future = self._answers.get(getattr(message, "re", None) or -1)
         if future and not future.done():
@@ -324,14 +295,6 @@ class Connection:
                 future.set_exception(VisionFluxError.restore(message.error))
             else:
                 future.set_result(message)
-
-    def _fresh(self, event: JobEvent) -> bool:
-        """Tell whether an event was not seen before; remember where to go on from."""
-        watched = self._watched.get(event.job)
-        if watched is None or (watched.after is not None and event.seq <= watched.after):
-            return False
-        watched.after = event.seq
-        return True
 
     def _forget(self) -> None:
         self._socket = None
