@@ -50,6 +50,16 @@ class Extent(NamedTuple):
 
 
 REST = Pose()
+PRESETS = {
+    "Slow push in": Camera(zoom=1.35),
+    "Pull back": Camera(zoom=0.75),
+    "Drift left": Camera(pan_x=-0.5),
+    "Drift right": Camera(pan_x=0.5),
+    "Crane up": Camera(pan_y=0.4),
+    "Crane down": Camera(pan_y=-0.4),
+    "Dutch turn": Camera(roll=10, zoom=1.2),
+    "Orbit": Camera(orbit=0.4, pan_x=0.15),
+}
 
 
 def eased(camera: Camera, progress: float) -> float:

@@ -12,19 +12,22 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 from tqdm import tqdm
 
 from engine import daemon, local, networks
+from engine.camera import PRESETS
 from engine.client import Connection, Message
 from engine.errors import InvalidParameterError, StorageError, VisionFluxError
 from engine.models import KNOWN, Model, catalogue
 from engine.pairing import Pairing
 from engine.progress import Piece, Progress, advance
 from engine.protocol.answers import Hello, JobEvent
-from engine.recipe import Recipe, parse_recipe
+from engine.recipe import Recipe, Scheduler, parse_recipe
 
+NO_MOVE = "none"
 SETTINGS = (
     ("--fps", int, "frames per second (24)"),
     ("--seed", int, "seed of the first noise (0)"),
@@ -32,7 +35,7 @@ SETTINGS = (
     ("--guidance-scale", float, "how closely the prompt is followed; 1 switches it off"),
     ("--width", int, "pixels, a multiple of 8"),
     ("--height", int, "pixels, a multiple of 8"),
-    ("--scheduler", str, "dpmsolver++, ddim, euler or unipc"),
+    ("--scheduler", str, ", ".join(get_args(Scheduler))),
     ("--interpolation-factor", int, "frames per keyframe interval (8)"),
     ("--drift", float, "picture widths a second that the ground moves past"),
     ("--motion", str, "morph, cut or fade: how one scene follows the other"),
@@ -48,6 +51,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, default=Path("film.mp4"), help=".mp4 or .gif (%(default)s)"
     )
     parser.add_argument("--loop", action="store_true", help="end where the film began")
+    parser.add_argument(
+        "--shared-noise",
+        action="store_true",
+        help="identity lock: after a cut or a fade, what is where stays",
+    )
+    parser.add_argument(
+        "--camera",
+        action="append",
+        default=[],
+        metavar="MOVE",
+        help=f"a scene's camera: {', '.join(PRESETS).lower()}; numbers, as in zoom=1.3,roll=5; or "
+        f"{NO_MOVE}. Once for all scenes, or once for each",
+    )
     parser.add_argument("--seconds", type=float, help="length of the film (4 for each scene)")
     for name, kind, text in SETTINGS:
         parser.add_argument(name, type=kind, help=text)
@@ -78,18 +94,49 @@ def recipe_from(options: argparse.Namespace, hello: Hello) -> Recipe:
     }
     if "steps" in given:
         given["num_inference_steps"] = given.pop("steps")
+    cameras = _cameras(options.camera, len(options.prompts))
     recipe: dict[str, Any] = {
         **_defaults(options.model, hello),
         **given,
         "scenes": [
-            {"prompt": prompt, "seconds": seconds / len(options.prompts)}
-            for prompt in options.prompts
+            {"prompt": prompt, "seconds": seconds / len(options.prompts), **camera}
+            for prompt, camera in zip(options.prompts, cameras, strict=True)
         ],
         "format": _format(options.output),
         "loop": options.loop,
+        "shared_noise": options.shared_noise,
         "model": options.model,
     }
     return parse_recipe(recipe)
+
+
+def _cameras(moves: list[str], scenes: int) -> list[dict[str, Any]]:
+    """Return what each scene says of its camera."""
+    if len(moves) not in (0, 1, scenes):
+        problem = f"there are {len(moves)} for {scenes} scenes"
+        raise InvalidParameterError("camera", problem, "give one for all, or one for each")
+    found = [_camera(move) for move in moves]
+    return (found or [{}]) * (scenes // max(1, len(found)))
+
+
+def _camera(move: str) -> dict[str, Any]:
+    named = {name.lower(): preset for name, preset in PRESETS.items()}
+    name = move.strip().lower()
+    if name == NO_MOVE:
+        return {}
+    if name in named:
+        return {"camera": msgspec.to_builtins(named[name])}
+    parts = [part.partition("=") for part in name.split(",")]
+    if not all(equals for _, equals, _ in parts):
+        remedy = f"choose one of: {', '.join(named)}, {NO_MOVE}; or give zoom=1.3,pan_x=0.2"
+        raise InvalidParameterError("camera", f"there is no move {move!r}", remedy)
+    return {"camera": {field.strip(): _number(value) for field, _, value in parts}}
+
+
+def _number(text: str) -> float | str:
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return text.strip()
 
 
 def activity(progress: Progress) -> str:
@@ -115,6 +162,7 @@ def activity(progress: Progress) -> str:
 
 async def _render(options: argparse.Namespace) -> int:
     _check_output(options.output)
+    _cameras(options.camera, len(options.prompts))  # before an engine is started for nothing
     model = _offered(options)
     async with _engine(options, model) as engine:
         following = Following(str(uuid.uuid4()))

@@ -1,12 +1,22 @@
 """The command line as a Unix person uses it; the slow tests make real films."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from msgspec import UNSET
+
+from engine import cli_render
+from engine.camera import PRESETS
+from engine.errors import InvalidParameterError
+from engine.protocol.answers import Hello
+from engine.recipe import Camera, Recipe, parse_recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,6 +56,8 @@ def test_help_names_every_command_and_says_defaults(tmp_path: Path) -> None:
         ([], 2, "PROMPT"),
         (["a", "--fps", "many"], 2, "--fps"),
         (["a", "-o", "film.avi"], 2, "E_INVALID_PARAMETER: output"),
+        (["a", "--camera", "somersault"], 2, "slow push in"),
+        (["a", "b", "c", *(["--camera", "orbit"] * 2)], 2, "one for each"),
         (["a", "-o", "nowhere/film.mp4"], 1, "E_STORAGE"),
         (["a", "--model", "of/../somebody"], 1, "E_MODEL_LOAD"),
         (["a", "--engine", "https://host"], 3, "E_BAD_LINK"),
@@ -62,6 +74,42 @@ def test_bad_arguments_end_with_a_status_and_one_line(
     assert (ended.returncode, ended.stdout) == (status, "")
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def recipe(*arguments: str) -> Recipe:
+    """Return the recipe of a command, for an engine that knows no models."""
+    parser = argparse.ArgumentParser()
+    cli_render.add_arguments(parser)
+    hello = cast(Hello, SimpleNamespace(models=()))
+    return cli_render.recipe_from(parser.parse_args([*arguments]), hello)
+
+
+def test_a_camera_goes_through_all_scenes_or_each_has_its_own() -> None:
+    push, roll = PRESETS["Slow push in"], Camera(zoom=1.2, roll=-5, easing="linear")
+    both = recipe("a", "b", "--camera", "Slow push in")
+    assert [scene.camera for scene in both.scenes] == [push, push]
+    own = ["slow push in", "none", "zoom=1.2, roll=-5, easing=linear"]
+    each = recipe("a", "b", "c", *(word for move in own for word in ("--camera", move)))
+    assert [scene.camera for scene in each.scenes] == [push, UNSET, roll]
+    assert recipe("a").scenes[0].camera is UNSET
+
+
+@pytest.mark.parametrize("move", ["zoom=9", "zoom=far", "height=2", "easing=sudden"])
+def test_a_camera_that_cannot_be_is_named(move: str) -> None:
+    with pytest.raises(InvalidParameterError, match=move.partition("=")[0]):
+        recipe("a", "--camera", move)
+
+
+def test_a_film_in_several_scenes_is_told_by_flags() -> None:
+    found = recipe("a", "b", "--motion", "fade", "--loop", "--shared-noise")
+    assert found == parse_recipe(
+        {
+            "scenes": [{"prompt": "a"}, {"prompt": "b"}],
+            "motion": "fade",
+            "loop": True,
+            "shared_noise": True,
+        }
+    )
 
 
 def test_no_command_is_a_usage_error(tmp_path: Path) -> None:

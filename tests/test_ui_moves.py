@@ -5,9 +5,9 @@ import re
 import pytest
 
 from engine import camera
-from engine.camera import REST
+from engine.camera import PRESETS, REST
 from engine.recipe import Camera
-from ui.moves import OWN, PRESETS, STILL, name_of, preview, rules
+from ui.moves import OWN, STILL, name_of, preview, rules
 
 
 def test_every_preset_is_known_by_its_name_and_any_other_path_is_the_user_s_own() -> None:

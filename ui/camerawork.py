@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import streamlit as st
 
+from engine.camera import PRESETS
 from engine.errors import ErrorReport, InvalidParameterError
 from engine.recipe import Camera
 from ui import draft, look, resources
-from ui.moves import OWN, PRESETS, STILL, name_of, preview, rules
+from ui.moves import OWN, STILL, name_of, preview, rules
 from ui.words import plain
 
 EASINGS = {"smooth": "Starts and stops gently", "linear": "At one speed"}

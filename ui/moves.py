@@ -1,4 +1,4 @@
-"""Camera moves by name, and a scene's move shown on a picture before anything is rendered.
+"""What a camera's move is called, and a scene's shown on a picture before anything is rendered.
 
 The preview is a CSS animation along the very path that the engine will take: what lies beyond the
 picture is hatched, as that is still to be painted. Pure: values in, markup out.
@@ -8,19 +8,9 @@ import base64
 import math
 
 from engine import camera
-from engine.camera import HORIZON, Pose
+from engine.camera import HORIZON, PRESETS, Pose
 from engine.recipe import Camera
 
-PRESETS: dict[str, Camera] = {
-    "Slow push in": Camera(zoom=1.35),
-    "Pull back": Camera(zoom=0.75),
-    "Drift left": Camera(pan_x=-0.5),
-    "Drift right": Camera(pan_x=0.5),
-    "Crane up": Camera(pan_y=0.4),
-    "Crane down": Camera(pan_y=-0.4),
-    "Dutch turn": Camera(roll=10, zoom=1.2),
-    "Orbit": Camera(orbit=0.4, pan_x=0.15),
-}
 STILL, OWN = "No move", "Own path"
 STOPS = 12  # of the animation; between them the browser goes straight
 MOST_SECONDS = 4.5  # so that it needs no pause button (WCAG 2.2.2)
