@@ -17,6 +17,7 @@ from ui.drop_zone import drop_zone
 from ui.engine_view import EngineView
 from ui.gate import gate
 from ui.meter import ALLOWED, NEAR
+from ui.pen import pen
 from ui.player import player
 from ui.quote import quote
 from ui.recipe_card import recipe_card
@@ -120,6 +121,7 @@ def _compose() -> None:
         draft.take_up(st.session_state, kept)
     card = composer.choose_model(engine.hello)
     draft.widgets(st.session_state)
+    pen()
     storyboard(_problem_of)
     left, right = st.columns([7, 5], gap="medium")
     with left:
@@ -132,8 +134,7 @@ def _compose() -> None:
         if card:
             composer.knowledge(card)
     draft.keep(st.session_state)
-    if card:
-        hub.desk.write(draft.put_down(st.session_state))
+    hub.desk.write(draft.put_down(st.session_state))
 
 
 def _generate(engine: EngineView) -> None:

@@ -17,12 +17,11 @@ def choose_model(hello: Hello | None) -> Card | None:
     state: Any = st.session_state
     models = {model.name: model.card for model in hello.models} if hello else {}
     if not models:
-        draft.begin(state, Recipe(scenes=(draft.EMPTY,)).model, UNKNOWN)
-        state["draft"].setdefault("guessed", True)
+        draft.begin(state, Recipe(scenes=(draft.EMPTY,)).model, UNKNOWN, guessed=True)
         return None
     first = next(iter(models))
     draft.begin(state, first, models[first].defaults)
-    guessed = state["draft"].pop("guessed", False)
+    guessed, state["draft"]["guessed"] = state["draft"]["guessed"], False
     if state["draft"]["settings"]["model"] not in models or guessed:
         name = state["draft"]["settings"]["model"]
         name = name if name in models else first

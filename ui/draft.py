@@ -31,19 +31,25 @@ DRESS = ("camera", "start_image", "strength")  # what only some scenes have
 class Kept(msgspec.Struct, frozen=True):
     """A draft as it lies on the desk.
 
-    ``empty`` names the scenes without a prompt; ``gate``: whether its keyframes come first.
+    ``empty`` names the scenes without a prompt; ``gate``: whether its keyframes come first;
+    ``guessed``: whether its settings wait for the defaults of a model.
     """
 
     recipe: Recipe
     empty: tuple[int, ...] = ()
     locked: bool = False
     gate: bool = False
+    guessed: bool = False
 
 
-def begin(state: State, model: str, defaults: Defaults) -> None:
-    """Start an empty film with a model's defaults, unless one is being composed."""
+def begin(state: State, model: str, defaults: Defaults, *, guessed: bool = False) -> None:
+    """Start an empty film with a model's defaults, unless one is being composed.
+
+    ``guessed``: whether no engine has told yet what its models want.
+    """
     if "draft" not in state:
         start_over(state, model, defaults)
+        state["draft"]["guessed"] = guessed
 
 
 def start_over(state: State, model: str, defaults: Defaults) -> None:
@@ -74,6 +80,7 @@ def load(state: State, recipe: Recipe) -> None:
         "placed": {name: getattr(recipe, name) for name in PLACED},
         "locked": True,
         "gate": old.get("gate", False),
+        "guessed": False,
     }
 
 
@@ -82,7 +89,8 @@ def take_up(state: State, kept: Kept) -> None:
     if "draft" in state:
         return
     load(state, kept.recipe)
-    state["draft"]["locked"], state["draft"]["gate"] = kept.locked, kept.gate
+    for name in ("locked", "gate", "guessed"):
+        state["draft"][name] = getattr(kept, name)
     for index, scene in enumerate(state["draft"]["scenes"]):
         if index in kept.empty:
             scene["prompt"] = ""
@@ -96,7 +104,8 @@ def put_down(state: State) -> Kept | None:
     except VisionFluxError:
         return None
     empty = (i for i, scene in enumerate(draft["scenes"]) if not scene["prompt"].strip())
-    return Kept(recipe, tuple(empty), draft["locked"], draft["gate"])
+    kept = {name: draft[name] for name in ("locked", "gate", "guessed")}
+    return Kept(recipe, tuple(empty), **kept)
 
 
 def key(state: State, name: str) -> str:

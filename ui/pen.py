@@ -1,0 +1,20 @@
+"""What the prompts of the Create page lack: a hand that rests hands its words in.
+
+Streamlit learns what was typed when a field is left, so a page that is loaded anew would lose a
+prompt that is still being written. And where the button that led here took the focus away with
+it, the first prompt has it if it is empty, so that one can write at once.
+It knows the page's text areas, not what they stand for.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+_component = st.components.v2.component(
+    "visionflux_pen", js=Path(__file__).with_name("pen.js").read_text("utf-8")
+)
+
+
+def pen() -> None:
+    """Put it on a page that has text areas; nothing of it is seen."""
+    _component(key="pen")
