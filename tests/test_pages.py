@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,27 @@ def test_home_has_one_sentence_and_one_button(studio: Studio) -> None:
     at = studio.visit("home")
     assert at.title[0].value.replace("\u00a0", " ") == "Write a scene. Watch it become a film."
     assert [button.label for button in at.button] == ["Create a film"]
+
+
+@pytest.mark.parametrize("page", ["home", "create", "library", "connection"])
+def test_no_page_asks_for_pandas(
+    page: str, studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Watching:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "pandas":
+                asked.append(name)
+                raise ImportError(name)
+
+    monkeypatch.delitem(sys.modules, "pandas", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Watching(), *sys.meta_path])
+    job = studio.finished()
+    studio.visit(page)
+    if name := {"create": "job", "library": "film"}.get(page):
+        studio.visit(page, **{name: job})
+    assert asked == []
 
 
 def test_home_shows_the_latest_films(studio: Studio) -> None:

@@ -40,7 +40,7 @@ _component = st.components.v2.component(
 
 def duo(first: Film, second: Film) -> None:
     """Show two films with one set of controls."""
-    films = [playable(film) | {"fps": film.recipe.fps} for film in (first, second)]
+    films = tuple(playable(film) | {"fps": film.recipe.fps} for film in (first, second))
     _component(key=f"duo-{first.job}-{second.job}", data={"films": films})
 
 

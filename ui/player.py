@@ -40,7 +40,7 @@ def player(film: Film) -> None:
         key=f"player-{film.job}",
         data=playable(film)
         | {
-            "others": [kind for kind in FORMATS if kind != film.format],
+            "others": tuple(kind for kind in FORMATS if kind != film.format),
             "label": f"Download {film.format.upper()}",
             "facts": facts(film),
         },

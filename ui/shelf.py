@@ -46,7 +46,7 @@ def shelf(
     """
     result: Any = _component(
         key=key,
-        data={"films": list(cards), "label": label, "more": more, "row": row},
+        data={"films": tuple(cards), "label": label, "more": more, "row": row},
         on_chosen_change=lambda: None,
     )
     return Choice(result.chosen["action"], result.chosen["job"]) if result.chosen else None
