@@ -10,7 +10,7 @@ import ui.library
 from engine.errors import ErrorReport
 from engine.events import Finished
 from engine.recipe import Recipe, Scene
-from ui.library import Library, sqlite_engine
+from ui.library import LISTED, Library, sqlite_engine
 from ui.tables import Base
 
 DONE = Finished(
@@ -210,6 +210,22 @@ def test_what_was_put_aside_yesterday_is_deleted(
     library.restore("job1")
     assert films_of(library) == ["job2"]
     assert not (library.folder / "job1").exists()
+
+
+def test_what_no_page_has_shown_for_a_month_is_deleted(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [f"job{number:02}" for number in range(LISTED + 2)]
+    for job in jobs:
+        library.add(job, recipe(), "engine1")
+        library.end(job, "failed")
+    finished(library, "film")
+    library.sweep()
+    assert len(library.ended(None)) == len(jobs)
+    monkeypatch.setattr(ui.library, "FORGOTTEN", -1.0)
+    library.sweep()
+    assert [film.job for film in library.ended(None)] == jobs[:1:-1]
+    assert films_of(library) == ["film"]
 
 
 def test_a_film_that_is_being_made_is_not_put_aside(library: Library) -> None:

@@ -4,11 +4,15 @@ import stat
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from engine.errors import InvalidParameterError, MissingPictureError
+from engine.errors import EngineUnreachableError, InvalidParameterError, MissingPictureError
+from engine.pairing import Pairing
 from engine.recipe import Recipe, parse_recipe
 from tests.conftest import a_recipe, an_engine, connected
 from tests.test_stills import a_file, halves
+from ui import resources
+from ui.draft import Kept
 from ui.stills import Stills
 
 
@@ -26,6 +30,34 @@ def test_a_picture_is_kept_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "stills").iterdir()] == [f"{name}.png"]
     assert stat.S_IMODE((tmp_path / "stills").stat().st_mode) == 0o700
     assert stills.thumbnail(name).startswith(b"\xff\xd8")
+
+
+def test_a_picture_stays_while_a_film_or_the_draft_begins_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens the app again finds what they may still need, and nothing else."""
+    monkeypatch.setenv("VISIONFLUX_DATA", str(tmp_path))
+    monkeypatch.setattr(resources, "ensure_local_engine", _none)
+    monkeypatch.setattr(resources, "HEAD_START", 0.0)
+    hubs = resources.Hubs()
+    hub = hubs.of("")
+    shades = ("red", "green", "blue")
+    film, draft, dropped = (hub.stills.keep(a_file(Image.new("RGB", (64, 64), s))) for s in shades)
+    hub.library.add("job1", beginning(film), "engine")
+    hub.library.end("job1", "cancelled")
+    hub.library.discard("job1")  # which can be undone
+    hub.desk.write(Kept(beginning(draft)))
+    hubs.close()
+    hub = hubs.of("")
+    assert [hub.stills.has(name) for name in (film, draft, dropped)] == [True, True, False]
+    hub.library.delete("job1")
+    hubs.close()
+    assert [hubs.of("").stills.has(name) for name in (film, draft)] == [False, True]
+    hubs.close()
+
+
+def _none(folder: Path) -> Pairing:
+    raise EngineUnreachableError(str(folder), "there is none")
 
 
 def test_what_is_not_here_has_no_thumbnail(tmp_path: Path) -> None:

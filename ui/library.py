@@ -27,6 +27,8 @@ from ui.tables import ENDED, UNFINISHED, Entry, Film, Former, Piece
 Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
 Sort = Literal["newest", "oldest", "title", "longest", "largest"]
 KEPT = 24 * 3600.0  # seconds for which what was put aside can be brought back
+LISTED = 12  # films that wait for approval, or failed or were cancelled, which pages show
+FORGOTTEN = 30 * KEPT  # seconds after which those that no page shows are deleted
 
 
 class Totals(NamedTuple):
@@ -142,12 +144,12 @@ class Library:
             query = query.where(Film.engine == engine)
         return self._all(query)
 
-    def waiting(self, limit: int = 12) -> list[Film]:
+    def waiting(self, limit: int | None = LISTED) -> list[Film]:
         """Return the finished keyframes that wait for approval, newest first."""
         query = self._select(sa.and_(Film.status == "finished", Film.animatic.is_(True)))
         return self._all(query.order_by(Film.created_at.desc()).limit(limit))
 
-    def ended(self, limit: int = 12) -> list[Film]:
+    def ended(self, limit: int | None = LISTED) -> list[Film]:
         """Return the jobs that failed or were cancelled, newest first."""
         query = self._select(Film.status.in_(ENDED)).order_by(Film.finished_at.desc())
         return self._all(query.limit(limit))
@@ -200,13 +202,22 @@ class Library:
         self._update(job, deleted_at=0.0)
 
     def sweep(self) -> None:
-        """Delete what was put aside more than a day ago."""
+        """Delete what was put aside more than a day ago, and what no page has shown for a month."""
         before = sa.and_(~_KEPT, Film.deleted_at < time.time() - KEPT)
         query = sa.select(Film.job).where(Film.owner == self.owner, before)
         with self._session() as session:
             jobs = list(session.scalars(query))
+        unlisted = self.waiting(None)[LISTED:] + self.ended(None)[LISTED:]
+        jobs += [film.job for film in unlisted if film.finished_at < time.time() - FORGOTTEN]
         for job in jobs:
             self.delete(job)
+
+    def start_images(self) -> set[str]:
+        """Return SHA-256 of the pictures that scenes begin from, also of films put aside."""
+        mine = sa.and_(Film.owner == self.owner, Film.recipe_json.contains('"start_image"'))
+        with self._session() as session:
+            films = session.scalars(sa.select(Film).where(mine))
+            return {image for film in films for image in film.recipe.start_images}
 
     def delete(self, job: str) -> None:
         """Forget a film and remove its files."""

@@ -54,6 +54,8 @@ class Hubs:
         library = Library(self._database, self._folder / "films", owner)
         library.sweep()
         hub = Hub(library, folder, start_local=self._start_local)
+        draft = hub.desk.read()
+        hub.stills.sweep(library.start_images().union(draft.recipe.start_images if draft else ()))
         hub.start()
         return hub
 

@@ -5,6 +5,7 @@ not what a draft is.
 """
 
 import asyncio
+from collections.abc import Container
 from io import BytesIO
 from pathlib import Path
 
@@ -56,6 +57,12 @@ class Stills:
         except OSError:
             return b""
         return jpeg.getvalue()
+
+    def sweep(self, needed: Container[str]) -> None:
+        """Remove every still but those that are named."""
+        for path in self._folder.glob("*"):
+            if path.stem not in needed:
+                path.unlink(missing_ok=True)
 
     async def bring(self, connection: Connection, recipe: Recipe) -> None:
         """Bring an engine what a recipe's scenes begin from and it lacks; what is not here stays.
