@@ -22,6 +22,7 @@ from engine.pairing import Pairing
 from engine.plan import most_keyframes
 from engine.recipe import Recipe, Scene
 from tests.conftest import a_recipe, connected
+from tests.test_stills import a_file, halves
 from tests.ui_stand_in import FINISHED, StandIn, World, png, until
 from ui import mover
 from ui.board import View
@@ -415,7 +416,11 @@ def studio(tmp_path: Path) -> Iterator[Hub]:
 @pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_film_outlives_its_engine(tmp_path: Path, studio: Hub) -> None:
+    """With all that is finished, and with the picture that its second scene begins from."""
     recipe = a_recipe("dawn over the sea", "a city at night", interpolation_factor=3)
+    dawn, night = recipe.scenes
+    night = msgspec.structs.replace(night, start_image=studio.stills.keep(a_file(halves())))
+    recipe = msgspec.structs.replace(recipe, scenes=(dawn, night))
     async with daemon.running(daemon.Options(data=tmp_path / "one", models=catalogue())) as one:
         await asyncio.to_thread(studio.pair, one.link)
         job = await asyncio.to_thread(studio.submit, recipe)
@@ -432,6 +437,7 @@ async def test_a_film_outlives_its_engine(tmp_path: Path, studio: Hub) -> None:
         async with connected(two) as client:
             await client.connection.watch(new, previews=False)
             assert await client.ended(new) == "Finished"
+            assert await client.connection.find_missing(recipe.start_images) == ()
     made = [message.event for message in client.events(new)]
     finished = [event for event in made if isinstance(event, events.KeyframeFinished)]
     assert {event.object for event in finished if event.reused} == keyframes
