@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from engine import events
 from engine.events import AnyEvent
-from engine.journal import JobRow
 from engine.line import framed
 from engine.progress import Progress, advance, fold
 from engine.protocol import answers, encoding
+from engine.rows import JobRow
 
 REST = 0.004  # seconds for each watcher between two times that they are told: 50 take 0.2 s
 

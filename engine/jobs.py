@@ -21,7 +21,7 @@ from engine.errors import (
 )
 from engine.events import AnyEvent
 from engine.job import Job
-from engine.journal import JobRow, Journal
+from engine.journal import Journal
 from engine.making import Making
 from engine.models import Model
 from engine.nodes import Nodes
@@ -30,6 +30,7 @@ from engine.protocol import answers, encoding, terms
 from engine.pruning import prune
 from engine.purse import SETTINGS, Setting
 from engine.recipe import Recipe
+from engine.rows import JobRow
 from engine.store import Store
 
 log = logging.getLogger(__name__)

@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from engine.errors import StorageError
-from engine.events import AnyEvent, Finished, Logged
+from engine.events import AnyEvent, Logged
 from engine.recipe import Recipe
+from engine.rows import Ended, JobRow, ObjectRow, read_end, read_event, read_job
 
 VERSION = 1  # raise when the tables change
 SCHEMA = """
@@ -38,40 +38,7 @@ CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) WITHOUT ROWID;
 OBJECT = "name, sha256, size, media_type, detail, origin"  # and used_at, which counts uses
 CACHE = 256  # KiB that SQLite keeps of the file; its own 2 MiB fill up over hundreds of films
 RESERVE = 256 * 2**10  # bytes; SQLite needs some pages of 4 KiB to commit
-RECIPES, EVENTS = msgspec.json.Decoder(Recipe), msgspec.json.Decoder(AnyEvent)
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-class JobRow(msgspec.Struct, frozen=True):
-    """A job as it is kept."""
-
-    id: str
-    recipe: Recipe
-    created_at: float
-    ended: bool
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """A job that has ended: when, in Unix seconds, and with which film; "" without one."""
-
-    id: str
-    at: float
-    film: str
-
-
-class ObjectRow(msgspec.Struct, frozen=True):
-    """A finished node: its content address, the hash and size of its content, its media type.
-
-    ``detail`` is what its maker had to say of it, such as a segment's judgement; ``origin`` is the
-    device that made it.
-    """
-
-    name: str
-    sha256: str
-    size: int
-    media_type: str
-    detail: str = ""
-    origin: str = ""
 
 
 class Journal:
@@ -145,7 +112,7 @@ class Journal:
         query = f"SELECT id, at, body FROM job LEFT JOIN event ON job = id AND seq = {last}"
         with translated(self._path):
             rows = self._db.execute(f"{query} WHERE ended ORDER BY number DESC").fetchall()
-            return [_read_end(*row) for row in rows]
+            return [read_end(*row) for row in rows]
 
     def forget_jobs(self, jobs: Iterable[str]) -> None:
         """Drop jobs with their logs."""
@@ -292,23 +259,6 @@ class Journal:
             if self._db.in_transaction:  # SQLite may have rolled it back already
                 self._db.execute("ROLLBACK")
             raise
-
-
-def read_job(row: tuple[Any, ...]) -> JobRow:
-    """Read ``id, recipe, created_at, ended``."""
-    job, recipe, created_at, ended = row
-    return JobRow(job, RECIPES.decode(recipe), created_at, bool(ended))
-
-
-def read_event(row: tuple[Any, ...]) -> Logged:
-    """Read ``seq, at, body``."""
-    seq, at, body = row
-    return Logged(seq=seq, at=at, event=EVENTS.decode(body))
-
-
-def _read_end(job: str, at: float | None, body: bytes | None) -> Ended:
-    last = EVENTS.decode(body) if body else None
-    return Ended(job, at or 0.0, last.object if isinstance(last, Finished) else "")
 
 
 def is_damage(error: Exception) -> bool:

@@ -17,11 +17,11 @@ from engine.errors import MissingPictureError, StorageError, WorkerLostError
 from engine.events import AnyEvent
 from engine.foreman import Foreman, WorkerDiedError
 from engine.graph import FilmNode, KeyframeNode, SegmentNode
-from engine.journal import ObjectRow
 from engine.models import Model
 from engine.plan import Plan
 from engine.progress import Progress
 from engine.recipe import Recipe
+from engine.rows import ObjectRow
 from engine.steps import Draw, Measure, Paint, Step
 from engine.store import Store
 

@@ -5,7 +5,8 @@ however old they are, so that a clock set forward loses nothing but protection. 
 sockets nor files.
 """
 
-from engine.journal import Ended, Journal
+from engine.journal import Journal
+from engine.rows import Ended
 
 KEPT_SECONDS = 30 * 86_400.0  # that a job is remembered, and a film nobody fetches is protected
 NEWEST, MOST = 200, 1_000  # jobs that are kept whatever their age, and at most

@@ -19,17 +19,8 @@ import msgspec
 from engine import events
 from engine.errors import StorageError
 from engine.events import Logged
-from engine.journal import (
-    OBJECT,
-    VERSION,
-    JobRow,
-    Journal,
-    ObjectRow,
-    is_damage,
-    read_event,
-    read_job,
-    translated,
-)
+from engine.journal import OBJECT, VERSION, Journal, is_damage, translated
+from engine.rows import JobRow, ObjectRow, read_event, read_job
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from engine.errors import LimitError, MalformedMessageError, UnknownObjectError, VisionFluxError
 from engine.job import Job
 from engine.jobs import Jobs
-from engine.journal import ObjectRow
 from engine.line import Line, framed
 from engine.protocol import answers, encoding, requests, terms
 from engine.purse import QUICK, SETTINGS, SLOW, Purse, Setting
 from engine.recipe import read_recipe
+from engine.rows import ObjectRow
 from engine.store import Store
 from engine.uploads import Uploads
 

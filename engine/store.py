@@ -23,7 +23,8 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import StorageError, UnknownObjectError
-from engine.journal import Journal, ObjectRow
+from engine.journal import Journal
+from engine.rows import ObjectRow
 
 log = logging.getLogger(__name__)
 

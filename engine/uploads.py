@@ -11,9 +11,9 @@ import struct
 from pathlib import Path
 
 from engine.errors import InvalidParameterError, LimitError
-from engine.journal import ObjectRow
 from engine.protocol.requests import Part
 from engine.protocol.terms import LIMITS
+from engine.rows import ObjectRow
 from engine.store import Store, translated
 
 PNG_HEAD = struct.Struct(

@@ -13,7 +13,7 @@ VALUES |= {"engine", "engine.models", "engine.networks", "engine.purse", "engine
 VALUES |= {"engine.camera", "engine.chain", "engine.parts", "engine.plan"}
 VALUES |= {"engine.spacing", "engine.steps"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
-DATA = WIRE | {"engine.journal", "engine.store"}
+DATA = WIRE | {"engine.journal", "engine.rows", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman", "engine.crew"}
 CLIENT = WIRE | {"engine.dial", "engine.traffic", "engine.transfer", "engine.watched"}
 
@@ -44,9 +44,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/protocol/answers": VALUES | {"engine.protocol.terms"},
     "engine/tasks": WIRE,
     "engine/pipe": WIRE | {"engine.tasks"},
-    "engine/journal": VALUES,
-    "engine/salvage": VALUES | {"engine.journal"},
-    "engine/store": VALUES | {"engine.journal"},
+    "engine/rows": {"engine.events", "engine.recipe"},
+    "engine/journal": VALUES | {"engine.rows"},
+    "engine/salvage": VALUES | {"engine.journal", "engine.rows"},
+    "engine/store": VALUES | {"engine.journal", "engine.rows"},
     "engine/uploads": DATA,
     "engine/foreman": WIRE | {"engine.tasks"},
     "engine/crew": WIRE | {"engine.tasks", "engine.foreman"},
@@ -57,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/nodes": WORK,
     "engine/making": WORK | {"engine.growth", "engine.nodes"},
     "engine/job": DATA | {"engine.line"},
-    "engine/pruning": {"engine.journal"},
+    "engine/pruning": {"engine.journal", "engine.rows"},
     "engine/jobs": WORK | {"engine.job", "engine.making", "engine.nodes", "engine.pruning"},
     "engine/session": DATA | {"engine.job", "engine.jobs", "engine.line", "engine.uploads"},
     "engine/server": DATA | {"engine.jobs", "engine.line", "engine.pulse", "engine.session"},

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.journal import Journal, ObjectRow
+from engine.journal import Journal
+from engine.rows import ObjectRow
 from tests.conftest import a_recipe, connected
 from tests.faults import an_engine_process, film_of
 

@@ -11,7 +11,8 @@ import pytest
 from engine import events
 from engine.daemon import JOURNAL
 from engine.errors import StorageError
-from engine.journal import RESERVE, Journal, ObjectRow
+from engine.journal import RESERVE, Journal
+from engine.rows import ObjectRow
 from engine.salvage import open_journal
 from tests.conftest import a_recipe, connected
 from tests.faults import an_engine_process, film_of, painted, refused_to_start

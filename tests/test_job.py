@@ -6,7 +6,7 @@ import pytest
 
 from engine import events
 from engine.job import Job
-from engine.journal import JobRow
+from engine.rows import JobRow
 from tests.conftest import a_recipe
 
 pytestmark = pytest.mark.anyio

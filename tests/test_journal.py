@@ -5,7 +5,8 @@ import pytest
 
 from engine import events
 from engine.errors import StorageError
-from engine.journal import Journal, ObjectRow
+from engine.journal import Journal
+from engine.rows import ObjectRow
 from tests.conftest import a_recipe
 
 QUEUED = events.Queued(position=0)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from engine import session
 from engine.job import Job
-from engine.journal import JobRow
 from engine.pairing import Pairing
 from engine.protocol import encoding
 from engine.protocol.answers import Preview
 from engine.purse import Purse
+from engine.rows import JobRow
 from tests.conftest import a_recipe, an_engine, connected
 from tests.proxy import through
 

@@ -10,8 +10,9 @@ from engine.errors import UnknownJobError
 from engine.events import Cancelled, Finished, Logged, Queued
 from engine.foreman import Foreman
 from engine.jobs import Jobs
-from engine.journal import JobRow, Journal
+from engine.journal import Journal
 from engine.pruning import KEPT_SECONDS, prune
+from engine.rows import JobRow
 from engine.store import Store
 from tests.conftest import MODELS, STAND_IN, a_recipe
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import StorageError, UnknownObjectError
-from engine.journal import Journal, ObjectRow
+from engine.journal import Journal
+from engine.rows import ObjectRow
 from engine.store import Store
 
 ROW = ObjectRow("a" * 64, "b" * 64, 5, "image/png")
