@@ -17,7 +17,7 @@ from engine.recipe import Format, Recipe, Scheduler, Value
 NOISE_SECONDS = 8.0  # time in which the noise walks a quarter of a great circle, seed to seed + 1
 TRANSITION = 1.0  # share of the shorter neighbour that a morph between two scenes takes
 Bridge = Literal["flow", "fade", "cut", "hold"]
-ENCODING = 1  # raise when the way frames are encoded changes
+ENCODING = 2  # raise when the way frames are encoded changes
 
 
 class Weighted(msgspec.Struct, frozen=True, array_like=True):

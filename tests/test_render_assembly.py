@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -138,6 +139,27 @@ def test_a_segment_stands_alone_without_looking_back(tmp_path: Path) -> None:
     """The second half of a film decodes by itself."""
     second = segments_of(tmp_path, [6, 6], 24)[1]
     assert [number_of(frame) for frame in read_frames(second)] == list(range(6, 12))
+
+
+def textured(number: int) -> Frame:
+    """Return a picture that changes slowly all over, with a fine grain that rests."""
+    y, x = np.mgrid[:192, :256].astype(np.float32)
+    waves = 120 + 60 * np.sin(x / 90 + number / 200), 100 + 50 * np.cos(y / 70 + number / 200)
+    grain = np.random.default_rng(1).normal(size=(192, 256, 3)).astype(np.float32)
+    grain = 120 * cv2.GaussianBlur(grain, (0, 0), 3)
+    picture = np.stack([*waves, 140 + 40 * np.sin((x + y) / 120 + number / 200)], -1) + grain
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def test_where_segments_meet_the_codec_s_noise_hardly_twitches(tmp_path: Path) -> None:
+    """In L*a*b*: 0.2 is motion; the encoder's own way at much the same size makes 1.5 of it."""
+    paths = [tmp_path / "one", tmp_path / "two"]
+    for path, first in zip(paths, (0, 6), strict=True):
+        frames = (textured(number) for number in range(first, first + 6))
+        encode_segment(path, frames, fps=24, width=256, height=192)
+    one, two = ([*read_frames(path)] for path in paths)
+    meet = [cv2.cvtColor(x.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for x in (one[-1], two[0])]
+    assert np.linalg.norm(meet[1] - meet[0], axis=-1).mean() < 1.1
 
 
 # --- The same frames give the same bytes ---
