@@ -39,36 +39,22 @@ def prompts(page: Page) -> list[str]:
     return found
 
 
-def test_a_storyboard_becomes_a_film_and_the_film_a_storyboard(
-    visit: Visit, tmp_path: Path
-) -> None:
-    visitor = visit()
-    page = visitor.open("/create")
+def draft(page: Page, *scenes: str) -> None:
+    """Write a storyboard of scenes that last a second each."""
     start_over(page)
-    write(page, 1, NIGHT)
-    press(page, "Add a scene")
-    wait_for(lambda: len(prompts(page)) == 2)
-    write(page, 2, DAWN)
-    press(page, "Earlier", 1)
-    wait_for(lambda: prompts(page) == [DAWN, NIGHT])
-    page.reload()
-    wait_for(lambda: prompts(page) == [DAWN, NIGHT])
-    second = visit(390, 844).open("/create")
-    wait_for(lambda: prompts(second) == [DAWN, NIGHT])
-    shoot(second, "create-phone-storyboard")
-    assert second.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
-    for index in range(2):
+    for number, prompt in enumerate(scenes, start=1):
+        if number > 1:
+            press(page, "Add a scene")
+            wait_for(lambda number=number: len(prompts(page)) == number)
+        write(page, number, prompt)
+    for index in range(len(scenes)):
         page.get_by_label("Seconds").nth(index).fill("1.0")
         page.get_by_label("Seconds").nth(index).press("Enter")
-    expect(page.get_by_text(re.compile(r"^2 s · "))).to_be_visible(timeout=PATIENCE)
-    expect(page.locator("dl.quote")).to_contain_text(re.compile(r"about \d+ s"))
-    shoot(page, "create-storyboard")
-    page.get_by_text("Advanced").click()
-    page.get_by_role("textbox", name="Negative prompt").wait_for()
-    page.wait_for_timeout(500)  # what unfolds has done so
-    assert_no_violation(page)
+    expect(page.get_by_text(re.compile(rf"^{len(scenes)} s · "))).to_be_visible(timeout=PATIENCE)
 
-    press(page, "Generate")
+
+def play_while_it_rests(page: Page) -> None:
+    """Pause a film that is being made, play what is finished of it, and let it go on."""
     watch = page.get_by_role("button", name="Play what is finished")
     watch.wait_for()
     page.get_by_role("button", name="Pause", exact=True).click()
@@ -81,6 +67,37 @@ def test_a_storyboard_becomes_a_film_and_the_film_a_storyboard(
     wait_for(lambda: rushes.evaluate("v => v.currentTime > 0 && v.videoWidth") == 256)
     shoot(page, "create-rushes")
     page.get_by_role("button", name="Resume").click()
+
+
+def test_a_storyboard_is_put_in_order_kept_and_priced(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.open("/create")
+    draft(page, NIGHT, DAWN)
+    press(page, "Earlier", 1)
+    wait_for(lambda: prompts(page) == [DAWN, NIGHT])
+    page.reload()
+    wait_for(lambda: prompts(page) == [DAWN, NIGHT])
+    second = visit(390, 844).open("/create")
+    wait_for(lambda: prompts(second) == [DAWN, NIGHT])
+    shoot(second, "create-phone-storyboard")
+    assert second.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
+    expect(page.locator("dl.quote")).to_contain_text(re.compile(r"about \d+ s"))
+    shoot(page, "create-storyboard")
+    page.get_by_text("Advanced").click()
+    page.get_by_role("textbox", name="Negative prompt").wait_for()
+    page.wait_for_timeout(500)  # what unfolds has done so
+    assert_no_violation(page)
+    assert not visitor.errors
+
+
+def test_a_film_plays_while_it_is_made_and_becomes_a_storyboard_again(
+    visit: Visit, tmp_path: Path
+) -> None:
+    visitor = visit()
+    page = visitor.open("/create")
+    draft(page, DAWN, NIGHT)
+    press(page, "Generate")
+    play_while_it_rests(page)
     page.locator(".player video").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download MP4").click()
