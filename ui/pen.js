@@ -2,7 +2,6 @@
 // neither the focus nor the caret moves. Gives the first prompt the focus where nothing has it.
 
 const REST = 800; // milliseconds
-const PATIENCE = 3000; // for the page to be drawn
 const APPLY = { key: "Enter", code: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
 const mounted = new WeakMap();
 
@@ -15,25 +14,29 @@ export default function ({ parentElement }) {
 }
 
 function mount() {
+  const life = new AbortController();
+  const { signal } = life;
   let resting, offering;
   const heard = ({ target, isComposing }) => {
     clearTimeout(resting);
     if (target.tagName !== "TEXTAREA" || isComposing) return;
     resting = setTimeout(() => target.dispatchEvent(new KeyboardEvent("keydown", APPLY)), REST);
   };
-  const offer = (since = performance.now()) => {
+  const offer = () => {
     const prompt = document.querySelector(".stTextArea textarea");
-    if (prompt?.value || performance.now() > since + PATIENCE) return;
-    if (prompt && document.activeElement === document.body) prompt.focus();
-    else offering = setTimeout(offer, 50, since);
+    const { activeElement: holder, body } = document;
+    if (prompt && (prompt.value || (holder !== body && !holder.closest(".stMain")))) return;
+    if (prompt && holder === body) prompt.focus();
+    else offering = setTimeout(offer, 50); // the page, or what was clicked, is still to come or go
   };
   const kinds = ["input", "compositionend"];
-  for (const kind of kinds) document.addEventListener(kind, heard);
+  for (const kind of kinds) document.addEventListener(kind, heard, { signal });
+  document.addEventListener("pointerdown", () => clearTimeout(offering), { signal });
   // Who came by a click wants to write; a keyboard that unfolds over a phone's page is in the way.
   const clicked = navigator.userActivation?.hasBeenActive;
   if (clicked && window.matchMedia("(pointer: fine)").matches) offer();
   return () => {
-    for (const kind of kinds) document.removeEventListener(kind, heard);
+    life.abort();
     clearTimeout(resting);
     clearTimeout(offering);
   };
