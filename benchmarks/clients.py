@@ -1,8 +1,9 @@
-"""Clients that benchmarks share: one that looks, onlookers that only take, and a slow link."""
+"""Clients that benchmarks and tests share: one that looks, onlookers, and a slow link."""
 
 import asyncio
 import contextlib
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,12 +38,15 @@ class Watcher:
         self.previews = 0
         self.sizes: list[int] = []  # bytes of each preview
         self.finished = 0  # previews that were of finished keyframes
+        self.first = 0.0  # seconds from when a film was asked for to its first preview
+        self._asked = 0.0
         self.ended = asyncio.Event()
         self.connection = Connection(engine, on_message=self._take)
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Preview):
             self.previews += 1
+            self.first = self.first or time.monotonic() - self._asked
             self.sizes.append(len(encode_preview(message)))
             self.finished += message.kind == "keyframe"
         elif isinstance(message, JobEvent):
@@ -54,6 +58,7 @@ class Watcher:
         """Have a film made, and hear of nothing else."""
         self.events.clear()
         self.ended.clear()
+        self.first, self._asked = 0.0, time.monotonic()
         await self.connection.submit(job, recipe)
         await self.connection.watch(job, previews=previews)
         await self.ended.wait()
@@ -65,17 +70,24 @@ class Watcher:
 
 
 @asynccontextmanager
+async def running(connection: Connection) -> AsyncIterator[None]:
+    """Keep a connection up for as long as the context lasts."""
+    task = asyncio.create_task(connection.run())
+    try:
+        await connection.connected()
+        yield
+    finally:
+        await connection.close()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
 async def watching(engine: Pairing) -> AsyncIterator[Watcher]:
     """Connect a watcher."""
     watcher = Watcher(engine)
-    task = asyncio.create_task(watcher.connection.run())
-    try:
-        await watcher.connection.connected()
+    async with running(watcher.connection):
         yield watcher
-    finally:
-        await watcher.connection.close()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 class Onlooker:

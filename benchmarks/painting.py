@@ -1,7 +1,6 @@
 """Ours against plain diffusers: keyframes a second, memory, first preview, cost of previews.
 
     python -m benchmarks.painting                       # a GPU: real shapes; a CPU: shrunk ones
-    python -m benchmarks.painting --film                # painting, RIFE and encoding of one film
     python -m benchmarks.painting --batch               # several keyframes at once: speed and bits
 
 Random weights in the shapes of Stable Diffusion 1.5 and SDXL (``benchmarks.real_sizes``). ``plain``
@@ -18,11 +17,9 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,15 +28,12 @@ from diffusers import DPMSolverMultistepScheduler
 
 from benchmarks.real_sizes import SD15, SDXL, pipeline
 from engine.graph import KeyframeNode, Weighted
-from engine.render.assembly import encode_segment
 from engine.render.device import Device, choose_device, peak_memory
 from engine.render.keyframes import Painter
 from engine.render.preview import Previewer
-from engine.render.rife.choice import open_interpolator
 from engine.render.schedulers import SCHEDULERS
 
 SETTINGS = ("device", "family", "side", "steps", "count")
-FACTOR = 8  # frames from a keyframe to the next
 SHRINK = 10  # on a CPU: widths of 32 to 128
 NEGATIVE, GUIDANCE = "fog", 5.0
 
@@ -210,50 +204,6 @@ def compare(options: argparse.Namespace) -> None:
     )
 
 
-def film(options: argparse.Namespace) -> None:
-    """Make the pieces of a film in both orders; print what overlapping saves."""
-    device = choose_device(options.device)
-    painter = Ours(options, device)
-    interpolator, _ = open_interpolator("auto", device.name, lambda *_: None)
-    between = tuple(step / FACTOR for step in range(1, FACTOR))
-    painter.paint(prompts(1), 2)
-
-    def drawn(pictures: list[np.ndarray], index: int) -> Iterator[np.ndarray]:
-        yield pictures[index]
-        yield from interpolator.between(pictures[index], pictures[index + 1], between)
-
-    def encode(folder: str, index: int, frames: Iterable[np.ndarray]) -> None:
-        side, path = options.side, Path(folder, f"{index}.mp4")
-        encode_segment(path, iter(frames), fps=24, width=side, height=side)
-
-    def one_after_the_other(folder: str) -> None:
-        pictures = painter.paint(prompts(options.count), options.steps)
-        segments = [list(drawn(pictures, index)) for index in range(options.count - 1)]
-        for index, frames in enumerate(segments):
-            encode(folder, index, frames)
-
-    def as_the_worker(folder: str) -> None:
-        pictures: list[np.ndarray] = []
-        for seed, text in enumerate(prompts(options.count)):
-            pictures.append(painter._one(text, seed, options.steps))
-            if seed:
-                encode(folder, seed - 1, drawn(pictures, seed - 1))
-
-    times: dict[str, list[float]] = {}
-    for _ in range(options.rounds):
-        for way in (one_after_the_other, as_the_worker):
-            with tempfile.TemporaryDirectory() as folder:
-                begun = time.perf_counter()
-                way(folder)
-                times.setdefault(way.__name__, []).append(time.perf_counter() - begun)
-    pairs = zip(*times.values(), strict=True)
-    saved = statistics.median(first / second for first, second in pairs)
-    print(
-        f"film of {options.count} keyframes x {FACTOR}, {options.family} {options.side}: "
-        f"{min(times['as_the_worker']):.1f} s, x{saved:.2f} of one after the other"
-    )
-
-
 def batch(options: argparse.Namespace) -> None:
     """Paint the same keyframes one by one and at once; print the gain and how far pixels moved."""
     device = choose_device(options.device)
@@ -299,7 +249,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--count", type=int, default=8, help="keyframes")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--film", action="store_true")
     parser.add_argument("--batch", action="store_true")
     parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -308,7 +257,7 @@ def main() -> None:
             print(json.dumps(measure(found[options.subject], options)))
         return
     gpu = choose_device(options.device).kind == "cuda"
-    work = film if options.film else batch if options.batch else compare
+    work = batch if options.batch else compare
     options.steps = options.steps or (20 if gpu else 4)
     families = [options.family] if options.family else [SD15, SDXL]
     sides = [options.side] if options.side else ([512, 1024] if gpu else [128])

@@ -1,7 +1,6 @@
 """What several tests share: an engine with a stand-in worker, and clients of it."""
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import engine.render  # sets how torch's threads wait, before anything loads torch
+from benchmarks.clients import running
 from engine import daemon
 from engine.client import Connection, Message
 from engine.models import Card, Model
@@ -101,11 +101,5 @@ class Client:
 async def connected(engine: Pairing) -> AsyncIterator[Client]:
     """Connect a client for as long as the context lasts."""
     client = Client(engine)
-    task = asyncio.create_task(client.connection.run())
-    try:
-        await client.connection.connected()
+    async with running(client.connection):
         yield client
-    finally:
-        await client.connection.close()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
