@@ -1,6 +1,7 @@
 """The engine's door: one port, who may come in, and what the others are told.
 
-It knows proofs, paths and limits; what clients say inside is ``engine.session``'s business.
+It knows proofs, paths and limits; what clients say inside is ``engine.session``'s and
+``engine.hatch``'s business.
 """
 
 import asyncio
@@ -17,13 +18,14 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from engine import __version__, pairing
+from engine.hatch import Hatch
 from engine.jobs import Jobs
 from engine.journal import Journal
 from engine.line import Line
 from engine.models import Model
 from engine.protocol import answers, terms
 from engine.pulse import pulse
-from engine.session import Hatch, Session
+from engine.session import Session
 from engine.store import Store
 
 log = logging.getLogger(__name__)

@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/pairing": {"engine.errors"},
     "engine/protocol": VALUES | {"engine.protocol"},
     "engine/protocol/binary": {"engine.errors"},
-    "engine/protocol/terms": {"engine.purse"},
+    "engine/protocol/terms": {"engine.purse", "engine.recipe"},
     "engine/protocol/requests": {"engine.protocol.terms"},
     "engine/protocol/answers": VALUES | {"engine.protocol.terms"},
     "engine/tasks": WIRE,
@@ -60,8 +60,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/job": DATA | {"engine.line"},
     "engine/pruning": {"engine.journal", "engine.rows"},
     "engine/jobs": WORK | {"engine.job", "engine.making", "engine.nodes", "engine.pruning"},
-    "engine/session": DATA | {"engine.job", "engine.jobs", "engine.line", "engine.uploads"},
-    "engine/server": DATA | {"engine.jobs", "engine.line", "engine.pulse", "engine.session"},
+    "engine/session": DATA | {"engine.job", "engine.jobs", "engine.line"},
+    "engine/hatch": DATA | {"engine.line", "engine.uploads"},
+    "engine/server": DATA
+    | {"engine.hatch", "engine.jobs", "engine.line", "engine.pulse", "engine.session"},
     "engine/daemon": WORK
     | {"engine.jobs", "engine.roster", "engine.salvage", "engine.server", "engine.tunnels"},
     "engine/tunnels": WIRE | {"engine.tunnels"},

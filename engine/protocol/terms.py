@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from engine import purse
+from engine.recipe import MAX_FRAMES, MAX_PROMPT, MAX_SCENES
 
 VERSION = 1
 SUBPROTOCOL = "visionflux.v1"
@@ -25,9 +26,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     watched_jobs: int = 64  # by one connection
     upload: int = 64 * 2**20  # one object
     uploads: int = 8  # objects that one connection brings at once
-    scenes: int = 64
-    prompt: int = 2_000  # characters
-    frames: int = 3_000
+    scenes: int = MAX_SCENES
+    prompt: int = MAX_PROMPT  # characters
+    frames: int = MAX_FRAMES
     min_side: int = 64  # pixels
     max_side: int = 1_024  # pixels
     max_steps: int = 150

@@ -110,7 +110,6 @@ VERSIONS: dict[str, Architecture] = {
     "4.25.heavy": _V425_HEAVY,
     "4.26.heavy": _V426_HEAVY,
 }
-DEFAULT_VERSION = "4.25"  # what the author recommends for most scenes
 
 
 def names_of(architecture: Architecture) -> list[str]:
