@@ -25,7 +25,8 @@ from engine.events import Logged
 from engine.models import catalogue
 from engine.plan import most_keyframes
 from engine.recipe import Recipe, parse_recipe
-from ui.price import Lesson, Price, lesson, price
+from ui.lesson import Lesson, lesson
+from ui.price import Price, price
 from ui.record import PASSING
 
 PLACES = ("the sea", "snowy mountains", "a still lake", "a pine forest", "sand dunes", "a city")

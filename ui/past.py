@@ -1,6 +1,6 @@
 """What the past films on an engine tell of the next one: read from the library's database.
 
-It knows rows; ``ui.price`` knows what to make of them.
+It knows rows; ``ui.lesson`` knows what to make of them.
 """
 
 import msgspec
@@ -11,7 +11,7 @@ from engine import events
 from engine.plan import grown, most_keyframes
 from engine.progress import fold
 from engine.recipe import Recipe
-from ui.price import Lesson, lesson
+from ui.lesson import Lesson, lesson
 from ui.record import Record
 from ui.tables import Entry, Film, Piece
 

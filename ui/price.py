@@ -1,8 +1,8 @@
 """What a film will cost before it is made: time, memory and data, each with honest error bars.
 
 How the cost of a piece grows with a recipe is known beforehand (``piece_seconds``); how fast an
-engine is, and how sure one can be of that, its past films tell (``lesson``). Pure: logs and recipes
-in, figures out.
+engine is, and how sure one can be of that, its past films tell (``ui.lesson``). Pure: recipes
+and lessons in, figures out.
 """
 
 import math
@@ -11,11 +11,9 @@ from statistics import median
 from types import MappingProxyType
 from typing import NamedTuple
 
-from engine import events
-from engine.events import Logged
 from engine.models import Card
-from engine.progress import fold
 from engine.recipe import Recipe
+from ui.lesson import Lesson
 
 Works = Mapping[str, float]  # by the model's name
 
@@ -35,35 +33,6 @@ BASE, PER_PIXEL = 900_000_000, 4_000  # bytes of memory
 NO_WORKS: Works = MappingProxyType({})
 FRAME_BYTES, PICTURE_BYTES = 0.10, 1.0  # per pixel of a film's frame, of a keyframe's PNG
 EVENT_BYTES = 160  # on the wire
-
-
-class Lesson(NamedTuple):
-    """What one film that was made tells.
-
-    Attributes:
-        painting: seconds that a device spent on a keyframe; 0 if none was painted.
-        drawing: seconds that a device spent on a frame of segments; 0 if none was drawn.
-        keyframes, frames: that were made, not found in the store.
-        seconds: from its start to its end; 0 if it was interrupted in between.
-        memory: bytes that were needed at most; 0 if unknown.
-        size: bytes of the film.
-        picture, segment: bytes of a keyframe, and of a segment's frame; 0 if unknown.
-        devices: that took part.
-    """
-
-    recipe: Recipe
-    loading: float
-    painting: float
-    drawing: float
-    joining: float
-    keyframes: int
-    frames: int
-    seconds: float
-    memory: int
-    size: int
-    picture: float
-    segment: float
-    devices: int = 1
 
 
 class Speed(NamedTuple):
@@ -97,36 +66,6 @@ class Price(NamedTuple):
     data: int
     films: int
     fetched: int = 0
-
-
-def lesson(recipe: Recipe, log: Sequence[Logged]) -> Lesson | None:
-    """Return what the log of a finished film tells; None if it tells nothing."""
-    progress = fold(log)
-    if progress.film is None:
-        return None
-    at = {type(logged.event): logged.at for logged in log}  # the last of each kind
-    times = (at.get(kind) for kind in (events.Started, events.Planned, events.Assembling))
-    started, planned, assembling = times
-    whole = progress.attempt == 1 and not {events.Interrupted, events.Paused} & set(at)
-    heard = [logged.event for logged in log]
-    devices = max(1, progress.at_once)  # among which progress shares time out
-    pictures = [one.size for one in heard if isinstance(one, events.KeyframeFinished)]
-    pieces = [one.size for one in heard if isinstance(one, events.SegmentFinished)]
-    return Lesson(
-        recipe,
-        loading=planned - started if whole and started and planned else 0.0,
-        painting=progress.painting.mean(0.0) * devices,
-        drawing=progress.drawing.mean(0.0) * devices,
-        joining=progress.ended_at - assembling if assembling else 0.0,
-        keyframes=progress.painting.count,
-        frames=progress.drawing.count,
-        seconds=progress.ended_at - started if whole and started else 0.0,
-        memory=progress.film.memory,
-        size=progress.film.size,
-        picture=sum(pictures) / len(pictures) if pictures else 0.0,
-        segment=sum(pieces) / recipe.frames,
-        devices=devices,
-    )
 
 
 def piece_seconds(recipe: Recipe, works: Works = NO_WORKS) -> tuple[float, float]:
