@@ -5,6 +5,8 @@ repository; no hub could be asked when this was written. Figures of memory are e
 was at hand. A pin never moves by itself: another commit is another entry, or ``owner/name@commit``.
 """
 
+from msgspec.structs import replace
+
 from engine.models.card import Card, Defaults, Lora, Model, Part
 
 RAIL, RAIL_PLUS = "CreativeML Open RAIL-M", "CreativeML Open RAIL++-M"
@@ -39,94 +41,86 @@ TINY_DECODERS = {  # by a VAE's scaling factor, which tells the families apart
     ),
 }
 
-SD15_WORK, SDXL_WORK = 201.0, 423.0  # counted by torch, on networks of these shapes
 SD15_DEFAULTS = Defaults(scheduler="dpmsolver++karras")
 SDXL_DEFAULTS = Defaults(width=1024, height=1024, guidance_scale=6.0, scheduler="dpmsolver++karras")
 LCM_DEFAULTS = Defaults(num_inference_steps=6, guidance_scale=1.5, scheduler="lcm")
+TRAILING: dict[str, str | bool] = {"timestep_spacing": "trailing"}
 
-MODELS = (
-    Model(
-        name="stable-diffusion-1.5",
-        source=SD15.source,
-        revision=SD15.revision,
-        card=Card(
-            title="Stable Diffusion 1.5",
-            description="The base that most styles were made for, at quality settings.",
-            licence=RAIL,
-            download=2_740_000_000,
-            memory=3_500_000_000,
-            work=SD15_WORK,
-            defaults=SD15_DEFAULTS,
-        ),
+SD15_MODEL = Model(
+    name="stable-diffusion-1.5",
+    source=SD15.source,
+    revision=SD15.revision,
+    card=Card(
+        title="Stable Diffusion 1.5",
+        description="The base that most styles were made for, at quality settings.",
+        licence=RAIL,
+        download=2_740_000_000,
+        memory=3_500_000_000,
+        work=201.0,  # counted by torch, on a network of this shape
+        defaults=SD15_DEFAULTS,
     ),
-    Model(
+)
+SDXL_MODEL = Model(
+    name="sdxl",
+    source=SDXL.source,
+    revision=SDXL.revision,
+    vae=SDXL_VAE,
+    card=Card(
+        title="Stable Diffusion XL",
+        description="Large pictures with much detail; slow on a small GPU.",
+        licence=f"{RAIL_PLUS}; its VAE: MIT",
+        download=7_110_000_000,
+        memory=10_000_000_000,
+        work=423.0,
+        defaults=SDXL_DEFAULTS,
+    ),
+)
+
+# The others tell what is different in them.
+MODELS = (
+    SD15_MODEL,
+    replace(
+        SD15_MODEL,
         name="stable-diffusion-1.5-fast",
-        source=SD15.source,
-        revision=SD15.revision,
         loras=(HYPER_SD,),
-        scheduler_config={"timestep_spacing": "trailing"},
-        card=Card(
+        scheduler_config=TRAILING,
+        card=replace(
+            SD15_MODEL.card,
             title="Stable Diffusion 1.5, fast",
             description="Eight steps in place of twenty-five, with Hyper-SD's LoRA. It keeps "
             "guidance and negative prompt, and without injected noise films stay calm: the choice "
             "for a small GPU.",
             licence=f"{RAIL}; the LoRA: LICENSE.md of ByteDance/Hyper-SD",
             download=3_010_000_000,
-            memory=3_500_000_000,
-            work=SD15_WORK,
             defaults=Defaults(num_inference_steps=8, guidance_scale=5.0, scheduler="ddim"),
         ),
     ),
-    Model(
+    replace(
+        SD15_MODEL,
         name="stable-diffusion-1.5-lcm",
-        source=SD15.source,
-        revision=SD15.revision,
         loras=(LCM_LORA,),
-        card=Card(
+        card=replace(
+            SD15_MODEL.card,
             title="Stable Diffusion 1.5, LCM",
             description="Four to eight steps with the LCM-LoRA; guidance stays between 1 and 2.",
             licence=f"{RAIL}; the LoRA: {RAIL_PLUS}",
             download=2_880_000_000,
-            memory=3_500_000_000,
-            work=SD15_WORK,
             defaults=LCM_DEFAULTS,
         ),
     ),
-    Model(
-        name="sdxl",
-        source=SDXL.source,
-        revision=SDXL.revision,
-        vae=SDXL_VAE,
-        card=Card(
-            title="Stable Diffusion XL",
-            description="Large pictures with much detail; slow on a small GPU.",
-            licence=f"{RAIL_PLUS}; its VAE: MIT",
-            download=7_110_000_000,
-            memory=10_000_000_000,
-            work=SDXL_WORK,
-            defaults=SDXL_DEFAULTS,
-        ),
-    ),
-    Model(
+    SDXL_MODEL,
+    replace(
+        SDXL_MODEL,
         name="sdxl-lightning",
-        source=SDXL.source,
-        revision=SDXL.revision,
-        vae=SDXL_VAE,
         loras=(LIGHTNING,),
-        scheduler_config={"timestep_spacing": "trailing"},
-        card=Card(
+        scheduler_config=TRAILING,
+        card=replace(
+            SDXL_MODEL.card,
             title="SDXL-Lightning",
             description="SDXL in four steps, without guidance.",
-            licence=f"{RAIL_PLUS}; its VAE: MIT",
             download=7_500_000_000,
-            memory=10_000_000_000,
-            work=SDXL_WORK,
-            defaults=Defaults(
-                width=1024,
-                height=1024,
-                num_inference_steps=4,
-                guidance_scale=1.0,
-                scheduler="euler",
+            defaults=replace(
+                SDXL_DEFAULTS, num_inference_steps=4, guidance_scale=1.0, scheduler="euler"
             ),
         ),
     ),
