@@ -25,7 +25,8 @@ from engine.camera import REST, Move, Pose
 from engine.events import Finished
 from engine.models import catalogue
 from engine.recipe import Camera, Recipe, parse_recipe
-from engine.render.warp import Picture, in_view, moved
+from engine.render.picture import Picture
+from engine.render.warp import in_view, moved
 
 STRIDE = 4  # frames between those that are compared: slow motion is small against a pixel
 ENOUGH = 0.25  # share of the first frame that must still be in view to compare colours

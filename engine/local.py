@@ -62,6 +62,20 @@ def ensure_local_engine(data: Path) -> Pairing:
         return engine
     folder.mkdir(parents=True, exist_ok=True)
     log_file = folder / "engine.log"
+    child = _start(data, log_file)
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline and child.poll() is None:
+        if engine := find_engine(folder):
+            return engine
+        time.sleep(0.1)
+    raise EngineUnreachableError(
+        "the engine on this computer did not start",
+        remedy=f"read the end of {log_file}, or run: python -m engine doctor",
+    )
+
+
+def _start(data: Path, log_file: Path) -> subprocess.Popen[bytes]:
+    """Start an engine that ends when this process does."""
     with log_file.open("ab") as log:
         child = subprocess.Popen(
             [
@@ -74,12 +88,4 @@ def ensure_local_engine(data: Path) -> Pairing:
             stderr=log,
         )
     _children.append(child)  # its standard input ends with this process, and it with that
-    deadline = time.monotonic() + START
-    while time.monotonic() < deadline and child.poll() is None:
-        if engine := find_engine(folder):
-            return engine
-        time.sleep(0.1)
-    raise EngineUnreachableError(
-        "the engine on this computer did not start",
-        remedy=f"read the end of {log_file}, or run: python -m engine doctor",
-    )
+    return child

@@ -16,9 +16,9 @@ from engine.graph import KeyframeNode
 from engine.render import Cancelled
 from engine.render.keyframes import Painter
 from engine.render.memory import Way
+from engine.render.picture import Picture
 from engine.render.repaint import canvas_of, steps_of
 from engine.render.schedulers import SCHEDULERS
-from engine.render.warp import Picture
 from tests.pipelines import save_tiny_pipeline
 from tests.test_render_keyframes import (
     CPU,

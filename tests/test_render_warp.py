@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from engine.camera import REST, Move, Pose
-from engine.render.warp import Picture, between, fitted, in_view, moved, with_colours_of
+from engine.render.picture import Picture
+from engine.render.warp import between, fitted, in_view, moved, with_colours_of
 
 HEIGHT, WIDTH = 96, 128
 

@@ -6,16 +6,13 @@ It knows neither the checker nor what takes a blank picture's place in a film.
 
 from collections.abc import Callable
 
-import numpy as np
 from msgspec import structs
-from numpy.typing import NDArray
 
 from engine.graph import KeyframeNode, Weighted
+from engine.render.picture import Picture
 
 MORE = 2  # seeds that are tried after the node's own
 LEAST = 1.5  # of 255: standard deviation of the liveliest channel; fog and night skies have 5
-
-Picture = NDArray[np.uint8]  # RGB (height, width, 3)
 
 
 def is_blank(picture: Picture) -> bool:

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.render.picture import Picture
 from engine.render.rife.judge import structure
 
 SIDE = 64  # pixels of a thumbnail's longer side
-
-Picture = NDArray[np.uint8]  # RGB (height, width, 3)
 
 
 def distance(first: Picture, second: Picture) -> float:

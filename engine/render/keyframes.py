@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from diffusers import AutoPipelineForImage2Image
 from msgspec import structs
-from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.errors import DeviceMemoryError
@@ -22,6 +21,7 @@ from engine.models import Model
 from engine.render.blend import blended_noise, step_noises, turned_noise
 from engine.render.device import Device, memory_errors
 from engine.render.memory import MemorySaver, Way
+from engine.render.picture import Picture
 from engine.render.pipeline import OnBytes, load_pipeline
 from engine.render.projection import (
     PUBLISHED,
@@ -40,8 +40,6 @@ from engine.render.watch import OnStep, Watch, stop_if
 log = logging.getLogger(__name__)
 
 SMALLER = (0.75, 0.5, 0.375, 0.25)  # shares of a side that are tried where a picture does not fit
-
-Picture = NDArray[np.uint8]  # RGB (height, width, 3)
 
 
 class Painter:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from engine.purse import SETTINGS, Setting
-from engine.render.projection import Picture, Projection
+from engine.render.picture import Picture
+from engine.render.projection import Projection
 from engine.render.tiny import TinyDecoder
 
 logger = logging.getLogger(__name__)

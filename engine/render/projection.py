@@ -9,19 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from engine.errors import ModelLoadError
+from engine.render.picture import Picture
 
 FIT_LATENTS = 2  # smooth random latents that a projection is fitted on; more gave nothing
 FIT_SIDE = 16  # their height and width
 LAYOUT = [128, 256, 512, 512]  # of the families' VAEs; others with their scaling are other models
-
-Picture = NDArray[np.uint8]  # RGB (height, width, 3)
 
 
 class Projection(NamedTuple):

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.graph import KeyframeNode
-from engine.render.warp import Picture, fitted, in_view, moved, with_colours_of
+from engine.render.picture import Picture
+from engine.render.warp import fitted, in_view, moved, with_colours_of
 
 SEAM = 1  # cells around what came into view that are painted as freshly, so that no edge shows
 RIM = 17  # pixels around it in which painted matter comes to be taken whole

@@ -18,7 +18,8 @@ from engine.models import Part
 from engine.models.known import TINY_DECODERS
 from engine.render import download, selection
 from engine.render.device import Device
-from engine.render.projection import Picture, family_of
+from engine.render.picture import Picture
+from engine.render.projection import family_of
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.camera import Move, carry
+from engine.render.picture import Picture
 
-Picture = NDArray[np.uint8]  # RGB (height, width, 3)
 Floats = NDArray[np.float32]
 FEATHER = 1 / 16  # picture widths inside a rim over which the other picture takes over
 LEAST_SPREAD = 1.0  # of a LAB channel, L in [0, 100]: flatter ones are only shifted
