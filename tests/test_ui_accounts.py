@@ -86,8 +86,8 @@ def test_each_account_has_its_own_films_links_and_preferences(
     Links(tmp_path / "accounts" / ("a" * 32) / "links.json").save(FAR)
     assert Links(tmp_path / "accounts" / ("b" * 32) / "links.json").pairings() == {}
     again = resources.Hubs()
-    assert list(again.of("a" * 32)._saved.pairings()) == [FAR.url]
-    assert list(again.of("b" * 32)._saved.pairings()) == []
+    assert [view.key for view in again.of("a" * 32).engines()] == ["local", FAR.url]
+    assert [view.key for view in again.of("b" * 32).engines()] == ["local"]
     again.close()
     ada.meter.add("engine", 1, 2)
     assert (ada.meter.whole_month(), ben.meter.whole_month()) == (3, 0)
