@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from engine import daemon
+from engine.camera import REST, Move, Pose
 from engine.graph import KeyframeNode, Weighted
 from engine.models import Model, catalogue
 from engine.render.blank import is_blank, painted
@@ -93,6 +95,17 @@ def test_a_checker_that_always_hits_leaves_a_blank_keyframe(always: Path) -> Non
     assert word == "blank"
     assert is_blank(picture)
     assert tried == [7, 8, 9]
+
+
+def test_a_hit_while_a_camera_moves_is_not_hidden_by_what_encoding_lost(always: Path) -> None:
+    blocks = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    source = np.kron(blocks, np.ones((8, 8, 1), np.uint8))
+    push = Move(before=REST, after=Pose(zoom=1.05))
+    over = structs.replace(node(7), source="x", warp=push, strength=0.05, num_inference_steps=20)
+    picture = load(always).paint(
+        over, source=source, on_step=lambda *_: None, cancelled=lambda: False
+    )
+    assert is_blank(picture)
 
 
 def test_a_checker_that_sometimes_hits_is_got_round_by_the_next_seed(sometimes: Path) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from engine.errors import DeviceMemoryError
 from engine.graph import KeyframeNode
 from engine.models import Model
+from engine.render.blank import is_blank
 from engine.render.blend import blended_noise, step_noises, turned_noise
 from engine.render.device import Device, memory_errors
 from engine.render.memory import MemorySaver, Way
@@ -207,7 +208,7 @@ class Painter:
                 callback_on_step_end=Border(canvas, self._pipe.vae_scale_factor, watch),
             )
             painted = np.array(result.images[0].convert("RGB"))
-            if not canvas.kept:
+            if not canvas.kept or is_blank(painted):  # a safety checker's hit stays one
                 return painted
             return restored(canvas, painted, self._decoded(scheduler.clean))
         finally:
