@@ -36,12 +36,15 @@ http {{
   access_log off;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  {maps}
   server {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {folder}/certificate.pem; ssl_certificate_key {folder}/key.pem;
+    {server}
     location / {{
-      proxy_pass {engine};
+      proxy_pass {target};
       proxy_http_version 1.1;
+      proxy_read_timeout {patience};
       proxy_set_header Host $host;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection "upgrade";
@@ -62,23 +65,35 @@ class Nginx:
     Args:
         folder: for its files; must not exist.
         engine: the engine behind it.
-        configuration: to which ``more`` and the values named below are given.
         names: that the certificate is for.
+        target: where requests go, if not to the engine; may name nginx's variables.
+        patience: after which a silent connection is closed.
+        maps: more of the configuration, outside of the server.
+        server: likewise, inside.
     """
 
     def __init__(
         self,
         folder: Path,
         engine: Pairing,
-        configuration: str = CONFIGURATION,
         names: str = "DNS:localhost",
-        **more: object,
+        target: str = "",
+        patience: str = "60s",
+        maps: str = "",
+        server: str = "",
     ) -> None:
         folder.mkdir()
         self.folder, port = folder, free_port()
         self.way = Pairing(f"https://localhost:{port}", engine.key)
         self._process: psutil.Popen | None = None
-        text = configuration.format(folder=folder, port=port, engine=engine.url, **more)
+        text = CONFIGURATION.format(
+            folder=folder,
+            port=port,
+            target=target or engine.url,
+            patience=patience,
+            maps=maps,
+            server=server,
+        )
         (folder / "nginx.conf").write_text(text)
         options = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
         subject = ("-addext", f"subjectAltName={names}")

@@ -26,36 +26,18 @@ from tests.tunnels.names import DOMAINS, leading
 
 NAMES = ",".join(f"DNS:*{domain}" for domain in DOMAINS)
 AGENT = Path(__file__).with_name("agent.py")
-CONFIGURATION = """
-daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
-worker_shutdown_timeout 300ms;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  map $host $at_ngrok {{ ~ngrok ERR_NGROK_3200; }}
-  map $host $at_cloudflare {{ ~trycloudflare 8f00000000000000-FRA; }}
-  server {{
-    listen 127.0.0.1:{port} ssl;
-    ssl_certificate {folder}/certificate.pem; ssl_certificate_key {folder}/key.pem;
+MAPS = """
+  map $host $at_ngrok { ~ngrok ERR_NGROK_3200; }
+  map $host $at_cloudflare { ~trycloudflare 8f00000000000000-FRA; }
+"""
+OFFLINE = """
     error_page 502 504 = @offline;
-    location / {{
-      proxy_pass http://unix:{folder}/$host.sock:;
-      proxy_http_version 1.1;
-      proxy_read_timeout {patience};
-      proxy_set_header Host $host;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection "upgrade";
-    }}
-    location @offline {{
+    location @offline {
       add_header ngrok-error-code $at_ngrok always;
       add_header cf-ray $at_cloudflare always;
-      if ($at_ngrok) {{ return 404; }}
+      if ($at_ngrok) { return 404; }
       return 530;
-    }}
-  }}
-}}
+    }
 """
 SITE = """
 import sys
@@ -86,7 +68,15 @@ async def an_edge(monkeypatch: pytest.MonkeyPatch, patience: str = "60s") -> Asy
     """Run the vendors' network; this process and its children find it."""
     folder = Path(tempfile.mkdtemp(prefix="vf-"))  # sockets must have short names
     folder.chmod(0o755)
-    nginx = Nginx(folder / "edge", Pairing("", b""), CONFIGURATION, NAMES, patience=patience)
+    nginx = Nginx(
+        folder / "edge",
+        Pairing("", b""),
+        NAMES,
+        target=f"http://unix:{folder}/edge/$host.sock:",
+        patience=patience,
+        maps=MAPS,
+        server=OFFLINE,
+    )
     (folder / "edge").chmod(0o755)
     site = folder / "site"
     shutil.copytree(Path(pycloudflared.__file__).parent, site / "pycloudflared")
