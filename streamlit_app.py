@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ui import accounts, look, middleware, relay, resources, sign_in
+from ui import accounts, front, look, middleware, relay, resources, sign_in
 
 PAGES = ("home", "create", "library", "connection")
 
@@ -30,7 +31,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
 
 def rehearse() -> None:
     """Load what Streamlit itself loads at the first visit only, while the browser still begins."""
-    for name in ("PIL.Image", "numpy", "pandas"):
+    for name in ("numpy", "ui.reel", "ui.showcase"):
         importlib.import_module(name)
 
 
@@ -65,8 +66,8 @@ if get_script_run_ctx(suppress_warning=True) is None:
     PagesManager.uses_pages_directory = False
     app = st.App(
         __file__,
-        routes=relay.routes(resources.hub_of, resources.get_tickets),
-        middleware=middleware.MIDDLEWARE,
+        routes=[*front.routes(), *relay.routes(resources.hub_of, resources.get_tickets)],
+        middleware=[*middleware.MIDDLEWARE, Middleware(front.Files)],
         lifespan=lifespan,
     )
 else:

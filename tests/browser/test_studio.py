@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from engine.local import ensure_local_engine
 from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving
+from ui import front
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]
@@ -71,8 +72,15 @@ def test_a_cold_deep_link_shows_the_whole_frame(
 ) -> None:
     with serving(server.data, tmp_path / "app.log") as cold:
         visitor = visit(at=cold)
+        asked, refused = set[str](), []
+        visitor.page.on("request", lambda request: asked.add(request.url.rpartition("/")[2]))
+        visitor.page.on("requestfailed", lambda request: refused.append(request.url))
+        visitor.page.on("response", lambda it: refused.extend([it.url] * (it.status >= 400)))
         page = visitor.open(path)
         expect(page.locator("header").get_by_role("link", name="Connection")).to_be_visible()
+        scripts = {name for name in asked if name.endswith(".js")}
+        assert {name for name in scripts if name not in front.page(path[1:])} == set()
+        assert refused == []
         expect(page.get_by_test_id("stSidebar")).to_have_count(0)
         style = page.get_by_test_id("stHeader").evaluate("e => getComputedStyle(e).backdropFilter")
         assert "blur" in style
