@@ -12,6 +12,7 @@ import engine.render  # sets how torch's threads wait, before anything loads tor
 from benchmarks.clients import running
 from engine import daemon
 from engine.client import Connection, Message
+from engine.events import KeyframeFinished
 from engine.models import Card, Model
 from engine.pairing import Pairing
 from engine.protocol.answers import JobEvent, Preview, Snapshot
@@ -79,6 +80,24 @@ class Client:
             while not condition():
                 self._news.clear()
                 await self._news.wait()
+
+    async def begin(self, job: str, recipe: Recipe) -> None:
+        """Submit a job and watch it."""
+        await self.connection.submit(job, recipe)
+        await self.connection.watch(job)
+
+    async def rest(self, job: str) -> None:
+        """Have a job paused and wait until it rests."""
+        await self.connection.pause(job)
+        await self.until(lambda: self.types(job)[-1] == "Paused")
+
+    def finished(self, job: str) -> list[int]:
+        """Return the indexes of keyframes, in the order in which they were finished."""
+        return [
+            message.event.index
+            for message in self.events(job)
+            if isinstance(message.event, KeyframeFinished)
+        ]
 
     async def count(self, job: str, number: int) -> None:
         """Wait until ``number`` events of a job were heard."""

@@ -216,11 +216,18 @@ async def test_the_last_worker_without_room_says_so(tmp_path: Path) -> None:
 # A device with room for two
 
 
-async def test_a_mate_does_all_but_painting() -> None:
+@asynccontextmanager
+async def a_worker_and_its_mate() -> AsyncIterator[Crew]:
+    """Run a crew of one that has loaded the model, with a mate that is ready."""
     async with a_crew({}, mates=1) as crew:
         assert crew.mates == 0
         await loaded(crew)
         await until(lambda: crew.mates == 1)
+        yield crew
+
+
+async def test_a_mate_does_all_but_painting() -> None:
+    async with a_worker_and_its_mate() as crew:
         assert (crew.size, label(crew.devices)) == (1, "stand-in")
         painting, drawing = Borrower(crew, paints=True), Borrower(crew)
         await until(lambda: painting.foreman and drawing.foreman)
@@ -237,9 +244,7 @@ async def test_a_mate_does_all_but_painting() -> None:
 async def test_a_mate_that_dies_leaves_its_work_to_the_other_until_the_next_film(
     tmp_path: Path,
 ) -> None:
-    async with a_crew({}, mates=1) as crew:
-        await loaded(crew)
-        await until(lambda: crew.mates == 1)
+    async with a_worker_and_its_mate() as crew:
         with pytest.raises(WorkerDiedError):
             async with crew.borrowed() as mate:
                 await mate.run(a_painting(tmp_path / "1.png", "always crash"))
@@ -252,9 +257,7 @@ async def test_a_mate_that_dies_leaves_its_work_to_the_other_until_the_next_film
 
 
 async def test_a_mate_without_room_leaves_its_work_to_the_other(tmp_path: Path) -> None:
-    async with a_crew({}, mates=1) as crew:
-        await loaded(crew)
-        await until(lambda: crew.mates == 1)
+    async with a_worker_and_its_mate() as crew:
         with pytest.raises(MemoryShortError):
             async with crew.borrowed() as mate:
                 await mate.run(a_painting(tmp_path / "1.png", "fail"))
@@ -263,9 +266,7 @@ async def test_a_mate_without_room_leaves_its_work_to_the_other(tmp_path: Path) 
 
 
 async def test_a_mate_goes_where_painting_needs_its_memory(tmp_path: Path) -> None:
-    async with a_crew({}, mates=1) as crew:
-        await loaded(crew)
-        await until(lambda: crew.mates == 1)
+    async with a_worker_and_its_mate() as crew:
         (mate,) = crew._mates.values()
         async with crew.borrowed(paints=True) as foreman:
             await foreman.run(a_painting(tmp_path / "1.png", "run short"))
@@ -291,7 +292,7 @@ def test_a_gpu_with_enough_memory_has_room_for_two(kind: str, free: int, expecte
 
 # Whole films
 
-SETTINGS = {"interpolation_factor": 2, "num_inference_steps": 8}
+SETTINGS = {"interpolation_factor": 2, "num_inference_steps": 5}
 TWO_DEVICES: dict[str, Any] = {"device": "cpu,cpu"}
 A_MATE: dict[str, Any] = {"device": "cpu", "has_room": lambda _: True, "spacing": "even"}
 SEVERAL = pytest.mark.parametrize("several", [TWO_DEVICES, A_MATE], ids=["two devices", "a mate"])
@@ -306,8 +307,7 @@ async def filmed(
 ) -> Client:
     """Have a film made by an engine of its own; return who watched."""
     async with an_engine(data, **options) as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe(*prompts, spacing=spacing, **SETTINGS))
-        await client.connection.watch(JOB)
+        await client.begin(JOB, a_recipe(*prompts, spacing=spacing, **SETTINGS))
         if meanwhile:
             await meanwhile(client)
         await client.ended(JOB)
@@ -360,7 +360,7 @@ async def test_a_worker_that_is_killed_costs_only_what_it_had_in_hand(
     tmp_path: Path, several: dict[str, Any], victim: int
 ) -> None:
     async def kill_one(client: Client) -> None:
-        await client.reached(JOB, "SegmentStarted", 1)
+        await client.reached(JOB, "KeyframeFinished", 3)
         psutil.Process().children()[victim].kill()
 
     one, two = await one_and_two(tmp_path, several, kill_one)
@@ -388,9 +388,8 @@ async def test_a_pause_stops_all_workers_and_the_film_goes_on_after_it(
     monkeypatch.setenv("STEP_SECONDS", "0.02")
 
     async def pause(client: Client) -> None:
-        await client.reached(JOB, "SegmentStarted", 1)
-        await client.connection.pause(JOB)
-        await client.until(lambda: client.types(JOB)[-1] == "Paused")
+        await client.reached(JOB, "KeyframeFinished", 3)
+        await client.rest(JOB)
         said = len(client.events(JOB))
         await asyncio.sleep(0.2)
         assert len(client.events(JOB)) == said
@@ -404,13 +403,11 @@ async def test_a_pause_stops_all_workers_and_the_film_goes_on_after_it(
 
 async def test_a_keyframe_that_kills_every_worker_fails_the_film(tmp_path: Path) -> None:
     async with an_engine(tmp_path, device="cpu,cpu") as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe("a", "always crash"))
-        await client.connection.watch(JOB)
+        await client.begin(JOB, a_recipe("a", "always crash"))
         assert await client.ended(JOB) == "Failed"
         error = client.events(JOB)[-1].event.error  # type: ignore[union-attr]
         assert error.code == "E_WORKER_LOST"
-        await client.connection.submit("job-0002", a_recipe("b"))
-        await client.connection.watch("job-0002")
+        await client.begin("job-0002", a_recipe("b"))
         assert await client.ended("job-0002") == "Finished"
 
 

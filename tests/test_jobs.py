@@ -31,8 +31,7 @@ JOB = "job-0001"
 
 async def made(client: Client, job: str, *prompts: str, **settings: object) -> list[str]:
     """Have a film made and return the types of its events."""
-    await client.connection.submit(job, a_recipe(*prompts, **settings))
-    await client.connection.watch(job)
+    await client.begin(job, a_recipe(*prompts, **settings))
     await client.ended(job)
     return client.types(job)
 
@@ -106,8 +105,7 @@ async def test_cancel_takes_effect_within_a_step(
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
-        await client.connection.watch(JOB)
+        await client.begin(JOB, a_recipe(num_inference_steps=150))
         await client.until(lambda: client.types(JOB).count("KeyframeStep") >= 3)
         await client.connection.cancel(JOB)
         at_cancel = client.types(JOB).count("KeyframeStep")
@@ -123,8 +121,7 @@ async def test_a_waiting_job_is_cancelled_at_once(
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.connection.submit("job-0001", a_recipe())
-        await client.connection.submit("job-0002", a_recipe(seed=2))
-        await client.connection.watch("job-0002")
+        await client.begin("job-0002", a_recipe(seed=2))
         await client.connection.cancel("job-0002")
         assert await client.ended("job-0002") == "Cancelled"
         assert "Started" not in client.types("job-0002")
@@ -135,18 +132,16 @@ async def test_a_paused_job_rests_and_goes_on_with_what_it_has(
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.02")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe("a", "b", num_inference_steps=5))
-        await client.connection.watch(JOB)
+        await client.begin(JOB, a_recipe("a", "b", num_inference_steps=5))
         await client.reached(JOB, "KeyframeFinished", 2)
-        await client.connection.pause(JOB)
-        await client.until(lambda: client.types(JOB)[-1] == "Paused")
+        await client.rest(JOB)
         await client.connection.pause(JOB)  # again: nothing happens
         assert await made(client, "job-0002", num_inference_steps=1)  # others go first
         assert client.types(JOB)[-1] == "Paused"
         await client.connection.resume(JOB)
         assert await client.ended(JOB) == "Finished"
         await client.connection.resume(JOB)
-    finished = [m.event.index for m in client.events(JOB) if "KeyframeFinished" in str(m.event)]  # type: ignore[union-attr]
+    finished = client.finished(JOB)
     assert len(finished) == len(set(finished))
     assert client.types(JOB).count("Paused") == 1
 
@@ -156,8 +151,7 @@ async def test_a_job_that_is_resumed_before_it_rests_goes_on(
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe(num_inference_steps=5))
-        await client.connection.watch(JOB)
+        await client.begin(JOB, a_recipe(num_inference_steps=5))
         await client.reached(JOB, "KeyframeStep", 2)
         await asyncio.gather(client.connection.pause(JOB), client.connection.resume(JOB))
         assert await client.ended(JOB) == "Finished"
@@ -168,8 +162,7 @@ async def test_who_cancels_has_the_last_word(
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
-        await client.connection.watch(JOB)
+        await client.begin(JOB, a_recipe(num_inference_steps=150))
         await client.reached(JOB, "KeyframeStep", 2)
         ask = client.connection
         await asyncio.gather(ask.pause(JOB), ask.cancel(JOB), ask.pause(JOB), ask.resume(JOB))
@@ -185,11 +178,9 @@ async def test_a_job_that_waits_or_rests_can_be_paused_and_cancelled(
         await client.connection.submit("job-0002", a_recipe(seed=2))
         for job in ("job-0001", "job-0002"):
             await client.connection.watch(job)
-        await client.connection.pause("job-0002")
-        await client.until(lambda: client.types("job-0002")[-1] == "Paused")
+        await client.rest("job-0002")
         await client.reached("job-0001", "KeyframeStep", 1)
-        await client.connection.pause("job-0001")
-        await client.until(lambda: client.types("job-0001")[-1] == "Paused")
+        await client.rest("job-0001")
         for job in ("job-0001", "job-0002"):
             await client.connection.cancel(job)
             assert await client.ended(job) == "Cancelled"
@@ -201,11 +192,9 @@ async def test_a_paused_job_still_rests_after_a_restart(
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.02")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe(num_inference_steps=5))
-        await client.connection.watch(JOB)
+        await client.begin(JOB, a_recipe(num_inference_steps=5))
         await client.reached(JOB, "KeyframeFinished", 1)
-        await client.connection.pause(JOB)
-        await client.until(lambda: client.types(JOB)[-1] == "Paused")
+        await client.rest(JOB)
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.connection.watch(JOB, after=0)
         assert await made(client, "job-0002", num_inference_steps=1)
@@ -219,8 +208,7 @@ async def test_only_so_many_jobs_may_rest(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         for number in (1, 2):
-            await client.connection.submit(f"job-000{number}", a_recipe(num_inference_steps=150))
-            await client.connection.watch(f"job-000{number}")
+            await client.begin(f"job-000{number}", a_recipe(num_inference_steps=150))
             await client.reached(f"job-000{number}", "KeyframeStep", 1)
             if number == 1:
                 await client.connection.pause("job-0001")
@@ -261,7 +249,7 @@ async def test_a_worker_that_dies_is_replaced_and_the_film_goes_on(engine: Pairi
         types = await made(client, JOB, "crash once", interpolation_factor=2)
     assert types[-1] == "Finished"
     assert types.count("Interrupted") == 1
-    finished = [m.event.index for m in client.events(JOB) if "KeyframeFinished" in str(m.event)]  # type: ignore[union-attr]
+    finished = client.finished(JOB)
     assert len(finished) == len(set(finished))
 
 
@@ -272,8 +260,7 @@ async def test_tasks_that_end_badly_leave_no_files(
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         assert (await made(client, "job-0001", "always crash"))[-1] == "Failed"
         assert (await made(client, "job-0002", "fail"))[-1] == "Failed"
-        await client.connection.submit("job-0003", a_recipe(num_inference_steps=150))
-        await client.connection.watch("job-0003")
+        await client.begin("job-0003", a_recipe(num_inference_steps=150))
         await client.reached("job-0003", "KeyframeStep", 1)
         await client.connection.cancel("job-0003")
         assert await client.ended("job-0003") == "Cancelled"
@@ -398,8 +385,7 @@ async def test_an_interrupted_film_grows_into_what_it_would_have_been(tmp_path: 
         plan = client.events(JOB)
     assert grown > 1
     async with an_engine(tmp_path / "two") as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe("a", "b", "c", **settings))
-        await client.connection.watch(JOB)
+        await client.begin(JOB, a_recipe("a", "b", "c", **settings))
         await client.reached(JOB, "Grown", 1)
     async with an_engine(tmp_path / "two") as engine, connected(engine) as client:
         await client.connection.watch(JOB, after=0)
