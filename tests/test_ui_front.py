@@ -47,7 +47,7 @@ def test_a_page_is_streamlits_own_and_all_it_fetches_is_there(
 
 @pytest.mark.parametrize("page", front.ELEMENTS)
 def test_what_a_script_imports_is_fetched_with_it(page: str) -> None:
-    html = front.page(page)
+    html = front.page(page, at_once=True)
     for script in front.scripts(front.ELEMENTS[page], known=""):
         assert script in html
 

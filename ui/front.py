@@ -18,11 +18,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ui import accounts
+
 _STATIC = Path(streamlit.__file__).with_name("static")
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
 _FOR_EVER = {"Cache-Control": "public, immutable, max-age=31536000"}  # names tell the content
 _IMPORT = re.compile(r'(?:from|import)\s*"\./([\w.-]+\.js)"')
-_THEIR_FONT = re.compile(r'<link\s+rel="preload"[^>]*SourceSans[^>]*>')
 _FONTS = ("manrope", "sora")
 _START = """
 <style>
@@ -32,6 +33,7 @@ _START = """
 <script>
   window.__streamlit = {
     BACKEND_BASE_URL: location.origin + location.pathname.replace(/[^/]*$/, ""),
+    HOST_CONFIG: AT_ONCE && { allowedOrigins: [location.origin], useExternalAuthToken: false },
   };
 </script>
 """
@@ -80,13 +82,17 @@ def routes() -> list[BaseRoute]:
 
 
 async def _answer(request: Request) -> HTMLResponse:
-    html = page(request.url.path.strip("/"))
+    html = page(request.url.path.strip("/"), at_once=not accounts.configured())
     return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
 
 @cache
-def page(name: str) -> str:
-    """Return Streamlit's page, with what the elements of one of ours need fetched beforehand."""
+def page(name: str, *, at_once: bool) -> str:
+    """Return Streamlit's page, with what the elements of one of ours need fetched beforehand.
+
+    ``at_once``: whether it opens its socket before the server has answered otherwise. That answer
+    brings a cookie without which Streamlit does not believe who has signed in.
+    """
     html = (_STATIC / "index.html").read_text("utf-8")
     links = [
         f'<link rel="modulepreload" crossorigin href="./static/js/{script}">'
@@ -97,8 +103,8 @@ def page(name: str) -> str:
         f' href="./app/static/fonts/{font}.woff2">'
         for font in _FONTS
     ]
-    html = _THEIR_FONT.sub("", html)
-    html = html.replace("<head>", f"<head>{_START}", 1)
+    start = _START.replace("AT_ONCE", str(at_once).lower())
+    html = html.replace("<head>", f"<head>{start}", 1)
     return html.replace("</head>", "\n".join((*links, "</head>")), 1)
 
 
