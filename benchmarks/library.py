@@ -78,7 +78,7 @@ def _film(index: int, created_at: float, size: int) -> Film:
 
 def walk(browser: Browser, address: str) -> float:
     """Return the seconds from a click on Library until it can be used."""
-    page = _window(browser)
+    page = window(browser)
     page.goto(f"{address}/connection")
     page.wait_for_selector(SETTLED)
     page.get_by_role("link", name="Library").wait_for()
@@ -90,13 +90,14 @@ def walk(browser: Browser, address: str) -> float:
 
 def cold(browser: Browser, address: str) -> float:
     """Return the seconds from a deep link in a fresh window until the Library can be used."""
-    page = _window(browser)
+    page = window(browser)
     begun = time.perf_counter()
     page.goto(f"{address}/library", wait_until="commit")
     return _until_ready(page, begun)
 
 
-def _window(browser: Browser) -> Page:
+def window(browser: Browser) -> Page:
+    """Open a window that has nothing in its cache."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     return context.new_page()
 
