@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from engine import events
 from engine.errors import InvalidParameterError
 from engine.pairing import Pairing
-from engine.recipe import Recipe, Scene
+from engine.recipe import Camera, Recipe, Scene
 from engine.scores import Scores
 from tests.test_pages import RECIPE, Studio, components, job_of, lost, setting, studio, words
 from tests.ui_stand_in import until
@@ -73,6 +73,17 @@ def test_a_film_is_shown_with_its_recipe_escaped(studio: Studio) -> None:
     assert components(at) == ["visionflux_player"]
     assert r"dawn \<b\>over\</b\> the \*sea\*" in words(at)
     assert "4711" in words(at)
+
+
+def test_a_recipe_says_how_scenes_begin_and_where_their_cameras_go(studio: Studio) -> None:
+    begun = Scene(prompt="c", motion="cut", camera=Camera(zoom=1.35), start_image="a" * 64)
+    scenes = (Scene(prompt="a"), Scene(prompt="b", seconds=1.5), begun)
+    job = studio.finished(Recipe(scenes=scenes, motion="fade", loop=True, shared_noise=True))
+    shown = words(studio.visit("library", film=job)).replace("\\", "").splitlines()
+    assert "Scene 1 · 4 s" in shown
+    assert "Scene 2 · 1.5 s · fades in" in shown
+    assert "Scene 3 · 4 s · cut in · from a picture · slow push in" in shown
+    assert any("Loop · Identity lock" in line for line in shown)
 
 
 def test_a_film_says_where_it_was_made(studio: Studio) -> None:

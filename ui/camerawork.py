@@ -15,6 +15,7 @@ from ui import draft, look, resources
 from ui.moves import OWN, STILL, name_of, preview, rules
 from ui.words import plain
 
+MOVES: dict[str, Camera | None] = {STILL: None, **PRESETS, OWN: Camera()}
 EASINGS = {"smooth": "Starts and stops gently", "linear": "At one speed"}
 DIALS = (  # field, label, least, most, step, help
     ("zoom", "Zoom", 0.25, 4.0, 0.05, "How much larger things are at the end; below 1 draws back."),
@@ -29,11 +30,11 @@ DIALS = (  # field, label, least, most, step, help
 def camerawork(scene: dict[str, Any]) -> None:
     """Draw a scene's picture and move, and what changes them."""
     image, move = scene["own"].get("start_image", ""), scene["own"].get("camera")
-    if image or move:
-        _show(scene, image, move)
     with st.container(key=f"own_{scene['id']}", horizontal=True, gap="xsmall"):
-        _camera(scene, move)
-        _picture(scene, image)
+        _camera(scene, image, move)
+        _picture(scene, image, move)
+    if image or move:  # behind the popovers, which are closed if they move
+        _show(scene, image, move)
     problem = st.session_state.get(f"refused-{scene['id']}")
     if problem:
         look.tell(problem)
@@ -49,13 +50,14 @@ def _show(scene: dict[str, Any], image: str, move: Camera | None) -> None:
     st.html(preview(scene["id"], move, jpeg, aspect, float(scene["seconds"])))
     if image and not jpeg:
         st.caption("Its picture is not on this computer. Drop it in again, or take it out.")
-    elif move and not image:
-        st.caption("The move on a grid: the scene's picture is still to be painted.")
+    elif move:
+        grid = "" if image else ", on a grid: the scene's picture is still to be painted"
+        st.caption(f"{name_of(move)}{grid}.")
 
 
-def _camera(scene: dict[str, Any], move: Camera | None) -> None:
-    folded = st.popover(
-        name_of(move) if move else "Camera",
+def _camera(scene: dict[str, Any], image: str, move: Camera | None) -> None:
+    folded = st.popover(  # one that is called otherwise is another one, and closed
+        "Camera",
         key=f"camera-{scene['id']}",
         icon=":material/videocam:",
         on_change="rerun",
@@ -63,22 +65,31 @@ def _camera(scene: dict[str, Any], move: Camera | None) -> None:
     if not folded.open:
         return
     with folded:
-        names = [STILL, *PRESETS, *([OWN] if name_of(move) == OWN else [])]
-        key = f"preset-{scene['id']}-{name_of(move)}"
-        st.pills(
-            "Move",
-            names,
-            default=name_of(move),
-            key=key,
-            on_change=_choose,
-            args=[scene["id"], key],
-        )
+        _moves(scene["id"], move)
         if move:
-            _dials(scene, move)
+            left, right = st.columns([2, 3])
+            with left:
+                _show(scene, image, move)
+            with right:
+                _dials(scene, move)
+
+
+def _moves(scene_id: str, move: Camera | None) -> None:
+    name = st.pills(
+        "Move",
+        MOVES,
+        default=name_of(move),
+        key=f"preset-{scene_id}-{st.session_state.get(f'dialled-{scene_id}', 0)}",
+        required=True,
+        wrap=True,
+    )
+    if name != name_of(move):
+        _move(scene_id, MOVES[name], told=f"chosen-{scene_id}")
 
 
 def _dials(scene: dict[str, Any], move: Camera) -> None:
     found: dict[str, Any] = {}
+    turn = st.session_state.get(f"chosen-{scene['id']}", 0)
     columns = st.columns(2)
     for index, (field, label, least, most, step, text) in enumerate(DIALS):
         with columns[index % 2]:
@@ -88,7 +99,7 @@ def _dials(scene: dict[str, Any], move: Camera) -> None:
                 most,
                 float(getattr(move, field)),
                 step,
-                key=_key(scene, field, move),
+                key=f"{field}-{scene['id']}-{turn}",
                 help=text,
             )
     found["easing"] = st.selectbox(
@@ -96,29 +107,30 @@ def _dials(scene: dict[str, Any], move: Camera) -> None:
         EASINGS,
         index=list(EASINGS).index(move.easing),
         format_func=lambda name: EASINGS[name],
-        key=_key(scene, "easing", move),
+        key=f"easing-{scene['id']}-{turn}",
     )
     if (after := Camera(**found)) != move:
-        draft.dress(st.session_state, scene["id"], camera=after)
-        st.rerun()
+        renamed = name_of(after) != name_of(move)
+        _move(scene["id"], after, told=f"dialled-{scene['id']}" if renamed else "")
 
 
-def _key(scene: dict[str, Any], field: str, move: Camera) -> str:
-    """Return a dial's key, which changes with its value: what a program sets counts at once."""
-    return f"{field}-{scene['id']}-{getattr(move, field)}"
+def _move(scene_id: str, move: Camera | None, *, told: str) -> None:
+    """Change a scene's move; ``told`` counts what widgets of the other kind must show anew.
+
+    They get new keys then, for a browser that has not heard of it would send the old values back.
+    """
+    state: Any = st.session_state
+    draft.dress(state, scene_id, camera=move)
+    if told:
+        state[told] = state.get(told, 0) + 1
+    st.rerun()
 
 
-def _choose(scene_id: str, key: str) -> None:
-    name = st.session_state.get(key)
-    if name != OWN:
-        draft.dress(st.session_state, scene_id, camera=PRESETS.get(name or STILL))
-
-
-def _picture(scene: dict[str, Any], image: str) -> None:
+def _picture(scene: dict[str, Any], image: str, move: Camera | None) -> None:
     folded = st.popover(
         "Picture",
         key=f"picture-{scene['id']}",
-        icon=":material/check:" if image else ":material/image:",
+        icon=":material/image:",
         on_change="rerun",
     )
     if not folded.open:
@@ -135,6 +147,7 @@ def _picture(scene: dict[str, Any], image: str) -> None:
             "shape; where it was taken and all else that its file tells stays here.",
         )
         if image:
+            _show(scene, image, move)
             before = float(scene["own"].get("strength", 0.5))
             strength = st.slider(
                 "How far the first picture may go from it",

@@ -3,21 +3,24 @@
 from collections.abc import Sequence
 
 import streamlit as st
+from msgspec import UNSET
 
 from engine.events import Logged
 from engine.networks import title
+from engine.recipe import Recipe
+from ui.moves import name_of
 from ui.provenance import goes, made_where
 from ui.smoothness import smoothness
 from ui.tables import Film, Piece
 from ui.words import plain
 
+BEGINS = {"morph": "melts in", "fade": "fades in", "cut": "cut in"}
 NAMES = {
     "model": "Model",
     "seed": "Seed",
     "num_inference_steps": "Steps",
     "guidance_scale": "Guidance",
     "scheduler": "Scheduler",
-    "motion": "Motion",
     "interpolation_factor": "Frames per keyframe",
 }
 
@@ -26,15 +29,25 @@ def recipe_card(film: Film, pieces: Sequence[Piece] = (), log: Sequence[Logged] 
     """Draw everything that made a film; its pieces and its log tell where it was made."""
     recipe = film.recipe
     for index, scene in enumerate(recipe.scenes, start=1):
-        st.caption(f"Scene {index} · {scene.seconds:g} s")
+        st.caption(plain(" · ".join(staging(recipe, index - 1))))
         st.markdown(plain(scene.prompt))
     if recipe.negative_prompt:
         st.caption("Without")
         st.markdown(plain(recipe.negative_prompt))
     facts = [f"{name} {getattr(recipe, field)}" for field, name in NAMES.items()]
+    facts += ["Loop"] * recipe.loop + ["Identity lock"] * recipe.shared_noise
     if drawn_by := title(film.interpolator):
         facts.append(f"In-betweens {drawn_by}")
     st.caption(plain(" · ".join(facts)))
     for line in (smoothness(log), goes(log), made_where(pieces)):
         if line:
             st.caption(plain(line))
+
+
+def staging(recipe: Recipe, index: int) -> list[str]:
+    """Return a scene's length, how it begins and where its camera goes, in a few words each."""
+    scene, camera = recipe.scenes[index], recipe.scenes[index].camera
+    parts = [f"Scene {index + 1}", f"{scene.seconds:g} s"]
+    parts += [BEGINS[recipe.motions[index]]] * (index > 0)
+    parts += ["from a picture"] * (scene.start_image is not UNSET)
+    return parts + ([] if camera is UNSET else [name_of(camera).lower()])

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE, SETTLED, Visitor, shoot
+from tests.browser.conftest import PATIENCE, PHONE, SETTLED, Visitor, shoot
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import start_over, wait_for
+from tests.test_stills import a_file, halves
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]
@@ -30,6 +31,15 @@ def press(page: Page, name: str, which: int = 0) -> None:
     expect(button).to_be_enabled(timeout=PATIENCE)
     button.focus()
     page.keyboard.press("Enter")
+    page.wait_for_selector(SETTLED)
+
+
+def choose(page: Page, name: str) -> None:
+    """Choose one of several by the keyboard."""
+    radio = page.get_by_role("radio", name=name)
+    radio.focus()
+    page.keyboard.press("Enter")
+    expect(radio).to_be_checked()
     page.wait_for_selector(SETTLED)
 
 
@@ -90,6 +100,51 @@ def test_a_storyboard_is_put_in_order_kept_and_priced(visit: Visit) -> None:
     assert not visitor.errors
 
 
+def test_cameras_pictures_and_the_lock_need_no_mouse_and_are_kept(
+    visit: Visit, tmp_path: Path
+) -> None:
+    (tmp_path / "still.png").write_bytes(a_file(halves()))
+    visitor = visit()
+    page = visitor.open("/create")
+    draft(page, DAWN, NIGHT)
+    press(page, "Camera")
+    choose(page, "Slow push in")
+    zoom = page.get_by_role("spinbutton", name="Zoom")
+    expect(zoom).to_have_value("1.35")
+    zoom.press("ArrowUp")
+    zoom.press("Enter")
+    expect(page.get_by_role("radio", name="Own path")).to_be_checked()
+    expect(zoom).to_be_focused()
+    shoot(page, "create-camera")
+    assert_no_violation(page)
+    page.keyboard.press("Escape")
+    press(page, "Picture", 1)
+    popover = page.get_by_test_id("stPopoverBody")
+    popover.locator("input[type=file]").set_input_files(tmp_path / "still.png")
+    page.get_by_text("How far the first picture may go from it").wait_for()
+    shoot(page, "create-picture")
+    assert_no_violation(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("switch", name="Loop").press("Space")
+    choose(page, "Cut in")
+    page.get_by_role("switch", name="Identity lock").press("Space")
+    press(page, "Lock seed")
+    page.get_by_role("button", name="Unlock seed").wait_for()  # so all before it has arrived, too
+    page.reload()
+    for window in (page, visit(**PHONE).open("/create")):
+        expect(window.get_by_text(re.compile("^Own path"))).to_be_visible()
+        expect(window.locator(".move")).to_have_count(2)
+        for name in ("Identity lock", "Loop"):
+            expect(window.get_by_role("switch", name=name)).to_be_checked()
+    press(window, "Camera")
+    expect(window.get_by_role("spinbutton", name="Zoom")).to_have_value("1.40")
+    window.wait_for_timeout(500)  # what unfolds has done so
+    shoot(window, "create-camera-phone")
+    assert_no_violation(window)
+    assert window.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert not visitor.errors
+
+
 def test_a_film_plays_while_it_is_made_and_becomes_a_storyboard_again(
     visit: Visit, tmp_path: Path
 ) -> None:
@@ -102,6 +157,11 @@ def test_a_film_plays_while_it_is_made_and_becomes_a_storyboard_again(
     with page.expect_download() as download:
         page.get_by_role("link", name="Download MP4").click()
     download.value.save_as(tmp_path / "film.mp4")
+    details = visit(**PHONE).open(
+        "/library" + page.url[page.url.index("?") :].replace("job", "film")
+    )
+    expect(details.get_by_text(re.compile("^Smoothness: "))).to_be_visible()
+    assert_no_violation(details)
 
     page.get_by_role("button", name="New film").click()
     start_over(page)
