@@ -4,12 +4,13 @@ It knows films and recipes; what happens with the chosen one is the page's affai
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
 
+from engine import spacing
 from engine.recipe import Recipe
 from ui.player import addresses
 from ui.provenance import made_with
@@ -96,13 +97,18 @@ class Choice(NamedTuple):
 
 def backdrop(film: Shown) -> None:
     """Let a film play behind the container that holds this, with the switch for all motion."""
-    starts, start = [], 0.0
-    for scene in film.recipe.scenes:
-        starts.append({"start": max(0.0, start - scene.seconds / 4), "prompt": scene.prompt})
-        start += scene.seconds
     _backdrop(
-        key="backdrop", data={"src": film.film, "poster": film.poster, "scenes": tuple(starts)}
+        key="backdrop",
+        data={"src": film.film, "poster": film.poster, "scenes": tuple(_captions(film.recipe))},
     )
+
+
+def _captions(recipe: Recipe) -> Iterator[dict[str, Any]]:
+    """Yield each prompt and when it is to be read: once its scene is what one sees."""
+    for scene, start in zip(recipe.scenes, spacing.starts(recipe), strict=True):
+        yield {"start": max(0.0, start - scene.seconds / 4), "prompt": scene.prompt}
+    if spacing.lead(recipe):
+        yield {"start": recipe.seconds - spacing.lead(recipe), "prompt": recipe.scenes[0].prompt}
 
 
 def reel(title: str, note: str, films: Sequence[dict[str, Any]], *, key: str) -> Choice | None:
