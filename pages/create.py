@@ -120,7 +120,6 @@ def _compose() -> None:
     if kept := hub.desk.read():
         draft.take_up(st.session_state, kept)
     card = composer.choose_model(engine.hello)
-    draft.widgets(st.session_state)
     pen()
     storyboard(_problem_of)
     left, right = st.columns([7, 5], gap="medium")
@@ -175,11 +174,13 @@ def _composed() -> None:
 
 
 def _gate_switch() -> None:
-    recipe = draft.put_down(st.session_state)
+    state: Any = st.session_state
+    recipe = draft.put_down(state)
     fits = recipe is not None and animatic.possible(recipe.recipe)
     st.toggle(
         "Show me the keyframes first",
         key=draft.GATE,
+        value=draft.first(state, draft.GATE, state["draft"]["gate"]),
         disabled=not fits,
         help="The keyframes are painted and shown. Approve them, re-roll some or change their "
         "words, before anything is drawn between them. Films of more than "

@@ -58,6 +58,20 @@ def test_the_storyboard_is_there_again_after_a_refresh(studio: Studio) -> None:
     assert scenes == ["words worth keeping", ""]
 
 
+def test_every_run_tells_the_browser_what_each_dial_shows(studio: Studio) -> None:
+    at = studio.visit("create").run()  # the first run can be cut short before it was heard
+    shown = at.session_state["draft"]["settings"]
+    kinds = {"fps": "number_input", "seed": "number_input", "num_inference_steps": "slider"}
+    for name, kind in kinds.items():
+        told = setting(at, kind, name).proto.default
+        assert shown[name] == (told[0] if kind == "slider" else told), name
+    at.text_area[0].set_value("dawn").run()
+    at.button(key="tool-duplicate-" + at.session_state["draft"]["scenes"][0]["id"]).click().run()
+    at.run()
+    assert [area.proto.default for area in at.text_area[:2]] == ["", "dawn"]
+    assert [one.proto.default for one in at.number_input if one.label == "Seconds"] == [4, 4]
+
+
 def test_the_identity_lock_is_offered_where_a_scene_does_not_melt_in(studio: Studio) -> None:
     at = studio.visit("create")
     at.text_area[0].set_value("dawn")

@@ -24,7 +24,6 @@ RECIPE = Recipe(
 def state() -> dict[Any, Any]:
     state: dict[Any, Any] = {}
     draft.load(state, RECIPE)
-    draft.widgets(state)
     return state
 
 

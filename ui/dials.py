@@ -55,7 +55,7 @@ def dials(models: dict[str, Card]) -> None:
         _seed()
         st.toggle(
             "Loop",
-            key=_key("loop"),
+            **_setting("loop"),
             help="The film ends where it began, so that it can run on and on without a seam.",
         )
         _identity()
@@ -73,7 +73,7 @@ def _seed() -> None:
             min_value=0,
             max_value=2**32 - 1,
             step=1,
-            key=_key("seed"),
+            **_setting("seed"),
             help="Where the picture begins. The same seed and settings give the same film again.",
         )
         st.button(
@@ -98,7 +98,7 @@ def _identity() -> None:
     if any(scene["motion"] != "morph" for scene in st.session_state["draft"]["scenes"][1:]):
         st.toggle(
             "Identity lock",
-            key=_key("shared_noise"),
+            **_setting("shared_noise"),
             help="Scenes that are cut or faded in begin with the noise of the first one, so that "
             "what is where stays: the sun, the horizon, whoever stands there.",
         )
@@ -120,14 +120,14 @@ def _painting(models: dict[str, Card], card: Card | None) -> None:
             "Model",
             list(models),
             format_func=lambda name: models[name].title,
-            key=_key("model"),
+            **draft.choice(st.session_state, "model", models),
             on_change=lambda: _adopt(models),
             help="Who paints the keyframes. Each brings its own sane settings along.  \n"
             + "  \n".join(_help(card) for card in models.values()),
         )
     st.text_area(
         "Negative prompt",
-        key=_key("negative_prompt"),
+        **_setting("negative_prompt"),
         max_chars=MAX_PROMPT,
         height=68,
         disabled=bool(card and card.negative_prompt == "ignored"),
@@ -138,7 +138,7 @@ def _painting(models: dict[str, Card], card: Card | None) -> None:
         "Steps",
         1,
         150,
-        key=_key("num_inference_steps"),
+        **_setting("num_inference_steps"),
         help="How often each keyframe is refined. More is slower, and not always better.",
     )
     st.slider(
@@ -146,14 +146,14 @@ def _painting(models: dict[str, Card], card: Card | None) -> None:
         1.0,
         30.0,
         step=0.5,
-        key=_key("guidance_scale"),
+        **_setting("guidance_scale"),
         help="How strictly the picture follows the prompt; 1 lets it wander.",
     )
     st.selectbox(
         "Scheduler",
         SCHEDULERS,
         format_func=lambda name: SCHEDULERS[name],
-        key=_key("scheduler"),
+        **draft.choice(st.session_state, "scheduler", SCHEDULERS),
         help="The method by which noise becomes a picture. DPM-Solver++ needs the fewest steps.",
     )
 
@@ -175,7 +175,7 @@ def _moving() -> None:
             min_value=1,
             max_value=60,
             step=1,
-            key=_key("fps"),
+            **_setting("fps"),
             help="24 looks like cinema; more is smoother and takes longer.",
         )
         st.slider(
@@ -183,7 +183,7 @@ def _moving() -> None:
             0.0,
             1.0,
             step=1 / 32,
-            key=_key("drift"),
+            **_setting("drift"),
             help="How fast the ground moves past, in picture widths a second; 0 stands still.",
         )
     with right:
@@ -192,14 +192,14 @@ def _moving() -> None:
             min_value=1,
             max_value=64,
             step=1,
-            key=_key("interpolation_factor"),
+            **_setting("interpolation_factor"),
             help="One of so many frames is painted, the others are drawn between.",
         )
         st.selectbox(
             "Keyframes stand",
             SPACINGS,
             format_func=lambda name: SPACINGS[name],
-            key=_key("spacing"),
+            **draft.choice(st.session_state, "spacing", SPACINGS),
             help="Where the picture changes: more keyframes there, and an even pace. On the beat: "
             "at equal distances, as scenes and noise give them.",
         )
@@ -207,7 +207,7 @@ def _moving() -> None:
             "Format",
             FORMATS,
             format_func=lambda name: FORMATS[name],
-            key=_key("format"),
+            **draft.choice(st.session_state, "format", FORMATS),
             help="MP4 is sharp and small. A GIF plays anywhere, with fewer colours and frames.",
         )
 
@@ -225,10 +225,10 @@ def _size(defaults: Defaults) -> None:
     names = [*options, CUSTOM]
     found = next((name for name, sides in options.items() if sides == current), CUSTOM)
     key = f"{draft.PREFIX}size-{_key('width')}-{_key('height')}"
-    state.setdefault(key, found)
-    st.selectbox(
+    chosen_size = st.selectbox(
         "Size",
         names,
+        index=names.index(draft.first(state, key, found)),
         format_func=lambda name: (
             f"{name} · {options[name][0]} × {options[name][1]}" if name in options else name
         ),
@@ -236,17 +236,21 @@ def _size(defaults: Defaults) -> None:
         on_change=lambda: _resize(options.get(state[key])),
         help="Shapes of about the area that the model was trained on, where it paints best.",
     )
-    if state[key] == CUSTOM:
+    if chosen_size == CUSTOM:
         left, right = st.columns(2)
         with left:
-            st.number_input("Width", min_value=64, max_value=1024, step=8, key=_key("width"))
+            st.number_input("Width", min_value=64, max_value=1024, step=8, **_setting("width"))
         with right:
-            st.number_input("Height", min_value=64, max_value=1024, step=8, key=_key("height"))
+            st.number_input("Height", min_value=64, max_value=1024, step=8, **_setting("height"))
 
 
 def _resize(sides: tuple[int, int] | None) -> None:
     if sides:
         draft.put(st.session_state, width=sides[0], height=sides[1])
+
+
+def _setting(name: str) -> dict[str, Any]:
+    return draft.setting(st.session_state, name)
 
 
 def _key(name: str) -> str:

@@ -1,14 +1,16 @@
 """The storyboard that the user is composing, kept in the session across pages.
 
-Widgets lose their values when another page is shown, so the draft holds them, and ``widgets``
-puts them back before a page draws. Whenever a program changes a value, its widget gets a new key:
-a browser that had not yet heard of the change would otherwise send the old value back.
+Widgets lose their values when another page is shown, so the draft holds them, and each widget is
+drawn with the ``first`` value that it is to show. That goes along whenever it is drawn: a value put
+into the session is told the browser once, and where that run is cut short, never; the browser
+then sends the least it can. Whenever a program changes a value, its widget gets a new key: a
+browser that had not yet heard of the change would otherwise send the old value back.
 Pure but for the dictionary it is given; ``ui.desk`` keeps it for the next visit.
 """
 
 import secrets
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -17,6 +19,7 @@ from engine.models import Defaults
 from engine.recipe import MAX_SCENES, Motion, Recipe, Scene, parse_recipe
 
 State = MutableMapping[Any, Any]
+T = TypeVar("T")
 PREFIX = "draft-"
 GATE = f"{PREFIX}gate"  # key of the switch
 EMPTY = Scene(prompt=" ")
@@ -78,6 +81,7 @@ def load(state: State, recipe: Recipe) -> None:
         ],
         "settings": {name: getattr(recipe, name) for name in SETTINGS},
         "placed": {name: getattr(recipe, name) for name in PLACED},
+        "firsts": {},
         "locked": True,
         "gate": old.get("gate", False),
         "guessed": False,
@@ -118,15 +122,30 @@ def scene_key(scene: dict[str, Any], name: str) -> str:
     return f"{PREFIX}{name}-{scene['id']}"
 
 
-def widgets(state: State) -> None:
-    """Give every widget that has no value the draft's."""
-    draft = state["draft"]
-    state.setdefault(GATE, draft["gate"])
-    for name, value in draft["settings"].items():
-        state.setdefault(key(state, name), value)
-    for scene in draft["scenes"]:
-        for name in SCENE:
-            state.setdefault(scene_key(scene, name), scene[name])
+def first(state: State, key: str, value: T) -> T:
+    """Return what the widget of a key is drawn with: the draft's value when it first was."""
+    firsts = state["draft"]["firsts"]
+    if key not in state or key not in firsts:
+        firsts[key] = value
+    return cast(T, firsts[key])
+
+
+def setting(state: State, name: str) -> dict[str, Any]:
+    """Return the key and the first value of a setting's widget, as widgets take them."""
+    at = key(state, name)
+    return {"key": at, "value": first(state, at, state["draft"]["settings"][name])}
+
+
+def choice(state: State, name: str, options: Iterable[str]) -> dict[str, Any]:
+    """Return as ``setting`` does for a widget that takes the place among options."""
+    found = setting(state, name)
+    return {"key": found["key"], "index": list(options).index(found["value"])}
+
+
+def of_scene(state: State, scene: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return as ``setting`` does for a widget of a scene; ``name`` is one of ``SCENE``."""
+    at = scene_key(scene, name)
+    return {"key": at, "value": first(state, at, scene[name])}
 
 
 def keep(state: State) -> None:

@@ -39,9 +39,10 @@ def storyboard(problem_of: Callable[[str], None]) -> None:
 
 
 def _scene(index: int, scene: dict[str, Any], *, count: int) -> None:
+    state: Any = st.session_state
     st.text_area(
         f"Scene {index + 1}",
-        key=draft.scene_key(scene, "prompt"),
+        **draft.of_scene(state, scene, "prompt"),
         placeholder="dawn over the sea, sun on the left" if index == 0 else "…and then?",
         max_chars=MAX_PROMPT,
         height=122,
@@ -53,15 +54,17 @@ def _scene(index: int, scene: dict[str, Any], *, count: int) -> None:
             max_value=120.0,
             step=0.5,
             format="%.1f",
-            key=draft.scene_key(scene, "seconds"),
+            **draft.of_scene(state, scene, "seconds"),
             width=118,
         )
         if index:
+            motion = draft.of_scene(state, scene, "motion")
             st.segmented_control(
                 "Begins",
                 MOTIONS,
                 format_func=lambda name: MOTIONS[name],
-                key=draft.scene_key(scene, "motion"),
+                key=motion["key"],
+                default=motion["value"],
                 required=True,
             )
         if count == 1:
