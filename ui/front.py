@@ -29,6 +29,11 @@ _START = """
 <style>
   html, body, .stApp { background-color: #08080d !important; }
   [data-testid="stAppSkeleton"] { visibility: hidden; }
+  /* Until look.css says otherwise, or after three seconds: nothing is seen without its style. */
+  [data-testid="stMain"], [data-testid="stHeader"] {
+    visibility: hidden; animation: late 0s 3s forwards;
+  }
+  @keyframes late { to { visibility: visible; } }
 </style>
 <script>
   window.__streamlit = {
