@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engine.recipe import Recipe, parse_recipe, read_recipe
+from engine.recipe import Recipe, Scene, parse_recipe, read_recipe
 from engine.render import assembly
 from engine.render.ffmpeg import run
 
@@ -25,6 +25,7 @@ SMALL += ("-pix_fmt", "yuv420p", "-movflags", "+faststart")
 POSTER = ("-frames:v", "1", "-q:v", "2", "-pix_fmt", "yuvj444p")
 FLAGS = ("fps", "seed", "guidance_scale", "width", "height", "scheduler", "interpolation_factor")
 FLAGS += ("drift", "motion", "negative_prompt", "model")
+STILL = "none"  # the command line's word for a scene without a camera
 
 
 def main() -> None:
@@ -58,7 +59,16 @@ def arguments(film: Path, recipe: Recipe) -> list[str]:
     given |= {"steps": recipe.num_inference_steps, "seconds": recipe.seconds}
     given |= {"output": film, "data": DATA, "rife": "offline"}
     flags = [f"--{name}={value}" for name, value in given.items() if value != ""]
+    flags += [f"--camera={move(scene)}" for scene in recipe.scenes]
+    flags += ["--loop"] if recipe.loop else []
     return ["render", *flags, *(scene.prompt for scene in recipe.scenes)]
+
+
+def move(scene: Scene) -> str:
+    """Return a scene's camera as the command line takes it."""
+    if scene.camera is msgspec.UNSET:
+        return STILL
+    return ",".join(f"{name}={value}" for name, value in msgspec.to_builtins(scene.camera).items())
 
 
 if __name__ == "__main__":
