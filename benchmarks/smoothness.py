@@ -131,6 +131,8 @@ def main() -> None:
         folder = given.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         print(table(asyncio.run(compare(folder))))
+        if given.sheets:
+            given.sheets.mkdir(parents=True, exist_ok=True)
         for number in SHOWN if given.sheets else ():
             bgr = cv2.cvtColor(sheet(folder, number), cv2.COLOR_RGB2BGR)
             path = given.sheets / f"morph-{number + 1}.jpg"
