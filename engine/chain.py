@@ -16,7 +16,7 @@ BORDER = 0.5  # least strength for what comes into view
 CHANGE = 0.5  # least strength where the prompt changes from keyframe to keyframe
 GAIN = 2.0  # strength for each picture width that the camera moves a picture's points by
 MOST = 0.6  # strength that a move alone can ask for
-SHARED = 0.5  # share of the picture that a keyframe has in common with its anchor, at least
+SHARED = 0.25  # share of the picture that a keyframe has in common with its anchor, at least
 LEAVING = 0.3  # strength just after a camera's end
 
 
