@@ -97,7 +97,8 @@ class Connection:
             self._change(LinkState(name="waiting", error=error.report(), retry_in=wait))
             delay = min(LONGEST_DELAY, delay * 1.6)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._closed.wait()
         self._change(LinkState(name="closed"))
 
     async def close(self) -> None:
@@ -118,7 +119,8 @@ class Connection:
                 report = self.state.error or EngineUnreachableError("no engine answers").report()
                 raise VisionFluxError.restore(report)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._connected.wait(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await self._connected.wait()
         assert self.hello
         return self.hello
 

@@ -152,7 +152,9 @@ class Foreman:
 
     async def _next(self) -> tasks.AnyReply:
         try:
-            reply = await asyncio.wait_for(self._replies.get(), SILENCE)
+            # Not ``wait_for``: before Python 3.12 it forgets a cancellation that a reply comes with.
+            async with asyncio.timeout(SILENCE):
+                reply = await self._replies.get()
         except TimeoutError:
             log.error("The worker was silent for %.0f s; it is started anew.", SILENCE)
             assert self._process

@@ -79,7 +79,8 @@ async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
         *command, stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, **SILENT}
     )
     try:
-        said, _ = await asyncio.wait_for(asked.communicate(), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            said, _ = await asked.communicate()
     except TimeoutError:
         asked.kill()
         await asked.wait()

@@ -1,6 +1,7 @@
 """Several workers: who is asked, who is left out, and what happens when one dies."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -63,6 +64,18 @@ async def until(condition: object) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.01)
+
+
+async def test_an_end_that_comes_with_a_reply_is_heard() -> None:
+    silent = Foreman((sys.executable, "-c", "input()"), "cpu", lambda _: None)
+    work = asyncio.create_task(silent.run(LOAD))
+    await until(lambda: silent._process)
+    await asyncio.sleep(0)  # from here on it waits for a reply
+    silent._replies.put_nowait(tasks.Advanced(done=1, total=2))
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(work, PATIENCE)
+    await silent.close()
 
 
 async def loaded(crew: Crew, **changes: object) -> tasks.Loaded:

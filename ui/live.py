@@ -111,7 +111,8 @@ async def _tell(
 async def _news(woken: asyncio.Event, patience: float | None) -> None:
     """Wait until there may be something to say, at most ``patience`` seconds."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(woken.wait(), patience)
+        async with asyncio.timeout(patience):
+            await woken.wait()
 
 
 async def _hear(socket: WebSocket, hub: Hub, job: str, eye: Eye) -> None:
