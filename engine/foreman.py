@@ -152,7 +152,7 @@ class Foreman:
 
     async def _next(self) -> tasks.AnyReply:
         try:
-            # Not ``wait_for``: before Python 3.12 it forgets a cancellation that a reply comes with.
+            # Not wait_for: before Python 3.12 it forgets a cancellation that a reply comes with.
             async with asyncio.timeout(SILENCE):
                 reply = await self._replies.get()
         except TimeoutError:
