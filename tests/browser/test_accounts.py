@@ -109,7 +109,12 @@ def test_who_signs_out_is_a_stranger(house: House, visit: Visit) -> None:
     page = visit(at=house.server, reduced_motion="reduce", **PHONE).open()
     sign_in(page, "Ada")
     page.reload()
-    page.get_by_role("button", name="Ada").click()
+    name = page.get_by_role("button", name="Ada")
+    end, menu = name.bounding_box(), page.get_by_test_id("stExpandSidebarButton").bounding_box()
+    assert end is not None
+    assert menu is not None
+    assert end["x"] + end["width"] <= menu["x"]  # neither lies on the other
+    name.click()
     shoot(page, "accounts-menu-phone")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("button", name="Sign out").click()
