@@ -3,6 +3,7 @@
 
 const REST = 800; // milliseconds
 const APPLY = { key: "Enter", code: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
+const SETTLED = '[data-test-script-state="notRunning"]'; // by Streamlit, once a page is drawn
 const mounted = new WeakMap();
 
 export default function ({ parentElement }) {
@@ -22,12 +23,14 @@ function mount() {
     if (target.tagName !== "TEXTAREA" || isComposing) return;
     resting = setTimeout(() => target.dispatchEvent(new KeyboardEvent("keydown", APPLY)), REST);
   };
+  let looks = 0; // at an empty prompt on a page that is whole: its words may come a moment after it
   const offer = () => {
     const prompt = document.querySelector(".stTextArea textarea");
     const { activeElement: holder, body } = document;
     if (prompt && (prompt.value || (holder !== body && !holder.closest(".stMain")))) return;
-    if (prompt && holder === body) prompt.focus();
-    else offering = setTimeout(offer, 50); // the page, or what was clicked, is still to come or go
+    looks = prompt && holder === body && document.querySelector(SETTLED) ? looks + 1 : 0;
+    if (looks === 3) prompt.focus();
+    else offering = setTimeout(offer, 50);
   };
   const kinds = ["input", "compositionend"];
   for (const kind of kinds) document.addEventListener(kind, heard, { signal });

@@ -65,11 +65,14 @@ def test_a_prompt_has_the_focus_only_if_it_is_empty_and_nothing_unfolds(
     visit: Visit, server: Server
 ) -> None:
     typed(page := composer(visit), server, page.get_by_label("Scene 1"), "dawn")
-    page = visit().open("/")
-    page.get_by_role("button", name="Create a film").click()
-    expect(page.get_by_label("Scene 1")).to_have_value("dawn", timeout=PATIENCE)
-    page.wait_for_timeout(500)
-    expect(page.get_by_label("Scene 1")).not_to_be_focused()
+    for slower in (1, 4, 8):  # the words may come well after the field on a busy machine
+        page = visit().open("/")
+        pace = page.context.new_cdp_session(page)
+        pace.send("Emulation.setCPUThrottlingRate", {"rate": slower})
+        page.get_by_role("button", name="Create a film").click()
+        expect(page.get_by_label("Scene 1")).to_have_value("dawn", timeout=PATIENCE)
+        page.wait_for_timeout(700)
+        expect(page.get_by_label("Scene 1")).not_to_be_focused()
     start_over(page)
     phone = visit(**PHONE).open("/")
     phone.get_by_role("button", name="Create a film").tap()
