@@ -5,7 +5,7 @@ from msgspec import structs
 
 from engine.models import KNOWN, Card
 from ui.composer import facts
-from ui.dials import negative_prompt
+from ui.tuning import negative_prompt
 
 
 @pytest.mark.parametrize("model", KNOWN.values(), ids=lambda model: model.name)

@@ -8,7 +8,8 @@ from engine.models import Card
 from engine.protocol.answers import Hello
 from engine.recipe import Recipe
 from ui import draft
-from ui.dials import SCHEDULERS, UNKNOWN, negative_prompt
+from ui.dials import UNKNOWN
+from ui.tuning import SCHEDULERS, negative_prompt
 from ui.words import plain, size
 
 

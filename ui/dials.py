@@ -1,30 +1,17 @@
 """The settings of the whole film on the Create page: presets, shape and seed, the rest folded away.
 
-It knows the draft and what a model's card says, not the scenes.
+It knows the draft and what a model's card says, not the scenes; ``ui.tuning`` is the rest.
 """
 
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
 
 from engine.models import Card, Defaults
-from engine.recipe import MAX_PROMPT, Scheduler, Spacing
-from ui import draft
+from ui import draft, tuning
 from ui.presets import PRESETS, chosen
-from ui.words import plain, size
 
 CUSTOM = "Custom"
-FORMATS = {"mp4": "MP4 video", "gif": "GIF"}
-SPACINGS: dict[Spacing, str] = {"adaptive": "Where it changes", "even": "On the beat"}
-SCHEDULERS: dict[Scheduler, str] = {
-    "dpmsolver++": "DPM-Solver++",
-    "dpmsolver++karras": "DPM-Solver++ (Karras)",
-    "ddim": "DDIM",
-    "euler": "Euler",
-    "unipc": "UniPC",
-    "lcm": "LCM",
-}
-assert set(SCHEDULERS) == set(get_args(Scheduler))
 UNKNOWN = Defaults(width=256, height=256)  # while no engine has told what its models want
 
 
@@ -60,8 +47,8 @@ def dials(models: dict[str, Card]) -> None:
         )
         _identity()
         with st.expander("Advanced"):
-            _painting(models, card)
-            _moving()
+            tuning.painting(models, card)
+            tuning.moving()
 
 
 def _seed() -> None:
@@ -102,119 +89,6 @@ def _identity() -> None:
             help="Scenes that are cut or faded in begin with the noise of the first one, so that "
             "what is where stays: the sun, the horizon, whoever stands there.",
         )
-
-
-def negative_prompt(card: Card) -> str:
-    """Return what a model does with a negative prompt."""
-    if card.negative_prompt == "ignored":
-        return "It has no place for one: what is written there changes nothing."
-    if card.defaults.guidance_scale <= 1:
-        return "Heeded only with guidance above 1; this model is made for 1."
-    return "It keeps away from what is named there, as long as guidance is above 1."
-
-
-def _painting(models: dict[str, Card], card: Card | None) -> None:
-    """Draw what shapes the keyframes."""
-    if models:
-        st.selectbox(
-            "Model",
-            list(models),
-            format_func=lambda name: models[name].title,
-            **draft.choice(st.session_state, "model", models),
-            on_change=lambda: _adopt(models),
-            help="Who paints the keyframes. Each brings its own sane settings along.  \n"
-            + "  \n".join(_help(card) for card in models.values()),
-        )
-    st.text_area(
-        "Negative prompt",
-        **_setting("negative_prompt"),
-        max_chars=MAX_PROMPT,
-        height=68,
-        disabled=bool(card and card.negative_prompt == "ignored"),
-        help="What the pictures should stay away from."
-        + (f" {plain(card.title)}: {negative_prompt(card)}" if card else ""),
-    )
-    st.slider(
-        "Steps",
-        1,
-        150,
-        **_setting("num_inference_steps"),
-        help="How often each keyframe is refined. More is slower, and not always better.",
-    )
-    st.slider(
-        "Guidance scale",
-        1.0,
-        30.0,
-        step=0.5,
-        **_setting("guidance_scale"),
-        help="How strictly the picture follows the prompt; 1 lets it wander.",
-    )
-    st.selectbox(
-        "Scheduler",
-        SCHEDULERS,
-        format_func=lambda name: SCHEDULERS[name],
-        **draft.choice(st.session_state, "scheduler", SCHEDULERS),
-        help="The method by which noise becomes a picture. DPM-Solver++ needs the fewest steps.",
-    )
-
-
-def _help(card: Card) -> str:
-    """Return one line on a model: steps, size, licence."""
-    parts = [f"{card.defaults.num_inference_steps} steps"]
-    parts += [f"{size(card.download)} to fetch"] * bool(card.download)
-    parts += [card.licence] * bool(card.licence)
-    return f"**{plain(card.title)}**: {plain(', '.join(parts))}"
-
-
-def _moving() -> None:
-    """Draw what shapes the film between and beyond the keyframes."""
-    left, right = st.columns(2)
-    with left:
-        st.number_input(
-            "Frames per second",
-            min_value=1,
-            max_value=60,
-            step=1,
-            **_setting("fps"),
-            help="24 looks like cinema; more is smoother and takes longer.",
-        )
-        st.slider(
-            "Drift",
-            0.0,
-            1.0,
-            step=1 / 32,
-            **_setting("drift"),
-            help="How fast the ground moves past, in picture widths a second; 0 stands still.",
-        )
-    with right:
-        st.number_input(
-            "Frames per keyframe",
-            min_value=1,
-            max_value=64,
-            step=1,
-            **_setting("interpolation_factor"),
-            help="One of so many frames is painted, the others are drawn between.",
-        )
-        st.selectbox(
-            "Keyframes stand",
-            SPACINGS,
-            format_func=lambda name: SPACINGS[name],
-            **draft.choice(st.session_state, "spacing", SPACINGS),
-            help="Where the picture changes: more keyframes there, and an even pace. On the beat: "
-            "at equal distances, as scenes and noise give them.",
-        )
-        st.selectbox(
-            "Format",
-            FORMATS,
-            format_func=lambda name: FORMATS[name],
-            **draft.choice(st.session_state, "format", FORMATS),
-            help="MP4 is sharp and small. A GIF plays anywhere, with fewer colours and frames.",
-        )
-
-
-def _adopt(models: dict[str, Card]) -> None:
-    state: Any = st.session_state
-    draft.adopt(state, models[state[_key("model")]].defaults)
 
 
 def _size(defaults: Defaults) -> None:
