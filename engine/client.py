@@ -221,7 +221,7 @@ class Connection:
             file: its content.
             media_type: ``image/png`` or ``video/mp4``.
             origin: the device that made it.
-            detail: a segment's judgement.
+            detail: what its event says about it.
         """
         about = {"object": name, "media_type": media_type, "origin": origin, "detail": detail}
         async with opened(self.engine, terms.DATA_PATH, self.traffic) as socket:

@@ -47,8 +47,10 @@ def uploads(tmp_path: Path) -> Uploads:
     return Uploads(Store(tmp_path, Journal(tmp_path / "j.db")))
 
 
-def test_a_part_survives_the_wire() -> None:
-    part = a_part(a_png())
+@pytest.mark.parametrize("detail", ["", "crossfade", "tiled rerolled"])
+def test_a_part_survives_the_wire(detail: str) -> None:
+    """Also of a keyframe of which there are two things to say."""
+    part = a_part(a_png(), detail=detail)
     assert decode_part(encode_part(part)) == part
 
 

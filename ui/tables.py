@@ -80,7 +80,7 @@ class Piece(Base):
         sha256: of the content, hexadecimal.
         size: bytes.
         origin: the device that made it; empty if unknown.
-        detail: a segment's judgement; of a keyframe ``tiled`` or empty.
+        detail: a segment's judgement; of a keyframe the words that its event has.
     """
 
     __tablename__ = "pieces"

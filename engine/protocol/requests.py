@@ -104,6 +104,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Attributes:
         size, sha256: of the whole object, which counts only once both are met.
         origin: device that made it, for the film's record.
+        detail: what its event says about it.
     """
 
     id: RequestId
@@ -113,7 +114,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sha256: ObjectName
     media_type: Literal["image/png", "video/mp4"]
     origin: Annotated[str, Meta(max_length=200)] = ""
-    detail: Annotated[str, Meta(max_length=40, pattern=r"^[a-z]*\Z")] = ""
+    detail: Annotated[str, Meta(max_length=40, pattern=r"^[a-z ]*\Z")] = ""
     data: bytes = b""
 
 
