@@ -124,6 +124,11 @@ class KeyframeFinished(Event, frozen=True, kw_only=True, tag="keyframe_finished"
     detail: str = ""
 
 
+def remarks(detail: str) -> set[str]:
+    """Return the words about a keyframe that its ``detail`` holds."""
+    return set(detail.split())
+
+
 class SegmentStarted(Event, frozen=True, kw_only=True, tag="segment_started"):
     """Drawing the frames between the two keyframes of segment ``index`` begins."""
 

@@ -94,7 +94,7 @@ class Nodes:
         """Have a keyframe in the store; return 1 if it is blank, else 0."""
         found = await self.store.checked(node.name)
         row = found or await self._paint(index, node)
-        blank = float("blank" in row.detail.split())
+        blank = float("blank" in events.remarks(row.detail))
         if found and self.progress.keyframes[index]:
             return blank  # finished before an interruption of this very job
         self.record(

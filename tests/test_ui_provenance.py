@@ -6,7 +6,8 @@ from ui.tables import KEYFRAME, SEGMENT, Piece
 
 
 def piece(kind: str, index: int, origin: str) -> Piece:
-    return Piece(job="j", media_type=kind, index=index, object="o", size=1_000_000, origin=origin)
+    about = {"object": "o", "size": 1_000_000, "origin": origin, "detail": ""}
+    return Piece(job="j", media_type=kind, index=index, **about)
 
 
 def test_a_films_record_says_what_want_of_memory_changed() -> None:

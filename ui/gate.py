@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from engine.events import KeyframeFinished
+from engine.events import KeyframeFinished, remarks
 from engine.progress import fold
 from engine.recipe import MAX_PROMPT, Recipe
 from ui import animatic, draft, resources, words
@@ -146,7 +146,7 @@ def _keyframes(job: str) -> list[Keyframe]:
     new = {one.index for one in heard if isinstance(one, KeyframeFinished) and not one.reused}
     progress = fold(log)
     times = progress.plan.times if progress.plan else ()
-    blank = {index for index, said in progress.words.items() if "blank" in said.split()}
+    blank = {index for index, said in progress.words.items() if "blank" in remarks(said)}
     return [Keyframe(i, times[i], i in new, i in blank) for i in progress.strip]
 
 

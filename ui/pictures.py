@@ -13,7 +13,7 @@ from PIL import Image
 
 from engine.client import Connection
 from engine.errors import VisionFluxError
-from engine.events import KeyframeFinished
+from engine.events import KeyframeFinished, remarks
 from engine.protocol.answers import JobEvent, Preview, Snapshot
 from ui.board import Board
 from ui.library import Library
@@ -62,13 +62,13 @@ class Pictures:
             case Preview(kind="keyframe"):
                 self._begin(self._keep(message))
             case JobEvent(job=job, event=KeyframeFinished() as event):
-                if self._near and not final and not _is_blank(event.detail):
+                if self._near and not final and "blank" not in remarks(event.detail):
                     self._begin(self._fetch(job, event.index, event.object))
             case Snapshot(job=job, progress=progress) if self._near or (final and self._budget()):
                 names = {
                     index: name
                     for index, name in enumerate(progress.keyframes)
-                    if not _is_blank(progress.words.get(index))
+                    if "blank" not in remarks(progress.words.get(index, ""))
                 }
                 for index, name in list(names.items())[: 1 if final else None]:
                     if name:
@@ -76,7 +76,7 @@ class Pictures:
 
     def arrived(self, piece: Piece, file: Path) -> None:
         """Show a piece that was brought here, if it is a keyframe and no preview of it comes."""
-        if piece.is_keyframe and not _is_blank(piece.detail):
+        if piece.is_keyframe and "blank" not in remarks(piece.detail):
             self._begin(self._make_later(piece, file))
 
     async def _make_later(self, piece: Piece, file: Path) -> None:
@@ -123,11 +123,6 @@ class Pictures:
         with self._board.changing(job) as view:
             if view:
                 view.pictures.add(index)
-
-
-def _is_blank(detail: str | None) -> bool:
-    """Tell whether a keyframe is of one colour only, as its event's ``detail`` says."""
-    return "blank" in (detail or "").split()
 
 
 def _shrink(source: Path, target: Path) -> None:

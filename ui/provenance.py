@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from engine.events import Logged, Started
+from engine.events import Logged, Started, remarks
 from engine.recipe import Motion, Recipe
 from ui.tables import Piece
 from ui.words import size
@@ -38,7 +38,7 @@ _ODD = {
 
 
 def _odd(pieces: Sequence[Piece]) -> str:
-    told = [(piece.detail or "").split() for piece in pieces if piece.is_keyframe]
+    told = [remarks(piece.detail) for piece in pieces if piece.is_keyframe]
     counts = ((sum(word in said for said in told), because) for word, because in _ODD.items())
     return " ".join(f"{count} of {len(told)} keyframes {said}" for count, said in counts if count)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.events import remarks
 from engine.progress import Phase, Progress
 from ui.board import View
 
@@ -159,7 +160,7 @@ def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
 
 def _remark(progress: Progress, index: int) -> str:
     """Return what is out of the ordinary with a keyframe."""
-    said = progress.words[index].split()
+    said = remarks(progress.words[index])
     if "blank" in said:
         return "came out blank; its neighbour is held"
     return "came out blank at first; painted from another seed" if "rerolled" in said else ""
