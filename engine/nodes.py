@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from engine import events, tasks
 from engine.crew import Crew
@@ -97,17 +98,8 @@ class Nodes:
         blank = float("blank" in events.remarks(row.detail))
         if found and self.progress.keyframes[index]:
             return blank  # finished before an interruption of this very job
-        self.record(
-            events.KeyframeFinished(
-                index=index,
-                object=row.name,
-                sha256=row.sha256,
-                size=row.size,
-                reused=found is not None,
-                origin=row.origin,
-                detail=row.detail,
-            )
-        )
+        about = _about(index, row, reused=found is not None)
+        self.record(events.KeyframeFinished(**about, detail=row.detail))
         return blank
 
     async def _measure(self, first: str, second: str) -> float:
@@ -143,17 +135,8 @@ class Nodes:
         if found and self.progress.segments[index]:
             return
         row = found or await self._draw(index, node)
-        self.record(
-            events.SegmentFinished(
-                index=index,
-                object=row.name,
-                sha256=row.sha256,
-                size=row.size,
-                reused=found is not None,
-                judgement=row.detail,
-                origin=row.origin,
-            )
-        )
+        about = _about(index, row, reused=found is not None)
+        self.record(events.SegmentFinished(**about, judgement=row.detail))
 
     async def _draw(self, index: int, node: SegmentNode) -> ObjectRow:
         def frame(reply: tasks.Advanced) -> AnyEvent:
@@ -260,6 +243,12 @@ class Nodes:
                 raise StorageError(problem, remedy="check the disk of the engine's data folder")
             raise NodeLostError(name)
         return str(self.store.path(name))
+
+
+def _about(index: int, row: ObjectRow, *, reused: bool) -> dict[str, Any]:
+    """Return what the end of a keyframe and that of a segment tell alike."""
+    about = {"object": row.name, "sha256": row.sha256, "size": row.size, "origin": row.origin}
+    return {"index": index, "reused": reused, **about}
 
 
 def _loading(reply: tasks.Loading) -> events.ModelLoading:
