@@ -19,7 +19,7 @@ from ui.lesson import Lesson, lesson
 from ui.library import Library, sqlite_engine
 from ui.past import Past
 from ui.price import Price, price
-from ui.quote import between, content, lasting
+from ui.quote import between, content
 from ui.record import Record
 
 FILMS = Path(__file__).with_name("price_films.jsonl")
@@ -261,14 +261,6 @@ def test_only_what_changed_is_to_be_paid(library: Library) -> None:
     assert "of them made already" in content(changed, keyframes)
     fresh = Past(library.engine, "me", "engine-2").missing(made)
     assert fresh == (most_keyframes(made), made.frames)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.1, "1 s"), (24.6, "25 s"), (95, "1.6 min"), (1_000, "17 min"), (9_000, "2.5 h")],
-)
-def test_lengths_of_time_are_said_for_people(seconds: float, words: str) -> None:
-    assert lasting(seconds) == words
 
 
 def test_two_lengths_share_a_unit_where_they_can() -> None:

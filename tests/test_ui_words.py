@@ -25,5 +25,5 @@ def test_moments_and_durations_are_said_for_people() -> None:
     pasts = {5: "just now", 61: "1 minute ago", 7300: "2 hours ago", 86_400 * 6.5: "6 days ago"}
     assert {past: words.ago(now - past, now) for past in pasts} == pasts
     assert words.ago(now - 86_400 * 40, now) in ("5 Dec 2026", "6 Dec 2026")  # by time zone
-    lengths = {4.0: "4 s", 84.0: "1 min 24 s", 120.0: "2 min", 2400.0: "40 min", 9000.0: "2.5 h"}
+    lengths = {0.1: "1 s", 24.6: "25 s", 95: "1.6 min", 1_000: "17 min", 9_000: "2.5 h"}
     assert {seconds: words.length(seconds) for seconds in lengths} == lengths

@@ -15,7 +15,7 @@ from engine.progress import fold
 from engine.recipe import MAX_PROMPT, Recipe
 from ui import animatic, draft, resources, words
 from ui.player import player
-from ui.quote import estimate, lasting
+from ui.quote import estimate
 from ui.tables import Film
 
 Submit = Callable[[Recipe, Callable[[], None]], None]
@@ -63,7 +63,7 @@ def _approval(film: Film, keyframes: list[Keyframe], submit: Submit) -> None:
         if st.button("Re-roll what is not locked", key="reroll-all", icon=":material/casino:"):
             others = set(range(len(keyframes))) - _locked()
             _repaint(film, keyframes, submit, {place: draft.new_seed() for place in others}, {})
-        st.caption(f"Still to come: everything in between. About {lasting(cost.seconds)}.")
+        st.caption(f"Still to come: everything in between. About {words.length(cost.seconds)}.")
 
 
 def _approved(film: Film) -> None:

@@ -63,17 +63,9 @@ def content(recipe: Recipe, missing: int) -> str:
     )
 
 
-def lasting(seconds: float) -> str:
-    """Return a length of time for people."""
-    units = (("s", 1), ("min", 60), ("h", 3600))
-    unit, size = next((one for one in units if seconds < 90 * one[1]), units[-1])
-    number = seconds / size
-    return f"{number:.1f} {unit}" if size > 1 and number < 10 else f"{max(1, round(number))} {unit}"
-
-
 def between(low: float, high: float) -> str:
     """Return two lengths of time for people."""
-    first, last = lasting(low), lasting(high)
+    first, last = words.length(low), words.length(high)
     if first.partition(" ")[2] == last.partition(" ")[2]:
         first = first.partition(" ")[0]
     return f"{first} to {last}"
@@ -86,7 +78,7 @@ def _figures(cost: Price, hello: Hello | None) -> str:
     memory = "more than may be free; a smaller size needs less" if tight else device
     data = ("about " + words.size(cost.data), "at most, through the tunnel")
     figures = [
-        ("Time", f"about {lasting(cost.seconds)}", between(cost.low, cost.high)),
+        ("Time", f"about {words.length(cost.seconds)}", between(cost.low, cost.high)),
         ("Memory", f"about {words.size(cost.memory)}", memory),
         ("Data", *(data if cost.data else ("none", "all stays here"))),
     ]

@@ -43,10 +43,8 @@ def ago(moment: float, now: float) -> str:
 
 
 def length(seconds: float) -> str:
-    """Return a duration for people."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 10:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    return f"{minutes} min" if minutes < 60 else f"{minutes / 60:.1f} h"
+    """Return a length of time for people."""
+    units = (("s", 1), ("min", 60), ("h", 3600))
+    unit, size = next((one for one in units if seconds < 90 * one[1]), units[-1])
+    number = seconds / size
+    return f"{number:.1f} {unit}" if size > 1 and number < 10 else f"{max(1, round(number))} {unit}"
