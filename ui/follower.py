@@ -15,7 +15,7 @@ from typing import Any
 from engine.client import Connection
 from engine.errors import TransportError, UnknownJobError, VisionFluxError
 from engine.events import Logged
-from engine.progress import advance, fold
+from engine.progress import advance
 from engine.protocol.answers import JobEvent, Preview, Snapshot
 from engine.recipe import Recipe
 from ui.board import Board, View
@@ -28,21 +28,10 @@ from ui.preferences import Preferences
 from ui.record import Record
 from ui.scribe import Scribe
 from ui.stills import Stills
-from ui.tables import UNFINISHED, Film, Piece
+from ui.tables import Film, Piece
+from ui.wishes import Wishes
 
 log = logging.getLogger(__name__)
-
-
-def remembered(film: Film, library: Library, record: Record) -> View:
-    """Return the view of a job as this laptop knows it, out of reach until its engine speaks."""
-    view = View(film.job, film.recipe, film.engine, reachable=False)
-    view.progress = fold(record.of(film.job))
-    view.pictures, view.shown = set(library.pictures(film.job)), film.shown
-    if film.status not in UNFINISHED:
-        view.progress.status = film.status  # type: ignore[assignment]
-        view.progress.phase, view.progress.error = "done", film.error
-        view.saved = film.status == "finished"
-    return view
 
 
 class Follower:
@@ -76,12 +65,12 @@ class Follower:
         self._near = near
         self._preferences = preferences
         self._stills = stills
-        self._pictures = Pictures(connection, board, library, self.begin, self._budget, near=near)
+        self._pictures = Pictures(connection, board, library, preferences, self.begin, near=near)
         self._mirror = Mirror(
             connection,
             board,
             pieces,
-            self._budget,
+            preferences,
             lambda piece: self._pictures.arrived(piece, pieces.path(piece)),
         )
         self._homecoming = Homecoming(connection, board, library)
@@ -92,6 +81,7 @@ class Follower:
         self._library = library
         self._record = record
         self._scribe = Scribe(record, self.begin)
+        self.wishes = Wishes(connection, board, self.begin)
         self._settling: set[str] = set()
 
     async def close(self) -> None:
@@ -168,21 +158,6 @@ class Follower:
         """Bring finished pieces here that somebody wants to see now; raises as a fetch does."""
         await self._mirror.bring(pieces)
 
-    def rest(self, job: str, resting: bool) -> None:
-        """Pause a job or have it go on; an engine out of reach hears nothing of it."""
-        self.begin(self._rest(job, resting))
-
-    def cancel(self, job: str) -> None:
-        """Cancel a job; if the engine is out of reach, once it is back."""
-        self.begin(self._cancel(job))
-
-    def look(self, job: str) -> None:
-        """Have previews of a job begin or end, as somebody looks at it or nobody does."""
-        with self._board.reading(job) as view:
-            if view is None or view.engine != self.engine or view.progress.final:
-                return
-        self.begin(self._look(job))
-
     def hear(self, message: Snapshot | JobEvent | Preview) -> None:
         """Take in what the engine says of a job."""
         with self._board.changing(message.job) as view:
@@ -220,7 +195,8 @@ class Follower:
     async def _resume(self) -> None:
         self.begin(self._leave_orphans())
         for film in await asyncio.to_thread(self._library.unfinished, self.engine):
-            self._board.open(await asyncio.to_thread(remembered, film, self._library, self._record))
+            pictures = await asyncio.to_thread(self._library.pictures, film.job)
+            self._board.open(await asyncio.to_thread(self._record.view, film, pictures))
             try:
                 await self._take_up(film)
             except TransportError:
@@ -267,31 +243,13 @@ class Follower:
         self.hear(snapshot)
         self.begin(self._catch_up(job))
 
-    def _budget(self) -> int:
-        """Return the bytes of a film's pieces that may be brought here while it is made."""
-        return self._preferences.mirror * 1_000_000
-
     def _allowance(self, job: str) -> int | None:
         """Return the bytes that a film's previews may still take; None: no limit."""
         if self._near:
             return None
         with self._board.reading(job) as view:
             shown = view.shown if view else 0
-        return max(0, self._preferences.previews * 1_000_000 - shown)
-
-    async def _look(self, job: str) -> None:
-        with suppress(VisionFluxError):
-            await self._connection.show_previews(job, self._board.seen(job))
-
-    async def _rest(self, job: str, resting: bool) -> None:
-        try:
-            await (self._connection.pause if resting else self._connection.resume)(job)
-        except VisionFluxError as error:
-            log.info("job %s could not be paused or resumed: %s", job, error)
-
-    async def _cancel(self, job: str) -> None:
-        with suppress(TransportError):
-            await self._connection.cancel(job)
+        return max(0, self._preferences.preview_budget - shown)
 
     async def _settle(self, job: str) -> None:
         """Bring the film home, or note how the job ended."""

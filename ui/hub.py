@@ -21,7 +21,7 @@ from ui.board import Board, View
 from ui.desk import Desk
 from ui.engine_view import EngineView, Link
 from ui.engines import Engines
-from ui.follower import Follower, remembered
+from ui.follower import Follower
 from ui.library import Library
 from ui.meter import Meter
 from ui.mover import Mover
@@ -146,7 +146,7 @@ class Hub:
         film = self.library.get(job)
         if film is None:
             return None
-        self.board.open(remembered(film, self.library, self.record))
+        self.board.open(self.record.view(film, self.library.pictures(job)))
         with self.board.reading(job) as view:
             return view
 
@@ -157,14 +157,14 @@ class Hub:
                 return
             view.cancelling, engine = True, view.engine
         if follower := self._engines.follower(engine):
-            self._loop.call_soon_threadsafe(follower.cancel, job)
+            self._loop.call_soon_threadsafe(follower.wishes.cancel, job)
         elif all(link.follower and link.follower.engine for link in self._engines.links()):
             self._give_up(job)  # no paired engine has it, so none will ever answer
 
     def rest(self, job: str, resting: bool) -> None:
         """Pause a job or have it go on, if its engine can be reached; returns at once."""
         if follower := self._follower(job):
-            self._loop.call_soon_threadsafe(follower.rest, job, resting)
+            self._loop.call_soon_threadsafe(follower.wishes.rest, job, resting)
 
     def bring(self, job: str, pieces: Sequence[Piece]) -> None:
         """Have finished pieces of a job here.
@@ -182,9 +182,8 @@ class Hub:
         """Note whether one page shows a job; while none does, its engine sends no previews."""
         if not self.board.look(job, eye, looking):
             return
-        for link in self._engines.links():
-            if link.follower:
-                self._loop.call_soon_threadsafe(link.follower.look, job)
+        if follower := self._follower(job):
+            self._loop.call_soon_threadsafe(follower.wishes.look, job)
 
     def refuge(self, job: str) -> EngineView | None:
         """Return the engine on which an unfinished film could go on, if its own is out of reach."""

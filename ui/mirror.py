@@ -12,6 +12,7 @@ from engine.client import Connection
 from engine.errors import VisionFluxError
 from ui.board import Board
 from ui.pieces import Pieces
+from ui.preferences import Preferences
 from ui.tables import Piece
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class Mirror:
         connection: Connection,
         board: Board,
         pieces: Pieces,
-        budget: Callable[[], int],
+        preferences: Preferences,
         on_piece: Callable[[Piece], None],
     ) -> None:
         """Bring nothing yet.
@@ -34,13 +35,13 @@ class Mirror:
             connection: to the engine.
             board: where the jobs' views are.
             pieces: where they are noted and kept.
-            budget: returns the bytes that the pieces of one film may take.
+            preferences: how many bytes the pieces of one film may take.
             on_piece: called after each that arrived.
         """
         self._connection = connection
         self._board = board
         self._pieces = pieces
-        self._budget = budget
+        self._preferences = preferences
         self._on_piece = on_piece
         self._one_by_one = asyncio.Lock()
 
@@ -81,4 +82,6 @@ class Mirror:
             keyframes = view.progress.whole[0]
         if not keyframes:
             return None  # without the plan nobody knows what will need room
-        return await asyncio.to_thread(self._pieces.next, job, keyframes, self._budget())
+        return await asyncio.to_thread(
+            self._pieces.next, job, keyframes, self._preferences.mirror_budget
+        )

@@ -14,9 +14,11 @@ from PIL import Image
 from engine.client import Connection
 from engine.errors import VisionFluxError
 from engine.events import KeyframeFinished, remarks
+from engine.progress import Progress
 from engine.protocol.answers import JobEvent, Preview, Snapshot
 from ui.board import Board
 from ui.library import Library
+from ui.preferences import Preferences
 from ui.tables import Piece
 
 log = logging.getLogger(__name__)
@@ -33,8 +35,8 @@ class Pictures:
         connection: Connection,
         board: Board,
         library: Library,
+        preferences: Preferences,
         begin: Callable[[Coroutine[Any, Any, None]], None],
-        budget: Callable[[], int],
         *,
         near: bool,
     ) -> None:
@@ -44,15 +46,15 @@ class Pictures:
             connection: to the engine.
             board: where the jobs' views are.
             library: where the pictures are.
+            preferences: whether a film's pieces may be brought here.
             begin: runs work beside the caller's.
-            budget: returns the bytes of a film's pieces that may be brought here.
             near: whether fetching costs nothing, since the engine is on this laptop.
         """
         self._connection = connection
         self._board = board
         self._library = library
+        self._preferences = preferences
         self._begin = begin
-        self._budget = budget
         self._near = near
         self._one_by_one = asyncio.Lock()
 
@@ -64,15 +66,20 @@ class Pictures:
             case JobEvent(job=job, event=KeyframeFinished() as event):
                 if self._near and not final and "blank" not in remarks(event.detail):
                     self._begin(self._fetch(job, event.index, event.object))
-            case Snapshot(job=job, progress=progress) if self._near or (final and self._budget()):
-                names = {
-                    index: name
-                    for index, name in enumerate(progress.keyframes)
-                    if "blank" not in remarks(progress.words.get(index, ""))
-                }
-                for index, name in list(names.items())[: 1 if final else None]:
-                    if name:
-                        self._begin(self._fetch(job, index, name))
+            case Snapshot(job=job, progress=progress):
+                if self._near or (final and self._preferences.mirror):
+                    self._fetch_all(job, progress, final)
+
+    def _fetch_all(self, job: str, progress: Progress, final: bool) -> None:
+        """Fetch what is finished; of a job that has ended the first one, for its poster."""
+        names = [
+            (index, name)
+            for index, name in enumerate(progress.keyframes)
+            if "blank" not in remarks(progress.words.get(index, ""))
+        ]
+        for index, name in names[: 1 if final else None]:
+            if name:
+                self._begin(self._fetch(job, index, name))
 
     def arrived(self, piece: Piece, file: Path) -> None:
         """Show a piece that was brought here, if it is a keyframe and no preview of it comes."""

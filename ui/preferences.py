@@ -6,6 +6,8 @@ import msgspec
 
 from ui.settings import keep, recall
 
+MEGABYTE = 1_000_000  # bytes
+
 
 class Saved(msgspec.Struct):
     """The file's content, in megabytes a film."""
@@ -32,6 +34,11 @@ class Preferences:
         self._write()
 
     @property
+    def mirror_budget(self) -> int:
+        """The same in bytes."""
+        return self.mirror * MEGABYTE
+
+    @property
     def previews(self) -> int:
         """Megabytes that the previews of a film from an engine elsewhere may take."""
         return self._saved.previews
@@ -40,6 +47,11 @@ class Preferences:
     def previews(self, megabytes: int) -> None:
         self._saved.previews = max(0, megabytes)
         self._write()
+
+    @property
+    def preview_budget(self) -> int:
+        """The same in bytes."""
+        return self.previews * MEGABYTE
 
     def _write(self) -> None:
         keep(self._path, self._saved)

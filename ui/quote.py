@@ -47,8 +47,8 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Price, int]:
         card=cards.get(recipe.model),
         works={name: card.work for name, card in cards.items()},
         far=not engine.local,
-        previews=hub.preferences.previews * 1_000_000,
-        mirror=hub.preferences.mirror * 1_000_000,
+        previews=hub.preferences.preview_budget,
+        mirror=hub.preferences.mirror_budget,
     )
     return cost, keyframes
 

@@ -5,7 +5,7 @@ connections.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 
 from engine import events
 from engine.events import KeyframeFinished, Logged, SegmentFinished
+from engine.progress import fold
+from ui.board import View
 from ui.pieces import piece_of
-from ui.tables import Entry, Former
+from ui.tables import UNFINISHED, Entry, Film, Former
 
 PASSING = ("keyframe_step", "segment_frame", "model_loading")  # of no interest afterwards
 
@@ -52,6 +54,22 @@ class Record:
         with Session(self._engine) as session:
             jobs = [*session.scalars(query), job]
         return [logged for one in jobs for logged in self.of(one)]
+
+    def view(self, film: Film, pictures: Iterable[int]) -> View:
+        """Return the view of a job as this laptop knows it, out of reach until its engine speaks.
+
+        Args:
+            film: the job's row.
+            pictures: indexes of the keyframes whose small pictures are here.
+        """
+        view = View(film.job, film.recipe, film.engine, reachable=False)
+        view.progress = fold(self.of(film.job))
+        view.pictures, view.shown = set(pictures), film.shown
+        if film.status not in UNFINISHED:
+            view.progress.status = film.status  # type: ignore[assignment]
+            view.progress.phase, view.progress.error = "done", film.error
+            view.saved = film.status == "finished"
+        return view
 
     def abridge(self, job: str) -> None:
         """Drop what was of interest only while the film was made."""

@@ -26,7 +26,7 @@ def rescue(job: str) -> None:
         return
     here = list(hub.pieces.here(job).values())
     if here and not _near(view):
-        st.caption(provenance.kept(here, hub.preferences.mirror * 1_000_000))
+        st.caption(provenance.kept(here, hub.preferences.mirror_budget))
     if not _lost(view):
         return
     if view.trouble:
