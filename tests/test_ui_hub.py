@@ -1,5 +1,5 @@
+import asyncio
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,18 +100,33 @@ def test_a_job_whose_submission_broke_is_handed_in_again(world: World) -> None:
     until(lambda: job in world.made[0].recipes)
 
 
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_job_is_handed_in_once_if_the_link_comes_up_meanwhile(world: World, breaks: bool) -> None:
+    """Unless the first attempt breaks. The film "later" tells that the link has taken up all."""
+    hub = world.start()
+    engine = world.made[0]
+
+    async def come_back() -> None:
+        await asyncio.to_thread(hub.library.add, "later", RECIPE, hub.chosen().hello.engine)  # type: ignore[union-attr]
+        engine.connect()
+        async with asyncio.timeout(20):
+            while "later" not in engine.recipes:
+                await asyncio.sleep(0.01)
+        if breaks:
+            raise ConnectionLostError("it broke")
+
+    engine.meanwhile = come_back
+    job = hub.submit(RECIPE)
+    until(lambda: job in engine.recipes)
+    assert engine.submitted.count(job) == (2 if breaks else 1)
+
+
 def test_a_job_that_the_engine_forgot_fails_with_its_reason(world: World) -> None:
     hub = world.start()
     job = hub.submit(RECIPE)
-
-    def is_forgotten() -> bool:
-        """Forget again and again: the first connection may hand the job in once more, late."""
-        world.made[0].recipes.clear()
-        world.made[0].come_back()
-        time.sleep(0.2)
-        return (film := hub.library.get(job)) is not None and film.status == "failed"
-
-    until(is_forgotten)
+    world.made[0].recipes.clear()
+    world.made[0].come_back()
+    until(lambda: (film := hub.library.get(job)) and film.status == "failed")
     film = hub.library.get(job)
     assert film is not None
     assert film.error is not None

@@ -89,7 +89,7 @@ async def test_a_new_address_of_the_same_engine_takes_over(
             job = await asyncio.to_thread(hub.submit, SLOW_FILM)
             await followed(hub, job, 20)
             old.fall_silent()
-            asked = len(Watchful.asked)  # twice if the film was submitted while the link came up
+            asked = len(Watchful.asked)
             await asyncio.to_thread(hub.pair, second.link)
             assert [view.key for view in hub.engines()] == ["local", second.url]
             assert hub.chosen().key == second.url

@@ -6,7 +6,7 @@ Unrealistic: everything arrives at once and in order, and jobs do only what a te
 import asyncio
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,8 @@ class StandIn:
         self.recipes: dict[str, Recipe] = {}
         self.traffic = Traffic()
         self.cancelled: list[str] = []
+        self.submitted: list[str] = []
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None  # while a job is handed in
         self.watches: list[tuple[int | None, bool, int | None]] = []
         self.shown: list[bool] = []
         self.ready: list[Event] = []  # what a job finds done when it is submitted
@@ -122,6 +124,10 @@ class StandIn:
     async def submit(self, job: str, recipe: Recipe) -> Accepted:
         if self.refusal:
             raise self.refusal
+        self.submitted.append(job)
+        if meanwhile := self.meanwhile:
+            self.meanwhile = None
+            await meanwhile()
         duplicate = job in self.recipes
         self.recipes[job] = recipe
         self.logs.setdefault(

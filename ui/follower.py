@@ -7,8 +7,8 @@ address.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -82,6 +82,7 @@ class Follower:
         self._record = record
         self._scribe = Scribe(record, self.begin)
         self.wishes = Wishes(connection, board, self.begin)
+        self._offered: set[str] = set()
         self._settling: set[str] = set()
 
     async def close(self) -> None:
@@ -109,12 +110,13 @@ class Follower:
         Raises:
             VisionFluxError: the engine refused the recipe.
         """
-        await asyncio.to_thread(self._library.add, job, recipe, self.engine)
-        try:
-            await self._offer(View(job, recipe, self.engine))
-        except VisionFluxError:
-            await asyncio.to_thread(self._library.delete, job)
-            raise
+        with self._offering(job):
+            await asyncio.to_thread(self._library.add, job, recipe, self.engine)
+            try:
+                await self._offer(View(job, recipe, self.engine))
+            except VisionFluxError:
+                await asyncio.to_thread(self._library.delete, job)
+                raise
 
     async def adopt(self, old: str, job: str, recipe: Recipe, *, ended: bool = False) -> bool:
         """Take over a film as ``job``; False if it is not what it was any more.
@@ -130,18 +132,29 @@ class Follower:
         """
         before = await asyncio.to_thread(self._library.get, old)
         replace = partial(self._library.replace, old, job, self.engine, ended=ended)
-        if not await asyncio.to_thread(replace) or not before:
-            return False
-        pictures = set(await asyncio.to_thread(self._library.pictures, job))
-        try:
-            await self._offer(View(job, recipe, self.engine, pictures=pictures, shown=before.shown))
-        except VisionFluxError:
-            await asyncio.to_thread(self._library.replace, job, old, before.engine)
-            if ended:
-                status: Any = before.status
-                await asyncio.to_thread(self._library.end, old, status, before.error)
-            raise
+        with self._offering(job):
+            if not await asyncio.to_thread(replace) or not before:
+                return False
+            view = View(job, recipe, self.engine, shown=before.shown)
+            view.pictures = set(await asyncio.to_thread(self._library.pictures, job))
+            try:
+                await self._offer(view)
+            except VisionFluxError:
+                await asyncio.to_thread(self._library.replace, job, old, before.engine)
+                if ended:
+                    status: Any = before.status
+                    await asyncio.to_thread(self._library.end, old, status, before.error)
+                raise
         return True
+
+    @contextmanager
+    def _offering(self, job: str) -> Iterator[None]:
+        """Keep a connection that comes up from handing in what is being handed in already."""
+        self._offered.add(job)
+        try:
+            yield
+        finally:
+            self._offered.discard(job)
 
     async def _offer(self, view: View) -> None:
         """Put a job on the board and hand it in; if it is refused, it was never there."""
@@ -150,6 +163,7 @@ class Follower:
             await self._hand_in(view.job, view.recipe)
         except TransportError as error:
             log.warning("job %s will be submitted again: %s", view.job, error)
+            self.begin(self._resume())  # which may have left it to us
         except VisionFluxError:
             self._board.close(view.job)
             raise
@@ -194,7 +208,10 @@ class Follower:
 
     async def _resume(self) -> None:
         self.begin(self._leave_orphans())
-        for film in await asyncio.to_thread(self._library.unfinished, self.engine):
+        offered = self._offered.copy()
+        films = await asyncio.to_thread(self._library.unfinished, self.engine)
+        offered |= self._offered
+        for film in [film for film in films if film.job not in offered]:
             pictures = await asyncio.to_thread(self._library.pictures, film.job)
             self._board.open(await asyncio.to_thread(self._record.view, film, pictures))
             try:
