@@ -17,33 +17,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from engine import networks, tasks
-from engine.errors import InternalError, StorageError, VisionFluxError
-from engine.graph import SegmentNode
+from engine.errors import InternalError, VisionFluxError
 from engine.models import Model
 from engine.pipe import Channel, ServerGoneError, claim_stdout
 from engine.protocol import answers, encoding
-from engine.render import Cancelled, assembly, blank, smoothness, warp
+from engine.render import Cancelled, assembly, blank, segment, smoothness
 from engine.render.device import available, choose_device, describe, forget_peak, peak_memory
 from engine.render.distance import distance
 from engine.render.keyframes import Painter
 from engine.render.memory import Way
+from engine.render.picture import Picture, read_png, write_png
 from engine.render.preview import Previewer
 from engine.render.rife.choice import open_interpolator, wanted
-from engine.render.rife.interpolator import fade
-from engine.render.rife.judge import judge
 
 log = logging.getLogger(__name__)
 
-# What motion cannot connect between keyframes: above this, moons and trees came out in shreds. They
-# are painted anew, so that what seems to move has often only vanished here and appeared there.
-TORN = 0.015
 RETRY = 600.0  # seconds until weights that could not be fetched are asked for again
-
-Frame = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def main() -> None:
@@ -143,7 +133,7 @@ class Bench:
             case tasks.Paint():
                 return self._made(work.target, self._paint(work))
             case tasks.Measure(first=first, second=second):
-                return tasks.Measured(distance=distance(_read_png(first), _read_png(second)))
+                return tasks.Measured(distance=distance(read_png(first), read_png(second)))
             case tasks.Draw():
                 return self._made(work.target, self._draw(work))
             case tasks.Join():
@@ -198,8 +188,8 @@ class Bench:
         about: dict[str, Any] = {"job": work.job, "index": work.index}
         paint = partial(
             self._painter.paint,
-            source=_read_png(work.source) if work.source else None,
-            anchor=_read_png(work.anchor) if work.anchor else None,
+            source=read_png(work.source) if work.source else None,
+            anchor=read_png(work.anchor) if work.anchor else None,
             on_step=on_step,
             cancelled=lambda: work.job in self._stopped,
         )
@@ -208,11 +198,11 @@ class Bench:
         about |= {"kind": "keyframe", "step": steps, "steps": steps}
         if word != "blank":
             self._previewer.offer_picture(picture, about)
-        _write_png(Path(work.target), picture)
+        write_png(Path(work.target), picture)
         return " ".join(filter(None, ["" if self._painter.memory.exact else "tiled", word]))
 
     def _draw(self, work: tasks.Draw) -> str:
-        first, second = _read_png(work.first), _read_png(work.second)
+        first, second = read_png(work.first), read_png(work.second)
         height, width = first.shape[:2]
         assembly.encode_segment(
             Path(work.target),
@@ -221,32 +211,19 @@ class Bench:
             width=width,
             height=height,
         )
-        return _bridge(work.node, first, second)
+        return segment.bridge_of(work.node, first, second)
 
-    def _frames(self, work: tasks.Draw, first: Frame, second: Frame) -> Iterator[Frame]:
+    def _frames(self, work: tasks.Draw, first: Picture, second: Picture) -> Iterator[Picture]:
         """Yield the frames of a segment, reporting each one and stopping when told to."""
         node = work.node
-        for number, frame in enumerate(self._sequence(node, first, second), 1):
+        sequence = segment.frames(node, first, second, self._interpolator)
+        for number, frame in enumerate(sequence, 1):
             if work.job in self._stopped:
                 raise Cancelled
             yield frame
             self._advance(number, node.length)
             about = {"job": work.job, "index": work.index, "kind": "frame"}
             self._previewer.offer_picture(frame, {**about, "step": number, "steps": node.length})
-
-    def _sequence(self, node: Any, first: Frame, second: Frame) -> Iterator[Frame]:
-        yield first
-        bridge = _bridge(node, first, second)
-        if bridge in ("hold", "copy"):
-            yield from (first.copy() for _ in node.positions)
-        elif bridge in ("fade", "crossfade"):
-            yield from (fade(first, second, position) for position in node.positions)
-        elif node.move:
-            yield from (warp.between(first, second, node.move, at) for at in node.positions)
-        else:
-            yield from self._interpolator.between(first, second, node.positions)
-        if node.closing:
-            yield second
 
     def _join(self, work: tasks.Join) -> str:
         recipe = work.node.recipe
@@ -296,35 +273,6 @@ class Bench:
     def _send_preview(self, header: dict[str, Any], jpeg: bytes) -> None:
         with contextlib.suppress(ServerGoneError):  # the next reply will notice, too
             self._channel.send_preview(answers.Preview(**header, jpeg=jpeg))
-
-
-def _bridge(node: SegmentNode, first: Frame, second: Frame) -> str:
-    """Return how the gap between two keyframes is bridged, as the plan has it or pictures allow."""
-    if node.bridge != "flow":
-        return node.bridge
-    if not node.positions:
-        return "copy"
-    if node.move:
-        return "interpolate"
-    verdict = judge(first, second)
-    torn = verdict.mode == "interpolate" and verdict.unexplained > TORN
-    return "crossfade" if torn else verdict.mode
-
-
-def _read_png(path: str) -> Frame:
-    picture = cv2.imread(path, cv2.IMREAD_COLOR)
-    if picture is None:
-        raise StorageError(f"the keyframe {Path(path).name} cannot be read")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
-
-
-def _write_png(path: Path, picture: Frame) -> None:
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    _, png = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    try:
-        path.write_bytes(png.tobytes())  # OpenCV's own writing does not say when the disk is full
-    except OSError as error:
-        raise StorageError(f"a keyframe cannot be written: {error.strerror}") from error
 
 
 if __name__ == "__main__":
