@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="identity lock: after a cut or a fade, what is where stays",
     )
     parser.add_argument(
+        "--anchor-attention",
+        action="store_true",
+        help="identity lock: every keyframe looks at the first one while it is painted; not with "
+        "the offline model",
+    )
+    parser.add_argument(
         "--camera",
         action="append",
         default=[],
@@ -105,6 +111,7 @@ def recipe_from(options: argparse.Namespace, hello: Hello) -> Recipe:
         "format": _format(options.output),
         "loop": options.loop,
         "shared_noise": options.shared_noise,
+        "anchor_attention": options.anchor_attention,
         "model": options.model,
     }
     return parse_recipe(recipe)

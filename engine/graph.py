@@ -58,6 +58,8 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
         border: likewise, for what ``source`` does not show.
         anchor: name of the keyframe whose colours it keeps; "" keeps none.
         since: how the camera moved since ``anchor``.
+        subject: name of the keyframe that it looks at while it is painted, so that who is seen
+            there stays recognisable; left out, it looks at none.
     """
 
     model: str
@@ -72,6 +74,7 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
     border: float = 1.0
     anchor: str = ""
     since: Move | None = None
+    subject: str | msgspec.UnsetType = msgspec.UNSET  # no "": older names must stay as they are
     width: int
     height: int
     num_inference_steps: int
@@ -82,6 +85,11 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
     def name(self) -> str:
         """Content address of the picture."""
         return address(self)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the pictures that it is made of."""
+        return tuple(name for name in (self.source, self.anchor, self.subject) if name)
 
 
 class SegmentNode(Value, frozen=True, kw_only=True, tag="segment", tag_field="node"):
@@ -153,13 +161,16 @@ def address(node: Node) -> str:
     return hashlib.sha256(msgspec.json.encode(node, order="deterministic")).hexdigest()
 
 
-def keyframe(recipe: Recipe, seconds: float, model: str) -> KeyframeNode:
+def keyframe(
+    recipe: Recipe, seconds: float, model: str, first: KeyframeNode | None = None
+) -> KeyframeNode:
     """Return the keyframe at a time of the walk.
 
     Args:
         recipe: a checked recipe.
         seconds: from the film's beginning.
         model: identity of the diffusion model's weights.
+        first: the film's first keyframe, which others may look at; None for that one itself.
     """
     walked = seconds - _origin(recipe, seconds)
     prompt, noise = prompt_at(recipe, seconds), noise_at(recipe, walked)
@@ -171,7 +182,7 @@ def keyframe(recipe: Recipe, seconds: float, model: str) -> KeyframeNode:
             prompt = Weighted(take.prompt, take.prompt, 0.0)
         if take.seed is not msgspec.UNSET:
             noise, turn = Weighted(take.seed, take.seed, 0.0), None
-    return KeyframeNode(
+    made = KeyframeNode(
         model=model,
         prompt=prompt,
         negative_prompt=recipe.negative_prompt,
@@ -184,6 +195,9 @@ def keyframe(recipe: Recipe, seconds: float, model: str) -> KeyframeNode:
         guidance_scale=recipe.guidance_scale,
         scheduler=recipe.scheduler,
     )
+    if first is None or first == made or not recipe.anchor_attention:
+        return made
+    return msgspec.structs.replace(made, subject=first.name)
 
 
 def prompt_at(recipe: Recipe, seconds: float) -> Weighted:

@@ -87,6 +87,7 @@ class Jobs:
         Raises:
             JobConflictError: the id stands for another recipe.
             UnknownModelError: the recipe names a model that is not offered.
+            InvalidParameterError: it asks for what its model cannot do.
             MissingPictureError: a picture that a scene begins from was not brought.
             LimitError: too many jobs wait, in all or of this client.
         """
@@ -97,6 +98,7 @@ class Jobs:
             return False
         if recipe.model not in self._models:
             raise UnknownModelError(recipe.model, list(self._models))
+        self._models[recipe.model].check(recipe)
         self._check_pictures(recipe)
         self._check_queue(client)
         queued = events.Queued(position=self._ahead())

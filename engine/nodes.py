@@ -119,14 +119,14 @@ class Nodes:
         with self._counting(node.name):
             async with self.crew.borrowed(paints=True) as worker:
                 self.record(events.KeyframeStarted(index=index))
-                source, anchor = await self._picture(node.source), await self._picture(node.anchor)
                 task = tasks.Paint(
                     job=self.job,
                     index=index,
                     node=node,
+                    source=await self._picture(node.source),
+                    anchor=await self._picture(node.anchor),
+                    subject=await self._picture(node.subject or ""),
                     target=str(self.store.scratch(PNG)),
-                    source=source,
-                    anchor=anchor,
                 )
                 return await self._made(worker, task, PNG, step)
 
@@ -222,7 +222,7 @@ class Nodes:
                 self.record(events.Economized(way=way, exact=exact))
 
     async def _picture(self, name: str) -> str:
-        """Return the file of what a keyframe is painted over, or in the colours of; "" for none.
+        """Return the file of a picture that a keyframe is made of; "" for none.
 
         Raises:
             MissingPictureError: it is a user's picture that is no longer here.

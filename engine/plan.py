@@ -103,7 +103,7 @@ class Plan:
 
     def _has_sources(self, node: KeyframeNode) -> bool:
         """Tell whether the keyframes that one is made of are painted."""
-        indexes = (self._index.get(name) for name in (node.source, node.anchor))
+        indexes = (self._index.get(name) for name in node.sources)
         return all(index is None or index in self._usable for index in indexes)
 
     def take(self, step: Step, answer: float = 0.0) -> None:
@@ -149,7 +149,7 @@ class Plan:
         return [grid[0], *given[: stretch.gaps - 1], grid[-1]]
 
     def _add(self, seconds: float, scene: int = -1) -> int:
-        node = graph.keyframe(self.recipe, seconds, self._model)
+        node = graph.keyframe(self.recipe, seconds, self._model, *self.keyframes[:1])
         if scene >= 0:
             node = self._chains[scene].add(node, seconds)
         else:

@@ -51,6 +51,7 @@ REMEDIES = {
     "spacing": f"choose one of: {', '.join(get_args(Spacing))}",
     "loop": "give true or false",
     "shared_noise": "give true or false",
+    "anchor_attention": "give true or false",
     "animatic": "give true or false",
     "keyframes": f"give at most {MAX_FRAMES} times in seconds",
     "easing": f"choose one of: {', '.join(get_args(Easing))}",
@@ -139,6 +140,8 @@ class Recipe(Value, frozen=True, kw_only=True):
         loop: whether the film ends where it began.
         shared_noise: whether scenes after a cut or a fade begin with the first one's noise, so
             that what is where stays.
+        anchor_attention: whether each keyframe looks at the first one while it is painted, so that
+            who is seen there stays recognisable; not every model can.
         fps: frames per second.
         animatic: whether keyframes stand still up to the next, with nothing drawn in between.
         keyframes: seconds at which they stand; left out, that is found while they are painted.
@@ -163,6 +166,7 @@ class Recipe(Value, frozen=True, kw_only=True):
     spacing: Spacing = "adaptive"
     loop: bool = False
     shared_noise: bool = False
+    anchor_attention: bool = False
     format: Format = "mp4"
     animatic: bool = False
     keyframes: (

@@ -20,7 +20,7 @@ from engine.models import catalogue
 from engine.protocol.answers import DeviceInfo
 from engine.purse import Setting
 
-PATHS = ("source", "anchor", "first", "second")  # of what tasks read
+PATHS = ("source", "anchor", "subject", "first", "second")  # of what tasks read
 PART = 4 * 2**20  # bytes of a result that travel at once
 
 

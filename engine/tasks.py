@@ -40,7 +40,7 @@ class Load(Task, frozen=True, kw_only=True, tag="load"):
 class Paint(Task, frozen=True, kw_only=True, tag="paint"):
     """Paint keyframe ``index`` into the file ``target``, a PNG.
 
-    ``source`` and ``anchor`` are the PNGs that the node names; "": it names none.
+    ``source``, ``anchor`` and ``subject`` are the PNGs that the node names; "": it names none.
     """
 
     index: int
@@ -48,6 +48,7 @@ class Paint(Task, frozen=True, kw_only=True, tag="paint"):
     target: str
     source: str = ""
     anchor: str = ""
+    subject: str = ""
 
 
 class Draw(Task, frozen=True, kw_only=True, tag="draw"):

@@ -190,6 +190,7 @@ class Bench:
             self._painter.paint,
             source=read_png(work.source) if work.source else None,
             anchor=read_png(work.anchor) if work.anchor else None,
+            subject=read_png(work.subject) if work.subject else None,
             on_step=on_step,
             cancelled=lambda: work.job in self._stopped,
         )

@@ -89,8 +89,11 @@ def save_checked_pipeline(folder: Path, threshold: float) -> Path:
     return folder
 
 
-def save_tiny_xl(folder: Path) -> Path:
-    """Write a pipeline of SDXL's layout: two text encoders, pooled embeddings, time ids."""
+def save_tiny_xl(folder: Path, **unet: Any) -> Path:
+    """Write a pipeline of SDXL's layout: two text encoders, pooled embeddings, time ids.
+
+    ``unet``: changes of its configuration.
+    """
     torch.manual_seed(0)
     tokenizer = _tokenizer(folder.parent / f"{folder.name}-vocabulary")
     StableDiffusionXLPipeline(
@@ -106,6 +109,7 @@ def save_tiny_xl(folder: Path) -> Path:
             projection_class_embeddings_input_dim=48 + 6 * 8,
             transformer_layers_per_block=(1, 2),
             use_linear_projection=True,
+            **unet,
         ),
         scheduler=EulerDiscreteScheduler(**BETAS),
         add_watermarker=False,

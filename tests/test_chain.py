@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from engine.camera import REST, Move, Pose
 from engine.chain import BORDER, CHANGE, Pin
@@ -188,12 +189,14 @@ def test_a_loop_of_one_camera_goes_there_and_back() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_no_keyframe_is_painted_before_what_it_is_made_of(seed: int) -> None:
     """Whoever paints: several workers take what is ready in any order."""
-    made = film({"camera": PUSH}, {"seconds": 2}, {"camera": PUSH, "start_image": STILL})
+    scenes = {"camera": PUSH}, {"seconds": 2}, {"camera": PUSH, "start_image": STILL}
+    made = film(*scenes, anchor_attention=True)
     plan, steps = worked(made, mix=random.Random(seed))
-    painted = {"", STILL}
+    painted = {UNSET, "", STILL}
     for step in steps:
         if isinstance(step, Paint):
-            assert {step.node.source, step.node.anchor} <= painted
+            node = step.node
+            assert {node.source, node.anchor, node.subject} <= painted
             painted.add(step.node.name)
     assert plan.names == worked(made)[0].names
 

@@ -101,13 +101,14 @@ def test_a_camera_that_cannot_be_is_named(move: str) -> None:
 
 
 def test_a_film_in_several_scenes_is_told_by_flags() -> None:
-    found = recipe("a", "b", "--motion", "fade", "--loop", "--shared-noise")
+    found = recipe("a", "b", "--motion", "fade", "--loop", "--shared-noise", "--anchor-attention")
     assert found == parse_recipe(
         {
             "scenes": [{"prompt": "a"}, {"prompt": "b"}],
             "motion": "fade",
             "loop": True,
             "shared_noise": True,
+            "anchor_attention": True,
         }
     )
 

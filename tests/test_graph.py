@@ -139,3 +139,40 @@ def test_scenes_that_share_noise_begin_their_walk_anew_at_each_cut() -> None:
     assert first.prompt != second.prompt
     walk = [keyframe(morph, seconds, "m").noise for seconds in (1.0, 3.5)]
     assert walk[0] != walk[1]
+
+
+def subjects(found: Plan) -> set[str]:
+    return {str(node.subject) for node in found.keyframes if node.subject}
+
+
+@pytest.mark.parametrize("settings", [{}, {"motion": "cut"}, {"loop": True}], ids=str)
+def test_all_keyframes_but_the_first_look_at_it_if_asked(settings: dict[str, Any]) -> None:
+    plain = planned("a", "b", **settings)
+    looking = planned("a", "b", anchor_attention=True, **settings)
+    first, *others = looking.keyframes
+    assert first == plain.keyframes[0]
+    assert [node.subject for node in others] == [first.name] * len(others)
+    assert not subjects(plain)
+    kept = {node.name for node in plain.keyframes} & {node.name for node in looking.keyframes}
+    assert kept == {first.name}
+
+
+def test_a_keyframe_that_is_the_first_again_does_not_look_at_itself() -> None:
+    facts = {"motion": "cut", "shared_noise": True, "anchor_attention": True}
+    found = planned("a", "a", **facts)
+    assert [k.name for k in found.keyframes].count(found.keyframes[0].name) == 2
+
+
+def test_another_take_of_the_first_keyframe_changes_all_that_look_at_it() -> None:
+    before = planned("a", "b", anchor_attention=True)
+    first = planned("a", "b", anchor_attention=True, retakes=[{"seconds": 0, "seed": 99}])
+    assert not {k.name for k in before.keyframes} & {k.name for k in first.keyframes}
+    second = planned("a", "b", anchor_attention=True, retakes=[{"seconds": 8 / 24, "seed": 99}])
+    pairs = enumerate(zip(before.keyframes, second.keyframes, strict=True))
+    assert [index for index, (one, two) in pairs if one != two] == [1]
+
+
+def test_names_of_keyframes_with_a_subject_are_stable_from_release_to_release() -> None:
+    found = planned("a", anchor_attention=True)
+    assert found.keyframes[0].name[:16] == "959d3cae39d57eae"
+    assert found.keyframes[1].name[:16] == "b9986ef5687f705b"

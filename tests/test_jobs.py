@@ -12,7 +12,12 @@ import msgspec
 import pytest
 
 from engine import foreman
-from engine.errors import JobConflictError, LimitError, UnknownModelError
+from engine.errors import (
+    InvalidParameterError,
+    JobConflictError,
+    LimitError,
+    UnknownModelError,
+)
 from engine.events import Interrupted
 from engine.job import Job
 from engine.jobs import Jobs
@@ -290,6 +295,15 @@ async def test_an_unknown_model_is_refused_with_the_known_ones(engine: Pairing) 
         with pytest.raises(UnknownModelError) as caught:
             await client.connection.submit(JOB, a_recipe(model="of/somebody"))
         assert "landscapes" in caught.value.remedy
+
+
+async def test_what_a_model_cannot_do_is_refused_with_a_remedy(engine: Pairing) -> None:
+    async with connected(engine) as client:
+        with pytest.raises(InvalidParameterError, match="too coarsely") as caught:
+            await client.connection.submit(JOB, a_recipe(anchor_attention=True))
+        assert caught.value.field == "anchor_attention"
+        assert "switch it off" in caught.value.remedy
+        assert (await made(client, JOB))[-1] == "Finished"  # the id is free
 
 
 SERVE = """

@@ -72,6 +72,26 @@ def test_the_models_that_were_asked_for_are_there() -> None:
     assert KNOWN["sdxl-lightning"].loras
 
 
+def test_models_whose_network_looks_closely_allow_anchor_attention(tmp_path: Path) -> None:
+    assert all(model.card.anchor_attention for model in KNOWN.values())
+    assert offered("someone/else").card.anchor_attention
+    assert not catalogue()[models.OFFLINE].card.anchor_attention
+    for side, blocks, fine in (
+        (64, ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"], True),
+        (128, ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"], True),
+        (32, ["CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"], False),
+        (64, ["UpBlock2D", "UpBlock2D"], False),
+        (None, None, False),
+    ):
+        folder = tmp_path / "mine"
+        (folder / "unet").mkdir(parents=True, exist_ok=True)
+        (folder / "model_index.json").write_text("{}")
+        about = {"sample_size": side, "up_block_types": blocks}
+        (folder / "unet" / "config.json").write_text(json.dumps(about))
+        (folder / "card.json").write_text('{"title": "Mine", "anchor_attention": true}')
+        assert offered(str(folder)).card.anchor_attention == fine
+
+
 # --- What may be named ---
 
 

@@ -6,9 +6,12 @@ import pytest
 
 from engine import tasks
 from engine.bridge import shares
+from engine.graph import keyframe
 from engine.models import catalogue
+from engine.recipe import parse_recipe
 from engine.remote import Content, inputs, settle
 
+NODE = keyframe(parse_recipe({"scenes": [{"prompt": "dawn"}]}), 0.0, "m@1")
 MEASURE = tasks.Measure(job="job-0001", first="/there/a.png", second="/there/b.png")
 
 
@@ -17,6 +20,16 @@ def test_a_task_gets_the_paths_of_its_machine(tmp_path: Path) -> None:
     work = settle(MEASURE, [Content.of(b"a"), Content.of(b"b")], tmp_path)
     assert isinstance(work, tasks.Measure)
     assert [Path(path).read_bytes() for path in inputs(work)] == [b"a", b"b"]
+
+
+def test_everything_that_a_keyframe_is_made_of_travels_with_it(tmp_path: Path) -> None:
+    about = {"job": "job-0001", "index": 1, "node": NODE, "target": "/there/made.png"}
+    pictures = {"source": "/there/a.png", "anchor": "/there/b.png", "subject": "/there/c.png"}
+    work = tasks.Paint(**about, **pictures)
+    settled = settle(work, [Content.of(name.encode()) for name in pictures], tmp_path)
+    assert {name: Path(getattr(settled, name)).read_text() for name in pictures} == {
+        name: name for name in pictures
+    }
 
 
 def test_a_file_that_was_damaged_on_its_way_is_refused(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ FAMILIES = {  # by names of tensors that only checkpoints of the family have
     "conditioner.embedders.1.": (SDXL, SDXL_DEFAULTS),
     "cond_stage_model.transformer.": (SD15, SD15_DEFAULTS),
 }
+FINE = 32  # cells on a side from which on attention tells what is seen at each, as on a face
 LARGEST_HEAD = 2**26  # bytes; SDXL's is under 2**19
 
 
@@ -73,7 +74,8 @@ def _base(source: str) -> Model:
             return structs.replace(known, name=source, revision=revision)
     if part.file:
         raise ModelLoadError(source, "a checkpoint of a hub cannot be named", "download the file")
-    return Model(name=source, source=part.source, revision=part.revision, card=Card(title=source))
+    card = Card(title=source, anchor_attention=True)  # it is of the families, or will not load
+    return Model(name=source, source=part.source, revision=part.revision, card=card)
 
 
 def _on_a_hub(source: str) -> Part:
@@ -113,7 +115,8 @@ def _local(folder: Path) -> Model:
     except (OSError, msgspec.MsgspecError) as error:
         remedy = f"correct {path}, or remove it"
         raise ModelLoadError(folder.name, f"its card.json is damaged: {error}", remedy) from error
-    return Model(name=folder.name, source=str(folder), card=card or _guessed(folder))
+    card = structs.replace(card or _guessed(folder), anchor_attention=_is_fine(folder))
+    return Model(name=folder.name, source=str(folder), card=card)
 
 
 def _guessed(folder: Path) -> Card:
@@ -123,6 +126,16 @@ def _guessed(folder: Path) -> Card:
         return Card(title=folder.name, negative_prompt="ignored", defaults=LCM_DEFAULTS)
     large = "XL" in str(index.get("_class_name"))
     return Card(title=folder.name, defaults=SDXL_DEFAULTS if large else Defaults())
+
+
+def _is_fine(folder: Path) -> bool:
+    """Tell whether a folder's UNet attends among ``FINE`` cells on a side on the way up."""
+    unet = _read(folder / "unet" / "config.json")
+    side, blocks = unet.get("sample_size"), unet.get("up_block_types")
+    if not isinstance(side, int) or not isinstance(blocks, list):
+        return False
+    levels = [level for level, kind in enumerate(reversed(blocks)) if "Attn" in str(kind)]
+    return bool(levels) and side >> levels[0] >= FINE
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -144,7 +157,7 @@ def _checkpoint(file: Path) -> Model:
         if any(name.startswith(prefix) for name in names):
             beside = file.with_suffix("")
             configuration = Part(source=str(beside)) if beside.is_dir() else base
-            card = Card(title=file.stem, defaults=defaults)
+            card = Card(title=file.stem, defaults=defaults, anchor_attention=True)
             return Model(name=file.stem, source=str(file), card=card, configuration=configuration)
     raise ModelLoadError(
         file.name,

@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from engine.recipe import Scheduler
+from engine.errors import InvalidParameterError
+from engine.recipe import Recipe, Scheduler
 
 Steering = Literal["guides", "ignored"]  # what a model does with a negative prompt
 
@@ -30,6 +31,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         memory: bytes of a GPU that a picture of the default size takes; 0 if unknown.
         negative_prompt: ``ignored`` where the network has no place for one. Others need a
             ``guidance_scale`` above 1 to heed it.
+        anchor_attention: whether keyframes can look at another one while they are painted; of a
+            folder its configuration tells that, whatever the card says.
         work: billions of operations of one pass over 256x256 pixels; 0 if unknown.
     """
 
@@ -39,6 +42,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     download: int = 0
     memory: int = 0
     negative_prompt: Steering = "guides"
+    anchor_attention: bool = False
     work: float = 0.0
     knows: dict[str, list[str]] = {}
     examples: list[str] = []
@@ -97,6 +101,19 @@ class Model(Part, frozen=True, kw_only=True):
     vae: Part | None = None
     loras: tuple[Lora, ...] = ()
     scheduler_config: dict[str, str | bool] = {}
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse a recipe that asks for what this model cannot do.
+
+        Raises:
+            InvalidParameterError: its keyframes cannot look at another one.
+        """
+        if recipe.anchor_attention and not self.card.anchor_attention:
+            raise InvalidParameterError(
+                "anchor_attention",
+                f"the network of {self.name} looks at its pictures too coarsely for it",
+                "switch it off, or choose a model of Stable Diffusion 1.x or SDXL",
+            )
 
     @property
     def here(self) -> bool:

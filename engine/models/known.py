@@ -56,6 +56,7 @@ SD15_MODEL = Model(
         licence=RAIL,
         download=2_740_000_000,
         memory=3_500_000_000,
+        anchor_attention=True,
         work=201.0,  # counted by torch, on a network of this shape
         defaults=SD15_DEFAULTS,
     ),
@@ -71,6 +72,7 @@ SDXL_MODEL = Model(
         licence=f"{RAIL_PLUS}; its VAE: MIT",
         download=7_110_000_000,
         memory=10_000_000_000,
+        anchor_attention=True,
         work=423.0,
         defaults=SDXL_DEFAULTS,
     ),

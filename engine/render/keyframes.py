@@ -35,6 +35,7 @@ from engine.render.prompts import Prompts
 from engine.render.repaint import Border, Canvas, begin_with, canvas_of, in_colours, restored
 from engine.render.schedulers import make_scheduler
 from engine.render.speed import Quickener
+from engine.render.subject import looking_at
 from engine.render.tiny import TinyDecoder, find_tiny
 from engine.render.watch import OnStep, Watch, stop_if
 
@@ -100,6 +101,7 @@ class Painter:
         *,
         source: Picture | None = None,
         anchor: Picture | None = None,
+        subject: Picture | None = None,
         on_step: OnStep,
         cancelled: Callable[[], bool],
     ) -> Picture:
@@ -111,6 +113,7 @@ class Painter:
             node: what to paint; ``node.model`` is this painter's identity.
             source: what ``node.source`` stands for; of any size. One that is blank counts as none.
             anchor: likewise, ``node.anchor``.
+            subject: likewise, ``node.subject``.
             on_step: called after each step with its number (from 1), the number of steps and the
                 clean latents ``(1, channels, height / 8, width / 8)`` that the model predicts
                 from there, scaled; a tensor of its own.
@@ -124,20 +127,22 @@ class Painter:
             DeviceMemoryError: the picture is too large for the device, however thriftily painted.
         """
         begun = time.monotonic()
+        subject = None if subject is None or is_blank(subject) else subject
         try:
-            picture = self._attempt(node, canvas_of(node, source), on_step, cancelled)
+            picture = self._attempt(node, canvas_of(node, source), subject, on_step, cancelled)
             self.speed.painted(time.monotonic() - begun, thriftily=bool(self.memory.ways))
             return in_colours(node, picture, anchor)
         except DeviceMemoryError as error:
             log.warning("A picture does not fit.", exc_info=True)
             problem = error.problem
         # Outside the handler: its traceback holds what filled the memory.
-        raise DeviceMemoryError(problem, remedy=self._smaller(node))
+        raise DeviceMemoryError(problem, remedy=self._smaller(node, subject))
 
     def _attempt(
         self,
         node: KeyframeNode,
         canvas: Canvas | None,
+        subject: Picture | None,
         on_step: OnStep,
         cancelled: Callable[[], bool],
     ) -> Picture:
@@ -146,19 +151,19 @@ class Painter:
             # Not inference_mode: weights that offloading moved inside could not be moved back.
             with memory_errors(self.device, doing), torch.no_grad():
                 stop_if(cancelled)
-                return self._paint(node, canvas, on_step, cancelled)
+                return self._paint(node, canvas, subject, on_step, cancelled)
 
         return self.memory.attempt(work)
 
-    def _smaller(self, node: KeyframeNode) -> str:
+    def _smaller(self, node: KeyframeNode, subject: Picture | None) -> str:
         """Return a remedy with the largest of some smaller sizes that fits when it is tried."""
         for share in SMALLER:
             width, height = (
                 max(64, int(side * share) // 64 * 64) for side in (node.width, node.height)
             )
-            trial = structs.replace(node, width=width, height=height, num_inference_steps=1)
+            trial = structs.replace(node, width=width, height=height, num_inference_steps=2)
             with contextlib.suppress(DeviceMemoryError):
-                self._attempt(trial, None, lambda *_: None, lambda: False)
+                self._attempt(trial, None, subject, lambda *_: None, lambda: False)
                 return f"choose {width}x{height}, which fits, or free the device's memory"
         return ""
 
@@ -166,6 +171,7 @@ class Painter:
         self,
         node: KeyframeNode,
         canvas: Canvas | None,
+        subject: Picture | None,
         on_step: OnStep,
         cancelled: Callable[[], bool],
     ) -> Picture:
@@ -179,16 +185,18 @@ class Painter:
             "num_inference_steps": node.num_inference_steps,
             "guidance_scale": node.guidance_scale,
         }
-        if canvas:
-            return self._paint_over(canvas, scheduler, watch, self._noise(node), asked)
-        self._pipe.scheduler = scheduler
-        result = self._pipe(
-            **asked,
-            latents=self._noise(node),
-            width=node.width,
-            height=node.height,
-            callback_on_step_end=watch,
-        )
+        size = node.height, node.width
+        with looking_at(subject, self._pipe, scheduler, self.device, size):
+            if canvas:
+                return self._paint_over(canvas, scheduler, watch, self._noise(node), asked)
+            self._pipe.scheduler = scheduler
+            result = self._pipe(
+                **asked,
+                latents=self._noise(node),
+                width=node.width,
+                height=node.height,
+                callback_on_step_end=watch,
+            )
         return np.array(result.images[0].convert("RGB"))  # a copy that may be written to
 
     def _paint_over(
