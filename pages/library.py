@@ -5,8 +5,10 @@ from typing import get_args
 
 import streamlit as st
 
-from engine.errors import ErrorReport, VisionFluxError
-from ui import draft, look, resources
+from engine.errors import ErrorReport
+from ui import look, resources
+from ui.actions import act, actions, show, undo, way_back
+from ui.board import View
 from ui.duo import differences, duo
 from ui.library import Sort
 from ui.player import player
@@ -37,7 +39,7 @@ def page() -> None:
         _compare(picked, second)
     else:
         _all(picked)
-    _undo()
+    undo()
 
 
 def _named(name: str) -> Film | None:
@@ -51,18 +53,11 @@ def _named(name: str) -> Film | None:
     return film
 
 
-def _show(**films: str) -> None:
-    """Have the address name these films and no others."""
-    st.query_params.from_dict(films)
-
-
 # One film
 
 
 def _detail(film: Film) -> None:
-    st.button(
-        "All films", icon=":material/arrow_back:", type="tertiary", key="back", on_click=_show
-    )
+    way_back()
     look.heading(plain(short(film.title)), small=True)
     left, right = st.columns([5, 3], gap="large")
     with left:
@@ -71,82 +66,7 @@ def _detail(film: Film) -> None:
         hub = resources.get_hub()
         st.subheader("Recipe", anchor=False)
         recipe_card(film, hub.pieces.of(film.job), hub.record.of_film(film.job))
-        _actions(film)
-
-
-def _actions(film: Film) -> None:
-    job, library = film.job, resources.get_hub().library
-    with st.container(horizontal=True, key="actions", gap="small"):
-        if st.button("Remix", key="remix", type="primary"):
-            _remix(film)
-        heart = ":material/heart_check:" if film.favourite else ":material/favorite:"
-        label = "No longer a favourite" if film.favourite else "Favourite"
-        favour = [job, not film.favourite]
-        st.button(label, key="favour", icon=heart, on_click=library.favour, args=favour)
-        if st.button("Rename", key="rename", icon=":material/edit:"):
-            _rename(job)
-        compare = {"compare": job}
-        st.button(
-            "Compare", key="compare", icon=":material/compare:", on_click=_show, kwargs=compare
-        )
-        st.button("Delete", key="delete", icon=":material/delete:", on_click=_delete, args=[job])
-
-
-def _remix(film: Film) -> None:
-    draft.load(st.session_state, film.recipe)
-    st.switch_page("pages/create.py")
-
-
-@st.dialog("Rename this film")
-def _rename(job: str) -> None:
-    film = resources.get_hub().library.get(job)
-    if film is None:
-        return
-    with st.form("rename", border=False):
-        st.text_input("Name", film.title, max_chars=200, key=f"title-{job}")
-        st.caption("Leave it empty to call the film by its prompts again.")
-        if st.form_submit_button("Save", type="primary", on_click=_save_name, args=[job]):
-            st.rerun()
-
-
-def _save_name(job: str) -> None:
-    resources.get_hub().library.rename(job, st.session_state[f"title-{job}"])
-
-
-def _delete(job: str) -> None:
-    library = resources.get_hub().library
-    film = library.get(job)
-    if film:
-        library.discard(job)
-        st.session_state["discarded"] = {"job": job, "title": film.title}
-    _show()
-
-
-def _undo() -> None:
-    """Offer to bring back what was deleted last, until it is dismissed."""
-    gone = st.session_state.get("discarded")
-    if not gone:
-        return
-    with st.container(key="undo", horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"Deleted “{plain(short(gone['title'], 40))}”", width="stretch")
-        st.button("Undo", key="restore", on_click=_restore, args=[gone["job"]])
-        st.button(
-            "",
-            key="dismiss",
-            icon=":material/close:",
-            help="Dismiss",
-            type="tertiary",
-            on_click=_dismiss,
-        )
-
-
-def _restore(job: str) -> None:
-    resources.get_hub().library.restore(job)
-    _dismiss()
-
-
-def _dismiss() -> None:
-    st.session_state.pop("discarded", None)
+        actions(film)
 
 
 # Two films
@@ -154,16 +74,14 @@ def _dismiss() -> None:
 
 def _compare(first: Film, second: Film) -> None:
     with st.container(horizontal=True):
-        st.button(
-            "All films", icon=":material/arrow_back:", type="tertiary", key="back", on_click=_show
-        )
+        way_back()
         swapped = {"compare": second.job, "with": first.job}
         st.button(
             "Swap sides",
             icon=":material/swap_horiz:",
             type="tertiary",
             key="swap",
-            on_click=_show,
+            on_click=show,
             kwargs=swapped,
         )
     look.heading("Side by side", small=True)
@@ -202,7 +120,7 @@ def _picking(film: Film) -> None:
     look.heading("Compare", "Choose the film to see beside this one.")
     with st.container(key="glass_picked", horizontal=True, vertical_alignment="center"):
         st.markdown(plain(short(film.title, 80)), width="stretch")
-        st.button("Cancel", key="unpick", on_click=_show)
+        st.button("Cancel", key="unpick", on_click=show)
 
 
 @st.fragment(run_every=2)
@@ -210,11 +128,10 @@ def _under_way() -> None:
     """Show what is being made, and what ended early and could be gone on with."""
     library = resources.get_hub().library
     going = library.unfinished()
-    if before := st.session_state.get("going"):
-        st.session_state["going"] = [film.job for film in going]
-        if before != st.session_state["going"]:
-            st.rerun()  # one is finished and belongs among the others
-    st.session_state["going"] = [film.job for film in going]
+    before, jobs = st.session_state.get("going"), [film.job for film in going]
+    st.session_state["going"] = jobs
+    if before and before != jobs:
+        st.rerun()  # one is finished and belongs among the others
     films = [*reversed(going), *library.waiting(), *library.ended()]
     if not films:
         return
@@ -222,32 +139,35 @@ def _under_way() -> None:
     cards = [_unfinished_card(film) for film in films]
     choice = shelf(cards, key="shelf_unfinished", label="Unfinished films", row=True)
     if choice:
-        _act(choice)
+        _choose(choice)
 
 
 def _unfinished_card(film: Film) -> dict[str, object]:
-    hub = resources.get_hub()
-    ended, view, refuge = film.status in ENDED, hub.find(film.job), hub.refuge(film.job)
-    actions = [("open", "Watch")]
-    if ended:
-        words = {"continue": "Continue", "remix": "Remix", "delete": "Delete"}
-        actions = list(words.items())
-    elif refuge:
-        actions = [("continue", f"Continue on {refuge.name}")]
-    line = headline(view) if view else "Waiting"
-    if film.animatic and film.status == "finished":
-        actions, line = (
-            [("open", "Look at them"), ("delete", "Delete")],
-            "Its keyframes are painted",
-        )
-    if film.error:
-        line = sentence(film.error.message)
+    view = resources.get_hub().find(film.job)
     share = view.progress.fraction if view and not view.settled else None
-    return unfinished(film, line, share=share, actions=actions)
+    return unfinished(film, _state(film, view), share=share, actions=_choices(film))
 
 
-def _finished(picked: str) -> None:
-    library = resources.get_hub().library
+def _state(film: Film, view: View | None) -> str:
+    if film.error:
+        return sentence(film.error.message)
+    if film.status == "finished":
+        return "Its keyframes are painted"
+    return headline(view) if view else "Waiting"
+
+
+def _choices(film: Film) -> list[tuple[str, str]]:
+    """Return the actions on an unfinished film's card, and what they are called."""
+    if film.status == "finished":
+        return [("open", "Look at them"), ("delete", "Delete")]
+    if film.status in ENDED:
+        return [("continue", "Continue"), ("remix", "Remix"), ("delete", "Delete")]
+    refuge = resources.get_hub().refuge(film.job)
+    return [("continue", f"Continue on {refuge.name}")] if refuge else [("open", "Watch")]
+
+
+def _filters() -> tuple[str, Sort, bool]:
+    """Draw what films are looked for by; return the words, the order, whether only favourites."""
     with st.container(key="filters", horizontal=True, vertical_alignment="center", gap="small"):
         search = st.text_input(
             "Search",
@@ -267,15 +187,22 @@ def _finished(picked: str) -> None:
             width=180,
             on_change=_from_the_top,
         )
+    return search, sort, favourites
+
+
+def _finished(picked: str) -> None:
+    search, sort, favourites = _filters()
     shown = st.session_state.setdefault("shelf", PAGE)
-    films = library.films(search, sort=sort, favourites=favourites, limit=shown + 1)
+    films = resources.get_hub().library.films(
+        search, sort=sort, favourites=favourites, limit=shown + 1
+    )
     if not films:
         _nothing(bool(search or favourites))
         return
     cards = [finished(film, picked=picked) for film in films[:shown]]
     choice = shelf(cards, key="shelf_finished", label="Films", more=len(films) > shown)
     if choice:
-        _act(choice, picked)
+        _choose(choice, picked)
 
 
 def _from_the_top() -> None:
@@ -293,43 +220,15 @@ def _nothing(sought: bool) -> None:
             st.switch_page("pages/create.py")
 
 
-def _act(choice: Choice, picked: str = "") -> None:
-    """Do what was chosen on a card."""
-    hub, job = resources.get_hub(), choice.job
-    film = hub.library.get(job) if job else None
-    match choice.action:
-        case "more":
-            st.session_state["shelf"] += PAGE
-        case "open" if picked:
-            _show(**{"compare": picked, "with": job})
-        case "open" if film and (film.status != "finished" or film.animatic):
-            st.switch_page("pages/create.py", query_params={"job": job})
-        case "open":
-            _show(film=job)
-        case "favour" if film:
-            hub.library.favour(job, not film.favourite)
-        case "rename":
-            _rename(job)
-            return
-        case "compare":
-            _show(compare=job)
-        case "remix" if film:
-            _remix(film)
-        case "delete":
-            _delete(job)
-        case "continue":
-            _continue(job)
-            return
-    st.rerun()
-
-
-def _continue(job: str) -> None:
-    try:
-        resources.get_hub().move(job)
-    except VisionFluxError as error:
-        look.tell(error.report())
-    else:
-        st.switch_page("pages/create.py", query_params={"job": job})
+def _choose(choice: Choice, picked: str = "") -> None:
+    """Do what was chosen on a shelf; an opened film goes beside one that is ``picked``."""
+    if choice.action == "more":
+        st.session_state["shelf"] += PAGE
+        st.rerun()
+    if choice.action == "open" and picked:
+        show(**{"compare": picked, "with": choice.job})
+        st.rerun()
+    act(choice)
 
 
 look.guarded(page)
