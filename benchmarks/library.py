@@ -27,7 +27,8 @@ from sqlalchemy.orm import Session
 from engine.recipe import Recipe, Scene
 from tests.browser.conftest import FLAGS, NAMES, SETTLED, serving
 from tests.films import draw
-from ui.library import Library, sqlite_engine
+from ui.database import sqlite_engine
+from ui.library import Library
 from ui.tables import Film
 
 SMALL = 24

@@ -23,8 +23,9 @@ from engine.render.ffmpeg import probe
 from tests.colab import Colab, said
 from tests.conftest import a_recipe
 from tests.ui_stand_in import until
+from ui.database import sqlite_engine
 from ui.hub import Hub
-from ui.library import Library, sqlite_engine
+from ui.library import Library
 from ui.notebook import CELLS, notebook, packed
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,8 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from ui.hub import Hub
-from ui.library import Library, sqlite_engine
+from ui.database import sqlite_engine
+from ui.library import Library
 
 folder = Path(sys.argv[1])
 hub = Hub(

@@ -10,7 +10,8 @@ import ui.library
 from engine.errors import ErrorReport
 from engine.events import Finished
 from engine.recipe import Recipe, Scene
-from ui.library import LISTED, Library, sqlite_engine
+from ui.database import sqlite_engine
+from ui.library import LISTED, Library
 from ui.tables import Base
 
 DONE = Finished(

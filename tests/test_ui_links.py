@@ -15,8 +15,9 @@ from engine.pairing import Pairing
 from engine.protocol.answers import Snapshot
 from tests.conftest import PATIENCE, a_recipe, an_engine, connected
 from tests.proxy import through
+from ui.database import sqlite_engine
 from ui.hub import Hub
-from ui.library import Library, sqlite_engine
+from ui.library import Library
 from ui.record import PASSING
 
 pytestmark = pytest.mark.anyio

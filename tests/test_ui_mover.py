@@ -26,8 +26,9 @@ from tests.test_stills import a_file, halves
 from tests.ui_stand_in import FINISHED, StandIn, World, png, until
 from ui import mover
 from ui.board import View
+from ui.database import sqlite_engine
 from ui.hub import Hub
-from ui.library import Library, sqlite_engine
+from ui.library import Library
 
 RECIPE = Recipe(scenes=(Scene(prompt="dawn over the sea"),))
 FAR = Pairing("https://far.example", b"r" * 32)

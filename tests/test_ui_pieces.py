@@ -6,7 +6,8 @@ import pytest
 from engine.events import KeyframeFinished, Logged, SegmentFinished
 from engine.recipe import Recipe, Scene
 from tests.ui_stand_in import FINISHED
-from ui.library import Library, sqlite_engine
+from ui.database import sqlite_engine
+from ui.library import Library
 from ui.pieces import KEPT, Pieces, choose
 from ui.record import Record
 from ui.tables import KEYFRAME, SEGMENT, Piece

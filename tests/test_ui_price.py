@@ -15,8 +15,9 @@ from engine.recipe import Recipe, parse_recipe
 from engine.steps import Draw, Paint
 from tests.plans import worked
 from tests.ui_stand_in import FINISHED
+from ui.database import sqlite_engine
 from ui.lesson import Lesson, lesson
-from ui.library import Library, sqlite_engine
+from ui.library import Library
 from ui.past import Past
 from ui.price import Price, price
 from ui.quote import between, content

@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from engine.recipe import Recipe, Scene
-from ui.library import Library, sqlite_engine
+from ui.database import sqlite_engine
+from ui.library import Library
 from ui.meter import Meter, this_month
 from ui.schema import STEPS, upgrade
 from ui.tables import Base

@@ -30,8 +30,9 @@ from engine.protocol.answers import (
 )
 from engine.recipe import Recipe
 from engine.traffic import Traffic
+from ui.database import sqlite_engine
 from ui.hub import Hub
-from ui.library import Library, sqlite_engine
+from ui.library import Library
 
 KEY = b"k" * 32
 LOCAL_PAIRING = Pairing("http://127.0.0.1:1", KEY)

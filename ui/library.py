@@ -15,7 +15,6 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from engine.errors import ErrorReport
@@ -46,7 +45,7 @@ class Library:
         """Open the library, making its tables and folder where they are missing.
 
         Args:
-            engine: from ``sqlite_engine``, or from ``st.connection(…).engine``.
+            engine: from ``database.sqlite_engine``, or from ``st.connection(…).engine``.
             folder: for the films' files; owners may share it.
             owner: id of the account; empty where there are none.
         """
@@ -276,25 +275,6 @@ class Library:
     def _session(self) -> Iterator[Session]:
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
-
-
-def sqlite_engine(path: Path) -> sa.Engine:
-    """Return an engine for a SQLite file that readers and one writer share without waiting."""
-    path.touch(mode=0o600)  # prompts are private; SQLite gives its other files the same mode
-    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
-    prepare(engine)
-    return engine
-
-
-def prepare(engine: sa.Engine) -> None:
-    """Let SQLite keep a write-ahead log and wait for locks; other databases are left alone."""
-    if engine.dialect.name != "sqlite":
-        return
-
-    @event.listens_for(engine, "connect")
-    def set_pragmas(connection: Any, _record: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
-            connection.execute(f"PRAGMA {pragma}")
 
 
 _KEPT = Film.deleted_at == 0.0

@@ -16,8 +16,9 @@ from streamlit.errors import StreamlitSecretNotFoundError
 from engine.local import ensure_local_engine, find_engine
 from engine.pairing import Pairing
 from ui import accounts
+from ui.database import prepare, sqlite_engine
 from ui.hub import Hub
-from ui.library import Library, prepare, sqlite_engine
+from ui.library import Library
 from ui.settings import data_folder
 from ui.tickets import Tickets
 

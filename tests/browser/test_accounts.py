@@ -11,7 +11,8 @@ from tests.browser.test_axe import assert_no_violation
 from tests.films import add_film
 from tests.openid import provider, secrets_file
 from ui import accounts
-from ui.library import Library, sqlite_engine
+from ui.database import sqlite_engine
+from ui.library import Library
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

@@ -12,7 +12,8 @@ from engine.recipe import Recipe, Scene
 from tests.browser.conftest import PATIENCE, PHONE, SETTLED, Server, Visitor, shoot
 from tests.ui_stand_in import FINISHED
 from ui import showcase
-from ui.library import Library, sqlite_engine
+from ui.database import sqlite_engine
+from ui.library import Library
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

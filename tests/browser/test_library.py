@@ -12,7 +12,8 @@ from tests.browser.conftest import PATIENCE, PHONE, Server, Visitor, serving, sh
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import wait_for
 from tests.films import add_film
-from ui.library import Library, sqlite_engine
+from ui.database import sqlite_engine
+from ui.library import Library
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

@@ -32,8 +32,9 @@ from tests.torture.rig import (
     tiny,
 )
 from ui.board import View
+from ui.database import sqlite_engine
 from ui.hub import Hub
-from ui.library import Library, sqlite_engine
+from ui.library import Library
 
 MOVES = 4  # of one film
 
