@@ -20,12 +20,12 @@ from engine.errors import (
     UnknownModelError,
 )
 from engine.events import AnyEvent
+from engine.holding import Holding
 from engine.job import Job
 from engine.journal import Journal
 from engine.making import Making
 from engine.models import Model
 from engine.nodes import Nodes
-from engine.plan import Plan
 from engine.protocol import answers, encoding, terms
 from engine.pruning import prune
 from engine.purse import SETTINGS, Setting
@@ -49,8 +49,7 @@ class Jobs:
         self._queue: deque[Job] = deque()
         self._arrived = asyncio.Event()
         self._running: Job | None = None
-        self._identities: dict[str, tuple[str, str]] = {}  # by model: its own, its interpolator's
-        self._holding: asyncio.Task[None] | None = None
+        self.holding = Holding(self._queue, store)
         self.crew = crew
 
     @property
@@ -123,28 +122,6 @@ class Jobs:
         mine = sum(job.client is client for job in self._queue)
         if mine >= limits.client_jobs:
             raise LimitError(f"{mine} jobs of this connection wait already", remedy=remedy)
-
-    async def hold(self, job: str) -> None:
-        """Keep what a waiting job will need from being evicted, if its model's weights are known.
-
-        They are once a film was planned with them since the engine started. Of what its plan may
-        grow by nothing is known yet.
-        """
-        waiting = {job.id: job.recipe for job in self._queue}
-        known = self._identities.get(waiting[job].model) if job in waiting else None
-        if known is None:
-            return
-        names = dict(zip(("model", "interpolator"), known, strict=True))
-        plan = await asyncio.to_thread(Plan, waiting[job], **names)
-        if any(still.id == job for still in self._queue):
-            try:
-                self._store.hold(job, plan.names)
-            except StorageError:  # the job itself will say so when its turn comes
-                log.warning("What job %s needs cannot be noted.", job, exc_info=True)
-
-    async def _hold_all(self) -> None:
-        for job in tuple(self._queue):
-            await self.hold(job.id)
 
     def get(self, job: str) -> Job:
         """Return a job, from the journal if need be.
@@ -240,8 +217,7 @@ class Jobs:
         try:
             await self._work()
         finally:
-            if self._holding:
-                self._holding.cancel()
+            self.holding.close()
 
     async def _work(self) -> None:
         while True:
@@ -289,10 +265,7 @@ class Jobs:
         if final:
             self._store.release(job.id)
         if isinstance(event, events.Planned):
-            known = event.model, event.interpolator
-            if self._identities.get(job.recipe.model) != known:
-                self._identities[job.recipe.model] = known
-                self._holding = asyncio.create_task(self._hold_all())
+            self.holding.learn(job.recipe.model, event)
 
     def _remember(self, row: JobRow) -> Job:
         job = self._jobs[row.id] = Job(row, self._journal.events(row.id))

@@ -144,7 +144,7 @@ class Session:
         match request:
             case requests.Submit():
                 fresh = self._jobs.submit(request.job, read_recipe(request.recipe), self)
-                await self._jobs.hold(request.job)
+                await self._jobs.holding.hold(request.job)
                 return answers.Accepted(re=request.id, job=request.job, duplicate=not fresh)
             case requests.Watch():
                 return self._watch(request)

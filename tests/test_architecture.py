@@ -58,8 +58,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/nodes": WORK,
     "engine/making": WORK | {"engine.growth", "engine.nodes"},
     "engine/job": DATA | {"engine.line"},
+    "engine/holding": DATA | {"engine.job"},
     "engine/pruning": {"engine.journal", "engine.rows"},
-    "engine/jobs": WORK | {"engine.job", "engine.making", "engine.nodes", "engine.pruning"},
+    "engine/jobs": WORK
+    | {"engine.holding", "engine.job", "engine.making", "engine.nodes", "engine.pruning"},
     "engine/session": DATA | {"engine.job", "engine.jobs", "engine.line"},
     "engine/hatch": DATA | {"engine.line", "engine.uploads"},
     "engine/server": DATA
