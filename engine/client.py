@@ -5,12 +5,11 @@ It knows the protocol and sockets; it knows nothing of Streamlit, files of the a
 
 import asyncio
 import contextlib
-import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
@@ -32,16 +31,15 @@ from engine.errors import (
 from engine.pairing import Pairing
 from engine.protocol import answers, encoding, requests, terms
 from engine.protocol.answers import Chunk, JobEvent, Preview, Snapshot
+from engine.questions import A, Questions
 from engine.recipe import Recipe
 from engine.traffic import Traffic
 from engine.watched import Watched
 
-A = TypeVar("A", bound=answers.Answer)
 Message = Snapshot | JobEvent | Preview
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between attempts, growing by 1.6, with jitter
 HEALTHY = 30.0  # seconds after which a connection counts as good and the delay starts anew
-ANSWER = 30.0  # seconds to wait for an answer
 FATAL = (NotPairedError, ProtocolVersionError, BadLinkError)
 
 
@@ -75,8 +73,8 @@ class Connection:
         self.traffic = Traffic()
         self._on_message, self._on_state = on_message, on_state
         self._socket: ClientConnection | None = None
-        self._ids = itertools.count(1)
-        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._questions = Questions()
+        self._number = self._questions.number
         self._watched: dict[str, Watched] = {}
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
@@ -129,7 +127,7 @@ class Connection:
     async def submit(self, job: str, recipe: Recipe) -> answers.Accepted:
         """Start a job under an id of our choice; doing it twice starts nothing twice."""
         raw = msgspec.Raw(encoding.encode_recipe(recipe).encode())
-        request = requests.Submit(id=next(self._ids), job=job, recipe=raw)
+        request = requests.Submit(id=self._number(), job=job, recipe=raw)
         return await self._ask(request, answers.Accepted)
 
     async def watch(
@@ -151,7 +149,7 @@ class Connection:
         """
         watched = self._watched[job] = Watched(after, previews, budget)
         try:
-            return await self._ask(watched.request(next(self._ids), job), answers.Snapshot)
+            return await self._ask(watched.request(self._number(), job), answers.Snapshot)
         except TransportError:
             raise  # it is watched as soon as the connection is back
         except VisionFluxError:
@@ -163,40 +161,40 @@ class Connection:
         if watched := self._watched.get(job):
             watched.previews = wanted
             request = requests.ShowPreviews(
-                id=next(self._ids), job=job, wanted=wanted, budget=watched.budget
+                id=self._number(), job=job, wanted=wanted, budget=watched.budget
             )
             await self._ask(request, answers.Done)
 
     async def unwatch(self, job: str) -> None:
         """Follow a job no longer."""
         self._watched.pop(job, None)
-        await self._ask(requests.Unwatch(id=next(self._ids), job=job), answers.Done)
+        await self._ask(requests.Unwatch(id=self._number(), job=job), answers.Done)
 
     async def cancel(self, job: str) -> None:
         """End a job."""
-        await self._ask(requests.Cancel(id=next(self._ids), job=job), answers.Done)
+        await self._ask(requests.Cancel(id=self._number(), job=job), answers.Done)
 
     async def pause(self, job: str) -> None:
         """Let a job rest."""
-        await self._ask(requests.Pause(id=next(self._ids), job=job), answers.Done)
+        await self._ask(requests.Pause(id=self._number(), job=job), answers.Done)
 
     async def resume(self, job: str) -> None:
         """Have a job that rests go on."""
-        await self._ask(requests.Resume(id=next(self._ids), job=job), answers.Done)
+        await self._ask(requests.Resume(id=self._number(), job=job), answers.Done)
 
     async def jobs(self) -> tuple[answers.JobSummary, ...]:
         """Return the engine's jobs, newest first."""
-        answer = await self._ask(requests.ListJobs(id=next(self._ids)), answers.JobList)
+        answer = await self._ask(requests.ListJobs(id=self._number()), answers.JobList)
         return answer.jobs
 
     async def find_missing(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return those of the named objects that the engine lacks."""
-        request = requests.FindMissing(id=next(self._ids), objects=tuple(names))
+        request = requests.FindMissing(id=self._number(), objects=tuple(names))
         return (await self._ask(request, answers.Missing)).objects
 
     async def describe(self) -> answers.Hello:
         """Return a fresh hello."""
-        self.hello = await self._ask(requests.Describe(id=next(self._ids)), answers.Hello)
+        self.hello = await self._ask(requests.Describe(id=self._number()), answers.Hello)
         return self.hello
 
     async def fetch(
@@ -228,21 +226,7 @@ class Connection:
             await transfer.upload(socket, file, about)
 
     async def _ask(self, request: requests.Request, kind: type[A]) -> A:
-        if self._socket is None:
-            raise ConnectionLostError("the engine is not connected at the moment")
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._answers[request.id] = future
-        try:
-            async with asyncio.timeout(ANSWER):
-                await self._socket.send(encoding.encode(request))
-                answer = await future
-        except (ConnectionClosed, TimeoutError) as error:
-            raise ConnectionLostError("the connection broke before the engine answered") from error
-        finally:
-            self._answers.pop(request.id, None)
-        if not isinstance(answer, kind):
-            raise MalformedMessageError(f"the engine answered with {type(answer).__name__}")
-        return answer
+        return await self._questions.ask(self._socket, request, kind)
 
     # The socket
 
@@ -270,7 +254,7 @@ class Connection:
         self._connected.set()
         self._change(LinkState(name="connected"))
         for job, watched in tuple(self._watched.items()):
-            await socket.send(encoding.encode(watched.request(next(self._ids), job)))
+            await socket.send(encoding.encode(watched.request(self._number(), job)))
         async for data in socket:
             self._take(encoding.decode_answer(data), len(data))
 
@@ -291,19 +275,12 @@ class Connection:
                 if watched:
                     watched.begin(progress.seq)
                 self._on_message(message)
-        future = self._answers.get(getattr(message, "re", None) or -1)
-        if future and not future.done():
-            if isinstance(message, answers.Refused):
-                future.set_exception(VisionFluxError.restore(message.error))
-            else:
-                future.set_result(message)
+        self._questions.answer(message)
 
     def _forget(self) -> None:
         self._socket = None
         self._connected.clear()
-        for future in self._answers.values():
-            if not future.done():
-                future.set_exception(ConnectionLostError("the connection to the engine broke"))
+        self._questions.lose()
 
     def _change(self, state: LinkState) -> None:
         self.state = state

@@ -15,7 +15,8 @@ VALUES |= {"engine.spacing", "engine.steps"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.rows", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman", "engine.crew"}
-CLIENT = WIRE | {"engine.dial", "engine.traffic", "engine.transfer", "engine.watched"}
+CLIENT = WIRE | {"engine.dial", "engine.questions", "engine.traffic", "engine.transfer"}
+CLIENT |= {"engine.watched"}
 
 # What each module may import of ours. A row for a folder holds for everything in it.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -75,6 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/traffic": set(),
     "engine/dial": WIRE | {"engine.pulse", "engine.traffic", "engine.tunnels.outages"},
     "engine/transfer": WIRE,
+    "engine/questions": WIRE,
     "engine/watched": {"engine.protocol.requests"},
     "engine/client": CLIENT,
     "engine/local": WIRE,
