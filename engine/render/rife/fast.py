@@ -10,7 +10,8 @@ What makes it fast, all of it exact up to float32 rounding:
 3. The flow at any set of rows and columns is a sum of enlarged small flows, and enlarging is
    two small matrix products.
 4. All positions lie one below the other in one tall grid, so keyframes are never repeated.
-5. Weights are folded and laid out once (``layers.py``); outputs that nobody reads are cut off.
+5. Weights are folded and laid out once (``layers.py``); outputs that nobody reads are cut off
+   (``block.py``).
 
 Knows nothing about files, 8-bit frames or when to interpolate.
 """
@@ -23,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.render.rife.ifnet import FAR, Activated, IFBlock, IFNet
-from engine.render.rife.layers import Entrance, prepare_activated, prepare_middle
+from engine.render.rife.block import Block, input_order
+from engine.render.rife.ifnet import FAR, IFNet
 from engine.render.rife.motion import (
     FLOWS,
     Motion,
@@ -36,39 +37,6 @@ from engine.render.rife.motion import (
     sample,
 )
 from engine.render.rife.replay import Replay, Work
-from engine.render.rife.versions import Architecture
-
-
-class Block:
-    """One IFBlock with its weights prepared."""
-
-    def __init__(
-        self, block: IFBlock, dtype: torch.dtype, order: list[int], direct: int, outputs: int
-    ) -> None:
-        first, second = block.conv0[0], block.conv0[1]
-        assert isinstance(first, Activated)
-        assert isinstance(second, Activated)
-        conv = first.convolution
-        self.enter = Entrance(conv.weight[:, order], conv.bias, first.slope, dtype, direct)
-        self.reduce = prepare_activated(second, dtype)
-        self.middle = prepare_middle(block.convblock, dtype)
-        self.adds, self.shuffles = block.adds, block.shuffles
-        last = block.lastconv[0] if isinstance(block.lastconv, nn.Sequential) else block.lastconv
-        assert isinstance(last, nn.ConvTranspose2d)
-        assert last.bias is not None
-        kept = outputs * 4 if block.shuffles else outputs
-        self.weight = last.weight[:, :kept].contiguous().to(dtype)
-        self.bias = last.bias[:kept].to(dtype)
-
-    def __call__(self, x: Tensor, small: Tensor | None = None) -> Tensor:
-        """(N, inputs, h, w) → float32 (N, outputs, h, w), or half of that size unshuffled."""
-        x = before = self.reduce(self.enter(x, small))
-        for step in self.middle:
-            x = step(x)
-        if self.adds:
-            x = x + before
-        x = F.conv_transpose2d(x, self.weight, self.bias, 2, 1)
-        return (F.pixel_shuffle(x, 2) if self.shuffles else x).float()
 
 
 class FastIFNet:
@@ -95,7 +63,7 @@ class FastIFNet:
         self.blocks = []
         for index in range(last + 1):
             kept = FLOWS + 1 + (self.architecture.carried if index < last else 0)
-            order = _input_order(self.architecture, index)
+            order = input_order(self.architecture, index)
             direct = 6 + 2 * self.architecture.encoded + FLOWS
             self.blocks.append(Block(net.block(index), dtype, order, direct, kept))
 
@@ -229,7 +197,7 @@ class FastIFNet:
         scale: int,
         ratio: int,
     ) -> tuple[Tensor, Tensor | None]:
-        """Input of a later block, at its own resolution, in the order of ``_input_order``.
+        """Input of a later block, at its own resolution, in the order of ``input_order``.
 
         Where what the last block hands on is half as large, it is returned apart.
         """
@@ -318,25 +286,6 @@ def lay(maps: Sequence[Tensor], target: Tensor) -> None:
     if product:
         identity = torch.eye(len(target), dtype=target.dtype)
         torch.mm(planes.flatten(1).T, identity, out=target.flatten(1).T)
-
-
-def _input_order(architecture: Architecture, index: int) -> list[int]:
-    """Where the channels of our inputs stand in the official ones.
-
-    Officially: both pictures, both encodings, position, mask, features, flow. Here: first
-    picture and its encoding, then the second's, flow, position, mask, features, so that what
-    is warped together is written together.
-    """
-    encoded = architecture.encoded
-    sides = [
-        [*range(3 * side, 3 * side + 3), *range(6 + encoded * side, 6 + encoded * (side + 1))]
-        for side in (0, 1)
-    ]
-    position, total = 6 + 2 * encoded, architecture.inputs(index)
-    if index == 0:
-        return [*sides[0], *sides[1], position]
-    flow = range(total - FLOWS, total)
-    return [*sides[0], *sides[1], *flow, position, *range(position + 1, total - FLOWS)]
 
 
 def _far(change: Tensor) -> list[int]:
