@@ -45,22 +45,23 @@ def page() -> None:
 def _job(job: str) -> None:
     hub = resources.get_hub()
     film, view = hub.library.get(job), hub.find(job)
-    successor = view.successor if view else ""
-    if film is None:
-        successor = successor or hub.library.successor(job) or ""
+    successor = (view and view.successor) or (None if film else hub.library.successor(job))
     if successor:
         st.query_params["job"] = successor  # it goes on under this id, maybe on another engine
         st.rerun()
-    if film is None or view is None:
-        look.heading("Create")
-        look.tell(
-            ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer", "make a new one")
-        )
-        st.button("New film", type="primary", on_click=_leave)
+    if film and view:
+        _film(film, view)
         return
+    look.heading("Create")
+    look.tell(ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer", "make a new one"))
+    st.button("New film", type="primary", on_click=_leave)
+
+
+def _film(film: Film, view: View) -> None:
+    """Draw a film as far as it has come."""
     look.heading(plain(short(film.title)), small=True)
     if not view.settled:
-        rescue(job)
+        rescue(film.job)
         stage(view)
     elif view.progress.status == "finished" and film.recipe.animatic:
         st.html(STYLE)

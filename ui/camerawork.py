@@ -56,12 +56,7 @@ def _show(scene: dict[str, Any], image: str, move: Camera | None) -> None:
 
 
 def _camera(scene: dict[str, Any], image: str, move: Camera | None) -> None:
-    folded = st.popover(  # one that is called otherwise is another one, and closed
-        "Camera",
-        key=f"camera-{scene['id']}",
-        icon=":material/videocam:",
-        on_change="rerun",
-    )
+    folded = _folded("Camera", "videocam", scene["id"])
     if not folded.open:
         return
     with folded:
@@ -72,6 +67,12 @@ def _camera(scene: dict[str, Any], image: str, move: Camera | None) -> None:
                 _show(scene, image, move)
             with right:
                 _dials(scene, move)
+
+
+def _folded(label: str, icon: str, scene_id: str) -> Any:
+    """Draw a popover; one that is called otherwise is another one, and closed."""
+    key = f"{label.lower()}-{scene_id}"
+    return st.popover(label, key=key, icon=f":material/{icon}:", on_change="rerun")
 
 
 def _moves(scene_id: str, move: Camera | None) -> None:
@@ -127,12 +128,7 @@ def _move(scene_id: str, move: Camera | None, *, told: str) -> None:
 
 
 def _picture(scene: dict[str, Any], image: str, move: Camera | None) -> None:
-    folded = st.popover(
-        "Picture",
-        key=f"picture-{scene['id']}",
-        icon=":material/image:",
-        on_change="rerun",
-    )
+    folded = _folded("Picture", "image", scene["id"])
     if not folded.open:
         return
     with folded:
@@ -148,18 +144,7 @@ def _picture(scene: dict[str, Any], image: str, move: Camera | None) -> None:
         )
         if image:
             _show(scene, image, move)
-            before = float(scene["own"].get("strength", 0.5))
-            strength = st.slider(
-                "How far the first picture may go from it",
-                0.0,
-                1.0,
-                before,
-                0.05,
-                key=f"strength-{scene['id']}-{before}",
-            )
-            if strength != before:
-                draft.dress(st.session_state, scene["id"], strength=strength)
-                st.rerun()
+            _distance(scene)
             st.button(
                 "Take the picture out",
                 key=f"bare-{scene['id']}",
@@ -167,6 +152,21 @@ def _picture(scene: dict[str, Any], image: str, move: Camera | None) -> None:
                 args=[st.session_state, scene["id"]],
                 kwargs={"start_image": None, "strength": None},
             )
+
+
+def _distance(scene: dict[str, Any]) -> None:
+    before = float(scene["own"].get("strength", 0.5))
+    strength = st.slider(
+        "How far the first picture may go from it",
+        0.0,
+        1.0,
+        before,
+        0.05,
+        key=f"strength-{scene['id']}-{before}",
+    )
+    if strength != before:
+        draft.dress(st.session_state, scene["id"], strength=strength)
+        st.rerun()
 
 
 def _drop(scene_id: str, key: str) -> None:

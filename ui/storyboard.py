@@ -39,39 +39,46 @@ def storyboard(problem_of: Callable[[str], None]) -> None:
 
 
 def _scene(index: int, scene: dict[str, Any], *, count: int) -> None:
-    state: Any = st.session_state
     st.text_area(
         f"Scene {index + 1}",
-        **draft.of_scene(state, scene, "prompt"),
+        **draft.of_scene(st.session_state, scene, "prompt"),
         placeholder="dawn over the sea, sun on the left" if index == 0 else "…and then?",
         max_chars=MAX_PROMPT,
         height=122,
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
-        st.number_input(
-            "Seconds",
-            min_value=0.1,
-            max_value=120.0,
-            step=0.5,
-            format="%.1f",
-            **draft.of_scene(state, scene, "seconds"),
-            width=118,
-        )
+        _seconds(scene)
         if index:
-            motion = draft.of_scene(state, scene, "motion")
-            st.segmented_control(
-                "Begins",
-                MOTIONS,
-                format_func=lambda name: MOTIONS[name],
-                key=motion["key"],
-                default=motion["value"],
-                required=True,
-            )
+            _beginning(scene)
         if count == 1:
             _tools(index, scene["id"], count)
     camerawork(scene)
     if count > 1:
         _tools(index, scene["id"], count)
+
+
+def _seconds(scene: dict[str, Any]) -> None:
+    st.number_input(
+        "Seconds",
+        min_value=0.1,
+        max_value=120.0,
+        step=0.5,
+        format="%.1f",
+        **draft.of_scene(st.session_state, scene, "seconds"),
+        width=118,
+    )
+
+
+def _beginning(scene: dict[str, Any]) -> None:
+    motion = draft.of_scene(st.session_state, scene, "motion")
+    st.segmented_control(
+        "Begins",
+        MOTIONS,
+        format_func=lambda name: MOTIONS[name],
+        key=motion["key"],
+        default=motion["value"],
+        required=True,
+    )
 
 
 def _tools(index: int, scene_id: str, count: int) -> None:
