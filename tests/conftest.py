@@ -15,7 +15,7 @@ from engine.client import Connection, Message
 from engine.events import KeyframeFinished
 from engine.models import Card, Model
 from engine.pairing import Pairing
-from engine.protocol.answers import JobEvent, Preview, Snapshot
+from engine.protocol.answers import JobEvent, Preview
 from engine.recipe import Recipe, parse_recipe
 
 STAND_IN = (sys.executable, "-m", "tests.stand_in_worker")
@@ -69,10 +69,6 @@ class Client:
     @property
     def previews(self) -> list[Preview]:
         return [m for m in self.heard if isinstance(m, Preview)]
-
-    @property
-    def snapshots(self) -> list[Snapshot]:
-        return [m for m in self.heard if isinstance(m, Snapshot)]
 
     async def until(self, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
         """Wait until what was heard makes ``condition`` true."""

@@ -163,7 +163,7 @@ def save_tiny_checkpoint(file: Path, folder: Path) -> Path:
     return file
 
 
-BLOCKS, LAYERS = 2, 1  # of the UNet below
+LAYERS = 1  # of a block of the UNet below
 RESNET = {
     "norm1.": "in_layers.0.",
     "conv1.": "in_layers.2.",

@@ -21,7 +21,6 @@ from training.latents import file_of
 from training.pictures import folder_of, load
 
 MODEL = Path(__file__).parents[1] / "engine" / "models" / "landscapes"
-WRITTEN = ("model_index.json", "scheduler", "text_encoder", "tokenizer", "unet", "vae")
 
 
 def assemble(
