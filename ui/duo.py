@@ -1,16 +1,13 @@
 """Two films side by side that play as one, and what sets their recipes apart."""
 
-from pathlib import Path
 from typing import Any
 
-import streamlit as st
-
 from engine.recipe import Recipe
+from ui.component import component
 from ui.player import playable
 from ui.recipe_card import NAMES
 from ui.tables import Film
 
-_FOLDER = Path(__file__).parent
 _HTML = """
 <div class="duo" role="group" aria-label="Two films, played together">
   <div class="films"></div>
@@ -30,12 +27,7 @@ _HTML = """
   <p class="word" role="status"></p>
 </div>
 """
-_component = st.components.v2.component(
-    "visionflux_duo",
-    html=_HTML,
-    css=(_FOLDER / "duo.css").read_text("utf-8"),
-    js="".join((_FOLDER / name).read_text("utf-8") for name in ("convert.js", "duo.js")),
-)
+_component = component("duo", _HTML, "convert")
 
 
 def duo(first: Film, second: Film) -> None:

@@ -6,13 +6,9 @@ it, the first prompt has it if it is empty, so that one can write at once.
 It knows the page's text areas, not what they stand for.
 """
 
-from pathlib import Path
+from ui.component import component
 
-import streamlit as st
-
-_component = st.components.v2.component(
-    "visionflux_pen", js=Path(__file__).with_name("pen.js").read_text("utf-8")
-)
+_component = component("pen")
 
 
 def pen() -> None:

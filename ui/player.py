@@ -1,16 +1,13 @@
 """Plays a film of the library in the page and offers it as a file."""
 
-from pathlib import Path
 from typing import Any
 
-import streamlit as st
-
 from ui import resources
+from ui.component import component
 from ui.exports import FORMATS
 from ui.tables import Film
 from ui.words import size
 
-_FOLDER = Path(__file__).parent
 _HTML = """
 <div class="player">
   <div class="screen">
@@ -26,12 +23,7 @@ _HTML = """
   <p class="word" role="status"></p>
 </div>
 """
-_component = st.components.v2.component(
-    "visionflux_player",
-    html=_HTML,
-    css=(_FOLDER / "player.css").read_text("utf-8"),
-    js="".join((_FOLDER / name).read_text("utf-8") for name in ("convert.js", "player.js")),
-)
+_component = component("player", _HTML, "convert")
 
 
 def player(film: Film) -> None:

@@ -5,21 +5,17 @@ It knows films and recipes; what happens with the chosen one is the page's affai
 
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
-
-import streamlit as st
 
 from engine import spacing
 from engine.recipe import Recipe
+from ui.component import component
 from ui.player import addresses
 from ui.provenance import made_with
 from ui.showcase import Shown
 from ui.tables import Film
 from ui.words import ago, short
 
-_FOLDER = Path(__file__).parent
-_MOTION = (_FOLDER / "motion.js").read_text("utf-8")
 _BACKDROP = """
 <div class="backdrop">
   <div class="film" aria-hidden="true">
@@ -72,20 +68,8 @@ _REEL = """
 """
 
 
-def _style(name: str) -> str:
-    return (_FOLDER / f"{name}.css").read_text("utf-8")
-
-
-def _script(name: str) -> str:
-    return _MOTION + (_FOLDER / f"{name}.js").read_text("utf-8")
-
-
-_backdrop = st.components.v2.component(
-    "visionflux_backdrop", html=_BACKDROP, css=_style("backdrop"), js=_script("backdrop")
-)
-_reel = st.components.v2.component(
-    "visionflux_reel", html=_REEL, css=_style("reel"), js=_script("reel")
-)
+_backdrop = component("backdrop", _BACKDROP, "motion")
+_reel = component("reel", _REEL, "motion")
 
 
 class Choice(NamedTuple):

@@ -2,27 +2,19 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import streamlit as st
-
+from ui.component import component
 from ui.player import addresses
 from ui.tables import Film
 from ui.words import ago, short
 
-_FOLDER = Path(__file__).parent
 _HTML = """
 <ul class="grid"></ul>
 <button class="further" type="button" hidden>Show more</button>
 <div class="menu" role="menu" popover></div>
 """
-_component = st.components.v2.component(
-    "visionflux_shelf",
-    html=_HTML,
-    css=(_FOLDER / "shelf.css").read_text("utf-8"),
-    js="".join((_FOLDER / name).read_text("utf-8") for name in ("motion.js", "shelf.js")),
-)
+_component = component("shelf", _HTML, "motion")
 
 
 class Choice(NamedTuple):

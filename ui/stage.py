@@ -3,15 +3,14 @@
 Python runs once when it appears and once when the job has ended, never per frame.
 """
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from ui import resources
 from ui.board import View
+from ui.component import component
 
-_FOLDER = Path(__file__).parent
 _HTML = """
 <div class="stage" data-status="queued">
   <div class="screen">
@@ -36,12 +35,7 @@ _HTML = """
   <p class="spoken" role="status"></p>
 </div>
 """
-_component = st.components.v2.component(
-    "visionflux_stage",
-    html=_HTML,
-    css=(_FOLDER / "stage.css").read_text("utf-8"),
-    js=(_FOLDER / "stage.js").read_text("utf-8"),
-)
+_component = component("stage", _HTML)
 
 
 def stage(view: View) -> None:
