@@ -14,7 +14,7 @@ from engine.render import Cancelled
 from engine.render.keyframes import Painter
 from engine.render.memory import WAYS
 from engine.render.schedulers import SCHEDULERS
-from engine.render.subject import FINE, SETTLED, Looking, _fine_layers
+from engine.render.subject import FINE, SETTLED, Looking, fine_layers
 from tests.pipelines import save_tiny_lora, save_tiny_pipeline, save_tiny_xl
 from tests.test_render_families import CPU, ignore, load, node
 
@@ -65,7 +65,7 @@ class Here:
 
 def test_a_subject_that_is_the_picture_itself_changes_nothing(painters: dict[str, Painter]) -> None:
     """Twice the same keys and values weigh what they weigh once."""
-    for layer in _fine_layers(painters["xl"]._pipe.unet):
+    for layer in fine_layers(painters["xl"]._pipe.unet):
         own, different = torch.randn(2, 3, 64, layer.query_dim).unbind()
         plain = layer.processor
         seen = Looking(plain, Here())(layer, torch.cat([own, own]))
@@ -81,7 +81,7 @@ def test_only_the_decoders_finer_layers_look(painters: dict[str, Painter]) -> No
     for name in ("base", "xl"):
         unet = painters[name]._pipe.unet
         names = {module: name for name, module in unet.named_modules()}
-        looking = [names[layer] for layer in _fine_layers(unet)]
+        looking = [names[layer] for layer in fine_layers(unet)]
         assert looking
         assert all(name.startswith("up_blocks.1.") and ".attn1" in name for name in looking)
 

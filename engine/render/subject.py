@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
 from engine.models import FINE
@@ -23,6 +24,7 @@ from engine.render.device import Device
 from engine.render.picture import Picture
 from engine.render.warp import fitted
 
+LARGE: Any = StableDiffusionXLPipeline
 SETTLED = 0.92  # share of the levels of noise from which down a picture has its layout
 SEED = 0xA2C402  # of the subject's noise: one and the same, so that neighbours see the same
 
@@ -43,8 +45,8 @@ def looking_at(
     if picture is None:
         yield
         return
-    beside = _Beside(scheduler, _encoded(fitted(picture, *size), pipe.vae, device))
-    layers = [(layer, layer.processor) for layer in _fine_layers(pipe.unet)]
+    beside = _Beside(scheduler, _encoded(fitted(picture, *size), pipe, device))
+    layers = [(layer, layer.processor) for layer in fine_layers(pipe.unet)]
     handles = [
         pipe.unet.register_forward_pre_hook(beside.enter, with_kwargs=True),
         pipe.unet.register_forward_hook(beside.leave),
@@ -112,7 +114,7 @@ class Looking:
         return torch.cat([self._plain(attn, own, both), self._plain(attn, subject)])
 
 
-def _fine_layers(unet: Any) -> list[Any]:
+def fine_layers(unet: Any) -> list[Any]:
     """Return the self-attention of the decoder that has ``FINE`` cells on a side, at least."""
     coarsest = len(unet.up_blocks) - 1
     fine = (
@@ -124,16 +126,20 @@ def _fine_layers(unet: Any) -> list[Any]:
     return [module for name, module in modules if name.endswith(".attn1")]
 
 
-def _encoded(picture: Picture, vae: Any, device: Device) -> Tensor:
+def _encoded(picture: Picture, pipe: Any, device: Device) -> Tensor:
     """Return a picture's scaled latents ``(1, channels, height / 8, width / 8)``: their mean."""
-    dtype = vae.dtype
-    exact = torch.float32 if vae.config.force_upcast else dtype  # SDXL's own overflows in float16
+    vae, large = pipe.vae, isinstance(pipe, LARGE)
+    dtype: torch.dtype = vae.dtype
+    overflows = large and dtype == torch.float16 and vae.config.force_upcast  # as diffusers has it
+    exact = torch.float32 if overflows else dtype
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1  # (1, 3, height, width)
-    vae.to(dtype=exact)
+    if overflows:
+        vae.to(dtype=exact)
     try:
         latents = vae.encode(pixels.to(device.name, exact)).latent_dist.mode()
     finally:
-        vae.to(dtype=dtype)
+        if overflows:
+            vae.to(dtype=dtype)
     scaled: Tensor = (latents * vae.config.scaling_factor).to(device.name, device.torch_dtype)
     return scaled
 
