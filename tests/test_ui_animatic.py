@@ -6,7 +6,7 @@ from engine.plan import Plan
 from engine.protocol.encoding import encode_recipe
 from engine.recipe import Recipe, parse_recipe, read_recipe
 from tests.plans import worked
-from ui.animatic import MOST, animatic, film_of, possible, prompt_at, retaken
+from ui.animatic import MOST, animatic, film_of, made_of, possible, prompt_at, retaken
 
 
 def recipe(*prompts: str, **settings: Any) -> Recipe:
@@ -68,6 +68,32 @@ def test_a_keyframe_may_show_something_else() -> None:
     assert again.takes[0.0].seed == 7
     assert len(again.takes) == len(after.takes)
     assert retaken(again, times, {0: 7}, {}) is again
+
+
+@pytest.mark.parametrize("spacing", ["adaptive", "even"])
+def test_keyframes_are_held_by_what_is_made_of_them(spacing: str) -> None:
+    plain = animatic(recipe("a", "b", spacing=spacing))
+    times = sorted(made(plain).times)
+    assert made_of(plain, times, {3}) == {3}
+    looking = animatic(recipe("a", "b", spacing=spacing, anchor_attention=True))
+    assert made_of(looking, times, {3}) == {0, 3}
+    assert made_of(looking, times, {0}) == {0}
+    assert made_of(looking, times, set()) == set()
+
+
+def test_the_keyframes_of_a_camera_are_held_back_to_its_beginning() -> None:
+    scenes = [{"prompt": "a"}, {"prompt": "b", "camera": {"zoom": 2}, "motion": "cut"}]
+    sketch = animatic(parse_recipe({"scenes": scenes}))
+    before = made(sketch)
+    times = sorted(before.times)
+    begins = times.index(4.0)
+    held = made_of(sketch, times, {len(times) - 2})
+    assert held == {*range(begins, len(times) - 1)}
+    for place, time in enumerate(times):  # what another take of each changes
+        after = made(retaken(sketch, times, {place: 99}, {}))
+        pairs = zip(names(before), names(after), strict=True)
+        changed = [place for place, (one, two) in enumerate(pairs) if one != two]
+        assert (len(times) - 2 in changed) == (place in held), time
 
 
 def test_a_keyframe_is_told_by_the_prompt_that_prevails() -> None:

@@ -6,12 +6,12 @@ while they were painted; changing one of them keeps the others where they are. P
 recipes out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
 from engine import graph
-from engine.plan import most_keyframes
+from engine.plan import Plan, most_keyframes
 from engine.recipe import Recipe, Retake
 
 MOST = 96  # keyframes that one can look through
@@ -39,6 +39,29 @@ def prompt_at(recipe: Recipe, seconds: float) -> str:
         return take.prompt
     mix = graph.prompt_at(recipe, seconds)
     return str(mix.second if mix.position > 0.5 else mix.first)
+
+
+def made_of(recipe: Recipe, times: Sequence[float], places: Set[int]) -> set[int]:
+    """Return the places of some keyframes, and of all that these are made of or look at.
+
+    Another take of any of them would change what stands at ``places``.
+
+    Args:
+        recipe: of the animatic.
+        times: at which its keyframes stand, in order, in seconds.
+        places: of keyframes among the times.
+    """
+    plan = Plan(_placed(recipe, times), model="", interpolator="")
+    order = {round(time, 6): place for place, time in enumerate(times)}
+    nodes = {order[at]: n for at, n in zip(plan.times, plan.keyframes, strict=True) if at in order}
+    named = {node.name: place for place, node in nodes.items()}
+    found, left = set(places), [*places]
+    while left:
+        node = nodes.get(left.pop())
+        sources = {named[name] for name in node.sources if name in named} if node else set()
+        left += sources - found
+        found |= sources
+    return found
 
 
 def retaken(
@@ -69,5 +92,10 @@ def retaken(
             takes[time] = after
     if takes == recipe.takes:
         return recipe
+    return msgspec.structs.replace(_placed(recipe, times), retakes=tuple(takes.values()))
+
+
+def _placed(recipe: Recipe, times: Sequence[float]) -> Recipe:
+    """Return a recipe whose keyframes stand where they do."""
     keyframes = tuple(times) if recipe.spacing == "adaptive" else recipe.keyframes
-    return msgspec.structs.replace(recipe, retakes=tuple(takes.values()), keyframes=keyframes)
+    return msgspec.structs.replace(recipe, keyframes=keyframes)

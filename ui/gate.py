@@ -61,7 +61,7 @@ def _approval(film: Film, keyframes: list[Keyframe], submit: Submit) -> None:
         if st.button("Make the film", key="approve", type="primary", disabled=not engine.connected):
             submit(whole, lambda: _approved(film))
         if st.button("Re-roll what is not locked", key="reroll-all", icon=":material/casino:"):
-            others = set(range(len(keyframes))) - _locked()
+            others = set(range(len(keyframes))) - _held(film, keyframes)
             _repaint(film, keyframes, submit, {place: draft.new_seed() for place in others}, {})
         st.caption(f"Still to come: everything in between. About {words.length(cost.seconds)}.")
 
@@ -75,24 +75,35 @@ def _cards(film: Film, keyframes: list[Keyframe], submit: Submit, late: bool) ->
     """Draw a card for each keyframe; while pictures are ``late`` this is done again and again."""
     if late and not _late(film, keyframes):
         st.rerun()
+    held = _held(film, keyframes)
     with st.container(key="keyframes", horizontal=True, gap="small"):
         for place, keyframe in enumerate(keyframes):
             with st.container(key=f"glass_key_{place}", border=True, width=WIDTH, gap="xsmall"):
                 st.html(_picture(film, place, keyframe))
-                state = "locked" if place in _locked() else "new" if keyframe.new else "kept"
-                state += ", came out blank" if keyframe.blank else ""
-                st.caption(f"{keyframe.seconds:.1f} s · {state}")
-                _tools(film, keyframes, place, submit)
+                st.caption(f"{keyframe.seconds:.1f} s · {_state(film, keyframe, place, held)}")
+                _tools(film, keyframes, place, submit, place in held)
 
 
-def _tools(film: Film, keyframes: list[Keyframe], place: int, submit: Submit) -> None:
+def _state(film: Film, keyframe: Keyframe, place: int, held: set[int]) -> str:
+    """Say what has become of a keyframe, and what hangs on it."""
+    if place in _locked():
+        state = "locked"
+    elif place in held:
+        state = "held: a locked one is made with it"
+    else:
+        state = "new" if keyframe.new else "kept"
+    state += ", all others look at it" if film.recipe.anchor_attention and not place else ""
+    return state + (", came out blank" if keyframe.blank else "")
+
+
+def _tools(film: Film, keyframes: list[Keyframe], place: int, submit: Submit, held: bool) -> None:
     locked = place in _locked()
     with st.container(key=f"tools_{place}", horizontal=True, gap="xsmall"):
-        if _tool("Re-roll", "casino", place, disabled=locked):
+        if _tool("Re-roll", "casino", place, disabled=held):
             _repaint(film, keyframes, submit, {place: draft.new_seed()}, {})
         if _tool("Unlock" if locked else "Lock", "lock" if locked else "lock_open", place):
             _lock(place)
-        with st.popover("Reword", icon=":material/edit:", disabled=locked):
+        with st.popover("Reword", icon=":material/edit:", disabled=held):
             prompt = st.text_area(
                 f"Keyframe {place + 1}",
                 value=animatic.prompt_at(film.recipe, keyframes[place].seconds),
@@ -154,6 +165,12 @@ def _locked() -> set[int]:
     """Return the keyframes that are locked; the address keeps them."""
     words_ = st.query_params.get("lock", "").split(".")
     return {int(word) for word in words_ if word.isdecimal() and len(word) < 4}
+
+
+def _held(film: Film, keyframes: list[Keyframe]) -> set[int]:
+    """Return the keyframes that must stay: the locked ones, and all that these are made of."""
+    times = [keyframe.seconds for keyframe in keyframes]
+    return animatic.made_of(film.recipe, times, _locked())
 
 
 def _lock(index: int) -> None:
