@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.models import KNOWN
+from engine.protocol.answers import ModelInfo
 from engine.protocol.encoding import encode_recipe
 from engine.recipe import Recipe
 from tests.test_pages import FAR, RECIPE, Studio, job_of, setting, words
@@ -88,6 +90,36 @@ def test_the_identity_lock_is_offered_where_a_scene_does_not_melt_in(studio: Stu
     at = studio.visit("create", job=job)
     at.button(key="again").click().run()
     assert setting(at, "toggle", "shared_noise").value is True
+
+
+def offer_stable_diffusion(studio: Studio) -> None:
+    """Have the engine offer a second model, whose network looks closely."""
+    engine = studio.world.made[0]
+    assert engine.hello
+    large = ModelInfo(name="large", card=KNOWN["stable-diffusion-1.5"].card)
+    engine.hello = msgspec.structs.replace(engine.hello, models=(*engine.hello.models, large))
+
+
+def test_the_subject_can_be_kept_where_the_model_allows_it(studio: Studio) -> None:
+    offer_stable_diffusion(studio)
+    at = studio.visit("create")
+    at.text_area[0].set_value("a fox in the snow").run()
+    assert "Keep the subject" not in [toggle.label for toggle in at.toggle]
+    setting(at, "selectbox", "model").set_value("large").run()
+    without = prices(at)
+    assert "twice as long" in setting(at, "toggle", "anchor_attention").help
+    setting(at, "toggle", "anchor_attention").set_value(True).run()
+    at.run()
+    assert prices(at) != without
+    at.button(key="generate").click().run()
+    made = studio.world.made[0].recipes
+    assert made[job_of(at)].anchor_attention
+    del at.query_params["job"]
+    at.run()
+    setting(at, "selectbox", "model").set_value("landscapes").run()
+    at.text_area[0].set_value("dawn")
+    at.button(key="generate").click().run()
+    assert not made[job_of(at)].anchor_attention  # it would be refused
 
 
 def test_starting_over_leaves_an_empty_storyboard_with_the_models_settings(studio: Studio) -> None:
@@ -225,6 +257,22 @@ def test_what_is_locked_stays(studio: Studio) -> None:
     at.button(key="reroll-all").click().run()
     after = studio.world.made[0].recipes[job_of(at)]
     assert sorted(after.takes) == [1.0, 2.0]
+
+
+def test_a_locked_keyframe_holds_the_one_that_it_looks_at(studio: Studio) -> None:
+    offer_stable_diffusion(studio)
+    scenes = Recipe(scenes=RECIPE.scenes)
+    looking = msgspec.structs.replace(scenes, model="large", anchor_attention=True, animatic=True)
+    job = studio.hub.submit(looking)
+    finish(studio, job)
+    at = studio.visit("create", job=job, lock="2")
+    assert [at.button(key=f"tool-re-roll-{place}").disabled for place in range(4)] == [
+        *(True, False),
+        *(True, False),
+    ]
+    assert "held: a locked one is made with it, all others look at it" in words(at)
+    at.button(key="reroll-all").click().run()
+    assert sorted(studio.world.made[0].recipes[job_of(at)].takes) == [1.0, 4.0]
 
 
 def test_going_back_from_the_gate_finds_the_film_as_it_was_meant(studio: Studio) -> None:

@@ -229,6 +229,15 @@ def test_a_large_network_costs_more_than_the_offline_one_where_only_that_has_pai
     assert large.seconds > 10 * small.seconds
 
 
+def test_looking_at_a_subject_costs_nearly_twice_as_much() -> None:
+    learnt = lessons(recipe(), recipe(), step=0.1, frame=0.0001)
+    plain, looking = (
+        asked(recipe(8, num_inference_steps=50, anchor_attention=on), learnt, cold=False)
+        for on in (False, True)
+    )
+    assert 1.6 * plain.seconds < looking.seconds < 2 * plain.seconds
+
+
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
     return Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films", "me")

@@ -29,7 +29,10 @@ def choose_model(hello: Hello | None) -> Card | None:
         draft.put(state, model=name)
         draft.adopt(state, models[name].defaults)
     draft.keep(state)
-    return models[state["draft"]["settings"]["model"]]
+    card = models[state["draft"]["settings"]["model"]]
+    if not card.anchor_attention:
+        draft.put(state, anchor_attention=False)
+    return card
 
 
 def knowledge(card: Card) -> None:

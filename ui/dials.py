@@ -45,7 +45,7 @@ def dials(models: dict[str, Card]) -> None:
             **_setting("loop"),
             help="The film ends where it began, so that it can run on and on without a seam.",
         )
-        _identity()
+        _identity(card)
         with st.expander("Advanced"):
             tuning.painting(models, card)
             tuning.moving()
@@ -80,14 +80,21 @@ def _seed() -> None:
         )
 
 
-def _identity() -> None:
-    """Offer to begin scenes alike, where there are some that do not melt out of the one before."""
+def _identity(card: Card | None) -> None:
+    """Offer to begin scenes alike, where some do not melt in, and to look at the first keyframe."""
     if any(scene["motion"] != "morph" for scene in st.session_state["draft"]["scenes"][1:]):
         st.toggle(
             "Identity lock",
             **_setting("shared_noise"),
             help="Scenes that are cut or faded in begin with the noise of the first one, so that "
             "what is where stays: the sun, the horizon, whoever stands there.",
+        )
+    if card and card.anchor_attention:
+        st.toggle(
+            "Keep the subject",
+            **_setting("anchor_attention"),
+            help="Every keyframe looks at the first one while it is painted, so that whoever is "
+            "seen there stays recognisable. Painting takes about twice as long.",
         )
 
 

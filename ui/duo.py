@@ -42,6 +42,7 @@ def differences(first: Recipe, second: Recipe) -> list[tuple[str, str, str]]:
     names = {**NAMES, "fps": "Frames a second", "width": "Width", "height": "Height"}
     names |= {"negative_prompt": "Without", "format": "Format", "drift": "Drift"}
     names |= {"motion": "Motion", "loop": "Loop", "shared_noise": "Identity lock"}
+    names |= {"anchor_attention": "Subject kept"}
     pairs += [(label, _text(first, name), _text(second, name)) for name, label in names.items()]
     return [pair for pair in pairs if pair[1] != pair[2]]
 

@@ -24,6 +24,7 @@ LOADED = 1.5  # seconds that tell the one from the other
 JOIN = 0.5  # seconds
 GPU = 0.08  # time on a GPU as a share of that on two cores, before a film was made there
 LARGE_GPU = 0.007  # likewise, of painting with a network that keeps all of a GPU busy
+LOOKING = 1.97  # operations of a keyframe that looks at another, as a share of others'
 OFFLINE_WORK = 2.8  # of the offline model, as ``Card.work`` counts
 LARGE = 20.0  # work above which a network keeps a GPU busy
 DOUBT = math.log(2.5)  # of a first guess; errors are differences of logarithms
@@ -74,7 +75,7 @@ def piece_seconds(recipe: Recipe, works: Works = NO_WORKS) -> tuple[float, float
     ``works``: the ``Card.work`` of models by name; others count as the offline one.
     """
     patches = recipe.width * recipe.height / PATCH
-    passes = 2 if recipe.guidance_scale > 1 else 1
+    passes = (2 if recipe.guidance_scale > 1 else 1) * (LOOKING if recipe.anchor_attention else 1)
     heavier = (works.get(recipe.model) or OFFLINE_WORK) / OFFLINE_WORK
     painting = 0.1 + patches * (0.06 * heavier * recipe.num_inference_steps * passes + 0.4)
     drawing = 0.01 + (0.06 * patches if recipe.interpolation_factor > 1 else 0.01 * patches)

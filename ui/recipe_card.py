@@ -36,6 +36,7 @@ def recipe_card(film: Film, pieces: Sequence[Piece] = (), log: Sequence[Logged] 
         st.markdown(plain(recipe.negative_prompt))
     facts = [f"{name} {getattr(recipe, field)}" for field, name in NAMES.items()]
     facts += ["Loop"] * recipe.loop + ["Identity lock"] * recipe.shared_noise
+    facts += ["Subject kept"] * recipe.anchor_attention
     if drawn_by := title(film.interpolator):
         facts.append(f"In-betweens {drawn_by}")
     st.caption(plain(" · ".join(facts)))
