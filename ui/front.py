@@ -2,8 +2,9 @@
 
 By itself it learns from a page below the root by a 404 and a wait where its server is, asks for the
 script of each kind of element when the first one comes, and is white until it knows our colours.
-And Streamlit reads each of its files in a thread, piece by piece, whenever it is asked for: ninety
-times a page.
+Its menu leads nowhere from the page that is open, and stays open on a phone. ``start.html`` mends
+these. And Streamlit reads each of its files in a thread, piece by piece, whenever it is asked for:
+ninety times a page.
 It knows Streamlit's folder and the kinds of elements that our pages have, not what is on them.
 """
 
@@ -25,23 +26,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
 _FOR_EVER = {"Cache-Control": "public, immutable, max-age=31536000"}  # names tell the content
 _IMPORT = re.compile(r'(?:from|import)\s*"\./([\w.-]+\.js)"')
 _FONTS = ("manrope", "sora")
-_START = """
-<style>
-  html, body, .stApp { background-color: #08080d !important; }
-  [data-testid="stAppSkeleton"] { visibility: hidden; }
-  /* Until look.css says otherwise, or after three seconds: nothing is seen without its style. */
-  [data-testid="stMain"], [data-testid="stHeader"] {
-    visibility: hidden; animation: late 0s 3s forwards;
-  }
-  @keyframes late { to { visibility: visible; } }
-</style>
-<script>
-  window.__streamlit = {
-    BACKEND_BASE_URL: location.origin + location.pathname.replace(/[^/]*$/, ""),
-    HOST_CONFIG: AT_ONCE && { allowedOrigins: [location.origin], useExternalAuthToken: false },
-  };
-</script>
-"""
+_START = Path(__file__).with_name("start.html").read_text("utf-8")
 _SHELF = ("Html", "BidiComponent", "Button")
 _FORM = ("TextArea", "NumberInput", "Selectbox", "Checkbox", "Slider", "FileUploader")
 _CODE = "StreamlitSyntaxHighlighter"
@@ -109,7 +94,7 @@ def page(name: str, *, at_once: bool) -> str:
         for font in _FONTS
     ]
     start = _START.replace("AT_ONCE", str(at_once).lower())
-    html = html.replace("<head>", f"<head>{start}", 1)
+    html = html.replace("<head>", f"<head>\n{start}", 1)
     return html.replace("</head>", "\n".join((*links, "</head>")), 1)
 
 

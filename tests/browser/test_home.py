@@ -172,6 +172,10 @@ def test_a_phone_has_its_menu_at_the_end_of_the_header(visit: Visit) -> None:
     button.tap()
     page.get_by_role("link", name="Library").tap()
     page.wait_for_url("**/library")
+    expect(page.get_by_test_id("stSidebarNavLink").first).not_to_be_in_viewport()
+    page.reload()
+    page.wait_for_selector(SETTLED)
+    expect(button).to_be_in_viewport()  # folded, also where it was opened before
 
 
 def test_on_a_phone_what_is_in_view_plays(visit: Visit) -> None:

@@ -100,6 +100,16 @@ def test_the_menu_is_worked_by_keyboard(shop: Shop) -> None:
     shop.library.rename("long", "")
 
 
+def test_the_name_of_the_page_leads_back_from_a_film(shop: Shop) -> None:
+    page = shop.open("/library?film=blue")
+    name = page.get_by_test_id("stTopNavLink").filter(has_text="Library")
+    name.click()
+    expect(page.locator(".grid .card")).to_have_count(3)
+    assert page.url == f"{shop.server.address}/library"
+    page.go_back()
+    expect(page.get_by_role("heading", name="a blue lake")).to_be_visible()
+
+
 def test_hearts_search_and_order(shop: Shop) -> None:
     page = shop.open()
     heart = card(page, "blue").locator(".heart")
