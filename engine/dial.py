@@ -5,6 +5,7 @@ It knows addresses, proofs and what refusals mean; it knows no messages.
 
 import asyncio
 import contextlib
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -160,6 +161,7 @@ def _unreachable(engine: Pairing, error: Exception) -> EngineUnreachableError:
             problem = f"{host} did not answer in time"
             remedy = "check the address, and whether a firewall is in the way"
         case _:
-            reason = str(error) or type(error).__name__
+            number = error.errno if isinstance(error, OSError) else None
+            reason = os.strerror(number) if number else str(error) or type(error).__name__
             return EngineUnreachableError(f"no engine answers at {engine.url} ({reason})")
     return EngineUnreachableError(problem, remedy=remedy)

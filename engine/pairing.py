@@ -50,7 +50,11 @@ class Pairing(msgspec.Struct, frozen=True):
         Raises:
             BadLinkError: the text is no link, lacks its key, or is remote without TLS.
         """
-        link = urlsplit(text.strip())
+        try:
+            link = urlsplit(text.strip())
+            _ = link.port, (link.hostname or "").encode("idna")
+        except ValueError as error:
+            raise BadLinkError("the address in the link cannot exist") from error
         if link.scheme not in ("http", "https") or not link.hostname:
             raise BadLinkError("this is not a pairing link: it does not start with http or https")
         if not link.fragment.startswith(MARK):

@@ -26,6 +26,9 @@ def test_a_link_can_be_pasted_back() -> None:
         f"https://host/#vf2.{'A' * 43}",
         f"https://host/#vf1.{'!' * 43}",
         "https:///#vf1.x",
+        f"https://host:99999/#vf1.{'A' * 43}",
+        f"https://[::1/#vf1.{'A' * 43}",
+        f"https://{'a' * 64}/#vf1.{'A' * 43}",
     ],
 )
 def test_what_is_no_link_is_refused_in_words(text: str) -> None:
