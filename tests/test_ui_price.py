@@ -275,4 +275,5 @@ def test_only_what_changed_is_to_be_paid(library: Library) -> None:
 
 def test_two_lengths_share_a_unit_where_they_can() -> None:
     assert between(20, 32) == "20 to 32 s"
+    assert between(0.4, 1.2) == "1 s"
     assert between(20, 132) == "20 s to 2.2 min"

@@ -37,7 +37,11 @@ def view(*happened: events.Event) -> View:
                 events.KeyframeStarted(index=1),
                 events.KeyframeStep(index=1, step=7, steps=20),
             ],
-            "Painting keyframe 2 of 2 · step 7 of 20",
+            "Painting keyframe 1 of 2 · step 7 of 20",  # the first one, wherever it stands
+        ),
+        (
+            [STARTED, PLANNED, PAINTED, events.KeyframeStarted(index=1)],
+            "Painting keyframe 2 of 2",
         ),
         (
             [

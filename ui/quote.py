@@ -66,6 +66,8 @@ def content(recipe: Recipe, missing: int) -> str:
 def between(low: float, high: float) -> str:
     """Return two lengths of time for people."""
     first, last = words.length(low), words.length(high)
+    if first == last:
+        return last
     if first.partition(" ")[2] == last.partition(" ")[2]:
         first = first.partition(" ")[0]
     return f"{first} to {last}"
@@ -97,7 +99,8 @@ def _source(cost: Price, engine: EngineView) -> str:
         films = "film" if cost.films == 1 else f"{cost.films} films"
         waiting = engine.hello.queue if engine.hello else 0
         line = f"Learnt from your last {films} on this engine."
-        line = f"{line} {waiting} wait before it." if waiting else line
+        go = "1 film goes first" if waiting == 1 else f"{waiting} films go first"
+        line = f"{line} {go}." if waiting else line
     if cost.fetched:
         line += f" Its model, {words.size(cost.fetched)}, is fetched first unless it is there."
     return line

@@ -127,8 +127,8 @@ class Stage {
     if (open.length > 1 && open.includes(this.piece) && piece !== this.piece)
       return kind === "frame" ? null : growing(this.find(`[data-index="${index}"]`));
     this.piece = piece;
-    const [what, number] = [kind === "frame" ? "Gap" : "Keyframe", index + 1];
-    write(this.find(".piece"), open.length > 1 ? `${what} ${number}` : "");
+    const name = kind === "frame" ? `Gap ${index + 1}` : `Keyframe ${this.state.strip.indexOf(index) + 1}`;
+    write(this.find(".piece"), open.length > 1 ? name : "");
     return this.canvas;
   }
 
@@ -173,7 +173,8 @@ class Stage {
     const running = this.state.status === "running" || this.state.status === "queued";
     const { remaining } = this.state;
     const left = remaining === null ? null : remaining - (Date.now() - this.heard) / 1000;
-    this.find(".eta").textContent = running ? words(left) : "";
+    const known = left !== null || this.state.status === "running";
+    this.find(".eta").textContent = running && known ? words(left) : "";
   }
 
   say(text) {

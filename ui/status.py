@@ -43,22 +43,27 @@ def _loading(progress: Progress) -> str:
 
 
 def _painting(progress: Progress) -> str:
-    pieces = sorted(progress.open_keyframes.items())
-    several = "s" if len(pieces) > 1 else ""
-    which = _listed([index + 1 for index, _ in pieces] or [progress.keyframe + 1])
-    steps = [piece.done for _, piece in pieces]
+    steps = [piece.done for _, piece in sorted(progress.open_keyframes.items())]
+    several = "s" if len(steps) > 1 else ""
+    which = _next(progress.keyframes, len(steps), progress.whole[0])
     step = f" · step{several} {_listed(steps)} of {progress.steps}" if any(steps) else ""
-    return f"Painting keyframe{several} {which} of {progress.whole[0]}{step}"
+    return f"Painting keyframe{several} {which}{step}"
 
 
 def _interpolating(progress: Progress) -> str:
     pieces = sorted(progress.open_segments.items())
     several = "s" if len(pieces) > 1 else ""
-    which = _listed([index + 1 for index, _ in pieces] or [progress.segment + 1])
+    which = _next(progress.segments, len(pieces), progress.whole[1])
     done = sum(piece.done for _, piece in pieces)
     frames = sum(progress.segment_frames[index] for index, _ in pieces)
     frame = f" · frame {done} of {frames}" if done else ""
-    return f"Filling gap{several} {which} of {progress.whole[1]}{frame}"
+    return f"Filling gap{several} {which}{frame}"
+
+
+def _next(pieces: Sequence[str], count: int, whole: int) -> str:
+    """Return how many-th of all the next ones are; their places in the film come in any order."""
+    done = min(sum(map(bool, pieces)), whole - 1)
+    return f"{_listed(range(done + 1, done + 1 + max(1, count)))} of {whole}"
 
 
 def _listed(numbers: Sequence[int]) -> str:
