@@ -89,10 +89,10 @@ def _state(film: Film, keyframe: Keyframe, place: int, held: set[int]) -> str:
     if place in _locked():
         state = "locked"
     elif place in held:
-        state = "held: a locked one is made with it"
+        state = "held by a locked one"
     else:
         state = "new" if keyframe.new else "kept"
-    state += ", all others look at it" if film.recipe.anchor_attention and not place else ""
+        state += ", all others look at it" if film.recipe.anchor_attention and not place else ""
     return state + (", came out blank" if keyframe.blank else "")
 
 
