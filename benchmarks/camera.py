@@ -8,6 +8,8 @@ RANSAC similarity; the largest distance at any time, as a share of the whole way
 mean colour of what the first frame shows has gone by the end of its being in view (of full scale).
 Whole frames change their mean as well, since a camera shows other things; beside that stands how
 much of it the move alone brings, in a film of the first frame, moved without being painted over.
+Grain is the spread of what a Gaussian of 1.5 pixels takes away, of 255, in the calmer half of what
+the first frame shows and the last one still does; it stands beside that of the first frame, moved.
 Fails if a path is missed by more than 10 %, or colours drift by 2 %.
 """
 
@@ -49,12 +51,16 @@ class Finding(NamedTuple):
         drift: largest change of the mean colour of what the first frame shows, of full scale.
         whole_drift: likewise of whole frames, where what comes into view counts.
         moved_drift: likewise of the first frame, only moved; it mirrors what comes into view.
+        grain: spread of details in calm places of the last frame, of 255.
+        moved_grain: likewise of the first frame, only moved.
     """
 
     off: float
     drift: float
     whole_drift: float
     moved_drift: float
+    grain: float
+    moved_grain: float
 
 
 def a_recipe(prompt: str, path: dict[str, float], seconds: float = 10.0, **facts: Any) -> Recipe:
@@ -80,7 +86,7 @@ def look(frames: list[Picture], path: Camera) -> Finding:
     for index in range(STRIDE, len(frames), STRIDE):
         seen = tracked(frames[index - STRIDE], frames[index]) @ seen
         off = max(off, _apart(seen, _similarity(poses[index], aspect), aspect))
-    return Finding(off / whole, *_drifts(frames, poses, aspect))
+    return Finding(off / whole, *_drifts(frames, poses, aspect), *_grains(frames, poses[-1]))
 
 
 def tracked(first: Picture, second: Picture) -> np.ndarray:
@@ -127,6 +133,20 @@ def _drifts(frames: list[Picture], poses: list[Pose], aspect: float) -> tuple[fl
     return drift, whole, alone
 
 
+def _grains(frames: list[Picture], pose: Pose) -> tuple[float, float]:
+    move = Move(before=REST, after=pose)
+    last, still = (_details(picture) for picture in (frames[-1], moved(frames[0], move)))
+    shared = in_view(move, *still.shape)
+    calm = shared & (still <= np.median(still[shared]))
+    return float(np.sqrt(last[calm].mean())), float(np.sqrt(still[calm].mean()))
+
+
+def _details(picture: Picture) -> np.ndarray:
+    """Return the square of what a Gaussian takes away, around each pixel, ``(height, width)``."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return cv2.blur((grey - cv2.GaussianBlur(grey, (0, 0), 1.5)) ** 2, (15, 15))
+
+
 def _difference(one: np.ndarray, two: np.ndarray) -> float:
     """Return how far the mean colours of two pictures' pixels are apart, of full scale."""
     means = [pixels.reshape(-1, 3).mean(0) for pixels in (one, two)]
@@ -159,7 +179,8 @@ async def run(seconds: float, keep: Path | None) -> bool:
                 print(
                     f"{name}: {len(frames)} frames, {100 * found.off:.1f} % off the path, colours "
                     f"drift {100 * found.drift:.2f} % ({100 * found.whole_drift:.2f} % of whole "
-                    f"frames, the move alone {100 * found.moved_drift:.2f} %)",
+                    f"frames, the move alone {100 * found.moved_drift:.2f} %), "
+                    f"grain {found.grain:.2f} ({found.moved_grain:.2f})",
                     flush=True,
                 )
     return fine

@@ -9,7 +9,7 @@ from msgspec import UNSET, structs
 
 from engine import camera, spacing
 from engine.camera import Move, Pose
-from engine.graph import KeyframeNode, Weighted
+from engine.graph import REPAINTING, KeyframeNode, Weighted
 from engine.recipe import Camera, Recipe, Value
 
 BORDER = 0.5  # least strength for what comes into view
@@ -109,6 +109,7 @@ class Chain:
             drift=0.0,
             source=before.name,
             warp=move,
+            repainting=REPAINTING,
             strength=strength,
             border=max(strength, BORDER),
             anchor="" if anchor is None else self.nodes[anchor].name,

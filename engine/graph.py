@@ -18,6 +18,7 @@ NOISE_SECONDS = 8.0  # time in which the noise walks a quarter of a great circle
 TRANSITION = 1.0  # share of the shorter neighbour that a morph between two scenes takes
 Bridge = Literal["flow", "fade", "cut", "hold"]
 ENCODING = 2  # raise when the way frames are encoded changes
+REPAINTING = 2  # raise when the way a moved picture is painted over changes
 
 
 class Weighted(msgspec.Struct, frozen=True, array_like=True):
@@ -60,6 +61,7 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
         since: how the camera moved since ``anchor``.
         subject: name of the keyframe that it looks at while it is painted, so that who is seen
             there stays recognisable; left out, it looks at none.
+        repainting: the way it is painted over a moved picture; left out without one.
     """
 
     model: str
@@ -75,6 +77,7 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
     anchor: str = ""
     since: Move | None = None
     subject: str | msgspec.UnsetType = msgspec.UNSET  # no "": older names must stay as they are
+    repainting: int | msgspec.UnsetType = msgspec.UNSET
     width: int
     height: int
     num_inference_steps: int

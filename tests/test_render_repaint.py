@@ -17,7 +17,7 @@ from engine.render import Cancelled
 from engine.render.keyframes import Painter
 from engine.render.memory import Way
 from engine.render.picture import Picture
-from engine.render.repaint import canvas_of, steps_of
+from engine.render.repaint import canvas_of, restored, steps_of
 from engine.render.schedulers import SCHEDULERS
 from tests.pipelines import save_tiny_pipeline
 from tests.test_render_keyframes import (
@@ -184,6 +184,21 @@ def test_a_blank_source_counts_as_none(painter: Painter) -> None:
     assert canvas_of(over(), black) is None
     fresh = painter.paint(over(), on_step=ignore, cancelled=lambda: False)
     assert np.array_equal(paint(painter, over(), black), fresh)
+
+
+def waves(height: float) -> np.ndarray:
+    """Return stripes of three pixels on grey, uint8 ``(SIZE, SIZE, 3)``."""
+    row = 128 + height * np.sin(np.arange(SIZE) * 2 * np.pi / 3)
+    return np.broadcast_to(row.round().astype(np.uint8)[:, None], (SIZE, SIZE, 3)).copy()
+
+
+def test_details_are_given_back_only_where_painting_has_some() -> None:
+    canvas = canvas_of(over(warp=Move(before=REST, after=REST), strength=0.0), waves(40))
+    assert canvas
+    held = restored(canvas, waves(30), waves(30)).astype(int)
+    assert np.abs(held - waves(40)).max() <= 1
+    assert waves(40).std() > 20
+    assert restored(canvas, waves(0), waves(0)).std() < 2
 
 
 def test_the_colours_are_the_anchor_s(painter: Painter) -> None:
