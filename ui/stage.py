@@ -35,7 +35,7 @@ _HTML = """
   <p class="spoken" role="status"></p>
 </div>
 """
-_component = component("stage", _HTML)
+_component = component("stage", _HTML, "picture", "rushes", "strip")
 
 
 def stage(view: View) -> None:

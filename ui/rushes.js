@@ -1,0 +1,52 @@
+// What is finished of the film, played over the preview while the rest is being made. At its end it
+// goes on with what has come meanwhile, or begins again.
+class Rushes {
+  constructor(screen, button) {
+    this.screen = screen;
+    this.button = button;
+    button.onclick = () => (this.video ? this.close() : this.open());
+  }
+
+  offer(ready) {
+    this.ready = ready;
+    this.button.hidden = !ready;
+    if (!ready) this.close();
+  }
+
+  open() {
+    const video = document.createElement("video");
+    Object.assign(video, { className: "rushes", controls: true, muted: true, playsInline: true });
+    video.setAttribute("aria-label", "What is finished of your film");
+    video.onended = () => this.goOn();
+    video.onerror = () => this.close();
+    this.video = video;
+    this.screen.append(video);
+    this.button.textContent = "Back to live";
+    this.load(0);
+  }
+
+  load(from) {
+    const { video } = this;
+    this.count = this.ready;
+    video.src = this.address + this.count;
+    video.onloadedmetadata = () => {
+      video.currentTime = from;
+      video.play().catch(() => {}); // the controls are there
+    };
+  }
+
+  goOn() {
+    if (this.ready > this.count) return this.load(this.video.duration);
+    this.video.currentTime = 0;
+    this.video.play().catch(() => {});
+  }
+
+  close() {
+    if (!this.video) return;
+    Object.assign(this.video, { onended: null, onerror: null, onloadedmetadata: null });
+    this.video.removeAttribute("src");
+    this.video.remove();
+    this.video = null;
+    this.button.textContent = "Play what is finished";
+  }
+}

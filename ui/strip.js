@@ -1,0 +1,82 @@
+// The phases of a film in the making, and its strip of keyframes.
+
+function drawTimeline(list, steps) {
+  while (list.children.length < steps.length) list.append(phase());
+  steps.forEach((step, index) => {
+    const item = list.children[index];
+    item.dataset.state = step.state;
+    item.querySelector(".name").textContent = step.name;
+    item.querySelector(".count").textContent = step.count;
+    if (step.state === "active") item.setAttribute("aria-current", "step");
+    else item.removeAttribute("aria-current");
+  });
+}
+
+function phase() {
+  const item = document.createElement("li");
+  for (const name of ["dot", "name", "count"]) {
+    const part = document.createElement("span");
+    part.className = name;
+    item.append(part);
+  }
+  return item;
+}
+
+// The film as it grows: keyframes as pictures in order of time, the gaps between them filling up.
+function drawStrip(strip, state, address) {
+  const order = [...state.strip, ...Array(state.more).fill(null)];
+  const layout = order.join();
+  if (strip.dataset.layout !== layout) {
+    strip.dataset.layout = layout;
+    const known = new Map([...strip.querySelectorAll("[data-index]")].map((one) => [one.dataset.index, one]));
+    strip.replaceChildren(
+      ...order.flatMap((index, place) => {
+        const frame = known.get(String(index)) ?? cell("keyframe");
+        if (index !== null) frame.dataset.index = index;
+        return place ? [cell("gap"), frame] : [frame];
+      }),
+    );
+    if (state.ends.length === order.length) strip.append(cell("gap")); // back to the beginning
+  }
+  const pictures = new Set(state.pictures);
+  state.keyframes.forEach((done, index) => {
+    const frame = strip.querySelector(`[data-index="${index}"]`);
+    frame.dataset.state = done ? "done" : state.painting.includes(index) ? "active" : "todo";
+    frame.title = state.remarks[index] ?? "";
+    frame.classList.toggle("odd", Boolean(frame.title));
+    if (pictures.has(index) && !frame.querySelector("img")) {
+      const image = document.createElement("img");
+      image.alt = `Keyframe ${state.strip.indexOf(index) + 1}`;
+      image.src = address(index);
+      image.onload = () => frame.classList.add("shown");
+      frame.append(image);
+    }
+    if (index === state.painting[0]) reveal(strip, frame);
+  });
+  state.segments.forEach((share, index) => {
+    const gap = strip.querySelector(`[data-index="${state.ends[index][0]}"]`).nextSibling;
+    gap?.style.setProperty("--share", share);
+  });
+}
+
+function cell(name) {
+  const element = document.createElement("span");
+  element.className = name;
+  return element;
+}
+
+// Returns the canvas in a keyframe's cell on which it grows.
+function growing(frame) {
+  let canvas = frame?.querySelector("canvas");
+  if (frame && !canvas) {
+    canvas = document.createElement("canvas");
+    frame.prepend(canvas);
+  }
+  return canvas;
+}
+
+function reveal(strip, frame) {
+  if (strip.dataset.revealed === String(frame.offsetLeft)) return;
+  strip.dataset.revealed = String(frame.offsetLeft);
+  strip.scrollTo({ left: frame.offsetLeft - strip.clientWidth / 2, behavior: "smooth" });
+}
