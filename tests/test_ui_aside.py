@@ -9,20 +9,26 @@ from ui.aside import aside
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
-import sys, time
+import sys, threading, time
 from pathlib import Path
 from ui.hub import Hub
 from ui.database import sqlite_engine
 from ui.library import Library
 
+starting = threading.Event()
+
+def start(_folder):
+    starting.set()
+    time.sleep(60)
+
 folder = Path(sys.argv[1])
 hub = Hub(
     Library(sqlite_engine(folder / "library.db"), folder / "films"),
     folder,
-    start_local=lambda _: time.sleep(60),
+    start_local=start,
 )
 hub.start()
-time.sleep(0.2)
+starting.wait()
 hub.close()
 """
 
