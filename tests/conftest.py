@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import engine.render  # sets how torch's threads wait, before anything loads torch
 from benchmarks.clients import running
-from engine import daemon
+from engine import daemon, dial, pairing
 from engine.client import Connection, Message
 from engine.events import KeyframeFinished
 from engine.models import Card, Model
@@ -118,3 +120,16 @@ async def connected(engine: Pairing) -> AsyncIterator[Client]:
     client = Client(engine)
     async with running(client.connection):
         yield client
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
+    """Set the clock of the clients here wrong, by so many seconds."""
+    true_authorization, true_time = pairing.authorization, time.time
+
+    def authorization(key: bytes, path: str, *, skew: float = 0.0) -> tuple[str, str]:
+        return true_authorization(key, path, skew=skew + ahead)
+
+    wrong = SimpleNamespace(time=lambda: true_time() + ahead, monotonic=time.monotonic)
+    monkeypatch.setattr(dial, "time", wrong)
+    monkeypatch.setattr(dial, "pairing", SimpleNamespace(**vars(pairing)))
+    monkeypatch.setattr(dial.pairing, "authorization", authorization)

@@ -2,19 +2,16 @@
 
 import asyncio
 import socket
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from engine import dial, pairing
 from engine.client import FIRST_DELAY, Connection, LinkState
 from engine.dial import opened
 from engine.errors import EngineUnreachableError
 from engine.pairing import Pairing
 from engine.protocol.terms import CONTROL_PATH
-from tests.conftest import PATIENCE, a_recipe, an_engine, connected
+from tests.conftest import PATIENCE, a_recipe, an_engine, connected, set_clock
 from tests.proxy import through
 from tests.torture.proxy import Cut, cutting
 
@@ -58,15 +55,7 @@ async def test_a_handshake_that_breaks_is_no_refusal(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client whose clock is wrong shakes hands twice; the second one is cut here."""
-    true_authorization, true_time, ahead = pairing.authorization, time.time, 7200.0
-
-    def authorization(key: bytes, path: str, *, skew: float = 0.0) -> tuple[str, str]:
-        return true_authorization(key, path, skew=skew + ahead)
-
-    wrong = SimpleNamespace(time=lambda: true_time() + ahead, monotonic=time.monotonic)
-    monkeypatch.setattr(dial, "time", wrong)
-    monkeypatch.setattr(dial, "pairing", SimpleNamespace(**vars(pairing)))
-    monkeypatch.setattr(dial.pairing, "authorization", authorization)
+    set_clock(monkeypatch, 7200.0)
     cut = Cut("engine", "handshake", "before", nth=2)
     async with cutting(engine, [cut]) as (proxy, way):
         with pytest.raises(EngineUnreachableError):

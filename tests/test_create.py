@@ -1,30 +1,20 @@
 """The storyboard of pages/create.py, with a hand-made engine."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.models import KNOWN
 from engine.protocol.answers import ModelInfo
 from engine.protocol.encoding import encode_recipe
 from engine.recipe import Recipe
-from tests.test_pages import FAR, RECIPE, Studio, job_of, setting, words
+from tests.test_pages import FAR, RECIPE, Studio, job_of, setting, studio, words
 from tests.test_ui_embedded import film
-from tests.ui_stand_in import CARD, FINISHED, PLANNED, World, until
-from ui import animatic, draft, resources
+from tests.ui_stand_in import CARD, FINISHED, PLANNED, until
+from ui import animatic, draft
 
-
-@pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
-    with World(tmp_path) as world:
-        studio = Studio(world)
-        monkeypatch.setattr(resources, "get_hub", lambda: studio.hub)
-        monkeypatch.setattr(resources, "get_tickets", lambda: studio.tickets)
-        yield studio
+__all__ = ["studio"]
 
 
 def prices(at: AppTest) -> str:

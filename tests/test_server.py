@@ -2,24 +2,22 @@
 
 import asyncio
 import json
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from engine import dial, pairing
+from engine import pairing
 from engine.dial import opened
 from engine.errors import VisionFluxError
 from engine.pairing import Pairing
 from engine.protocol import answers, encoding, requests, terms
 from engine.protocol.terms import CONTROL_PATH, DATA_PATH
-from tests.conftest import PATIENCE, Client, a_recipe, an_engine, connected
+from tests.conftest import PATIENCE, Client, a_recipe, an_engine, connected, set_clock
 
 pytestmark = pytest.mark.anyio
 JOB = "job-0001"
@@ -107,15 +105,7 @@ async def test_another_version_gets_a_coded_error(engine: Pairing, offered: Any)
 async def test_a_client_whose_clock_is_wrong_gets_in(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch, ahead: float
 ) -> None:
-    true_authorization, true_time = pairing.authorization, time.time
-
-    def authorization(key: bytes, path: str, *, skew: float = 0.0) -> tuple[str, str]:
-        return true_authorization(key, path, skew=skew + ahead)
-
-    wrong = SimpleNamespace(time=lambda: true_time() + ahead, monotonic=time.monotonic)
-    monkeypatch.setattr(dial, "time", wrong)
-    monkeypatch.setattr(dial, "pairing", SimpleNamespace(**vars(pairing)))
-    monkeypatch.setattr(dial.pairing, "authorization", authorization)
+    set_clock(monkeypatch, ahead)
     async with opened(engine, CONTROL_PATH) as socket:
         assert await socket.recv()
 
