@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine import __version__, cli_render, daemon, doctor, interpolate, local, networks, tunnels
 from engine.errors import RequestError, TransportError, VisionFluxError
+from engine.graph import BATCHES
 from engine.models import KNOWN, catalogue
 from engine.store import ROOM
 from engine.tunnels.ngrok import TOKEN
@@ -58,6 +59,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     _add_place(parser)
     _add_models(parser)
+    _add_batch(parser)
     parser.add_argument(
         "--ray",
         default="",
@@ -109,9 +111,21 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_batch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--batch",
+        type=int,
+        choices=BATCHES,
+        default=1,
+        help="keyframes that are painted at once where they do not depend on one another; quicker "
+        "where memory allows, and other pictures in their last bits (%(default)s)",
+    )
+
+
 def _add_render(parser: argparse.ArgumentParser) -> None:
     cli_render.add_arguments(parser)
     _add_place(parser)
+    _add_batch(parser)
     parser.add_argument("--rife", default=networks.AUTO, help=networks.HELP)
     parser.set_defaults(run=cli_render.run, log_level="CRITICAL")
 
@@ -138,6 +152,7 @@ def _serve(options: argparse.Namespace) -> int:
         ray=options.ray,
         room=int(options.room * 1e9),
         rife=networks.check_choice(options.rife),
+        batch=options.batch,
         models=catalogue(options.model),
         tunnel=tunnels.choose(options.tunnel, data, token=token, domain=options.domain),
     )

@@ -12,6 +12,7 @@ import os
 import queue
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,19 +106,25 @@ class Bridge:
 
     def _carry_out(self, work: tasks.Work) -> None:
         files = [Content.of(Path(path).read_bytes()) for path in inputs(work)]
-        made = hashlib.sha256()
+        targets = tasks.targets(work)
+        made = [hashlib.sha256() for _ in targets]
         for reference in self._actor.run.remote(work, files):
             match ray.get(reference):
-                case Part(data=data):
-                    made.update(data)
-                    with Path(getattr(work, "target", "")).open("ab") as target:
+                case Part(file=number, data=data):
+                    made[number].update(data)
+                    with Path(targets[number]).open("ab") as target:
                         target.write(data)
                 case Shown(body=body):
                     self._channel.forward(tasks.PREVIEW_KIND, body)
-                case tasks.Made(sha256=sha256) if sha256 != made.hexdigest():
+                case tasks.Made(files=told) if not _whole(told, made):
                     raise OSError("what was made was damaged on its way between two machines")
                 case answer:
                     self._channel.send(answer)
+
+
+def _whole(told: Sequence[tasks.File], made: Sequence[Any]) -> bool:
+    """Tell whether what arrived is what the worker made."""
+    return [file.sha256 for file in told] == [one.hexdigest() for one in made]
 
 
 def _connect(address: str) -> None:

@@ -75,7 +75,7 @@ def pinned(node: KeyframeNode, seconds: float, around: list[Pin]) -> KeyframeNod
     )
     if pin is None or strength >= 1:
         return node
-    return structs.replace(node, source=pin.source, strength=strength, border=strength)
+    return structs.replace(node, source=pin.source, strength=strength, border=strength, batch=UNSET)
 
 
 class Chain:
@@ -114,6 +114,7 @@ class Chain:
             border=max(strength, BORDER),
             anchor="" if anchor is None else self.nodes[anchor].name,
             since=None if anchor is None else Move(before=self.poses[anchor], after=pose),
+            batch=UNSET,  # each waits for the one before it
         )
         self.nodes.append(made)
         self.poses.append(pose)

@@ -239,7 +239,8 @@ async def _engine(options: argparse.Namespace, model: Model | None) -> AsyncIter
         return
     models = catalogue() | ({model.name: model} if model else {})
     rife = networks.check_choice(options.rife)
-    running = daemon.Options(data=data, device=options.device, rife=rife, models=models)
+    work = {"device": options.device, "rife": rife, "batch": options.batch}
+    running = daemon.Options(data=data, models=models, **work)
     async with daemon.running(running) as engine:
         yield engine
 

@@ -41,6 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         device: names of devices with commas between them, or ``all``.
         ray: address of a Ray cluster whose devices work instead; "" for none.
+        batch: keyframes that are painted at once, of ``graph.BATCHES``.
         has_room: tells whether a device gets a second worker, which draws while the first paints.
     """
 
@@ -52,6 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     has_room: Callable[[DeviceInfo], bool] = roster.roomy
     room: int = ROOM
     rife: str = networks.AUTO
+    batch: int = 1
     models: dict[str, Model]
     worker: tuple[str, ...] = (sys.executable, "-m", "engine.worker")
     tunnel: Tunnel | None = None
@@ -69,7 +71,7 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
         crew = await _muster(options, lambda preview: jobs.show(preview))
         journal = open_journal(options.data / JOURNAL)
         store = Store(options.data, journal, options.room)
-        jobs = Jobs(journal, store, options.models, crew)
+        jobs = Jobs(journal, store, options.models, crew, options.batch)
         key = load_key(options.data)
         server = EngineServer(jobs, journal, store, options.models, key)
         listening = await _listen(server, options.host, options.port)

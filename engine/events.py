@@ -52,6 +52,7 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
         gaps: how much keyframes differ: two of them by index, and their distance.
         more_keyframes, more_segments: that may still be added, at most.
         notice: why another network than the engine's operator chose draws the in-betweens.
+        batch: keyframes that are painted at once where they do not depend on one another.
     """
 
     keyframes: tuple[str, ...]
@@ -66,6 +67,7 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
     model: str
     interpolator: str
     notice: str = ""
+    batch: int = 1
 
 
 class Grown(Event, frozen=True, kw_only=True, tag="grown"):
@@ -82,9 +84,13 @@ class Grown(Event, frozen=True, kw_only=True, tag="grown"):
 
 
 class KeyframeStarted(Event, frozen=True, kw_only=True, tag="keyframe_started"):
-    """Painting of keyframe ``index`` (from 0) begins."""
+    """Painting of keyframe ``index`` (from 0) begins.
+
+    ``row``: its place (from 0) among those that are painted at once.
+    """
 
     index: int
+    row: int = 0
 
 
 class KeyframeStep(Event, frozen=True, kw_only=True, tag="keyframe_step"):
@@ -98,8 +104,8 @@ class KeyframeStep(Event, frozen=True, kw_only=True, tag="keyframe_step"):
 class Economized(Event, frozen=True, kw_only=True, tag="economized"):
     """The device's memory ran short; from here on the film is painted in a thriftier way.
 
-    ``way`` is ``slices``, ``offload``, ``tiles``, ``small_tiles`` or ``layers``; ``exact`` says
-    that pictures stay the same but for rounding.
+    ``way`` is ``slices``, ``offload``, ``singly``, ``tiles``, ``small_tiles`` or ``layers``;
+    ``exact`` says that pictures stay the same but for rounding.
     """
 
     way: str
@@ -110,9 +116,10 @@ class KeyframeFinished(Event, frozen=True, kw_only=True, tag="keyframe_finished"
     """A keyframe is in the store.
 
     ``reused``: it was there before; ``origin``: the device that made it; ``detail``: words about
-    it, ``tiled`` if it was decoded in tiles, for want of memory, and so differs a little from what
-    it would be, ``rerolled`` if it came out blank and was painted from another seed, ``blank`` if
-    that did not help: another keyframe is seen in its place.
+    it, ``singly`` or ``tiled`` if, for want of memory, it was painted alone instead of in a batch
+    or decoded in tiles, and so differs a little from what it would be, ``rerolled`` if it came out
+    blank and was painted from another seed, ``blank`` if that did not help: another keyframe is
+    seen in its place.
     """
 
     index: int

@@ -17,6 +17,7 @@ from engine.recipe import Format, Recipe, Scheduler, Value
 NOISE_SECONDS = 8.0  # time in which the noise walks a quarter of a great circle, seed to seed + 1
 TRANSITION = 1.0  # share of the shorter neighbour that a morph between two scenes takes
 Bridge = Literal["flow", "fade", "cut", "hold"]
+BATCHES = (1, 2, 4, 8)  # keyframes at once; the last row of an odd number may round otherwise
 ENCODING = 2  # raise when the way frames are encoded changes
 REPAINTING = 2  # raise when the way a moved picture is painted over changes
 
@@ -62,6 +63,8 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
         subject: name of the keyframe that it looks at while it is painted, so that who is seen
             there stays recognisable; left out, it looks at none.
         repainting: the way it is painted over a moved picture; left out without one.
+        batch: keyframes that are painted at once, others or repeats beside it, for that moves last
+            bits; left out, it is painted alone.
     """
 
     model: str
@@ -78,6 +81,7 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
     since: Move | None = None
     subject: str | msgspec.UnsetType = msgspec.UNSET  # no "": older names must stay as they are
     repainting: int | msgspec.UnsetType = msgspec.UNSET
+    batch: int | msgspec.UnsetType = msgspec.UNSET  # no 1: older names must stay as they are
     width: int
     height: int
     num_inference_steps: int
@@ -93,6 +97,11 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
     def sources(self) -> tuple[str, ...]:
         """Names of the pictures that it is made of."""
         return tuple(name for name in (self.source, self.anchor, self.subject) if name)
+
+    @property
+    def rows(self) -> int:
+        """Keyframes that are painted at once, this one and repeats included."""
+        return self.batch or 1
 
 
 class SegmentNode(Value, frozen=True, kw_only=True, tag="segment", tag_field="node"):
@@ -165,7 +174,7 @@ def address(node: Node) -> str:
 
 
 def keyframe(
-    recipe: Recipe, seconds: float, model: str, first: KeyframeNode | None = None
+    recipe: Recipe, seconds: float, model: str, batch: int = 1, first: KeyframeNode | None = None
 ) -> KeyframeNode:
     """Return the keyframe at a time of the walk.
 
@@ -173,6 +182,8 @@ def keyframe(
         recipe: a checked recipe.
         seconds: from the film's beginning.
         model: identity of the diffusion model's weights.
+        batch: keyframes that are painted at once. Retakes are not, as somebody waits for one
+            picture, nor those that look at another one.
         first: the film's first keyframe, which others may look at; None for that one itself.
     """
     walked = seconds - _origin(recipe, seconds)
@@ -190,6 +201,7 @@ def keyframe(
         prompt=prompt,
         negative_prompt=recipe.negative_prompt,
         noise=noise,
+        batch=msgspec.UNSET if batch == 1 or take or recipe.anchor_attention else batch,
         drift=round(recipe.drift * walked, 6),
         turn=turn,
         width=recipe.width,

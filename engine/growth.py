@@ -28,6 +28,7 @@ def planned(plan: Plan, loaded: tasks.Loaded) -> events.Planned:
         frames=plan.recipe.frames,
         model=loaded.model,
         interpolator=loaded.interpolator,
+        batch=plan.batch,
         notice=loaded.notice,
     )
 
@@ -50,7 +51,7 @@ def listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
 def is_part(plan: events.Planned, of: events.Planned) -> bool:
     """Tell whether a plan may become another one as it grows."""
     lists = ((getattr(plan, name), getattr(of, name)) for name in GROWING)
-    facts = ("frames", "model", "interpolator", "notice")
+    facts = ("frames", "model", "interpolator", "notice", "batch")
     same = all(getattr(plan, name) == getattr(of, name) for name in facts)
     return same and all(whole[: len(part)] == part for part, whole in lists)
 

@@ -32,12 +32,13 @@ class Holding:
             store: where finished nodes are.
         """
         self._queue, self._store = queue, store
-        self._identities: dict[str, tuple[str, str]] = {}  # by model: its own, its interpolator's
+        # By model: its identity, its interpolator's, and how many keyframes are painted at once.
+        self._identities: dict[str, tuple[str, str, int]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def learn(self, model: str, planned: Planned) -> None:
         """Take in what a plan tells of a model's weights; hold more if that is new."""
-        known = planned.model, planned.interpolator
+        known = planned.model, planned.interpolator, planned.batch
         if self._identities.get(model) != known:
             self._identities[model] = known
             self._task = asyncio.create_task(self._hold_all())
@@ -48,8 +49,9 @@ class Holding:
         known = self._identities.get(job.recipe.model) if job else None
         if job is None or known is None:
             return
-        model, interpolator = known
-        plan = await asyncio.to_thread(Plan, job.recipe, model=model, interpolator=interpolator)
+        model, interpolator, batch = known
+        names = {"model": model, "interpolator": interpolator}
+        plan = await asyncio.to_thread(Plan, job.recipe, batch=batch, **names)
         if job in self._queue:
             try:
                 self._store.hold(job.id, plan.names)

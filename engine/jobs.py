@@ -42,9 +42,10 @@ class Jobs:
     """All jobs of an engine; one film is made at a time."""
 
     def __init__(
-        self, journal: Journal, store: Store, models: dict[str, Model], crew: Crew
+        self, journal: Journal, store: Store, models: dict[str, Model], crew: Crew, batch: int = 1
     ) -> None:
         self._journal, self._store, self._models = journal, store, models
+        self._batch = batch  # keyframes that are painted at once
         self._jobs: dict[str, Job] = {}
         self._queue: deque[Job] = deque()
         self._arrived = asyncio.Event()
@@ -256,7 +257,7 @@ class Jobs:
             store=self._store,
             crew=self.crew,
         )
-        return await Making(nodes, self._models).finish()
+        return await Making(nodes, self._models, self._batch).finish()
 
     def _record(self, job: Job, event: AnyEvent) -> None:
         final = isinstance(event, events.FINAL)

@@ -6,8 +6,10 @@ clients, nor torch.
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import Literal, TypeGuard
 
 from engine import events, growth
 from engine.crew import MemoryShortError
@@ -22,13 +24,23 @@ from engine.steps import Draw, Measure, Paint, Size, Step
 
 log = logging.getLogger(__name__)
 
+Group = tuple[Step, ...]  # keyframes that are painted at once, or one thing else
+UnderWay = dict[asyncio.Task[list[float]], Group]
+
 
 @dataclass(frozen=True)
 class Making:
-    """One film in the making: its nodes, and the models by name that the engine offers."""
+    """One film in the making.
+
+    Attributes:
+        nodes: its nodes.
+        models: that the engine offers, by name.
+        batch: keyframes that it paints at once.
+    """
 
     nodes: Nodes
     models: dict[str, Model]
+    batch: int = 1
 
     async def finish(self) -> AnyEvent:
         """Make the film and return the event by which that ends; this is the job's edge."""
@@ -70,14 +82,13 @@ class Making:
 
     async def _make_all(self, plan: Plan) -> None:
         """Do what a plan asks for, as much at once as there are workers, until it has all."""
-        told, under_way = plan.size, dict[asyncio.Task[float], Step]()
+        told, under_way = plan.size, UnderWay()
         try:
             while self._begin(plan, under_way):
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    step, answer = under_way[task], self._answer(task, under_way)
-                    del under_way[task]
-                    if answer is not None:
+                    answers = self._answers(task, under_way)
+                    for step, answer in zip(under_way.pop(task), answers, strict=False):
                         plan.take(step, answer)
                 if plan.size != told:
                     self._tell(plan, told)
@@ -91,52 +102,62 @@ class Making:
                 self.nodes.crew.stop(self.nodes.job)
                 await asyncio.gather(*under_way, return_exceptions=True)
 
-    def _begin(self, plan: Plan, under_way: dict[asyncio.Task[float], Step]) -> bool:
+    def _begin(self, plan: Plan, under_way: UnderWay) -> bool:
         """Begin what is ready, the first things first; return whether anything is under way."""
         if self.nodes.stopping():
             raise TaskStoppedError
-        begun = {_key(step) for step in under_way.values()}
+        begun = {_key(step) for group in under_way.values() for step in group}
         fresh = (step for step in plan.ready() if _key(step) not in begun)
-        for step in self._next(list(fresh), [*under_way.values()]):
-            under_way[asyncio.create_task(self.nodes.do(step))] = step
+        for group in self._next(list(fresh), [*under_way.values()]):
+            under_way[asyncio.create_task(self.nodes.do(group))] = group
         return bool(under_way)
 
-    def _next(self, fresh: list[Step], under_way: list[Step]) -> list[Step]:
+    def _next(self, fresh: list[Step], under_way: list[Group]) -> list[Group]:
         """Return what there is room for; where mates are, all but painting is theirs."""
         workers, mates = self.nodes.crew.size, self.nodes.crew.mates
         if not mates:
-            return fresh[: max(0, workers - len(under_way))]
-        painting = sum(isinstance(step, Paint) for step in under_way)
-        paints = [step for step in fresh if isinstance(step, Paint)]
-        others = [step for step in fresh if not isinstance(step, Paint)]
+            return [*islice(self._groups(fresh), max(0, workers - len(under_way)))]
+        painting = sum(isinstance(group[0], Paint) for group in under_way)
+        paints = self._groups([step for step in fresh if isinstance(step, Paint)])
+        others = ((step,) for step in fresh if not isinstance(step, Paint))
         return [
-            *others[: max(0, mates - (len(under_way) - painting))],
-            *paints[: max(0, workers - painting)],
+            *islice(others, max(0, mates - (len(under_way) - painting))),
+            *islice(paints, max(0, workers - painting)),
         ]
 
-    def _answer(
-        self, task: asyncio.Task[float], under_way: dict[asyncio.Task[float], Step]
-    ) -> float | None:
-        """Return the answer of a step; None if it was lost and others go on meanwhile."""
+    def _groups(self, steps: list[Step]) -> Iterator[Group]:
+        """Yield steps that are done together, as they come.
+
+        A batch takes as long if it is not full, so one is filled before another begins.
+        """
+        while steps:
+            group = tuple(steps[:1])
+            if self._is_for_batch(steps[0]):
+                alike = islice(filter(self._is_for_batch, steps), self.batch)
+                group = tuple({step.node.name: step for step in alike}.values())
+            yield group
+            steps = [step for step in steps if step not in group]
+
+    def _is_for_batch(self, step: Step) -> TypeGuard[Paint]:
+        return isinstance(step, Paint) and step.node.rows > 1 and self.nodes.lacks(step.node)
+
+    def _answers(self, task: asyncio.Task[list[float]], under_way: UnderWay) -> list[float]:
+        """Return the answers of steps; none if they were lost and others go on meanwhile."""
         try:
             return task.result()
         except (WorkerDiedError, MemoryShortError) as loss:
             if len(under_way) == 1 or self.nodes.stopping():
                 raise
-            match under_way[task]:
-                case Paint(index=index):
-                    lost = {"keyframe": index}
-                case Draw(index=index):
-                    lost = {"segment": index}
-                case _:
-                    lost = {}
-            self.nodes.record(events.Interrupted(reason=_reason(loss), goes_on=True, **lost))
-            return None
+            for step in under_way[task]:
+                lost = _lost(step)
+                self.nodes.record(events.Interrupted(reason=_reason(loss), goes_on=True, **lost))
+            return []
 
     async def _plan(self, model: Model) -> Plan:
         nodes = self.nodes
-        loaded = await nodes.load(model, most_keyframes(nodes.recipe))
-        plan = Plan(nodes.recipe, model=loaded.model, interpolator=loaded.interpolator)
+        loaded = await nodes.load(model, most_keyframes(nodes.recipe), self.batch)
+        names = {"model": loaded.model, "interpolator": loaded.interpolator}
+        plan = Plan(nodes.recipe, batch=self.batch, **names)
         planned, known = growth.planned(plan, loaded), nodes.progress.plan
         if known is None or not growth.is_part(planned, known):
             nodes.record(planned)
@@ -154,6 +175,16 @@ class Making:
 def _key(step: Step) -> tuple[str, object]:
     """Return by what a step is known again; a segment's node may change until it is drawn."""
     return type(step).__name__, step.ends if isinstance(step, Measure) else step.index
+
+
+def _lost(step: Step) -> dict[str, int]:
+    """Return what an event says of a piece that was lost on the way."""
+    match step:
+        case Paint(index=index):
+            return {"keyframe": index}
+        case Draw(index=index):
+            return {"segment": index}
+    return {}
 
 
 def _reason(loss: Exception) -> Literal["worker", "memory"]:

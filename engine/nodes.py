@@ -6,7 +6,7 @@ film that has lost one, nor the queue, nor torch.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,28 +55,31 @@ class Nodes:
     crew: Crew
     losses: Counter[str] = field(default_factory=Counter)
 
-    async def load(self, model: Model, keyframes: int) -> tasks.Loaded:
-        """Have the crew load a model, to paint so many keyframes at most."""
+    async def load(self, model: Model, keyframes: int, batch: int) -> tasks.Loaded:
+        """Have the crew load a model, to paint so many keyframes at most, ``batch`` at once."""
         self._hear(tasks.Loading(model=model.name, done=0, total=0))
         each = -(-keyframes // self.crew.size)
         with self._counting("model"):
             return await self.crew.load(
-                tasks.Load(job=self.job, model=model, keyframes=each), self._hear
+                tasks.Load(job=self.job, model=model, keyframes=each, batch=batch), self._hear
             )
 
-    async def do(self, step: Step) -> float:
-        """Do what a plan asks for and return its answer."""
-        match step:
-            case Paint(index=index, node=node):
-                return await self._keyframe(index, node)
-            case Draw(index=index, node=node):
+    def lacks(self, node: KeyframeNode) -> bool:
+        """Tell whether a keyframe is not in the store; its content is not looked at."""
+        return self.store.find(node.name) is None
+
+    async def do(self, steps: Sequence[Step]) -> list[float]:
+        """Do what a plan asks for, keyframes at once or else one thing; return the answers."""
+        match steps:
+            case [Draw(index=index, node=node)]:
                 await self._segment(index, node)
-                return 0.0
-            case Measure(first=first, second=second):
-                return await self._measure(first, second)
+                return [0.0]
+            case [Measure(first=first, second=second)]:
+                return [await self._measure(first, second)]
+        return await self._keyframes([step for step in steps if isinstance(step, Paint)])
 
     @contextmanager
-    def _counting(self, what: str) -> Iterator[None]:
+    def _counting(self, *things: str) -> Iterator[None]:
         """Count what is lost over the same thing.
 
         Raises:
@@ -85,22 +88,29 @@ class Nodes:
         try:
             yield
         except WorkerDiedError as death:
-            self.losses[what] += 1
-            if (times := self.losses[what]) >= MAX_LOSSES and not self.stopping():
+            self.losses.update(things)
+            times = max(self.losses[thing] for thing in things)
+            if times >= MAX_LOSSES and not self.stopping():
                 problem = f"the worker ended {times} times ({death}) over the same task"
                 raise WorkerLostError(problem) from death
             raise
 
-    async def _keyframe(self, index: int, node: KeyframeNode) -> float:
-        """Have a keyframe in the store; return 1 if it is blank, else 0."""
-        found = await self.store.checked(node.name)
-        row = found or await self._paint(index, node)
-        blank = float("blank" in events.remarks(row.detail))
-        if found and self.progress.keyframes[index]:
-            return blank  # finished before an interruption of this very job
-        about = _about(index, row, reused=found is not None)
-        self.record(events.KeyframeFinished(**about, detail=row.detail))
-        return blank
+    async def _keyframes(self, steps: Sequence[Paint]) -> list[float]:
+        """Have keyframes in the store; return 1 for each that is blank, else 0."""
+        found = {step.index: await self.store.checked(step.node.name) for step in steps}
+        missing = [step for step in steps if not found[step.index]]
+        made = await self._paint(missing) if missing else {}
+        return [
+            self._keyframe(index, row or made[index], reused=row is not None)
+            for index, row in found.items()
+        ]
+
+    def _keyframe(self, index: int, row: ObjectRow, *, reused: bool) -> float:
+        """Tell of a keyframe that is in the store; return 1 if it is blank, else 0."""
+        if not (reused and self.progress.keyframes[index]):  # else before an interruption
+            about = _about(index, row, reused=reused)
+            self.record(events.KeyframeFinished(**about, detail=row.detail))
+        return float("blank" in events.remarks(row.detail))
 
     async def _measure(self, first: str, second: str) -> float:
         task = tasks.Measure(
@@ -112,23 +122,28 @@ class Nodes:
         assert isinstance(measured, tasks.Measured)
         return measured.distance
 
-    async def _paint(self, index: int, node: KeyframeNode) -> ObjectRow:
-        def step(reply: tasks.Advanced) -> AnyEvent:
-            return events.KeyframeStep(index=index, step=reply.done, steps=reply.total)
+    async def _paint(self, steps: Sequence[Paint]) -> dict[int, ObjectRow]:
+        def advanced(reply: tasks.Advanced) -> AnyEvent:
+            return events.KeyframeStep(index=reply.index, step=reply.done, steps=reply.total)
 
-        with self._counting(node.name):
+        first = steps[0].node
+        with self._counting(*(step.node.name for step in steps)):
             async with self.crew.borrowed(paints=True) as worker:
-                self.record(events.KeyframeStarted(index=index))
+                for row, step in enumerate(steps):
+                    self.record(events.KeyframeStarted(index=step.index, row=row))
                 task = tasks.Paint(
                     job=self.job,
-                    index=index,
-                    node=node,
-                    source=await self._picture(node.source),
-                    anchor=await self._picture(node.anchor),
-                    subject=await self._picture(node.subject or ""),
-                    target=str(self.store.scratch(PNG)),
+                    source=await self._picture(first.source),
+                    anchor=await self._picture(first.anchor),
+                    subject=await self._picture(first.subject or ""),
+                    keyframes=tuple(map(self._canvas, steps)),
                 )
-                return await self._made(worker, task, PNG, step)
+                names = [step.node.name for step in steps]
+                made = await self._made(worker, task, names, PNG, advanced)
+                return {step.index: row for step, row in zip(steps, made, strict=True)}
+
+    def _canvas(self, step: Paint) -> tasks.Keyframe:
+        return tasks.Keyframe(index=step.index, node=step.node, target=str(self.store.scratch(PNG)))
 
     async def _segment(self, index: int, node: SegmentNode) -> None:
         found = await self.store.checked(node.name)
@@ -140,7 +155,7 @@ class Nodes:
 
     async def _draw(self, index: int, node: SegmentNode) -> ObjectRow:
         def frame(reply: tasks.Advanced) -> AnyEvent:
-            return events.SegmentFrame(index=index, frame=reply.done, frames=reply.total)
+            return events.SegmentFrame(index=reply.index, frame=reply.done, frames=reply.total)
 
         with self._counting(node.name):
             async with self.crew.borrowed() as worker:
@@ -153,7 +168,8 @@ class Nodes:
                     second=await self._path(node.second),
                     target=str(self.store.scratch(MP4)),
                 )
-                return await self._made(worker, task, MP4, frame)
+                [row] = await self._made(worker, task, [node.name], MP4, frame)
+                return row
 
     async def assemble(self, plan: Plan) -> events.Finished:
         """Have the film in the store, once all of its segments are, and return how that ends."""
@@ -186,28 +202,31 @@ class Nodes:
                     segments=tuple([await self._path(segment) for segment in node.segments]),
                     target=str(self.store.scratch(media_type)),
                 )
-                return await self._made(worker, task, media_type)
+                [row] = await self._made(worker, task, [node.name], media_type)
+                return row
 
     async def _made(
         self,
         worker: Foreman,
         task: tasks.Paint | tasks.Draw | tasks.Join,
+        names: Sequence[str],
         media_type: str,
         advanced: Callable[[tasks.Advanced], AnyEvent] | None = None,
-    ) -> ObjectRow:
-        """Have a task done and take what it made into the store."""
-        target = Path(task.target)
+    ) -> list[ObjectRow]:
+        """Have a task done and take what it made into the store, under ``names``."""
+        targets, rows = [Path(target) for target in tasks.targets(task)], []
         try:
             made = await worker.run(task, lambda reply: self._hear(reply, advanced))
             assert isinstance(made, tasks.Made)
-            about = (made.sha256, made.size, media_type, made.detail, worker.device.name)
-            row = ObjectRow(task.node.name, *about)
-            await asyncio.to_thread(self.store.place, target, row)
-        except BaseException:
-            self.store.discard(target)  # what a stopped, failed or lost task left half-done
-            raise
-        self.store.index(row)
-        return row
+            for target, name, file in zip(targets, names, made.files, strict=True):
+                about = (file.sha256, file.size, media_type, file.detail, worker.device.name)
+                rows.append(ObjectRow(name, *about))
+                await asyncio.to_thread(self.store.place, target, rows[-1])
+                self.store.index(rows[-1])
+        finally:
+            for target in targets:
+                self.store.discard(target)  # what a stopped, failed or lost task left half-done
+        return rows
 
     def _hear(
         self, reply: tasks.AnyReply, advanced: Callable[[tasks.Advanced], AnyEvent] | None = None

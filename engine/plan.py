@@ -31,10 +31,12 @@ class Plan:
         segments: in order of time.
         ends: the two keyframes of each segment, by index.
         gaps: distances that were measured: two keyframes by index, and how much they differ.
+        batch: keyframes that are painted at once where they do not depend on one another.
     """
 
-    def __init__(self, recipe: Recipe, *, model: str, interpolator: str) -> None:
+    def __init__(self, recipe: Recipe, *, model: str, interpolator: str, batch: int = 1) -> None:
         self.recipe, self._model, self._interpolator = recipe, model, interpolator
+        self.batch = batch
         self.keyframes: list[KeyframeNode] = []
         self.times: list[float] = []
         self.segments: list[SegmentNode] = []
@@ -149,7 +151,7 @@ class Plan:
         return [grid[0], *given[: stretch.gaps - 1], grid[-1]]
 
     def _add(self, seconds: float, scene: int = -1) -> int:
-        node = graph.keyframe(self.recipe, seconds, self._model, *self.keyframes[:1])
+        node = graph.keyframe(self.recipe, seconds, self._model, self.batch, *self.keyframes[:1])
         if scene >= 0:
             node = self._chains[scene].add(node, seconds)
         else:
@@ -277,11 +279,8 @@ class Plan:
         return [self.keyframes[self._sight.while_growing(index, part)].name for index in pair]
 
 
-def grown(
-    recipe: Recipe, distances: Mapping[tuple[str, str], float], *, model: str, interpolator: str
-) -> Plan:
-    """Return a film's plan as far as known distances, by the names of keyframes, make it grow."""
-    plan = Plan(recipe, model=model, interpolator=interpolator)
+def grown(plan: Plan, distances: Mapping[tuple[str, str], float]) -> Plan:
+    """Carry a plan out as far as known distances, by the names of keyframes, make it grow."""
     while step := next(plan.ready(), None):
         if isinstance(step, Measure):
             if (step.first, step.second) not in distances:

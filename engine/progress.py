@@ -48,10 +48,12 @@ class Piece(msgspec.Struct):
     """A keyframe or segment in the making: steps or frames done, and its share of the time.
 
     Where several are made at once, time is shared among them: so many pieces in so many seconds.
+    ``row``: place of a keyframe among those that one device paints at once.
     """
 
     done: int = 0
     seconds: float = 0.0
+    row: int = 0
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -59,8 +61,8 @@ class Progress(msgspec.Struct, kw_only=True):
 
     Attributes:
         plan: what is known of the graph by now.
-        at_once: pieces of one kind that were made at once, at most; as many devices took part. One
-            alone may draw while it paints.
+        at_once: pieces of one kind that were made at once, at most, a batch of keyframes counting
+            as one; as many devices took part. One alone may draw while it paints.
         keyframe: index of the one that was begun or finished last; -1 before the first.
         open_keyframes: those being painted, by index, and the denoising steps done of each.
         keyframes: content address of each finished keyframe, ``""`` for those still missing.
@@ -235,8 +237,8 @@ def _grow(progress: Progress, event: events.Grown) -> None:
 def _paint(progress: Progress, logged: Numbered) -> None:
     _pass(progress, logged.at)
     match logged.event:
-        case events.KeyframeStarted(index=index):
-            progress.keyframe, progress.open_keyframes[index] = index, Piece()
+        case events.KeyframeStarted(index=index, row=row):
+            progress.keyframe, progress.open_keyframes[index] = index, Piece(row=row)
         case events.KeyframeStep(index=index, step=step, steps=steps):
             progress.open_keyframes.setdefault(index, Piece()).done = step
             progress.steps = steps
@@ -279,9 +281,9 @@ def _close(progress: Progress) -> None:
 
 
 def _look(progress: Progress) -> None:
-    """Note how much is made at once; painting goes before drawing where both go on."""
-    at_once = max(len(progress.open_keyframes), len(progress.open_segments))
-    progress.at_once = max(progress.at_once, at_once)
+    """Note how many take part; painting goes before drawing where both go on."""
+    painting = sum(piece.row == 0 for piece in progress.open_keyframes.values())
+    progress.at_once = max(progress.at_once, painting, len(progress.open_segments))
     if progress.open_keyframes:
         progress.phase = "painting"
     elif progress.open_segments:

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -47,8 +47,12 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """The next bytes of what a task made; ``tasks.Made`` has the hash of the whole."""
+    """The next bytes of a file that a task made; ``tasks.Made`` has the hash of the whole.
 
+    ``file``: its place among the task's targets.
+    """
+
+    file: int
     data: bytes
 
 
@@ -111,7 +115,7 @@ class Remote:
             except VisionFluxError as error:
                 result = tasks.Broke(error=error.report())
             if isinstance(result, tasks.Made):
-                for part in parts(Path(getattr(work, "target", ""))):
+                for part in parts(tasks.targets(work)):
                     yield part
             yield result
 
@@ -151,15 +155,26 @@ def settle(work: tasks.Work, files: list[Content], folder: Path) -> tasks.Work:
     match work:
         case tasks.Load(model=model) if model:
             changes = {"model": catalogue().get(model.name, model)}
-        case tasks.Join():
-            changes = {"segments": tuple(paths)}
-    if target := getattr(work, "target", ""):
-        changes["target"] = str(folder / f"made{Path(target).suffix}")
+        case tasks.Join(target=target):
+            changes = {"segments": tuple(paths), "target": _here(folder, target)}
+        case tasks.Draw(target=target):
+            changes["target"] = _here(folder, target)
+        case tasks.Paint(keyframes=keyframes):
+            changes["keyframes"] = tuple(
+                msgspec.structs.replace(one, target=_here(folder, one.target, one.index))
+                for one in keyframes
+            )
     return msgspec.structs.replace(work, **changes)
 
 
-def parts(file: Path) -> Iterator[Part]:
+def _here(folder: Path, target: str, index: int = 0) -> str:
+    """Return where a target is written on this machine."""
+    return str(folder / f"made{index}{Path(target).suffix}")
+
+
+def parts(files: Sequence[str]) -> Iterator[Part]:
     """Read what was made, part by part."""
-    with file.open("rb") as source:
-        while data := source.read(PART):
-            yield Part(data)
+    for number, file in enumerate(files):
+        with Path(file).open("rb") as source:
+            while data := source.read(PART):
+                yield Part(number, data)

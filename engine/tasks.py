@@ -29,23 +29,31 @@ class Load(Task, frozen=True, kw_only=True, tag="load"):
     """Load a model and the interpolation network.
 
     ``model``: None for a worker that is not to paint; ``ways``: to save memory, taken at once;
-    ``keyframes``: that are to be painted, at most.
+    ``keyframes``: that are to be painted, at most, ``batch`` of them at once.
     """
 
     model: Model | None
     ways: int = 0
     keyframes: int = 0
+    batch: int = 1
 
 
-class Paint(Task, frozen=True, kw_only=True, tag="paint"):
-    """Paint keyframe ``index`` into the file ``target``, a PNG.
-
-    ``source``, ``anchor`` and ``subject`` are the PNGs that the node names; "": it names none.
-    """
+class Keyframe(msgspec.Struct, frozen=True, kw_only=True):
+    """Keyframe ``index``, which is to be painted into the file ``target``, a PNG."""
 
     index: int
     node: KeyframeNode
     target: str
+
+
+class Paint(Task, frozen=True, kw_only=True, tag="paint"):
+    """Paint keyframes at once, as many as their nodes say, or fewer.
+
+    ``source``, ``anchor`` and ``subject`` are the PNGs that a lone one's node names; "": it names
+    none.
+    """
+
+    keyframes: tuple[Keyframe, ...]
     source: str = ""
     anchor: str = ""
     subject: str = ""
@@ -122,8 +130,9 @@ class Loaded(Reply, frozen=True, kw_only=True, tag="loaded"):
 
 
 class Advanced(Reply, frozen=True, kw_only=True, tag="advanced"):
-    """Denoising step or frame ``done`` of ``total``."""
+    """Denoising step or frame ``done`` of ``total``, of keyframe or segment ``index``."""
 
+    index: int
     done: int
     total: int
 
@@ -148,17 +157,26 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     scores: Scores | None = None
 
 
-class Made(Reply, frozen=True, kw_only=True, tag="made"):
-    """The target is written.
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A target that is written.
 
     ``detail`` is a segment's judgement, a film's encoded shape, or the words about a keyframe that
-    ``events.KeyframeFinished`` has; ``memory``: bytes of the device that the worker has needed at
-    most since it began with the job (without a GPU: since it started).
+    ``events.KeyframeFinished`` has.
     """
 
     sha256: str
     size: int
     detail: str = ""
+
+
+class Made(Reply, frozen=True, kw_only=True, tag="made"):
+    """The targets are written, told in the order of ``targets``.
+
+    ``memory``: bytes of the device that the worker has needed at most since it began with the job
+    (without a GPU: since it started).
+    """
+
+    files: tuple[File, ...]
     memory: int = 0
 
 
@@ -179,6 +197,16 @@ class Broke(Reply, frozen=True, kw_only=True, tag="broke"):
 
 
 AnyReply = Ready | Loading | Loaded | Advanced | Economized | Made | Measured | Stopped | Broke
+
+
+def targets(work: Work) -> tuple[str, ...]:
+    """Return the files that a task is to write."""
+    match work:
+        case Paint(keyframes=keyframes):
+            return tuple(keyframe.target for keyframe in keyframes)
+        case Draw(target=target) | Join(target=target):
+            return (target,)
+    return ()
 
 
 def encode_shape(shape: Shape) -> str:

@@ -12,7 +12,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -131,13 +131,13 @@ class Bench:
             case tasks.Load():
                 return self._load(work)
             case tasks.Paint():
-                return self._made(work.target, self._paint(work))
+                return self._made(work, self._paint(work))
             case tasks.Measure(first=first, second=second):
                 return tasks.Measured(distance=distance(read_png(first), read_png(second)))
             case tasks.Draw():
-                return self._made(work.target, self._draw(work))
+                return self._made(work, [self._draw(work)])
             case tasks.Join():
-                return self._made(work.target, self._join(work))
+                return self._made(work, [self._join(work)])
 
     def _load(self, work: tasks.Load) -> tasks.Loaded:
         self._previewer.forget()
@@ -158,7 +158,8 @@ class Bench:
         if self._model != model:
             self._painter = self._model = None  # free the old weights before the new ones come
             on_bytes = self._loading(work.job, model.name)
-            self._painter = Painter.load(model, self._device, on_bytes, self._economize, work.ways)
+            saving = (self._economize, work.ways, work.batch)
+            self._painter = Painter.load(model, self._device, on_bytes, *saving)
             self._model = model
             self._previewer.projection = self._painter.projection
             self._previewer.tiny = self._painter.tiny
@@ -178,29 +179,36 @@ class Bench:
         )
         self._retry_at = time.monotonic() + RETRY
 
-    def _paint(self, work: tasks.Paint) -> str:
+    def _paint(self, work: tasks.Paint) -> list[str]:
+        """Paint keyframes into their files and return the words about each."""
         assert self._painter
 
-        def on_step(step: int, steps: int, latents: Any) -> None:
-            self._advance(step, steps)
-            self._previewer.offer(latents, {**about, "kind": "step", "step": step, "steps": steps})
+        def on_step(indexes: Sequence[int], step: int, steps: int, latents: Any) -> None:
+            for index in indexes:
+                self._advance(index, step, steps)
+            about = {"index": indexes[0], "kind": "step", "step": step, "steps": steps}
+            self._previewer.offer(latents[:1], {"job": work.job, **about})
 
-        about: dict[str, Any] = {"job": work.job, "index": work.index}
         paint = partial(
-            self._painter.paint,
+            self._painter.paint_at_once,
             source=read_png(work.source) if work.source else None,
             anchor=read_png(work.anchor) if work.anchor else None,
             subject=read_png(work.subject) if work.subject else None,
             on_step=on_step,
             cancelled=lambda: work.job in self._stopped,
         )
-        picture, word = blank.painted(work.node, paint)
-        steps = work.node.num_inference_steps
-        about |= {"kind": "keyframe", "step": steps, "steps": steps}
+        painted = blank.painted({one.index: one.node for one in work.keyframes}, paint)
+        return [self._finish(work.job, one, *painted[one.index]) for one in work.keyframes]
+
+    def _finish(self, job: str, keyframe: tasks.Keyframe, picture: Picture, word: str) -> str:
+        """Write a keyframe that is painted, and return the words about it."""
+        assert self._painter
+        index, steps = keyframe.index, keyframe.node.num_inference_steps
+        about = {"job": job, "index": index, "kind": "keyframe", "step": steps, "steps": steps}
         if word != "blank":
             self._previewer.offer_picture(picture, about)
-        write_png(Path(work.target), picture)
-        return " ".join(filter(None, ["" if self._painter.memory.exact else "tiled", word]))
+        write_png(Path(keyframe.target), picture)
+        return " ".join(filter(None, [*self._painter.memory.words(keyframe.node.rows), word]))
 
     def _draw(self, work: tasks.Draw) -> str:
         first, second = read_png(work.first), read_png(work.second)
@@ -222,7 +230,7 @@ class Bench:
             if work.job in self._stopped:
                 raise Cancelled
             yield frame
-            self._advance(number, node.length)
+            self._advance(work.index, number, node.length)
             about = {"job": work.job, "index": work.index, "kind": "frame"}
             self._previewer.offer_picture(frame, {**about, "step": number, "steps": node.length})
 
@@ -250,11 +258,10 @@ class Bench:
         if job in self._stopped:
             raise Cancelled
 
-    def _made(self, target: str, detail: str = "") -> tasks.Made:
-        with Path(target).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size, memory = Path(target).stat().st_size, peak_memory(self._device.name)
-        return tasks.Made(sha256=digest, size=size, detail=detail, memory=memory)
+    def _made(self, work: tasks.Work, details: Sequence[str]) -> tasks.Made:
+        told = zip(tasks.targets(work), details, strict=True)
+        files = tuple(_file(Path(target), detail) for target, detail in told)
+        return tasks.Made(files=files, memory=peak_memory(self._device.name))
 
     def _loading(self, job: str, model: str) -> Callable[[int, int], None]:
         def on_bytes(done: int, total: int) -> None:
@@ -268,12 +275,18 @@ class Bench:
         log.warning("Memory ran short; painting goes on with %s.", way.name)
         self._channel.send(tasks.Economized(way=way.name, exact=way.exact))
 
-    def _advance(self, done: int, total: int) -> None:
-        self._channel.send(tasks.Advanced(done=done, total=total))
+    def _advance(self, index: int, done: int, total: int) -> None:
+        self._channel.send(tasks.Advanced(index=index, done=done, total=total))
 
     def _send_preview(self, header: dict[str, Any], jpeg: bytes) -> None:
         with contextlib.suppress(ServerGoneError):  # the next reply will notice, too
             self._channel.send_preview(answers.Preview(**header, jpeg=jpeg))
+
+
+def _file(target: Path, detail: str) -> tasks.File:
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return tasks.File(sha256=digest, size=target.stat().st_size, detail=detail)
 
 
 if __name__ == "__main__":

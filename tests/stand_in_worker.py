@@ -18,6 +18,7 @@ from pathlib import Path
 
 from engine import tasks
 from engine.errors import DeviceMemoryError, StorageError
+from engine.graph import FilmNode, KeyframeNode, Node
 from engine.pipe import Channel
 from engine.protocol import answers
 from engine.purse import Setting
@@ -63,24 +64,33 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
         )
     if isinstance(task, tasks.Measure):
         return tasks.Measured(distance=distance(task.first, task.second))
-    prompt = str(task.node.prompt.first) if isinstance(task, tasks.Paint) else ""
-    misbehave(prompt, Path(task.target))
+    painted = task.keyframes if isinstance(task, tasks.Paint) else ()
+    prompt = " ".join(str(one.node.prompt.first) for one in painted)
+    misbehave(prompt, Path(tasks.targets(task)[0]))
     if "run short" in prompt or "fresh worker" in prompt:
         channel.send(tasks.Economized(way="slices", exact=True))
     if "fail" in prompt or ("fresh worker" in prompt and not thrifty[0]):
         return tasks.Broke(error=DeviceMemoryError("the device has 0 bytes free").report())
     if not steps(channel, task):
         return tasks.Stopped()
-    content = f"{type(task).__name__} {task.node.name}\n".encode() * LINES
+    kind = type(task).__name__
     try:
-        Path(task.target).write_bytes(content)
+        pieces = task.keyframes if isinstance(task, tasks.Paint) else [task]
+        files = tuple(write(Path(one.target), kind, one.node) for one in pieces)
     except OSError as error:
         return tasks.Broke(error=StorageError(f"it cannot be written: {error}").report())
+    return tasks.Made(files=files, memory=MEMORY)
+
+
+def write(target: Path, kind: str, node: Node) -> tasks.File:
+    content = f"{kind} {node.name}\n".encode() * LINES
+    target.write_bytes(content)
     shape = tasks.Shape(frames=1, seconds=1.0, width=8, height=8)
-    detail = tasks.encode_shape(shape) if isinstance(task, tasks.Join) else ""
-    detail = "blank" if "paint nothing" in prompt else detail
+    detail = tasks.encode_shape(shape) if isinstance(node, FilmNode) else ""
+    if isinstance(node, KeyframeNode) and "paint nothing" in str(node.prompt.first):
+        detail = "blank"
     sha256 = hashlib.sha256(content).hexdigest()
-    return tasks.Made(sha256=sha256, size=len(content), detail=detail, memory=MEMORY)
+    return tasks.File(sha256=sha256, size=len(content), detail=detail)
 
 
 def distance(first: str, second: str) -> float:
@@ -102,20 +112,22 @@ def misbehave(prompt: str, target: Path) -> None:
 
 def steps(channel: Channel, task: tasks.Work) -> bool:
     match task:
-        case tasks.Paint():
-            total = task.node.num_inference_steps
+        case tasks.Paint(keyframes=keyframes):
+            total = keyframes[0].node.num_inference_steps
+            indexes = [one.index for one in keyframes]
         case tasks.Draw():
-            total = task.node.length
+            total, indexes = task.node.length, [task.index]
         case _:
-            total = 0
+            total, indexes = 0, []
     for step in range(1, total + 1):
         pace()
         if task.job in stopped:
             return False
-        channel.send(tasks.Advanced(done=step, total=total))
+        for index in indexes:
+            channel.send(tasks.Advanced(index=index, done=step, total=total))
         if (setting := credits[0]) and setting.shows("step", step):
             credits[0] = None
-            about = {"job": task.job, "kind": "step", "index": task.index}
+            about = {"job": task.job, "kind": "step", "index": indexes[0]}
             jpeg = picture(setting)
             channel.send_preview(answers.Preview(**about, step=step, steps=total, jpeg=jpeg))
     return True

@@ -71,7 +71,7 @@ async def test_an_end_that_comes_with_a_reply_is_heard() -> None:
     work = asyncio.create_task(silent.run(LOAD))
     await until(lambda: silent._process)
     await asyncio.sleep(0)  # from here on it waits for a reply
-    silent._replies.put_nowait(tasks.Advanced(done=1, total=2))
+    silent._replies.put_nowait(tasks.Advanced(index=0, done=1, total=2))
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(work, PATIENCE)
@@ -94,7 +94,7 @@ def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Pain
         guidance_scale=1.0,
         scheduler="ddim",
     )
-    return tasks.Paint(job=JOB, index=0, node=node, target=str(target))
+    return tasks.Paint(job=JOB, keyframes=(tasks.Keyframe(index=0, node=node, target=str(target)),))
 
 
 class Borrower:

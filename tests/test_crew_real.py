@@ -117,8 +117,8 @@ async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path
         await crew.close()
     assert isinstance(drawn, tasks.Made)
     assert isinstance(meanwhile, tasks.Made)
-    assert meanwhile.sha256 == drawn.sha256
-    assert drawn.detail == "interpolate"
+    assert meanwhile.files == drawn.files
+    assert drawn.files[0].detail == "interpolate"
 
 
 async def test_a_cluster_that_loses_a_machine_makes_the_same_frames(

@@ -2,8 +2,9 @@ import itertools
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from engine.graph import Weighted, keyframe, prompt_at
+from engine.graph import BATCHES, Weighted, keyframe, prompt_at
 from engine.plan import Plan
 from engine.recipe import Recipe, parse_recipe
 
@@ -13,8 +14,8 @@ def planned(*prompts: str, seconds: float = 2.0, **settings: Any) -> Plan:
     return plan(recipe(*prompts, seconds=seconds, **{"spacing": "even", **settings}))
 
 
-def plan(made: Recipe, model: str = "m@1") -> Plan:
-    return Plan(made, model=model, interpolator="i@1")
+def plan(made: Recipe, model: str = "m@1", batch: int = 1) -> Plan:
+    return Plan(made, model=model, interpolator="i@1", batch=batch)
 
 
 def recipe(*prompts: str, seconds: float = 2.0, **settings: Any) -> Recipe:
@@ -176,3 +177,33 @@ def test_names_of_keyframes_with_a_subject_are_stable_from_release_to_release() 
     found = planned("a", anchor_attention=True)
     assert found.keyframes[0].name[:16] == "959d3cae39d57eae"
     assert found.keyframes[1].name[:16] == "b9986ef5687f705b"
+
+
+def test_a_batch_of_one_leaves_names_and_another_one_does_not() -> None:
+    made = recipe("a", "b", spacing="even")
+    assert plan(made, batch=1).names == plan(made).names
+    names = [{node.name for node in plan(made, batch=batch).keyframes} for batch in BATCHES]
+    assert len(set.union(*names)) == sum(map(len, names))
+    assert {node.rows for node in plan(made, batch=4).keyframes} == {4}
+
+
+def test_only_keyframes_that_depend_on_no_other_and_are_no_retakes_are_painted_at_once() -> None:
+    scenes = [
+        {"prompt": "a", "seconds": 2, "camera": {"zoom": 1.3}},
+        {"prompt": "b", "seconds": 2},  # begins with what the camera has come to
+        {"prompt": "c", "seconds": 2, "motion": "cut"},
+        {"prompt": "d", "seconds": 2, "motion": "cut", "start_image": "0" * 64},
+    ]
+    made = parse_recipe(
+        {"scenes": scenes, "spacing": "even", "retakes": [{"seconds": 4, "seed": 9}]}
+    )
+    found = plan(made, batch=4)
+    single = plan(made)
+    for node, before, seconds in zip(found.keyframes, single.keyframes, found.times, strict=True):
+        alone = bool(node.sources) or seconds == 4
+        assert node.rows == (1 if alone else 4)
+        assert (node.rows == 1) or node == structs.replace(before, batch=4)
+    assert {1, 4} == {node.rows for node in found.keyframes}
+    assert len({node.source for node in found.keyframes} - {""}) > 2
+    looking = plan(recipe("a", "b", anchor_attention=True), batch=4)
+    assert {node.rows for node in looking.keyframes} == {1}

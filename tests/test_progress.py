@@ -93,6 +93,11 @@ def test_several_keyframes_are_told_apart() -> None:
     assert list(fold(log(*TWO)).open_keyframes) == [0]
 
 
+def test_keyframes_of_one_batch_count_as_one_device() -> None:
+    begun = [events.KeyframeStarted(index=index, row=index % 2) for index in range(4)]
+    assert [fold(log(*begun[:number])).at_once for number in (1, 2, 4)] == [1, 1, 2]
+
+
 def test_time_is_shared_among_what_is_made_at_once() -> None:
     first = events.KeyframeFinished(index=0, object="k0", reused=False, **KEY)  # at 109
     progress = fold(log(*TWO, first))

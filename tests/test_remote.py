@@ -9,7 +9,7 @@ from engine.bridge import shares
 from engine.graph import keyframe
 from engine.models import catalogue
 from engine.recipe import parse_recipe
-from engine.remote import Content, inputs, settle
+from engine.remote import PART, Content, inputs, parts, settle
 
 NODE = keyframe(parse_recipe({"scenes": [{"prompt": "dawn"}]}), 0.0, "m@1")
 MEASURE = tasks.Measure(job="job-0001", first="/there/a.png", second="/there/b.png")
@@ -23,13 +23,26 @@ def test_a_task_gets_the_paths_of_its_machine(tmp_path: Path) -> None:
 
 
 def test_everything_that_a_keyframe_is_made_of_travels_with_it(tmp_path: Path) -> None:
-    about = {"job": "job-0001", "index": 1, "node": NODE, "target": "/there/made.png"}
+    keyframe = tasks.Keyframe(index=1, node=NODE, target="/there/made.png")
     pictures = {"source": "/there/a.png", "anchor": "/there/b.png", "subject": "/there/c.png"}
-    work = tasks.Paint(**about, **pictures)
+    work = tasks.Paint(job="job-0001", keyframes=(keyframe,), **pictures)
     settled = settle(work, [Content.of(name.encode()) for name in pictures], tmp_path)
     assert {name: Path(getattr(settled, name)).read_text() for name in pictures} == {
         name: name for name in pictures
     }
+
+
+def test_keyframes_that_are_painted_at_once_come_back_file_by_file(tmp_path: Path) -> None:
+    there = [
+        tasks.Keyframe(index=index, node=NODE, target=f"/there/{index}/new.png") for index in (4, 7)
+    ]
+    work = settle(tasks.Paint(job="job-0001", keyframes=tuple(there)), [], tmp_path)
+    files = [Path(target) for target in tasks.targets(work)]
+    for file, content in zip(files, (b"a" * PART + b"b", b"c"), strict=True):
+        assert file.parent == tmp_path
+        file.write_bytes(content)
+    told = [(part.file, part.data[-1:], len(part.data)) for part in parts(tasks.targets(work))]
+    assert told == [(0, b"a", PART), (0, b"b", 1), (1, b"c", 1)]
 
 
 def test_a_file_that_was_damaged_on_its_way_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Never black: real pipelines whose safety checker hits always, or now and then."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,14 @@ def paint(painter: Painter, which: KeyframeNode) -> Any:
     return painter.paint(which, on_step=lambda *_: None, cancelled=lambda: False)
 
 
+def at_once(painter: Painter, nodes: Mapping[int, KeyframeNode]) -> dict[int, Any]:
+    return painter.paint_at_once(nodes, on_step=lambda *_: None, cancelled=lambda: False)
+
+
+def of_batch(which: KeyframeNode, batch: int) -> KeyframeNode:
+    return structs.replace(which, batch=batch) if batch > 1 else which
+
+
 def a_hit(painter: Painter) -> int:
     """Return a seed that the checker hits, with the next one that it does not hit behind it."""
     hits = [is_blank(paint(painter, node(seed))) for seed in range(14)]
@@ -87,11 +97,11 @@ def test_one_colour_is_blank_and_a_dim_picture_is_not() -> None:
 def test_a_checker_that_always_hits_leaves_a_blank_keyframe(always: Path) -> None:
     painter, tried = load(always), []
 
-    def watched(which: KeyframeNode) -> Any:
-        tried.append(which.noise.first)
-        return paint(painter, which)
+    def watched(nodes: Mapping[int, KeyframeNode]) -> dict[int, Any]:
+        tried.append(nodes[0].noise.first)
+        return at_once(painter, nodes)
 
-    picture, word = painted(node(7), watched)
+    picture, word = painted({0: node(7)}, watched)[0]
     assert word == "blank"
     assert is_blank(picture)
     assert tried == [7, 8, 9]
@@ -111,10 +121,17 @@ def test_a_hit_while_a_camera_moves_is_not_hidden_by_what_encoding_lost(always: 
 def test_a_checker_that_sometimes_hits_is_got_round_by_the_next_seed(sometimes: Path) -> None:
     painter = load(sometimes)
     hit, fine = a_hit(painter), a_miss(painter)
-    picture, word = painted(node(hit), lambda which: paint(painter, which))
-    assert (word, is_blank(picture)) == ("rerolled", False)
-    np.testing.assert_array_equal(picture, paint(painter, node(hit + 1)))
-    assert painted(node(fine), lambda which: paint(painter, which))[1] == ""
+    for batch in (1, 4):  # where a hit stands beside a miss
+        nodes = {3: of_batch(node(hit), batch), 7: of_batch(node(fine), batch)}
+        parts = [nodes] if batch > 1 else [{index: nodes[index]} for index in nodes]
+        found: dict[int, Any] = {}
+        for part in parts:
+            found |= painted(part, partial(at_once, painter))
+        assert [found[index][1] for index in (3, 7)] == ["rerolled", ""]
+        for index, seed in ((3, hit + 1), (7, fine)):
+            alone = paint(painter, of_batch(node(seed), batch))
+            np.testing.assert_array_equal(found[index][0], alone)
+            assert not is_blank(alone)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from engine.graph import KeyframeNode, Weighted
 from engine.models import OFFLINE, catalogue
 from engine.render import Cancelled
+from engine.render.batch import noises_of
 from engine.render.keyframes import Painter
 from engine.render.memory import WAYS
 from engine.render.schedulers import SCHEDULERS
@@ -157,7 +158,7 @@ def test_the_subject_is_as_noisy_as_the_picture(
     wanted = node(scheduler=scheduler, source="a" * 64, strength=0.75, border=0.75)
     monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, _: self.mode())
     monkeypatch.setattr(
-        "engine.render.subject.noise", lambda _seed, _shape: painter._noise(wanted).clone()
+        "engine.render.subject.noise", lambda _seed, shape: noises_of([wanted], shape)
     )
     forward = unet.forward
 

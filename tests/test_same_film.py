@@ -3,6 +3,8 @@
 Every frame of it, with the offline models; their pictures decide how the plan grows.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -37,8 +39,12 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def options(data: Path) -> daemon.Options:
-    return daemon.Options(data=data, models=catalogue(), device="cpu")
+@asynccontextmanager
+async def an_engine(data: Path, batch: int) -> AsyncIterator[Client]:
+    """Run an engine that paints so many keyframes at once; yield who is connected with it."""
+    options = daemon.Options(data=data, models=catalogue(), device="cpu", batch=batch)
+    async with daemon.running(options) as engine, connected(engine) as client:
+        yield client
 
 
 async def finished(client: Client, job: str, recipe: Recipe | None = None) -> Hashes:
@@ -55,9 +61,9 @@ async def reached(client: Client, job: str, kind: str, number: int) -> None:
     await client.until(lambda: client.types(job).count(kind) >= number, PATIENCE)
 
 
-async def interrupted(data: Path) -> None:
+async def interrupted(data: Path, batch: int) -> None:
     """Begin a film; have its worker killed while it grows, and the engine stopped later on."""
-    async with daemon.running(options(data)) as engine, connected(engine) as client:
+    async with an_engine(data, batch) as client:
         await client.connection.submit("job-film", RECIPE)
         await client.connection.watch("job-film", previews=False)
         await reached(client, "job-film", "Grown", 1)
@@ -73,18 +79,19 @@ def rerolled(client: Client) -> Recipe:
     return msgspec.structs.replace(RECIPE, retakes=(again,), keyframes=tuple(sorted(plan.times)))
 
 
-async def test_a_film_with_a_past_is_the_film_without_one(tmp_path: Path) -> None:
-    async with daemon.running(options(tmp_path / "one")) as engine, connected(engine) as client:
+@pytest.mark.parametrize("batch", [1, 4])
+async def test_a_film_with_a_past_is_the_film_without_one(tmp_path: Path, batch: int) -> None:
+    async with an_engine(tmp_path / "one", batch) as client:
         fresh = await finished(client, "job-film", RECIPE)
         assert client.types("job-film").count("Grown") > 1
-    await interrupted(tmp_path / "two")
-    async with daemon.running(options(tmp_path / "two")) as engine, connected(engine) as client:
+    await interrupted(tmp_path / "two", batch)
+    async with an_engine(tmp_path / "two", batch) as client:
         assert await finished(client, "job-film") == fresh
         assert client.types("job-film").count("Interrupted") > 1
         again = rerolled(client)
         anew = await finished(client, "job-anew", again)
         painted = client.types("job-anew").count("KeyframeStarted")
     assert 1 <= painted < len(again.keyframes or ())
-    async with daemon.running(options(tmp_path / "three")) as engine, connected(engine) as client:
+    async with an_engine(tmp_path / "three", batch) as client:
         assert await finished(client, "job-anew", again) == anew
     assert anew != fresh

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from engine import events
-from engine.plan import grown, most_keyframes
+from engine.plan import Plan, grown, most_keyframes
 from engine.progress import fold
 from engine.recipe import Recipe
 from ui.lesson import Lesson, lesson
@@ -48,7 +48,7 @@ class Past:
                 return most, recipe.frames
             distances = self._distances(session)
             names = {"model": planned.model, "interpolator": planned.interpolator}
-            plan = grown(recipe, distances, **names)
+            plan = grown(Plan(recipe, batch=planned.batch, **names), distances)
             query = sa.select(Piece.object).join(Film, Film.job == Piece.job)
             made = set(session.scalars(query.where(self._mine, Piece.object.in_(plan.names))))
         keyframes = sum(node.name not in made for node in plan.keyframes) + plan.more_keyframes

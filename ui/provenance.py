@@ -31,6 +31,7 @@ def made_where(pieces: Sequence[Piece]) -> str:
 
 
 _ODD = {
+    "singly": "were painted one by one, as memory was short; last bits of colours differ.",
     "tiled": "were put together from tiles, as memory was short; tiny details differ.",
     "rerolled": "came out blank and were painted from another seed.",
     "blank": "came out blank, whatever the seed; their neighbours are held in their place.",

@@ -4,7 +4,7 @@ A picture of one colour is painted again from the next seeds; whoever asked is t
 It knows neither the checker nor what takes a blank picture's place in a film.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
@@ -20,19 +20,34 @@ def is_blank(picture: Picture) -> bool:
     return float(picture.std(axis=(0, 1)).max()) < LEAST
 
 
-def painted(node: KeyframeNode, paint: Callable[[KeyframeNode], Picture]) -> tuple[Picture, str]:
-    """Have a keyframe painted, from the next seeds if need be; the same node ends the same way.
+def painted(
+    nodes: Mapping[int, KeyframeNode],
+    paint: Callable[[Mapping[int, KeyframeNode]], dict[int, Picture]],
+) -> dict[int, tuple[Picture, str]]:
+    """Have keyframes painted, from the next seeds if need be; the same node ends the same way.
+
+    Args:
+        nodes: by index.
+        paint: returns pictures by index, too.
 
     Returns:
-        The picture, and a word: ``rerolled`` if it is from another seed, ``blank`` if no seed
-        helped, else nothing.
+        The pictures, each with a word: ``rerolled`` if it is from another seed, ``blank`` if no
+        seed helped, else nothing.
     """
-    picture = paint(node)
+    pictures, again = paint(nodes), set[int]()
     for number in range(1, MORE + 1):
-        if not is_blank(picture):
-            return picture, "rerolled" if number > 1 else ""
-        picture = paint(_from_next_seed(node, number))
-    return picture, "blank" if is_blank(picture) else "rerolled"
+        blanks = [index for index in nodes if is_blank(pictures[index])]
+        if not blanks:
+            break
+        again.update(blanks)
+        pictures |= paint({index: _from_next_seed(nodes[index], number) for index in blanks})
+    return {index: (pictures[index], _word(pictures[index], index in again)) for index in nodes}
+
+
+def _word(picture: Picture, again: bool) -> str:
+    if is_blank(picture):
+        return "blank"
+    return "rerolled" if again else ""
 
 
 def _from_next_seed(node: KeyframeNode, number: int) -> KeyframeNode:

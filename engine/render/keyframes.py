@@ -6,8 +6,9 @@ It knows diffusers; it knows nothing of films, jobs or previews beyond one callb
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from torch import Tensor
 from engine.errors import DeviceMemoryError
 from engine.graph import KeyframeNode
 from engine.models import Model
+from engine.render.batch import arguments_of, noises_of, padded, step_noises_of
 from engine.render.blank import is_blank
-from engine.render.blend import blended_noise, step_noises, turned_noise
 from engine.render.device import Device, memory_errors
 from engine.render.memory import MemorySaver, Way
 from engine.render.picture import Picture
@@ -41,7 +42,16 @@ from engine.render.watch import OnStep, Watch, stop_if
 
 log = logging.getLogger(__name__)
 
+Nodes = Mapping[int, KeyframeNode]  # by index
+OnSteps = Callable[[tuple[int, ...], int, int, Tensor], None]
 SMALLER = (0.75, 0.5, 0.375, 0.25)  # shares of a side that are tried where a picture does not fit
+
+
+class Ground(NamedTuple):
+    """What a lone keyframe is painted over, and what it looks at meanwhile."""
+
+    canvas: Canvas | None
+    subject: Picture | None
 
 
 class Painter:
@@ -62,10 +72,11 @@ class Painter:
         identity: str,
         on_way: Callable[[Way], None],
         ways: int = 0,
+        batch: int = 1,
     ) -> None:
         """Take a pipeline in main memory; ``load`` is the usual way."""
         self.identity = identity
-        self.memory = MemorySaver(pipe, device, on_way, ways)
+        self.memory = MemorySaver(pipe, device, on_way, ways, batch)
         self.device = device
         self._pipe = pipe
         self._config = pipe.scheduler.config
@@ -74,6 +85,7 @@ class Painter:
         self.projection: Projection | None = None
         self.tiny: TinyDecoder | None = None
         pipe.set_progress_bar_config(disable=True)
+        pipe.vae.enable_slicing()  # pictures of a batch are decoded one by one, which saves memory
 
     @classmethod
     def load(
@@ -83,14 +95,16 @@ class Painter:
         on_bytes: OnBytes,
         on_way: Callable[[Way], None] = lambda _: None,
         ways: int = 0,
+        batch: int = 1,
     ) -> "Painter":
         """Load a model.
 
         Args and errors are those of ``load_pipeline``; ``on_way`` hears of every way that is taken
-        to save memory, now or while painting; the first ``ways`` are taken at once.
+        to save memory, now or while painting; the first ``ways`` are taken at once. ``batch``:
+        keyframes that are painted at once, at most.
         """
         pipe, folder, identity = load_pipeline(model, device, on_bytes)
-        painter = cls(pipe, device, identity, on_way, ways)
+        painter = cls(pipe, device, identity, on_way, ways, batch)
         painter.projection = read_projection(folder) or painter._find_projection()
         painter.tiny = find_tiny(pipe.vae, device, on_bytes)
         return painter
@@ -105,55 +119,91 @@ class Painter:
         on_step: OnStep,
         cancelled: Callable[[], bool],
     ) -> Picture:
-        """Paint a keyframe; the same node gives the same picture again on the same device.
+        """Paint one keyframe: ``paint_at_once`` for one, whose steps are told without an index."""
+        pictures = self.paint_at_once(
+            {0: node},
+            source=source,
+            anchor=anchor,
+            subject=subject,
+            on_step=lambda _, *step: on_step(*step),
+            cancelled=cancelled,
+        )
+        return pictures[0]
 
-        Where a GPU's network was compiled for a long film, that holds but for rounding.
+    def paint_at_once(
+        self,
+        nodes: Nodes,
+        *,
+        source: Picture | None = None,
+        anchor: Picture | None = None,
+        subject: Picture | None = None,
+        on_step: OnSteps,
+        cancelled: Callable[[], bool],
+    ) -> dict[int, Picture]:
+        """Paint keyframes; the same node gives the same picture again on the same device.
+
+        That holds whatever is painted beside it, for there are always as many rows as its node
+        says, some of them repeats if need be. Where a GPU's network was compiled for a long film,
+        it holds but for rounding.
 
         Args:
-            node: what to paint; ``node.model`` is this painter's identity.
-            source: what ``node.source`` stands for; of any size. One that is blank counts as none.
+            nodes: what to paint, by index: one, or up to ``node.rows`` that differ in prompts and
+                noise alone; ``node.model`` is this painter's identity.
+            source: what ``node.source`` of a lone one stands for; of any size. One that is blank
+                counts as none.
             anchor: likewise, ``node.anchor``.
             subject: likewise, ``node.subject``.
-            on_step: called after each step with its number (from 1), the number of steps and the
-                clean latents ``(1, channels, height / 8, width / 8)`` that the model predicts
-                from there, scaled; a tensor of its own.
+            on_step: called after each step with the indexes of those that have done it, its number
+                (from 1), the number of steps and the clean latents ``(indexes, channels,
+                height / 8, width / 8)`` that the model predicts from there, scaled; a tensor of
+                its own.
             cancelled: asked once a step.
 
         Returns:
-            uint8 RGB ``(height, width, 3)``.
+            uint8 RGB ``(height, width, 3)``, by index.
 
         Raises:
             Cancelled: within one step of ``cancelled()`` turning true.
-            DeviceMemoryError: the picture is too large for the device, however thriftily painted.
+            DeviceMemoryError: a picture is too large for the device, however thriftily painted.
         """
-        begun = time.monotonic()
+        begun, (first, *_) = time.monotonic(), nodes.values()
         subject = None if subject is None or is_blank(subject) else subject
+        ground = Ground(canvas_of(first, source), subject)
         try:
-            picture = self._attempt(node, canvas_of(node, source), subject, on_step, cancelled)
-            self.speed.painted(time.monotonic() - begun, thriftily=bool(self.memory.ways))
-            return in_colours(node, picture, anchor)
+            pictures = self._attempt(nodes, ground, on_step, cancelled)
+            took, thriftily = time.monotonic() - begun, bool(self.memory.ways)
+            self.speed.painted(took, len(nodes), thriftily=thriftily)
+            return {index: in_colours(nodes[index], pictures[index], anchor) for index in nodes}
         except DeviceMemoryError as error:
             log.warning("A picture does not fit.", exc_info=True)
             problem = error.problem
         # Outside the handler: its traceback holds what filled the memory.
-        raise DeviceMemoryError(problem, remedy=self._smaller(node, subject))
+        raise DeviceMemoryError(problem, remedy=self._smaller(first, subject))
 
     def _attempt(
-        self,
-        node: KeyframeNode,
-        canvas: Canvas | None,
-        subject: Picture | None,
-        on_step: OnStep,
-        cancelled: Callable[[], bool],
-    ) -> Picture:
-        def work() -> Picture:
-            doing = f"painting {node.width}x{node.height}"
+        self, nodes: Nodes, ground: Ground, on_step: OnSteps, cancelled: Callable[[], bool]
+    ) -> dict[int, Picture]:
+        def work() -> dict[int, Picture]:
+            first = next(iter(nodes.values()))
+            doing = f"painting {first.width}x{first.height}"
             # Not inference_mode: weights that offloading moved inside could not be moved back.
             with memory_errors(self.device, doing), torch.no_grad():
                 stop_if(cancelled)
-                return self._paint(node, canvas, subject, on_step, cancelled)
+                return self._paint_all(nodes, ground, on_step, cancelled)
 
         return self.memory.attempt(work)
+
+    def _paint_all(
+        self, nodes: Nodes, ground: Ground, on_step: OnSteps, cancelled: Callable[[], bool]
+    ) -> dict[int, Picture]:
+        """Paint keyframes at once or, where memory is short, one by one."""
+        pictures: dict[int, Picture] = {}
+        singly = self.memory.singly
+        for part in [(index,) for index in nodes] if singly else [tuple(nodes)]:
+            wanted = [nodes[index] for index in part]
+            painted = self._paint(wanted, ground, partial(on_step, part), cancelled)
+            pictures |= zip(part, painted, strict=False)
+        return pictures
 
     def _smaller(self, node: KeyframeNode, subject: Picture | None) -> str:
         """Return a remedy with the largest of some smaller sizes that fits when it is tried."""
@@ -163,41 +213,42 @@ class Painter:
             )
             trial = structs.replace(node, width=width, height=height, num_inference_steps=2)
             with contextlib.suppress(DeviceMemoryError):
-                self._attempt(trial, None, subject, lambda *_: None, lambda: False)
+                self._attempt({0: trial}, Ground(None, subject), lambda *_: None, lambda: False)
                 return f"choose {width}x{height}, which fits, or free the device's memory"
         return ""
 
     def _paint(
         self,
-        node: KeyframeNode,
-        canvas: Canvas | None,
-        subject: Picture | None,
+        nodes: Sequence[KeyframeNode],
+        ground: Ground,
         on_step: OnStep,
         cancelled: Callable[[], bool],
-    ) -> Picture:
+    ) -> list[Picture]:
+        node, shape = nodes[0], self._shape(nodes[0])
+        rows = nodes if self.memory.singly else padded(nodes)
         scheduler = make_scheduler(
-            node.scheduler, self._config, self._step_noises(node), node.num_inference_steps
+            node.scheduler, self._config, step_noises_of(rows, shape), node.num_inference_steps
         )
-        watch = Watch(scheduler, on_step, cancelled)
-        guided = node.guidance_scale > 1
+        watch = Watch(scheduler, on_step, cancelled, len(nodes))
+        noise = noises_of(rows, shape).to(self.device.name, self.device.torch_dtype)
         asked = {
-            **self._prompts.arguments(node.prompt, node.negative_prompt if guided else None),
+            **arguments_of(rows, self._prompts),
             "num_inference_steps": node.num_inference_steps,
             "guidance_scale": node.guidance_scale,
         }
         size = node.height, node.width
-        with looking_at(subject, self._pipe, scheduler, self.device, size):
-            if canvas:
-                return self._paint_over(canvas, scheduler, watch, self._noise(node), asked)
+        with looking_at(ground.subject, self._pipe, scheduler, self.device, size):
+            if ground.canvas:
+                return [self._paint_over(ground.canvas, scheduler, watch, noise, asked)]
             self._pipe.scheduler = scheduler
             result = self._pipe(
                 **asked,
-                latents=self._noise(node),
+                latents=noise,
                 width=node.width,
                 height=node.height,
                 callback_on_step_end=watch,
             )
-        return np.array(result.images[0].convert("RGB"))  # a copy that may be written to
+        return [np.array(image.convert("RGB")) for image in result.images]  # to be written to
 
     def _paint_over(
         self, canvas: Canvas, scheduler: Any, watch: Watch, noise: Tensor, asked: dict[str, Any]
@@ -227,22 +278,6 @@ class Painter:
         pipe = self._pipe
         decoded = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
         return np.array(pipe.image_processor.postprocess(decoded)[0].convert("RGB"))
-
-    def _noise(self, node: KeyframeNode) -> Tensor:
-        """Return the initial latents ``(1, channels, height / 8, width / 8)``, unscaled."""
-        first, second = int(node.noise.first), int(node.noise.second)
-        if node.turn:
-            noise = turned_noise(first, node.turn, self._shape(node), node.drift)
-        else:
-            noise = blended_noise(first, second, node.noise.position, self._shape(node), node.drift)
-        return noise.to(self.device.name, self.device.torch_dtype)
-
-    def _step_noises(self, node: KeyframeNode) -> Callable[[], Tensor]:
-        """Return what draws the noise of the next step, for samplers that inject some."""
-        first, second = int(node.noise.first), int(node.noise.second)
-        drift = 0.0 if node.turn else node.drift  # one that is the same all the way round
-        noises = step_noises(first, second, node.noise.position, self._shape(node), drift)
-        return lambda: next(noises)
 
     def _shape(self, node: KeyframeNode) -> tuple[int, int, int, int]:
         factor = self._pipe.vae_scale_factor

@@ -3,7 +3,7 @@
 Each way comes on top of those before it, exact ones first, and stays until the film is done. It
 knows diffusers' switches; it does not know what is painted, nor who is told.
 
-VAE slicing has no rung: it parts a batch, and we decode one picture at a time. Attention slicing
+VAE slicing has no rung: pictures are always decoded one by one. Attention slicing
 has one only where torch has no attention of its own that saves memory; elsewhere it costs some.
 """
 
@@ -24,15 +24,23 @@ class Way(NamedTuple):
 
     Attributes:
         name: as events tell it.
-        exact: whether pictures stay the same but for rounding.
+        word: what is said of keyframes that are painted so; "" if they stay the same but for
+            rounding.
         kinds: of devices that it helps on.
         begin: switches it on, for a pipeline on a device.
+        rows: keyframes painted at once from which on it helps.
     """
 
     name: str
-    exact: bool
+    word: str
     kinds: tuple[str, ...]
     begin: Callable[[Any, Device], None]
+    rows: int = 1
+
+    @property
+    def exact(self) -> bool:
+        """Whether pictures stay the same but for rounding."""
+        return not self.word
 
 
 def _slice_attention(pipe: Any, _device: Device) -> None:
@@ -56,12 +64,14 @@ def _decode_tiles(side: int) -> Callable[[Any, Device], None]:
     return begin
 
 
+ALL = ("cuda", "mps", "cpu")
 WAYS = (
-    Way("slices", True, ("mps",), _slice_attention),
-    Way("offload", True, ("cuda",), _offload_models),  # a Mac's memory is one
-    Way("tiles", False, ("cuda", "mps", "cpu"), _decode_tiles(512)),
-    Way("small_tiles", False, ("cuda", "mps", "cpu"), _decode_tiles(256)),
-    Way("layers", True, ("cuda",), _offload_layers),  # many times slower, so it comes last
+    Way("slices", "", ("mps",), _slice_attention),
+    Way("offload", "", ("cuda",), _offload_models),  # a Mac's memory is one
+    Way("singly", "singly", ALL, lambda *_: None, rows=2),  # the painter asks for it
+    Way("tiles", "tiled", ALL, _decode_tiles(512)),
+    Way("small_tiles", "tiled", ALL, _decode_tiles(256)),
+    Way("layers", "", ("cuda",), _offload_layers),  # many times slower, so it comes last
 )
 
 
@@ -73,21 +83,31 @@ class MemorySaver:
         device: where it is to paint.
         told: called with every way as it is taken.
         ways: how many to take from the beginning; fewer where there are no more.
+        batch: keyframes that are painted at once, at most.
     """
 
     def __init__(
-        self, pipe: Any, device: Device, told: Callable[[Way], None], ways: int = 0
+        self,
+        pipe: Any,
+        device: Device,
+        told: Callable[[Way], None],
+        ways: int = 0,
+        batch: int = 1,
     ) -> None:
-        self._pipe, self._device, self._told = pipe, device, told
+        self._pipe, self._device, self._told, self._batch = pipe, device, told, batch
         self.ways: list[Way] = []
         for _ in self._left()[:ways]:
             self._climb()
         self.attempt(self._place)
 
     @property
-    def exact(self) -> bool:
-        """Whether pictures are those that plenty of memory would give, but for rounding."""
-        return all(way.exact for way in self.ways)
+    def singly(self) -> bool:
+        """Whether keyframes are to be painted one by one that plenty of memory would batch."""
+        return any(way.name == "singly" for way in self.ways)
+
+    def words(self, rows: int) -> list[str]:
+        """Return how a keyframe of so many rows differs from what plenty of memory would give."""
+        return [*dict.fromkeys(way.word for way in self.ways if way.word and way.rows <= rows)]
 
     def attempt(self, work: Callable[[], T]) -> T:
         """Do some work; where memory does not suffice, again in a thriftier way.
@@ -113,7 +133,8 @@ class MemorySaver:
             self.attempt(self._place)
 
     def _left(self) -> list[Way]:
-        mine = [way for way in WAYS if self._device.kind in way.kinds]
+        kind, batch = self._device.kind, self._batch
+        mine = [way for way in WAYS if kind in way.kinds and way.rows <= batch]
         return mine[len(self.ways) :]
 
     def _climb(self) -> None:

@@ -39,15 +39,16 @@ class Quickener:
         """Take note of how many keyframes a film has at most."""
         self._left, self._painted = keyframes, 0
 
-    def painted(self, seconds: float, *, thriftily: bool) -> None:
-        """Take note of a keyframe; compile if those to come would take long enough.
+    def painted(self, seconds: float, keyframes: int = 1, *, thriftily: bool) -> None:
+        """Take note of keyframes; compile if those to come would take long enough.
 
         Args:
-            seconds: that it took. A film's first is not judged by: it warms the device up.
+            seconds: that they took. A film's first are not judged by: they warm the device up.
+            keyframes: that were painted at once.
             thriftily: whether memory is short; hooks and compiled networks do not go together.
         """
-        self._left, self._painted = self._left - 1, self._painted + 1
-        if self._painted > 1 and seconds * self._left > PAYS and not thriftily:
+        self._left, self._painted = self._left - keyframes, self._painted + 1
+        if self._painted > 1 and seconds / keyframes * self._left > PAYS and not thriftily:
             self._compile()
 
     def _compile(self) -> None:

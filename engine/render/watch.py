@@ -22,8 +22,11 @@ class Watch:
     their newest model output.
     """
 
-    def __init__(self, scheduler: Any, on_step: OnStep, cancelled: Callable[[], bool]) -> None:
-        self._on_step, self._cancelled = on_step, cancelled
+    def __init__(
+        self, scheduler: Any, on_step: OnStep, cancelled: Callable[[], bool], rows: int = 1
+    ) -> None:
+        """Watch a scheduler; of its latents the first ``rows`` are told, others are repeats."""
+        self._on_step, self._cancelled, self._rows = on_step, cancelled, rows
         self._clean: Tensor | None = None
         step = scheduler.step
 
@@ -40,7 +43,7 @@ class Watch:
         """Tell of step ``index`` (from 0), unless somebody asked to stop."""
         stop_if(self._cancelled)
         assert self._clean is not None
-        self._on_step(index + 1, pipe.num_timesteps, self._clean.detach().clone())
+        self._on_step(index + 1, pipe.num_timesteps, self._clean[: self._rows].detach().clone())
         return tensors
 
 
