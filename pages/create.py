@@ -63,6 +63,7 @@ def _film(film: Film, view: View) -> None:
     if not view.settled:
         rescue(film.job)
         stage(view)
+        _meanwhile()
     elif view.progress.status == "finished" and film.recipe.animatic:
         st.html(STYLE)
         gate(film, _submit)
@@ -75,12 +76,23 @@ def _film(film: Film, view: View) -> None:
         _ended(film, view)
 
 
+def _meanwhile() -> None:
+    """Say that a film in the making keeps nobody, and let the next one be begun."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("It goes on without you: you may leave this page.", width="content")
+        _new_film()
+
+
+def _new_film() -> None:
+    st.button("New film", key="new", icon=":material/add:", type="tertiary", on_click=_leave)
+
+
 def _after_film(film: Film) -> None:
     with st.container(horizontal=True):
         if film.format == "mp4" and st.button("Make a GIF", key="gif", icon=":material/gif:"):
             _submit(draft.as_gif(film.recipe))
         st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
-        st.button("New film", key="new", type="tertiary", on_click=_leave)
+        _new_film()
     _problem()
     with st.expander("Recipe"):
         hub = resources.get_hub()
@@ -95,6 +107,7 @@ def _ended(film: Film, view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="again_or_other"):
         restart(film.job)
         st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
+        _new_film()
     _problem()
 
 

@@ -154,6 +154,8 @@ def test_refresh_and_second_tab_join_a_running_film(visit: Visit) -> None:
     other.get_by_role("button", name="Cancel").click()
     for tab in (page, other):
         expect(tab.get_by_text("You cancelled this film")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="New film").click()
+    expect(page.get_by_role("button", name="Generate")).to_be_visible()
     assert not first.errors
     assert not second.errors
 
