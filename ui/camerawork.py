@@ -35,9 +35,6 @@ def camerawork(scene: dict[str, Any]) -> None:
         _picture(scene, image, move)
     if image or move:  # behind the popovers, which are closed if they move
         _show(scene, image, move)
-    problem = st.session_state.get(f"refused-{scene['id']}")
-    if problem:
-        look.tell(problem)
 
 
 def _show(scene: dict[str, Any], image: str, move: Camera | None) -> None:
@@ -142,6 +139,8 @@ def _picture(scene: dict[str, Any], image: str, move: Camera | None) -> None:
             help="The scene begins with it and leaves it bit by bit. It is cropped to the film's "
             "shape; where it was taken and all else that its file tells stays here.",
         )
+        if problem := st.session_state.get(f"refused-{scene['id']}"):
+            look.tell(problem)
         if image:
             _show(scene, image, move)
             _distance(scene)
