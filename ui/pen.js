@@ -1,9 +1,11 @@
 // Hands the words of a text area in once the hand rests, by the keys that Streamlit has for it:
-// neither the focus nor the caret moves. Gives the first prompt the focus where nothing has it.
+// neither the focus nor the caret moves. Gives the first prompt the focus where nothing has it,
+// and shows a scene that was added, ready to be written.
 
 const REST = 800; // milliseconds
 const APPLY = { key: "Enter", code: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
 const SETTLED = '[data-test-script-state="notRunning"]'; // by Streamlit, once a page is drawn
+const PROMPTS = '[class*="st-key-draft-prompt-"] textarea';
 const mounted = new WeakMap();
 
 export default function ({ parentElement }) {
@@ -17,7 +19,8 @@ export default function ({ parentElement }) {
 function mount() {
   const life = new AbortController();
   const { signal } = life;
-  let resting, offering;
+  const fine = window.matchMedia("(pointer: fine)").matches;
+  let resting, offering, adding;
   const heard = ({ target, isComposing }) => {
     clearTimeout(resting);
     if (target.tagName !== "TEXTAREA" || isComposing) return;
@@ -32,15 +35,34 @@ function mount() {
     if (looks === 3) prompt.focus();
     else offering = setTimeout(offer, 50);
   };
+  const add = ({ target }) => {
+    if (!target.closest(".st-key-add-scene")) return;
+    const before = document.querySelectorAll(PROMPTS).length;
+    const look = () => {
+      const prompts = document.querySelectorAll(PROMPTS);
+      if (prompts.length !== before + 1 || !document.querySelector(SETTLED)) {
+        adding = setTimeout(look, 50);
+        return;
+      }
+      prompts[before].scrollIntoView({ block: "nearest" });
+      document.querySelector(".st-key-strip").scrollTo({ left: 1e6 });
+      if (fine) prompts[before].focus({ preventScroll: true });
+    };
+    look();
+  };
+  document.addEventListener("click", add, { signal });
+  for (const kind of ["pointerdown", "keydown"])
+    document.addEventListener(kind, () => clearTimeout(adding), { signal, capture: true });
   const kinds = ["input", "compositionend"];
   for (const kind of kinds) document.addEventListener(kind, heard, { signal });
   document.addEventListener("pointerdown", () => clearTimeout(offering), { signal });
   // Who came by a click wants to write; a keyboard that unfolds over a phone's page is in the way.
   const clicked = navigator.userActivation?.hasBeenActive;
-  if (clicked && window.matchMedia("(pointer: fine)").matches) offer();
+  if (clicked && fine) offer();
   return () => {
     life.abort();
     clearTimeout(resting);
     clearTimeout(offering);
+    clearTimeout(adding);
   };
 }

@@ -37,6 +37,7 @@ def test_words_that_are_still_being_typed_are_there_after_a_reload(
     page.reload()
     expect(page.get_by_label("Scene 1")).to_have_value("dawn over the", timeout=PATIENCE)
     page.get_by_role("button", name="Add a scene").click()
+    expect(page.get_by_label("Scene 2")).to_be_focused()
     typed(page, server, page.get_by_label("Scene 2"), "a city at")
     page.get_by_text("Advanced").click()
     typed(page, server, page.get_by_role("textbox", name="Negative prompt"), "fog and")
