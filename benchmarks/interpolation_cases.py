@@ -38,6 +38,7 @@ class Case:
         positions: of the truth, 0.5 among them.
         flows: true flows from the middle to both pictures (1, 4, H, W); None if unknown.
         visible: (1, 2, H, W), whether each picture shows what the flow leads to.
+        painted: whether they are keyframes, which films fade sooner than footage.
     """
 
     first: Tensor
@@ -46,6 +47,7 @@ class Case:
     positions: tuple[float, ...] = POSITIONS
     flows: Tensor | None = None
     visible: Tensor | None = None
+    painted: bool = False
 
 
 @cache
@@ -94,7 +96,7 @@ def films(count: int) -> Iterator[Case]:
         recipe = draw_recipe(rng, held_out=True)
         start = int(rng.integers(20))
         first, middle, second = paint(painter, recipe, (start, start + 2, start + 4))
-        yield Case(*map(to_tensor, (first, second, middle)), positions=(0.5,))
+        yield Case(*map(to_tensor, (first, second, middle)), positions=(0.5,), painted=True)
 
 
 def unrelated(count: int) -> Iterator[Case]:

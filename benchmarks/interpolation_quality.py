@@ -2,10 +2,10 @@
 
 ``python -m benchmarks.interpolation_quality`` prints one table: cross-fade, OpenCV's DIS
 optical flow (its medium preset with bilinear warping as usually done, and the same flow warped
-bicubically), the offline network alone, and the network behind its judge as films get it; on
-synthetic scenes of three motion sizes, on animated landscapes of the offline diffusion world,
-as drawn and as its autoencoder decodes them, on film pieces that the model itself painted, and
-on pictures that share nothing.
+bicubically), the offline network alone, and the network behind its judge as footage and films get
+it; on synthetic scenes of three motion sizes, on animated landscapes of the offline diffusion
+world, as drawn and as its autoencoder decodes them, on film pieces that the model itself painted,
+and on pictures that share nothing.
 
 PSNR (dB) and SSIM are means over pairs and positions, of frames rounded to 8 bits.
 
@@ -22,6 +22,7 @@ in between. Sharpness is the mean absolute gradient, a focus measure (surveyed b
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -37,6 +38,8 @@ from benchmarks.interpolation_cases import (
     landscapes,
     unrelated,
 )
+from engine.graph import SegmentNode
+from engine.render import segment
 from engine.render.rife.flow import warp
 from engine.render.rife.interpolator import (
     OFFLINE_WEIGHTS,
@@ -47,6 +50,8 @@ from engine.render.rife.interpolator import (
 )
 from engine.render.rife.offline import OfflineNet
 from training.rife.pool import to_tensor
+
+HALVES = SegmentNode(first="", second="", frames=2, closing=False, fps=24, interpolator="")
 
 # A method returns the frames (N, 3, H, W) and its flows (1, 4, H, W) at the middle, if any.
 Method = Callable[[Case], tuple[Tensor, Tensor | None]]
@@ -104,9 +109,12 @@ def offline(net: OfflineNet, case: Case) -> tuple[Tensor, Tensor | None]:
 
 
 def judged(interpolator: Interpolator, case: Case) -> tuple[Tensor, Tensor | None]:
-    """What a film gets: copied, faded or interpolated."""
+    """What a film of keyframes, else interpolated footage gets: copied, faded or interpolated."""
     pictures = to_frame(case.first[0]), to_frame(case.second[0])
-    frames = interpolator.between(*pictures, case.positions)
+    if case.painted:  # half-way
+        frames = islice(segment.frames(HALVES, *pictures, interpolator), 1, None)
+    else:
+        frames = interpolator.between(*pictures, case.positions)
     return torch.cat([to_tensor(frame) for frame in frames]), None
 
 
