@@ -21,6 +21,8 @@ from training.captions import caption, held_out_caption
 
 FPS = 24
 KEYFRAME_GAP = 8  # frames from one keyframe to the next in a film by default
+GAPS = (4, 8, 16)  # frames: what adaptive plans make of it where much changes, and where little
+FRAMES = 4 * FPS  # of a film that pieces are taken from
 PICTURES = 5  # of one piece, evenly spread over two gaps
 DRIFTS = (0.0, 0.09375, 0.1875)  # picture widths a second: still, as in films by default, fast
 
@@ -30,20 +32,20 @@ def load_painter() -> Painter:
     return Painter.load(catalogue()["landscapes"], choose_device("cpu"), lambda *_: None)
 
 
-def draw_recipe(rng: np.random.Generator, *, held_out: bool) -> Recipe:
+def draw_recipe(rng: np.random.Generator, gap: int = KEYFRAME_GAP, *, held_out: bool) -> Recipe:
     """A film with a random world, camera and, in every third, a morph to another world.
 
-    Its keyframes stand half a gap apart, so that every second one is a truth between two.
+    Its keyframes stand half a gap (in frames) apart, so that every second is a truth between two.
     """
     write = held_out_caption if held_out else caption
     count = 2 if rng.random() < 1 / 3 else 1
     prompts = [write(world.random_scene(rng), rng) for _ in range(count)]
     return Recipe(
-        scenes=tuple(Scene(prompt=prompt, seconds=4 / count) for prompt in prompts),
+        scenes=tuple(Scene(prompt=prompt, seconds=FRAMES / FPS / count) for prompt in prompts),
         seed=int(rng.integers(1 << 31)),
         drift=DRIFTS[int(rng.integers(len(DRIFTS)))],
         fps=FPS,
-        interpolation_factor=KEYFRAME_GAP // 2,
+        interpolation_factor=gap // 2,
     )
 
 
@@ -68,8 +70,9 @@ def main() -> None:
     rng, painter = np.random.default_rng(arguments.seed), load_painter()
     pieces: list[np.ndarray] = []
     for _ in range(arguments.count):
-        recipe = draw_recipe(rng, held_out=False)
-        start = int(rng.integers(24 - PICTURES + 1))
+        gap = int(rng.choice(GAPS))
+        recipe = draw_recipe(rng, gap, held_out=False)
+        start = int(rng.integers(FRAMES // (gap // 2) - PICTURES + 1))
         pieces.append(paint(painter, recipe, range(start, start + PICTURES)))
         np.save(arguments.output, np.stack(pieces))
 

@@ -16,6 +16,8 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from engine.render.rife.flow import pair_motion, project
+from engine.render.rife.judge import judge
+from engine.render.segment import TORN
 from training import world
 from training.rife.banks import Bank, make_bank
 from training.rife.scenes import draw_scene, exact_flows, render
@@ -26,7 +28,7 @@ FAR = 0.3  # share of synthetic pairs that move by FAR_SPEED; the others by SPEE
 SPEED, FAR_SPEED = (1.5, 70), (24, 80)  # pixels of the fastest layers
 WORLD = 0.35  # share of landscapes of the offline diffusion world
 RELIT = 0.3  # of these: the time of day changes too
-FILMS = 0.15  # share of pieces of films, if there are any
+FILMS = 0.3  # share of pieces of films, if there are any
 DECODED = 0.4  # of these: seen through the diffusion model's autoencoder
 LANDSCAPES = Path(__file__).parents[2] / "engine" / "models" / "landscapes"
 
@@ -121,9 +123,15 @@ class Pool:
         return example(first, second, truth, None, position)
 
     def _draw_film(self, films: np.ndarray) -> Example:
-        """Three pictures of a piece; the diffusion model says what lies between the outer ones."""
-        piece = films[self.rng.integers(len(films))]
-        first, middle, last = sorted(self.rng.choice(len(piece), 3, replace=False))
+        """Three pictures of a piece; the diffusion model says what lies between the outer ones.
+
+        Those that a film would cross-fade are left out: the network never draws between them.
+        """
+        while True:
+            piece = films[self.rng.integers(len(films))]
+            first, middle, last = sorted(self.rng.choice(len(piece), 3, replace=False))
+            if judge(piece[first], piece[last]).unexplained <= TORN:
+                break
         position = (middle - first) / (last - first)
         return example(piece[first], piece[last], piece[middle], None, float(position))
 
