@@ -23,9 +23,10 @@ from engine.client import Connection, Message
 from engine.errors import InvalidParameterError, StorageError, VisionFluxError
 from engine.models import KNOWN, Model, catalogue
 from engine.pairing import Pairing
-from engine.progress import Piece, Progress, advance
+from engine.progress import Progress, advance
 from engine.protocol.answers import Hello, JobEvent
 from engine.recipe import Recipe, Scheduler, parse_recipe
+from engine.spans import Piece
 
 NO_MOVE = "none"
 SETTINGS = (

@@ -8,6 +8,7 @@ import msgspec
 from engine import events
 from engine.errors import ErrorReport
 from engine.events import AnyEvent
+from engine.spans import Piece, Span
 
 Status = Literal["queued", "running", "paused", "finished", "cancelled", "failed"]
 Phase = Literal["waiting", "loading", "painting", "interpolating", "assembling", "done"]
@@ -31,29 +32,6 @@ class Numbered(Protocol):
     @property
     def event(self) -> AnyEvent:
         """What happened."""
-
-
-class Span(msgspec.Struct):
-    """Seconds spent on ``count`` pieces of one kind of work."""
-
-    seconds: float = 0.0
-    count: int = 0
-
-    def mean(self, guess: float) -> float:
-        """Return seconds per piece, ``guess`` while nothing was measured."""
-        return self.seconds / self.count if self.count else guess
-
-
-class Piece(msgspec.Struct):
-    """A keyframe or segment in the making: steps or frames done, and its share of the time.
-
-    Where several are made at once, time is shared among them: so many pieces in so many seconds.
-    ``row``: place of a keyframe among those that one device paints at once.
-    """
-
-    done: int = 0
-    seconds: float = 0.0
-    row: int = 0
 
 
 class Progress(msgspec.Struct, kw_only=True):

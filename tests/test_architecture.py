@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 VALUES = {"engine.errors", "engine.recipe", "engine.graph", "engine.events", "engine.progress"}
 VALUES |= {"engine", "engine.models", "engine.networks", "engine.purse", "engine.scores"}
 VALUES |= {"engine.camera", "engine.chain", "engine.parts", "engine.plan"}
-VALUES |= {"engine.spacing", "engine.steps"}
+VALUES |= {"engine.spacing", "engine.spans", "engine.steps"}
 WIRE = VALUES | {"engine.protocol", "engine.pairing"}
 DATA = WIRE | {"engine.journal", "engine.rows", "engine.store"}
 WORK = DATA | {"engine.tasks", "engine.foreman", "engine.crew"}
@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine/plan": VALUES,
     "engine/scores": set(),
     "engine/events": {"engine.errors", "engine.scores"},
-    "engine/progress": {"engine", "engine.errors", "engine.events"},
+    "engine/spans": set(),
+    "engine/progress": {"engine", "engine.errors", "engine.events", "engine.spans"},
     "engine/purse": {"engine.progress", "engine.recipe"},
     "engine/models": {"engine.errors", "engine.models", "engine.recipe"},
     "engine/networks": {"engine.errors"},
