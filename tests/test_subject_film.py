@@ -45,7 +45,6 @@ async def test_a_film_that_was_interrupted_looks_at_the_same_subject(tmp_path: P
         await reached(client, JOB, "KeyframeFinished", 2)
         psutil.Process().children()[-1].kill()
         await reached(client, JOB, "Interrupted", 1)
-    async with daemon.running(options("two")) as engine, connected(engine) as client:
         assert await finished(client, JOB) == fresh
     assert len({*fresh} & {*plain}) == 1  # the first keyframe
     assert len({*fresh.values()} & {*plain.values()}) == 1
