@@ -134,7 +134,7 @@ def _compose() -> None:
     if kept := hub.desk.read():
         draft.take_up(st.session_state, kept)
     card = composer.choose_model(engine.hello)
-    pen()
+    pen(offers=True)
     storyboard(_problem_of)
     left, right = st.columns([7, 5], gap="medium")
     with left:

@@ -11,6 +11,7 @@ from ui.actions import act, actions, show, undo, way_back
 from ui.board import View
 from ui.duo import differences, duo
 from ui.library import Sort
+from ui.pen import pen
 from ui.player import player
 from ui.recipe_card import recipe_card
 from ui.shelf import Choice, finished, shelf, unfinished
@@ -192,6 +193,7 @@ def _filters() -> tuple[str, Sort, bool]:
 
 def _finished(picked: str) -> None:
     search, sort, favourites = _filters()
+    pen(offers=False)
     shown = st.session_state.setdefault("shelf", PAGE)
     films = resources.get_hub().library.films(
         search, sort=sort, favourites=favourites, limit=shown + 1
@@ -209,10 +211,17 @@ def _from_the_top() -> None:
     st.session_state["shelf"] = PAGE
 
 
+def _seek_nothing() -> None:
+    st.session_state.update(search="", favourites=False)
+    _from_the_top()
+
+
 def _nothing(sought: bool) -> None:
     with st.container(key="nothing", horizontal_alignment="center"):
         if sought:
-            st.markdown("No film matches.", width="content")
+            st.subheader("No film matches", anchor=False, width="content")
+            st.caption("Search looks at names and prompts.", width="content")
+            st.button("Show all films", key="unsought", on_click=_seek_nothing)
             return
         st.subheader("Your films will be here", anchor=False, width="content")
         st.caption("The first one takes about a minute.", width="content")

@@ -1,4 +1,4 @@
-// Hands the words of a text area in once the hand rests, by the keys that Streamlit has for it:
+// Hands the words of a text area, or of a search, in once the hand rests, by Streamlit's keys for it:
 // neither the focus nor the caret moves. Gives the first prompt the focus where nothing has it,
 // and shows a scene that was added, ready to be written.
 
@@ -8,22 +8,22 @@ const SETTLED = '[data-test-script-state="notRunning"]'; // by Streamlit, once a
 const PROMPTS = '[class*="st-key-draft-prompt-"] textarea';
 const mounted = new WeakMap();
 
-export default function ({ parentElement }) {
-  if (!mounted.has(parentElement)) mounted.set(parentElement, mount());
+export default function ({ data, parentElement }) {
+  if (!mounted.has(parentElement)) mounted.set(parentElement, mount(data.offers));
   return () => {
     mounted.get(parentElement)?.();
     mounted.delete(parentElement);
   };
 }
 
-function mount() {
+function mount(offers) {
   const life = new AbortController();
   const { signal } = life;
   const fine = window.matchMedia("(pointer: fine)").matches;
   let resting, offering, adding;
   const heard = ({ target, isComposing }) => {
     clearTimeout(resting);
-    if (target.tagName !== "TEXTAREA" || isComposing) return;
+    if (isComposing || !(target.tagName === "TEXTAREA" || target.closest(".st-key-search"))) return;
     resting = setTimeout(() => target.dispatchEvent(new KeyboardEvent("keydown", APPLY)), REST);
   };
   let looks = 0; // at an empty prompt on a page that is whole: its words may come a moment after it
@@ -58,7 +58,7 @@ function mount() {
   document.addEventListener("pointerdown", () => clearTimeout(offering), { signal });
   // Who came by a click wants to write; a keyboard that unfolds over a phone's page is in the way.
   const clicked = navigator.userActivation?.hasBeenActive;
-  if (clicked && fine) offer();
+  if (offers && clicked && fine) offer();
   return () => {
     life.abort();
     clearTimeout(resting);
