@@ -84,17 +84,25 @@ def _facts(engine: EngineView, hello: Hello) -> None:
         "Memory of each, at least" if several else "Memory": (
             memory if device.total_memory else "unknown"
         ),
-        "Answers in": f"{engine.latency * 1000:.0f} ms" if engine.latency else "…",
+        "Answers in": _latency(engine),
         "Models": ", ".join(model.card.title for model in hello.models),
         "In-betweens": title(hello.interpolator) or "chosen at the first film",
         "In the queue": f"{hello.queue} films" if hello.queue != 1 else "1 film",
         "Version": f"{hello.version} · protocol {hello.protocol}",
     }
+    if not engine.local:
+        facts["Data this month"] = size(resources.get_hub().meter.month().get(hello.engine, 0))
     with st.container(horizontal=True, key=f"facts_{engine.key}", gap="medium"):
         for name, value in facts.items():
             with st.container(width="content", gap=None):
                 st.caption(name)
                 st.markdown(plain(value))
+
+
+def _latency(engine: EngineView) -> str:
+    if engine.latency is None:
+        return "…"
+    return f"{engine.latency * 1000:.0f} ms" if engine.latency > 0.001 else "under 1 ms"
 
 
 def _pairing() -> None:

@@ -320,7 +320,9 @@ def test_the_month_is_shown_and_its_end_said_calmly(studio: Studio) -> None:
     assert "214 MB of about 1 GB that free tunnels allow" in shown
     assert "nearly" not in shown
     studio.hub.meter.add(engine, 700_000_000, 0)
-    assert "nearly used up" in words(studio.visit("connection"))
+    shown = words(studio.visit("connection"))
+    assert "nearly used up" in shown
+    assert "Data this month" in shown  # on the engine's card
     assert "914 MB" in words(studio.visit("create")).replace("\\", "")
 
 
