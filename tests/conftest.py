@@ -22,7 +22,7 @@ from engine.recipe import Recipe, parse_recipe
 
 STAND_IN = (sys.executable, "-m", "tests.stand_in_worker")
 MODELS = {"landscapes": Model(name="landscapes", source="nowhere", card=Card(title="Stand-in"))}
-PATIENCE = 20.0  # seconds that anything in a test may take
+PATIENCE = 60.0  # seconds that anything in a test may take
 
 
 @pytest.fixture

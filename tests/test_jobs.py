@@ -282,9 +282,10 @@ async def test_a_task_that_kills_every_worker_fails_its_job_alone(engine: Pairin
 async def test_a_worker_that_hangs_is_replaced(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreman, "SILENCE", 0.7)
     async with connected(engine) as client:
-        types = await made(client, JOB, "hang")
+        with monkeypatch.context() as impatient:
+            impatient.setattr(foreman, "SILENCE", 0.7)
+            types = await made(client, JOB, "hang")
         assert types.count("Interrupted") == 2
         assert client.events(JOB)[-1].event.error.code == "E_WORKER_LOST"  # type: ignore[union-attr]
         assert (await made(client, "job-0002"))[-1] == "Finished"
