@@ -1,7 +1,6 @@
 """Ours against plain diffusers: keyframes a second, memory, first preview, cost of previews.
 
     python -m benchmarks.painting                       # a GPU: real shapes; a CPU: shrunk ones
-    python -m benchmarks.painting --batch               # several keyframes at once: speed and bits
 
 Random weights in the shapes of Stable Diffusion 1.5 and SDXL (``benchmarks.real_sizes``). ``plain``
 is a loop over prompts through diffusers' pipeline with its defaults for the number format; ``ours``
@@ -204,33 +203,6 @@ def compare(options: argparse.Namespace) -> None:
     )
 
 
-def batch(options: argparse.Namespace) -> None:
-    """Paint the same keyframes one by one and at once; print the gain and how far pixels moved."""
-    device = choose_device(options.device)
-    pipe = Plain(options, device).pipe
-    shape = (options.count, 4, options.side // 8, options.side // 8)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    noise = noise.to(device.name, device.torch_dtype)
-
-    def paint(rows: torch.Tensor) -> list[np.ndarray]:
-        about = {"num_inference_steps": options.steps, "guidance_scale": GUIDANCE}
-        found = pipe(prompts(1) * len(rows), latents=rows, **about)
-        return [np.asarray(picture).astype(int) for picture in found.images]
-
-    times = []
-    for _ in range(options.rounds + 1):  # the first one warms up
-        begun = time.perf_counter()
-        singly = [paint(row[None])[0] for row in noise]
-        between = time.perf_counter()
-        together = paint(noise)
-        times.append((between - begun) / (time.perf_counter() - between))
-    moved = max(abs(one - other).max() for one, other in zip(singly, together, strict=True))
-    print(
-        f"{options.count} keyframes at once, {options.family} {options.side}: "
-        f"x{statistics.median(times[1:]):.2f}, pixels moved by {moved} of 255 at most"
-    )
-
-
 def _apart(options: argparse.Namespace, *more: str) -> dict[str, Any]:
     """Measure in a process of its own, whose memory nobody else has filled."""
     given = [f"--{name}={getattr(options, name)}" for name in SETTINGS]
@@ -249,7 +221,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--count", type=int, default=8, help="keyframes")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch", action="store_true")
     parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.subject:
@@ -257,12 +228,11 @@ def main() -> None:
             print(json.dumps(measure(found[options.subject], options)))
         return
     gpu = choose_device(options.device).kind == "cuda"
-    work = batch if options.batch else compare
     options.steps = options.steps or (20 if gpu else 4)
     families = [options.family] if options.family else [SD15, SDXL]
     sides = [options.side] if options.side else ([512, 1024] if gpu else [128])
     for family, side in itertools.product(families, sides):
-        work(argparse.Namespace(**{**vars(options), "family": family, "side": side}))
+        compare(argparse.Namespace(**{**vars(options), "family": family, "side": side}))
 
 
 if __name__ == "__main__":
