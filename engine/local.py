@@ -1,4 +1,4 @@
-"""The engine on this computer: find the one of a data folder, or start it as a child.
+"""The engine on this computer: find the one of a data folder, start it as a child, end it.
 
 The app and the command line use it; it knows nothing of what engines do.
 """
@@ -14,14 +14,15 @@ from pathlib import Path
 
 import platformdirs
 
-from engine.errors import EngineUnreachableError
+from engine.errors import EngineError, EngineUnreachableError
 from engine.pairing import LINK_FILE, Pairing
 from engine.protocol.terms import HEALTH_PATH
 
 START = 60.0  # seconds that an engine may take until it answers
+END = 10.0  # seconds that it may take to end by itself
 ROOT = Path(__file__).parent.parent
 
-_children: list[subprocess.Popen[bytes]] = []
+_children: dict[Path, subprocess.Popen[bytes]] = {}  # by data folder
 
 
 def data_folder() -> Path:
@@ -74,6 +75,26 @@ def ensure_local_engine(data: Path) -> Pairing:
     )
 
 
+def end_local_engine(data: Path) -> None:
+    """End the engine of a data folder; what it was making goes on when it is started again.
+
+    Raises:
+        EngineError: another program started it.
+    """
+    if child := _children.pop(data, None):
+        assert child.stdin
+        child.stdin.close()
+        try:
+            child.wait(END)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    if find_engine(data / "engine"):
+        raise EngineError(
+            "another program started the engine on this computer", remedy="end it there"
+        )
+
+
 def _start(data: Path, log_file: Path) -> subprocess.Popen[bytes]:
     """Start an engine that ends when this process does."""
     with log_file.open("ab") as log:
@@ -87,5 +108,5 @@ def _start(data: Path, log_file: Path) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,  # it prints its pairing link there, which no log may hold
             stderr=log,
         )
-    _children.append(child)  # its standard input ends with this process, and it with that
+    _children[data] = child  # its standard input ends with this process, and it with that
     return child

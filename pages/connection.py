@@ -48,6 +48,8 @@ def _engine(engine: EngineView) -> None:
 
 
 def _status(engine: EngineView) -> str:
+    if engine.resting:
+        return ":gray[●] Stopped"
     if engine.starting:
         return ":orange[●] Starting the engine on this computer…"
     match engine.state.name:
@@ -65,11 +67,32 @@ def _status(engine: EngineView) -> str:
 
 def _actions(engine: EngineView) -> None:
     hub = resources.get_hub()
+    if engine.resting:
+        if st.button("Start", key="start-local", type="primary"):
+            hub.wake_local()
+            st.rerun()
+    elif engine.stoppable and st.button(
+        "Stop",
+        key="stop-local",
+        type="tertiary",
+        help="Frees its memory. Films that it is making wait until it is started again.",
+    ):
+        _stop()
     if not engine.chosen and st.button("Use this one", key=f"use-{engine.key}"):
         hub.choose(engine.key)
         st.rerun()
     if not engine.local and st.button("Forget", key=f"forget-{engine.key}", type="tertiary"):
         hub.forget(engine.key)
+        st.rerun()
+
+
+def _stop() -> None:
+    try:
+        with st.spinner("Stopping…"):
+            resources.get_hub().stop_local()
+    except VisionFluxError as error:
+        st.toast(plain(f"{error}; {error.remedy}."))
+    else:
         st.rerun()
 
 

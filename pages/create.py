@@ -261,7 +261,12 @@ def _engine_line() -> None:
     if engine.connected != st.session_state.setdefault("engine-connected", engine.connected):
         st.session_state["engine-connected"] = engine.connected
         st.rerun()
-    if engine.starting:
+    if engine.resting:
+        st.caption(":gray[●] The engine on this computer is stopped.")
+        if st.button("Start it", key="start-local"):
+            resources.get_hub().wake_local()
+            st.rerun(scope="fragment")
+    elif engine.starting:
         st.caption(":orange[●] Starting the engine on this computer…")
     elif engine.hello is None and engine.state.error:
         look.tell(engine.state.error)

@@ -9,6 +9,7 @@ from engine import events
 from engine.errors import (
     BadLinkError,
     ConnectionLostError,
+    EngineError,
     EngineUnreachableError,
     InvalidParameterError,
     NotPairedError,
@@ -18,6 +19,7 @@ from engine.pairing import Pairing
 from engine.recipe import Recipe, Scene
 from tests.ui_stand_in import FILM, FINISHED, PLANNED, World, png, until
 from ui.hub import Hub
+from ui.status import calm, state
 
 RECIPE = Recipe(scenes=(Scene(prompt="dawn over the sea"),))
 REMOTE = Pairing("https://far.example", b"r" * 32)
@@ -227,6 +229,52 @@ def test_an_engine_that_refuses_us_is_neither_saved_nor_chosen(world: World) -> 
         hub.pair(REMOTE.link)
     assert hub.chosen().local
     assert len(hub.engines()) == 1
+
+
+def test_the_engine_on_this_computer_rests_until_it_is_started(world: World) -> None:
+    hub = world.start()
+    job = hub.submit(RECIPE)
+    hub.stop_local()
+    assert (engine := hub.chosen()).resting
+    assert not (engine.starting)
+    assert not (engine.connected)
+    assert (view := hub.find(job))
+    assert view.resting
+    assert "stopped" in calm(view)
+    assert state(view)["headline"].startswith("Waiting")
+    assert state(view)["remaining"] is None
+    with pytest.raises(EngineUnreachableError):
+        hub.submit(RECIPE)
+    hub.close()
+    hub, made = world.start(), len(world.made)
+    assert hub.chosen().resting
+    assert len(world.made) == made
+    assert (view := hub.find(job))
+    assert view.resting
+    hub.wake_local()
+    until(lambda: hub.chosen().connected)
+    until(lambda: (view := hub.find(job)) and view.reachable and not view.resting)
+    assert calm(view) == ""
+
+
+def test_an_engine_that_others_started_goes_on(world: World) -> None:
+    hub = world.start()
+    world.failure = EngineError("another program started it", remedy="end it there")
+    with pytest.raises(EngineError, match="another program"):
+        hub.stop_local()
+    world.failure = None
+    until(lambda: hub.chosen().connected)
+    assert not hub.chosen().resting
+
+
+def test_a_film_of_a_far_engine_does_not_wait_for_the_one_on_this_computer(world: World) -> None:
+    hub = world.start()
+    near = hub.chosen().hello.engine  # type: ignore[union-attr]
+    far = hub.pair(REMOTE.link).hello.engine  # type: ignore[union-attr]
+    hub.stop_local()
+    assert near != far
+    assert hub.rests(near)
+    assert not hub.rests(far)
 
 
 def test_without_an_engine_submitting_says_so(world: World) -> None:

@@ -260,16 +260,26 @@ class World:
     def start(self) -> Hub:
         library = Library(sqlite_engine(self.folder / "library.db"), self.folder / "films")
         connect: Any = self._connect
-        hub = Hub(library, self.folder, start_local=self._start_local, connect=connect)
+        hub = Hub(
+            library,
+            self.folder,
+            start_local=self._start_local,
+            end_local=self._end_local,
+            connect=connect,
+        )
         self.hubs.append(hub)
         hub.start()
-        until(lambda: hub.chosen().connected or hub.chosen().state.error)
+        until(lambda: (one := hub.chosen()).connected or one.state.error or one.resting)
         return hub
 
     def _start_local(self, _folder: Path) -> Pairing:
         if self.failure:
             raise self.failure
         return LOCAL_PAIRING
+
+    def _end_local(self, _folder: Path) -> None:
+        if self.failure:
+            raise self.failure
 
     def _connect(self, pairing: Pairing, **callbacks: Callable[[Any], None]) -> StandIn:
         connection = StandIn(pairing, **callbacks)

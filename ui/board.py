@@ -28,6 +28,7 @@ class View:
         fetched: bytes of the film that are here, and bytes of the whole film.
         saved: whether the film is in the library.
         reachable: whether its engine is connected right now.
+        resting: whether that was stopped by the user, and is not connected since.
         shown: bytes of previews that came.
         cancelling: whether the user asked to cancel it.
         moving: how its move to another engine is going, in words; empty while there is none.
@@ -45,6 +46,7 @@ class View:
     fetched: tuple[int, int] = (0, 0)
     saved: bool = False
     reachable: bool = True
+    resting: bool = False
     shown: int = 0
     cancelling: bool = False
     moving: str = ""

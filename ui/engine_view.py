@@ -39,7 +39,13 @@ class Link:
 
 @dataclass(frozen=True)
 class EngineView:
-    """What a page may show of an engine."""
+    """What a page may show of an engine.
+
+    Attributes:
+        starting: it is being started; only the one on this computer ever is.
+        resting: the user has stopped it; likewise.
+        stoppable: the user may stop it; likewise.
+    """
 
     key: str
     state: LinkState
@@ -47,6 +53,8 @@ class EngineView:
     latency: float | None
     chosen: bool
     starting: bool
+    resting: bool
+    stoppable: bool
 
     @property
     def local(self) -> bool:

@@ -36,6 +36,7 @@ class Engines:
         meter: Meter,
         *,
         start_local: Callable[[Path], Pairing],
+        end_local: Callable[[Path], None] | None,
         connect: Callable[..., Connection],
         follow: Callable[[Connection, bool], Follower],
     ) -> None:
@@ -45,6 +46,7 @@ class Engines:
             folder: the data folder, shared with the local engine.
             meter: where the bytes that engines take are noted.
             start_local: finds or starts the engine on this computer; may block.
+            end_local: ends it; may block. None where users may not.
             connect: makes a connection.
             follow: makes who follows the jobs of a connection, told whether its engine is the one
                 on this computer.
@@ -52,6 +54,7 @@ class Engines:
         self._folder = folder
         self._meter = meter
         self._start_local = start_local
+        self._end_local = end_local
         self._connect = connect
         self._follow = follow
         self._saved = Links(folder / "links.json")
@@ -73,6 +76,16 @@ class Engines:
         """The link to the engine that new films go to."""
         return self._links.get(self._saved.chosen) or self.local
 
+    @property
+    def resting(self) -> bool:
+        """Whether the user has stopped the engine on this computer."""
+        return self._end_local is not None and self._saved.resting
+
+    def rests(self, engine: str) -> bool:
+        """Tell whether a known engine is the one on this computer, and stopped."""
+        far = {link.engine for link in self.links() if link.key != LOCAL}
+        return self.resting and engine not in far
+
     def follower(self, engine: str) -> Follower | None:
         """Return who follows the jobs of an engine; None if it was not reached since the start."""
         followers = [link.follower for link in self.links()]
@@ -81,13 +94,16 @@ class Engines:
     def view(self, link: Link) -> EngineView:
         """Return what a page may show of an engine, and note that one does."""
         connection, link.looked_at = link.connection, time.monotonic()
+        local, resting = link.key == LOCAL, link.key == LOCAL and self.resting
         return EngineView(
             key=link.key,
             state=link.state,
             hello=connection.hello if connection else None,
             latency=link.latency if link.state.name == "connected" else None,
             chosen=link is self.chosen,
-            starting=link.key == LOCAL and connection is None and link.state.error is None,
+            starting=local and not (connection or link.state.error or resting),
+            resting=resting,
+            stoppable=local and self._end_local is not None,
         )
 
     def choose(self, key: str) -> None:
@@ -99,7 +115,8 @@ class Engines:
     async def open(self) -> None:
         """Connect all engines, in the background."""
         local = self._links[LOCAL] = Link(LOCAL)
-        local.task = asyncio.create_task(self._keep_local(local))
+        if not self.resting:
+            local.task = asyncio.create_task(self._keep_local(local))
         for key, pairing in self._saved.pairings().items():
             self._links[key] = self._open(Link(key, self._saved.engine(key)), pairing)
 
@@ -107,6 +124,29 @@ class Engines:
         """End all connections; jobs go on at their engines."""
         for link in self._links.values():
             await self._shut(link)
+
+    async def stop_local(self) -> None:
+        """End the engine on this computer until ``wake_local``; its films wait.
+
+        Raises:
+            EngineError: another program started it; it stays.
+        """
+        link, end = self.local, self._end_local
+        if end is None or self.resting:
+            return
+        self._saved.rest(True)
+        await self._shut(link)
+        try:
+            await aside(lambda: end(self._folder))
+        except VisionFluxError:
+            await self.wake_local()
+            raise
+
+    async def wake_local(self) -> None:
+        """Start the engine on this computer again."""
+        if self.resting:
+            self._saved.rest(False)
+            self.local.task = asyncio.create_task(self._keep_local(self.local))
 
     async def forget(self, key: str) -> None:
         """Drop a saved engine; its jobs go on there."""
@@ -204,7 +244,11 @@ class Engines:
             self._saved.met(link.key, link.engine)
         link.changed.set()
         if link.follower and link.joined:
-            link.follower.link_changed(state.name == "connected")
+            self._tell(link, link.follower, connected=state.name == "connected")
+
+    def _tell(self, link: Link, follower: Follower, *, connected: bool) -> None:
+        resting = link.key == LOCAL and self.resting
+        follower.link_changed(connected, resting=resting and not connected)
 
     async def _shut(self, link: Link) -> None:
         if link.task:
@@ -215,7 +259,7 @@ class Engines:
         if link.connection:
             await link.connection.close()
         if link.follower:
-            link.follower.link_changed(False)  # its last word may not come any more
+            self._tell(link, link.follower, connected=False)  # its last word may not come
             await link.follower.close()
         if link.connection:
             await count(link, link.connection, self._meter)

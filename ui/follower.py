@@ -92,15 +92,20 @@ class Follower:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self._scribe.close()
 
-    def link_changed(self, connected: bool) -> None:
-        """Tell every job whether its engine can be reached; take them up again if so."""
+    def link_changed(self, connected: bool, *, resting: bool = False) -> None:
+        """Tell every job whether its engine can be reached; take them up again if so.
+
+        Args:
+            connected: whether it can.
+            resting: whether the user has stopped it.
+        """
         if connected and self._connection.hello:
             self.engine = self._connection.hello.engine
             self.begin(self._resume())
         for job in self._board.of_engine(self.engine):
             with self._board.changing(job) as view:
                 if view:
-                    view.reachable = connected
+                    view.reachable, view.resting = connected, resting
 
     async def submit(self, job: str, recipe: Recipe) -> None:
         """Note the job, hand it in and follow it.

@@ -45,6 +45,7 @@ class Hub:
         folder: Path,
         *,
         start_local: Callable[[Path], Pairing] = ensure_local_engine,
+        end_local: Callable[[Path], None] | None = None,
         connect: Callable[..., Connection] = Connection,
     ) -> None:
         """Prepare a hub.
@@ -53,6 +54,7 @@ class Hub:
             library: where jobs and films are noted.
             folder: the data folder, shared with the local engine.
             start_local: finds or starts the engine on this computer; may block.
+            end_local: ends it; may block. None where users may not.
             connect: makes a connection.
         """
         self.library = library
@@ -64,7 +66,12 @@ class Hub:
         self.stills = Stills(folder / "stills")
         self.desk = Desk(folder / "storyboard.json")
         self._engines = Engines(
-            folder, self.meter, start_local=start_local, connect=connect, follow=self._follow
+            folder,
+            self.meter,
+            start_local=start_local,
+            end_local=end_local,
+            connect=connect,
+            follow=self._follow,
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hub", daemon=True)
@@ -128,6 +135,22 @@ class Hub:
         """Drop a saved engine; its jobs go on there."""
         self._call(self._engines.forget(key))
 
+    def stop_local(self) -> None:
+        """End the engine on this computer, until ``wake_local``; its films wait.
+
+        Raises:
+            VisionFluxError: another program started it, or it does not end.
+        """
+        self._call(self._engines.stop_local())
+
+    def wake_local(self) -> None:
+        """Start the engine on this computer again; returns at once."""
+        self._call(self._engines.wake_local())
+
+    def rests(self, engine: str) -> bool:
+        """Tell whether a known engine is the one on this computer, and stopped."""
+        return self._engines.rests(engine)
+
     # Films
 
     def submit(self, recipe: Recipe) -> str:
@@ -146,7 +169,9 @@ class Hub:
         film = self.library.get(job)
         if film is None:
             return None
-        self.board.open(self.record.view(film, self.library.pictures(job)))
+        view = self.record.view(film, self.library.pictures(job))
+        view.resting = self.rests(view.engine)
+        self.board.open(view)
         with self.board.reading(job) as view:
             return view
 

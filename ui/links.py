@@ -14,9 +14,16 @@ LOCAL = "local"  # stands for the engine on this computer, which needs no saved 
 
 
 class Saved(msgspec.Struct):
-    """The file's content: ``links``, and ids of ``engines`` where they are known, by address."""
+    """The file's content.
+
+    Attributes:
+        resting: whether the engine on this computer is to stay stopped.
+        links: by address.
+        engines: their ids, where they are known, by address.
+    """
 
     chosen: str = LOCAL
+    resting: bool = False
     links: dict[str, str] = {}
     engines: dict[str, str] = {}
 
@@ -32,6 +39,16 @@ class Links:
     def chosen(self) -> str:
         """``LOCAL`` or the address of the chosen engine."""
         return self._saved.chosen
+
+    @property
+    def resting(self) -> bool:
+        """Whether the engine on this computer is to stay stopped."""
+        return self._saved.resting
+
+    def rest(self, resting: bool) -> None:
+        """Remember whether the engine on this computer is to stay stopped."""
+        self._saved.resting = resting
+        self._write()
 
     def pairings(self) -> dict[str, Pairing]:
         """Return the saved pairings by address."""

@@ -31,9 +31,11 @@ def rescue(job: str) -> None:
         return
     if view.trouble:
         look.tell(view.trouble)
+    if hub.rests(view.engine):
+        _wake()
     if refuge := hub.refuge(job):
         _offer(job, refuge, bool(here))
-    else:
+    elif not hub.rests(view.engine):
         st.caption(
             "If its engine is gone for good, pair another one on the Connection page. "
             "The film can go on there."
@@ -74,6 +76,11 @@ def restart(job: str) -> None:
             st.rerun(scope="fragment")
 
 
+def _wake() -> None:
+    if st.button("Start the engine on this computer", key="start-local", type="primary"):
+        resources.get_hub().wake_local()
+
+
 def _offer(job: str, engine: EngineView, some: bool) -> None:
     bring = "What is safe here goes along and is not made again" if some else "It starts anew there"
     st.caption(f"Is its engine gone for good? The film can go on elsewhere. {bring}.")
@@ -90,4 +97,4 @@ def _near(view: View) -> bool:
 def _lost(view: View) -> bool:
     if view.reachable or view.moving or view.cancelling:
         return False
-    return time.monotonic() - view.heard_at > PATIENCE
+    return view.resting or time.monotonic() - view.heard_at > PATIENCE

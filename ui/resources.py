@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from starlette.requests import HTTPConnection
 from streamlit.errors import StreamlitSecretNotFoundError
 
-from engine.local import ensure_local_engine, find_engine
+from engine.local import end_local_engine, ensure_local_engine, find_engine
 from engine.pairing import Pairing
 from ui import accounts
 from ui.database import prepare, sqlite_engine
@@ -54,7 +54,8 @@ class Hubs:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         library = Library(self._database, self._folder / "films", owner)
         library.sweep()
-        hub = Hub(library, folder, start_local=self._start_local)
+        end_local = None if owner else self._end_local  # it is others' engine, too
+        hub = Hub(library, folder, start_local=self._start_local, end_local=end_local)
         draft = hub.desk.read()
         hub.stills.sweep(library.start_images().union(draft.recipe.start_images if draft else ()))
         hub.start()
@@ -66,6 +67,10 @@ class Hubs:
             if find_engine(self._folder / "engine") is None:
                 time.sleep(max(0.0, self._begun + HEAD_START - time.monotonic()))
             return ensure_local_engine(self._folder)
+
+    def _end_local(self, _folder: Path) -> None:
+        with self._starting:
+            end_local_engine(self._folder)
 
 
 @st.cache_resource(show_spinner=False)

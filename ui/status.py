@@ -25,6 +25,8 @@ def headline(view: View) -> str:
         return "Cancelling…"
     if progress.status == "paused":
         return "Paused; everything finished is kept"
+    if view.resting:
+        return "Waiting; everything finished is kept"
     return _PHASES[progress.phase](progress)
 
 
@@ -119,6 +121,8 @@ def calm(view: View) -> str:
         return view.moving
     if view.settled:
         return ""
+    if view.resting:
+        return "The engine on this computer is stopped. The film goes on once it runs."
     if not view.reachable:
         return "The connection to the engine dropped. It goes on working; reconnecting…"
     if view.progress.thrifty and not view.progress.final:
@@ -137,7 +141,7 @@ def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
         silent: seconds since the last word about it, by which the work has gone on.
     """
     progress = view.progress
-    remaining = progress.remaining
+    remaining = None if view.resting else progress.remaining
     return {
         "status": progress.status,
         "settled": view.settled,

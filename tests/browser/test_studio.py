@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from engine.local import ensure_local_engine
-from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving
+from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving, shoot
 from ui import front
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -173,6 +173,32 @@ def test_an_engine_that_is_killed_comes_back_and_goes_on(visit: Visit, server: S
     before = drawn(canvas)
     wait_for(lambda: page.locator("video").count() or drawn(canvas) > before)
     page.locator("video").wait_for()
+    assert not visitor.errors
+
+
+def test_the_engine_on_this_computer_is_stopped_and_started(visit: Visit, server: Server) -> None:
+    def engines() -> list[psutil.Process]:
+        children = psutil.Process(server.process.pid).children()
+        return [child for child in children if "serve" in child.cmdline()]
+
+    visitor = visit()
+    page = visitor.open("/create")
+    generate(page, "snowy mountains at dusk", "2")
+    wait_for(lambda: page.locator(".strip .keyframe[data-state=done]").count() > 1)
+    other = visitor.page.context.new_page()
+    other.goto(server.address + "/connection")
+    other.get_by_role("button", name="Stop", exact=True).click()
+    expect(other.get_by_text("● Stopped")).to_be_visible()
+    assert not engines()
+    expect(page.locator(".calm")).to_contain_text("is stopped")
+    shoot(other, "connection-stopped")
+    other.goto(server.address + "/create")
+    expect(other.get_by_text("The engine on this computer is stopped")).to_be_visible()
+    shoot(page, "stage-stopped")
+    page.get_by_role("button", name="Start the engine on this computer").click()
+    expect(page.locator(".calm")).to_be_empty()
+    page.locator("video").wait_for()
+    assert len(engines()) == 1
     assert not visitor.errors
 
 
