@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from pathlib import Path
 
 import platformdirs
@@ -22,7 +23,7 @@ START = 60.0  # seconds that an engine may take until it answers
 END = 10.0  # seconds that it may take to end by itself
 ROOT = Path(__file__).parent.parent
 
-_children: dict[Path, subprocess.Popen[bytes]] = {}  # by data folder
+_children: defaultdict[Path, list[subprocess.Popen[bytes]]] = defaultdict(list)  # by data folder
 
 
 def data_folder() -> Path:
@@ -81,7 +82,7 @@ def end_local_engine(data: Path) -> None:
     Raises:
         EngineError: another program started it.
     """
-    if child := _children.pop(data, None):
+    for child in _children.pop(data, []):
         assert child.stdin
         child.stdin.close()
         try:
@@ -108,5 +109,5 @@ def _start(data: Path, log_file: Path) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,  # it prints its pairing link there, which no log may hold
             stderr=log,
         )
-    _children[data] = child  # its standard input ends with this process, and it with that
+    _children[data].append(child)  # its standard input ends with this process, and it with that
     return child
