@@ -79,7 +79,7 @@ def join_film(
     Args:
         path: written to; removed again if anything fails.
         segments: files made by ``encode_segment`` with the same size and ``fps``.
-        recipe_json: any text without U+0000.
+        recipe_json: JSON, or any text that does not end in a backslash, without U+0000.
         format: ``mp4`` or ``gif``.
         fps: of the segments.
         frames: how many the segments hold together; None counts them first, which takes longer.
