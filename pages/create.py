@@ -89,11 +89,8 @@ def _new_film() -> None:
 
 def _after_film(film: Film) -> None:
     with st.container(horizontal=True):
-        if film.format == "mp4" and st.button("Make a GIF", key="gif", icon=":material/gif:"):
-            _submit(draft.as_gif(film.recipe))
         st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
         _new_film()
-    _problem()
     with st.expander("Recipe"):
         hub = resources.get_hub()
         recipe_card(film, hub.pieces.of(film.job), hub.record.of_film(film.job))

@@ -260,11 +260,6 @@ def recipe_of(state: State, filler: str = "") -> Recipe:
     return msgspec.structs.replace(recipe, **draft["placed"])
 
 
-def as_gif(recipe: Recipe) -> Recipe:
-    """Return the recipe of the same film as a GIF; the engine reuses all of its pictures."""
-    return msgspec.structs.replace(recipe, format="gif")
-
-
 def new_seed() -> int:
     """Return a random seed."""
     return secrets.randbelow(2**32)

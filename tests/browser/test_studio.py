@@ -202,11 +202,29 @@ def test_the_engine_on_this_computer_is_stopped_and_started(visit: Visit, server
     assert not visitor.errors
 
 
-def test_a_gif_is_made_of_a_finished_film(visit: Visit) -> None:
+def unfolded(page: Page, box: Locator) -> bool:
+    """Click on a box with choices; tell whether they are there, which a page that scrolls hides."""
+    box.click()
+    page.wait_for_timeout(300)
+    return page.get_by_role("option").count() > 0
+
+
+def test_a_film_is_made_as_a_gif(visit: Visit) -> None:
     page = visit().open("/create")
-    generate(page, "dawn over the sea, sun on the left")
-    page.locator("video").wait_for()
-    page.get_by_role("button", name="Make a GIF").click()
+    start_over(page)
+    page.get_by_label("Scene 1").fill("dawn over the sea, sun on the left")
+    page.get_by_label("Seconds").fill("1")
+    page.get_by_label("Seconds").press("Enter")
+    expect(page.get_by_text(re.compile(r"^1 s · "))).to_be_visible()
+    page.get_by_text("Advanced").click()
+    page.wait_for_selector(SETTLED)
+    formats = page.get_by_role("combobox", name="Format")
+    page.mouse.move(1000, 600)
+    page.mouse.wheel(0, 600)
+    wait_for(lambda: unfolded(page, formats))
+    page.get_by_role("option", name="GIF").click()
+    page.wait_for_selector(SETTLED)
+    page.get_by_role("button", name="Generate").click()
     image = page.locator(".player img")
     image.wait_for()
     wait_for(lambda: image.evaluate("i => i.complete && i.naturalWidth === 256"))
