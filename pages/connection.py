@@ -35,12 +35,12 @@ def _engines() -> None:
 
 
 def _engine(engine: EngineView) -> None:
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    with left:
-        st.subheader(plain(engine.name), anchor=False)
-        st.markdown(_status(engine))
-    with right, st.container(horizontal=True, horizontal_alignment="right"):
-        _actions(engine)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(width="stretch", gap="small"):
+            st.subheader(plain(engine.name), anchor=False)
+            st.markdown(_status(engine))
+        with st.container(horizontal=True, horizontal_alignment="right", width="content"):
+            _actions(engine)
     if engine.connected and engine.hello:
         _facts(engine, engine.hello)
     elif engine.state.error:

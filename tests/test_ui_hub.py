@@ -242,7 +242,6 @@ def test_the_engine_on_this_computer_rests_until_it_is_started(world: World) -> 
     assert view.resting
     assert "stopped" in calm(view)
     assert state(view)["headline"].startswith("Waiting")
-    assert state(view)["remaining"] is None
     with pytest.raises(EngineUnreachableError):
         hub.submit(RECIPE)
     hub.close()

@@ -145,7 +145,7 @@ class Stage {
     const cancel = this.find(".cancel");
     const under = ["queued", "running", "paused"].includes(state.status);
     cancel.hidden = !under;
-    this.offerPause(under && !state.cancelling, state.status === "paused");
+    this.offerPause(under && !state.cancelling && !state.resting, state.status === "paused");
     cancel.disabled = state.cancelling;
     cancel.textContent = state.cancelling ? "Cancelling…" : "Cancel";
     this.rushes.offer(under ? state.ready : 0);
@@ -169,10 +169,10 @@ class Stage {
 
   tick() {
     if (!this.state) return;
-    const running = this.state.status === "running" || this.state.status === "queued";
-    const { remaining } = this.state;
+    const { status, remaining, resting } = this.state;
+    const running = !resting && (status === "running" || status === "queued");
     const left = remaining === null ? null : remaining - (Date.now() - this.heard) / 1000;
-    const known = left !== null || this.state.status === "running";
+    const known = left !== null || status === "running";
     this.find(".eta").textContent = running && known ? words(left) : "";
   }
 

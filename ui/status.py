@@ -141,9 +141,10 @@ def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
         silent: seconds since the last word about it, by which the work has gone on.
     """
     progress = view.progress
-    remaining = None if view.resting else progress.remaining
+    remaining = progress.remaining
     return {
         "status": progress.status,
+        "resting": view.resting,
         "settled": view.settled,
         "headline": headline(view),
         "calm": calm(view),

@@ -191,6 +191,7 @@ def test_the_engine_on_this_computer_is_stopped_and_started(visit: Visit, server
     expect(other.get_by_text("● Stopped")).to_be_visible()
     assert not engines()
     expect(page.locator(".calm")).to_contain_text("is stopped")
+    expect(page.locator(".eta")).to_be_empty()
     shoot(other, "connection-stopped")
     other.goto(server.address + "/create")
     expect(other.get_by_text("The engine on this computer is stopped")).to_be_visible()
