@@ -17,7 +17,9 @@ from tests.conftest import connected
 from tests.torture.rig import PATIENCE, Machine, Outcome, a_machine, ending, tiny
 
 EARLY = 10  # films after which everything that is kept should be there
-GROWTH, LEAST = 0.05, 2.0  # share or MiB that memory may still grow by
+# Share, or MiB, that memory may still grow by: a thread that comes late brings an arena of 0.5 MiB,
+# and Python's table of interned strings (parts of paths are) doubles at some time.
+GROWTH, LEAST = 0.05, 3.0
 HELPERS = 4  # threads that asyncio may still start at a time of need; it never ends them
 
 
