@@ -29,12 +29,12 @@ fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzz --messages 100000
 
 # A stamp is made once its packages are in; a changed list installs anew.
-.venv/installed: requirements.txt requirements-app.txt | .venv
+.venv/installed: requirements.txt ui/requirements.txt | .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-.venv/installed-dev: requirements-dev.txt .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+.venv/installed-dev: tests/requirements.txt .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	touch $@
 
 .venv:

@@ -14,7 +14,12 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ui import accounts, front, look, middleware, relay, resources, sign_in
+from ui import app_state as resources
+from ui.home import sign_in
+from ui.routes import films as relay
+from ui.shell import accounts, middleware
+from ui.shell import frontend as front
+from ui.shell import theme as look
 
 PAGES = ("home", "create", "library", "connection")
 
@@ -31,7 +36,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
 
 def rehearse() -> None:
     """Load what Streamlit itself loads at the first visit only, while the browser still begins."""
-    for name in ("numpy", "ui.reel", "ui.showcase"):
+    for name in ("numpy", "ui.home.reel", "ui.home.showcase"):
         importlib.import_module(name)
 
 

@@ -23,12 +23,13 @@ from msgspec import structs
 from benchmarks.clients import Watcher, watching
 from benchmarks.painting import NEGATIVE, SHRINK, node, prompts
 from benchmarks.real_sizes import SD15, SDXL, pipeline
-from engine import daemon, events
-from engine.graph import BATCHES, KeyframeNode
+from engine import daemon
+from engine.film import events
+from engine.film.graph import BATCHES, KeyframeNode
+from engine.film.recipe import Recipe, parse_recipe
 from engine.models import OFFLINE, catalogue
-from engine.recipe import Recipe, parse_recipe
 from engine.render.device import Device, choose_device
-from engine.render.keyframes import Painter
+from engine.render.painting.painter import Painter
 
 SCENES = (  # as a film of the offline model may have them
     "dawn over the sea, sun on the left",

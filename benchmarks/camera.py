@@ -24,13 +24,14 @@ import cv2
 import numpy as np
 
 from benchmarks.clients import Watcher, watching
-from engine import camera, daemon
-from engine.camera import REST, Move, Pose
-from engine.events import Finished
+from engine import daemon
+from engine.film import camera
+from engine.film.camera import REST, Move, Pose
+from engine.film.events import Finished
+from engine.film.recipe import Camera, Recipe, parse_recipe
 from engine.models import catalogue
-from engine.recipe import Camera, Recipe, parse_recipe
-from engine.render.picture import Picture
-from engine.render.warp import in_view, moved
+from engine.render.image import Picture
+from engine.render.painting.warp import in_view, moved
 
 STRIDE = 4  # frames between those that are compared: slow motion is small against a pixel
 ENOUGH = 0.25  # share of the first frame that must still be in view to compare colours

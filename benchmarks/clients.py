@@ -12,14 +12,16 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from engine.client import Connection, Message
-from engine.dial import opened
 from engine.errors import TransportError
-from engine.pairing import Pairing
-from engine.protocol import encoding, requests, terms
-from engine.protocol.answers import JobEvent, Preview
-from engine.protocol.encoding import encode_preview
-from engine.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe, parse_recipe
+from engine.wire.client import Connection, Message
+from engine.wire.handshake import opened
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import limits as terms
+from engine.wire.messages import requests
+from engine.wire.messages.codec import encode_preview
+from engine.wire.messages.responses import JobEvent, Preview
+from engine.wire.pairing import Pairing
 
 SLICE = 0.1  # seconds of a slow link's rate that it carries at once
 

@@ -25,9 +25,9 @@ import msgspec
 from benchmarks.clients import Watcher, watching
 from benchmarks.real_sizes import SD15, SDXL, pipeline
 from engine import daemon
+from engine.film.progress import Progress, advance
+from engine.film.recipe import Recipe, parse_recipe
 from engine.models import OFFLINE, Model, catalogue
-from engine.progress import Progress, advance
-from engine.recipe import Recipe, parse_recipe
 from engine.render.device import choose_device
 
 PROMPTS = ("dawn over the sea, sun on the left", "a city at night under a starry sky")

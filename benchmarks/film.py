@@ -19,9 +19,9 @@ import psutil
 
 from benchmarks.clients import Watcher, watching
 from engine import daemon
+from engine.film.progress import fold
+from engine.film.recipe import Recipe, parse_recipe
 from engine.models import catalogue
-from engine.progress import fold
-from engine.recipe import Recipe, parse_recipe
 
 PROMPTS = ("dawn over the sea, sun on the left", "a city at night under a starry sky")
 CHANGED = (PROMPTS[0], "a forest at dusk, birds")

@@ -19,8 +19,8 @@ import psutil
 
 from benchmarks.clients import watching
 from engine import daemon
+from engine.film.recipe import parse_recipe
 from engine.models import catalogue
-from engine.recipe import parse_recipe
 
 PAUSE = 0.5  # seconds between samples
 JOB = "film-memory"

@@ -38,9 +38,8 @@ from benchmarks.interpolation_cases import (
     landscapes,
     unrelated,
 )
-from engine.graph import SegmentNode
+from engine.film.graph import SegmentNode
 from engine.render import segment
-from engine.render.rife.flow import warp
 from engine.render.rife.interpolator import (
     OFFLINE_WEIGHTS,
     Interpolator,
@@ -48,7 +47,8 @@ from engine.render.rife.interpolator import (
     load_offline,
     to_frame,
 )
-from engine.render.rife.offline import OfflineNet
+from engine.render.rife.offline_net import OfflineNet
+from engine.render.rife.optical_flow import warp
 from training.rife.pool import to_tensor
 
 HALVES = SegmentNode(first="", second="", frames=2, closing=False, fps=24, interpolator="")

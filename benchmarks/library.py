@@ -24,12 +24,12 @@ import msgspec
 from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy.orm import Session
 
-from engine.recipe import Recipe, Scene
+from engine.film.recipe import Recipe, Scene
 from tests.browser.conftest import FLAGS, NAMES, SETTLED, serving
-from tests.films import draw
-from ui.database import sqlite_engine
-from ui.library import Library
-from ui.tables import Film
+from tests.stand_ins.films import draw
+from ui.storage.database import sqlite_engine
+from ui.storage.library import Library
+from ui.storage.tables import Film
 
 SMALL = 24
 PLACES = ("the sea", "a city", "a pine forest", "the dunes", "a lake", "snowy mountains")

@@ -32,13 +32,13 @@ from playwright.sync_api import Page
 
 from benchmarks.library import browser_of
 from engine import daemon
+from engine.film.preview_budget import Setting
+from engine.film.recipe import Recipe, Scene
 from engine.models import Card, Model
-from engine.purse import Setting
-from engine.recipe import Recipe, Scene
-from tests import stand_in_worker
 from tests.browser.conftest import ROOT, serving
-from ui.desk import Desk
-from ui.draft import Kept
+from tests.stand_ins import worker as stand_in_worker
+from ui.storage.desk import Desk
+from ui.storage.draft import Kept
 
 SCENE = Scene(prompt="numbers", seconds=12)
 FILM = Recipe(scenes=(SCENE,), model="numbers", num_inference_steps=100)  # long enough

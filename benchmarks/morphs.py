@@ -17,14 +17,15 @@ import msgspec
 
 from benchmarks.clients import Watcher, watching
 from engine import daemon
-from engine.events import Finished
+from engine.film.events import Finished
+from engine.film.progress import fold
+from engine.film.recipe import Recipe, parse_recipe
+from engine.film.scores import Scores
 from engine.models import catalogue
-from engine.progress import fold
-from engine.recipe import Recipe, parse_recipe
-from engine.render import assembly, smoothness
-from engine.render.ffmpeg import Frame
 from engine.render.rife.interpolator import fade
-from engine.scores import Scores
+from engine.render.video import encode as assembly
+from engine.render.video import smoothness
+from engine.render.video.ffmpeg import Frame
 
 WAYS = ("adaptive", "even", "fade", "walk")
 SECONDS, FPS, FACTOR, STEPS = 3.0, 16, 8, 8  # 48 frames; 7 keyframes at most

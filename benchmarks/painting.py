@@ -26,11 +26,11 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 
 from benchmarks.real_sizes import SD15, SDXL, pipeline
-from engine.graph import KeyframeNode, Weighted
+from engine.film.graph import KeyframeNode, Weighted
 from engine.render.device import Device, choose_device, peak_memory
-from engine.render.keyframes import Painter
-from engine.render.preview import Previewer
-from engine.render.schedulers import SCHEDULERS
+from engine.render.painting.painter import Painter
+from engine.render.painting.schedulers import SCHEDULERS
+from engine.render.previews.previewer import Previewer
 
 SETTINGS = ("device", "family", "side", "steps", "count")
 SHRINK = 10  # on a CPU: widths of 32 to 128

@@ -2,9 +2,10 @@
 
     python -m benchmarks.painting_memory [--size 1024] [--model landscapes] [--device cpu]
 
-Each way (``engine.render.memory``) paints in a process of its own. Prints the peak of memory above
-that of the loaded model, the time, both as ratios to the plain way, and how far pixels moved (of
-255). On CUDA the peak is torch's; elsewhere it is that of resident memory, as the kernel counted.
+Each way (``engine.render.painting.optimizations``) paints in a process of its own. Prints the peak
+of memory above that of the loaded model, the time, both as ratios to the plain way, and how far
+pixels moved (of 255). On CUDA the peak is torch's; elsewhere it is that of resident memory, as the
+kernel counted.
 """
 
 import argparse
@@ -19,11 +20,11 @@ import numpy as np
 import psutil
 import torch
 
-from engine.graph import KeyframeNode, Weighted
+from engine.film.graph import KeyframeNode, Weighted
 from engine.models import catalogue
 from engine.render.device import Device, choose_device
-from engine.render.keyframes import Painter
-from engine.render.memory import WAYS
+from engine.render.painting.optimizations import WAYS
+from engine.render.painting.painter import Painter
 
 PLAIN = "plain"
 

@@ -24,9 +24,9 @@ from pathlib import Path
 
 from benchmarks.clients import a_recipe, narrow, watching
 from engine import daemon
+from engine.film.recipe import Recipe
 from engine.models import catalogue
-from engine.pairing import Pairing
-from engine.recipe import Recipe
+from engine.wire.pairing import Pairing
 
 MODES = ("off", "on", "slow")
 BUDGETS = (None, 6_000_000, 1_000_000, 300_000, 100_000, 30_000)  # bytes a film

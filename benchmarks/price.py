@@ -21,13 +21,13 @@ import msgspec
 
 from benchmarks.clients import Watcher, watching
 from engine import daemon
-from engine.events import Logged
+from engine.film.events import Logged
+from engine.film.plan import most_keyframes
+from engine.film.recipe import Recipe, parse_recipe
 from engine.models import catalogue
-from engine.plan import most_keyframes
-from engine.recipe import Recipe, parse_recipe
-from ui.lesson import Lesson, lesson
-from ui.price import Price, price
-from ui.record import PASSING
+from ui.estimate.cost import Price, price
+from ui.estimate.lesson import Lesson, lesson
+from ui.storage.event_log import PASSING
 
 PLACES = ("the sea", "snowy mountains", "a still lake", "a pine forest", "sand dunes", "a city")
 TIMES = ("dawn", "noon", "sunset", "dusk", "night")

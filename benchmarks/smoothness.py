@@ -3,10 +3,10 @@
     python -m benchmarks.smoothness film.mp4 ...
     python -m benchmarks.smoothness --recipes [--folder DIR] [--sheets DIR]
 
-The first prints the scores of any films (``engine.render.smoothness`` defines them). The second
-makes twenty fixed recipes in four ways (``benchmarks.morphs``) and prints the README's table;
-``--folder`` keeps the films, and a later run goes on from what is there; ``--sheets`` writes a
-contact sheet for some.
+The first prints the scores of any films (``engine.render.video.smoothness`` defines them). The
+second makes twenty fixed recipes in four ways (``benchmarks.morphs``) and prints the README's
+table; ``--folder`` keeps the films, and a later run goes on from what is there; ``--sheets`` writes
+a contact sheet for some.
 """
 
 import argparse
@@ -22,9 +22,9 @@ import numpy as np
 
 from benchmarks import morphs
 from benchmarks.morphs import WAYS, Made
-from engine.recipe import Recipe
-from engine.render.ffmpeg import read_frames
-from engine.render.smoothness import measure
+from engine.film.recipe import Recipe
+from engine.render.video.ffmpeg import read_frames
+from engine.render.video.smoothness import measure
 
 NAMES = {
     "adaptive": "Adaptive morph",

@@ -22,9 +22,9 @@ from benchmarks.painting import node
 from benchmarks.real_sizes import BETAS, SD15, SDXL, pipeline, unet
 from engine.models.known import MODELS
 from engine.render.device import Device, choose_device
-from engine.render.keyframes import Painter
-from engine.render.schedulers import make_scheduler
-from engine.render.subject import SETTLED, Looking, fine_layers
+from engine.render.painting.anchor_attention import SETTLED, Looking, fine_layers
+from engine.render.painting.painter import Painter
+from engine.render.painting.schedulers import make_scheduler
 
 SHRINK = 5  # on a CPU: widths of 64 to 256
 SIDES = {SD15: 512, SDXL: 1024}

@@ -30,9 +30,9 @@ import psutil
 
 from benchmarks.clients import Onlooker, a_recipe, narrow, watching
 from engine import daemon
+from engine.film.recipe import Recipe
 from engine.models import catalogue
-from engine.pairing import Pairing
-from engine.recipe import Recipe
+from engine.wire.pairing import Pairing
 
 MODES = ("alone", "one", "watched")
 Figures = dict[str, list[float]]  # by mode, one of each round

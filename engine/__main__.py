@@ -11,11 +11,14 @@ import signal
 import sys
 from pathlib import Path
 
-from engine import __version__, cli_render, daemon, doctor, interpolate, local, networks, tunnels
+from engine import __version__, daemon, local, tunnels
+from engine.cli import doctor, interpolate
+from engine.cli import render as cli_render
 from engine.errors import RequestError, TransportError, VisionFluxError
-from engine.graph import BATCHES
+from engine.film.graph import BATCHES
 from engine.models import KNOWN, catalogue
-from engine.store import ROOM
+from engine.models import interpolators as networks
+from engine.storage.object_store import ROOM
 from engine.tunnels.ngrok import TOKEN
 
 EXIT_USAGE, EXIT_ENGINE, EXIT_NETWORK, EXIT_INTERRUPTED = 2, 1, 3, 130

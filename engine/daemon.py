@@ -18,17 +18,19 @@ import msgspec
 from filelock import FileLock, Timeout
 from websockets.asyncio.server import Server
 
-from engine import networks, roster
-from engine.crew import Crew
 from engine.errors import PortError, StorageError
-from engine.jobs import Jobs
+from engine.jobs.queue import Jobs
 from engine.models import Model
-from engine.pairing import LINK_FILE, TUNNEL_FILE, Pairing, new_key
-from engine.protocol.answers import DeviceInfo
-from engine.salvage import open_journal
-from engine.server import EngineServer
-from engine.store import ROOM, Store, translated
-from engine.tunnels import Tunnel, keeper
+from engine.models import interpolators as networks
+from engine.server.server import EngineServer
+from engine.storage.object_store import ROOM, Store, translated
+from engine.storage.recovery import open_journal
+from engine.tunnels import Tunnel
+from engine.tunnels import supervisor as keeper
+from engine.wire.messages.responses import DeviceInfo
+from engine.wire.pairing import LINK_FILE, TUNNEL_FILE, Pairing, new_key
+from engine.workers import roster
+from engine.workers.pool import Crew
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rife: str = networks.AUTO
     batch: int = 1
     models: dict[str, Model]
-    worker: tuple[str, ...] = (sys.executable, "-m", "engine.worker")
+    worker: tuple[str, ...] = (sys.executable, "-m", "engine.render.worker")
     tunnel: Tunnel | None = None
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import platformdirs
 
 from engine.errors import EngineError, EngineUnreachableError
-from engine.pairing import LINK_FILE, Pairing
-from engine.protocol.terms import HEALTH_PATH
+from engine.wire.messages.limits import HEALTH_PATH
+from engine.wire.pairing import LINK_FILE, Pairing
 
 START = 60.0  # seconds that an engine may take until it answers
 END = 10.0  # seconds that it may take to end by itself

@@ -3,12 +3,14 @@
 import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
-from engine.networks import title
-from engine.protocol.answers import Hello, label
-from ui import lent, look, resources
-from ui.engine_view import EngineView
-from ui.meter import ALLOWED, NEAR
-from ui.words import plain, size
+from engine.models.interpolators import title
+from engine.wire.messages.responses import Hello, label
+from ui import app_state as resources
+from ui.connect import colab_guide as lent
+from ui.engines.engine_view import EngineView
+from ui.shell import theme as look
+from ui.shell.text import plain, size
+from ui.storage.traffic_meter import ALLOWED, NEAR
 
 
 def page() -> None:

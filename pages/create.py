@@ -7,27 +7,31 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
+from engine.film.recipe import Recipe
 from engine.models import Card
-from engine.protocol.answers import Hello
-from engine.recipe import Recipe
-from ui import animatic, composer, draft, look, resources
-from ui.board import View
-from ui.dials import dials
-from ui.drop_zone import drop_zone
-from ui.engine_view import EngineView
-from ui.gate import gate
-from ui.meter import ALLOWED, NEAR
-from ui.pen import pen
-from ui.player import player
-from ui.quote import quote
-from ui.recipe_card import recipe_card
-from ui.rescue import rescue, restart
-from ui.stage import stage
-from ui.storyboard import storyboard
-from ui.tables import Film
-from ui.words import plain, short, size
+from engine.wire.messages.responses import Hello
+from ui import app_state as resources
+from ui.create import animatic
+from ui.create import model_panel as composer
+from ui.create.autosubmit import pen
+from ui.create.dials import dials
+from ui.create.drop_zone import drop_zone
+from ui.create.keyframe_review import gate
+from ui.create.recovery import rescue, restart
+from ui.create.stage import stage
+from ui.create.storyboard import storyboard
+from ui.engines.engine_view import EngineView
+from ui.estimate.panel import quote
+from ui.films.player import player
+from ui.films.recipe_card import recipe_card
+from ui.shell import theme as look
+from ui.shell.text import plain, short, size
+from ui.storage import draft
+from ui.storage.job_views import View
+from ui.storage.tables import Film
+from ui.storage.traffic_meter import ALLOWED, NEAR
 
-STYLE = Path(look.__file__).with_name("create.css")
+STYLE = Path(look.__file__).parents[1] / "create" / "create.css"
 
 
 def page() -> None:

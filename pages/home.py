@@ -4,12 +4,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.recipe import Recipe
-from ui import draft, look, reel, resources, showcase
+from engine.film.recipe import Recipe
+from ui import app_state as resources
+from ui.home import reel, showcase
+from ui.shell import theme as look
+from ui.storage import draft
 
 LATEST = 16
 TITLE = "Write a scene. Watch\u00a0it\u00a0become a film."  # where lines may break
-STYLE = Path(look.__file__).with_name("home.css")
+STYLE = Path(look.__file__).parents[1] / "home" / "home.css"
 PROMISE = "Made by the small models that come with it, on two CPU cores."
 
 

@@ -6,18 +6,19 @@ from typing import get_args
 import streamlit as st
 
 from engine.errors import ErrorReport
-from ui import look, resources
-from ui.actions import act, actions, show, undo, way_back
-from ui.board import View
-from ui.duo import differences, duo
-from ui.library import Sort
-from ui.pen import pen
-from ui.player import player
-from ui.recipe_card import recipe_card
-from ui.shelf import Choice, finished, shelf, unfinished
-from ui.status import headline
-from ui.tables import ENDED, Film
-from ui.words import length, plain, sentence, short, size
+from ui import app_state as resources
+from ui.create.autosubmit import pen
+from ui.films.actions import act, actions, show, undo, way_back
+from ui.films.compare import differences, duo
+from ui.films.player import player
+from ui.films.recipe_card import recipe_card
+from ui.films.shelf import Choice, finished, shelf, unfinished
+from ui.routes.job_state import headline
+from ui.shell import theme as look
+from ui.shell.text import length, plain, sentence, short, size
+from ui.storage.job_views import View
+from ui.storage.library import Sort
+from ui.storage.tables import ENDED, Film
 
 PAGE = 24  # films shown at first, and added whenever the end comes into view
 SORTS: dict[Sort, str] = dict(
@@ -31,7 +32,7 @@ SORTS: dict[Sort, str] = dict(
 
 def page() -> None:
     """Draw the page: one film, two films, or all."""
-    st.html(Path(look.__file__).with_name("library.css"))
+    st.html(Path(look.__file__).parents[1] / "films" / "library.css")
     film, picked = _named("film"), _named("compare")
     second = _named("with") if picked else None
     if film:

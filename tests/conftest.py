@@ -12,15 +12,17 @@ import pytest
 
 import engine.render  # sets how torch's threads wait, before anything loads torch
 from benchmarks.clients import running
-from engine import daemon, dial, pairing
-from engine.client import Connection, Message
-from engine.events import KeyframeFinished
+from engine import daemon
+from engine.film.events import KeyframeFinished
+from engine.film.recipe import Recipe, parse_recipe
 from engine.models import Card, Model
-from engine.pairing import Pairing
-from engine.protocol.answers import JobEvent, Preview
-from engine.recipe import Recipe, parse_recipe
+from engine.wire import handshake as dial
+from engine.wire import pairing
+from engine.wire.client import Connection, Message
+from engine.wire.messages.responses import JobEvent, Preview
+from engine.wire.pairing import Pairing
 
-STAND_IN = (sys.executable, "-m", "tests.stand_in_worker")
+STAND_IN = (sys.executable, "-m", "tests.stand_ins.worker")
 MODELS = {"landscapes": Model(name="landscapes", source="nowhere", card=Card(title="Stand-in"))}
 PATIENCE = 60.0  # seconds that anything in a test may take
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import errors, events, recipe
-from engine.protocol import answers, requests, terms
+from engine import errors
+from engine.film import events, recipe
+from engine.wire.messages import limits as terms
+from engine.wire.messages import requests
+from engine.wire.messages import responses as answers
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()

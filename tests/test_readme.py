@@ -12,7 +12,7 @@ def test_every_file_in_the_tree_exists() -> None:
     assert tree.count("\n") > 10
     for line in tree.splitlines():
         folder = ROOT / ("engine" if line.startswith("  ") else ".")
-        for name in re.match(r"((?:[\w.]+(?:\.py|/) ?)+)", line.strip())[1].split():  # type: ignore[index]
+        for name in re.match(r"((?:[\w.]+(?:\.py|/) *)+)", line.strip())[1].split():  # type: ignore[index]
             assert (folder / name).exists(), f"{name} is not there"
 
 

@@ -13,16 +13,18 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
-from engine import line, pairing
-from engine.dial import opened
 from engine.errors import NotPairedError
-from engine.foreman import Foreman
-from engine.jobs import Jobs
-from engine.journal import Journal
-from engine.pairing import Pairing, new_key
-from engine.protocol import encoding, terms
-from engine.server import EngineServer
-from engine.store import Store
+from engine.jobs.queue import Jobs
+from engine.server.server import EngineServer
+from engine.storage.journal import Journal
+from engine.storage.object_store import Store
+from engine.wire import pairing
+from engine.wire import transport as line
+from engine.wire.handshake import opened
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import limits as terms
+from engine.wire.pairing import Pairing, new_key
+from engine.workers.process import Foreman
 from tests.conftest import PATIENCE, STAND_IN, a_recipe, an_engine, connected
 
 pytestmark = pytest.mark.anyio

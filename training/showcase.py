@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from engine.recipe import Recipe, Scene, parse_recipe, read_recipe
-from engine.render import assembly
-from engine.render.ffmpeg import run
+from engine.film.recipe import Recipe, Scene, parse_recipe, read_recipe
+from engine.render.video import encode as assembly
+from engine.render.video.ffmpeg import run
 
 FOLDER = Path("static/showcase")
 DATA = Path("training/runs/showcase")  # keeps finished keyframes for the next time

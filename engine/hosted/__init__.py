@@ -5,9 +5,9 @@ own that outlives the notebook's kernel; nothing here knows its messages. Only t
 library is imported at first, for packages come later.
 """
 
-from engine.hosted.machine import install, look_at_gpu, ngrok_token
+from engine.hosted.display import drive, film, watch
 from engine.hosted.process import Trouble, Wishes, start, stop
-from engine.hosted.views import drive, film, watch
+from engine.hosted.runtime import install, look_at_gpu, ngrok_token
 
 __all__ = [
     "Trouble",

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from engine.errors import InvalidParameterError
-from engine.recipe import Recipe, Scheduler
+from engine.film.recipe import Recipe, Scheduler
 
 Steering = Literal["guides", "ignored"]  # what a model does with a negative prompt
 

@@ -6,11 +6,11 @@ watches.
 
 from collections.abc import Iterator
 
-from engine.graph import SegmentNode
-from engine.render import warp
-from engine.render.picture import Picture
+from engine.film.graph import SegmentNode
+from engine.render.image import Picture
+from engine.render.painting import warp
 from engine.render.rife.interpolator import Interpolator, fade
-from engine.render.rife.judge import judge
+from engine.render.rife.similarity import judge
 
 # What motion cannot connect between keyframes: above this, moons and trees came out in shreds. They
 # are painted anew, so that what seems to move has often only vanished here and appeared there.

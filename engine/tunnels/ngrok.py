@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import TunnelError
-from engine.tunnels import outages
+from engine.wire import outages
 
 TOKEN = "NGROK_AUTHTOKEN"  # where the agent looks for it
 SETTINGS = """\

@@ -8,11 +8,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import PHONE, Server, Visitor, serving, shoot
 from tests.browser.test_axe import assert_no_violation
-from tests.films import add_film
-from tests.openid import provider, secrets_file
-from ui import accounts
-from ui.database import sqlite_engine
-from ui.library import Library
+from tests.stand_ins.films import add_film
+from tests.stand_ins.openid import provider, secrets_file
+from ui.shell import accounts
+from ui.storage.database import sqlite_engine
+from ui.storage.library import Library
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

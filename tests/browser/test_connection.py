@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from engine.pairing import LINK_FILE, Pairing
+from engine.wire.pairing import LINK_FILE, Pairing
 from tests.browser.conftest import PATIENCE, ROOT, Server, Visitor, shoot
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import wait_for
@@ -26,9 +26,9 @@ Visit = Callable[..., Visitor]
 KEY = b"k" * 32
 NEWER = """
 import sys
-from engine.protocol import terms
+from engine.wire.messages import limits as terms
 terms.SUBPROTOCOL = "visionflux.v9"
-from tests import stand_in_engine
+from tests.stand_ins import engine as stand_in_engine
 sys.exit(stand_in_engine.main())
 """
 

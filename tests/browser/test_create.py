@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import PATIENCE, PHONE, SETTLED, Visitor, shoot
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import start_over, wait_for
-from tests.test_stills import a_file, halves
+from tests.ui.storage.test_start_images import a_file, halves
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from engine.recipe import Recipe, Scene
+from engine.film.recipe import Recipe, Scene
 from tests.browser.conftest import PATIENCE, PHONE, SETTLED, Server, Visitor, shoot
-from tests.ui_stand_in import FINISHED
-from ui import showcase
-from ui.database import sqlite_engine
-from ui.library import Library
+from tests.stand_ins.connection import FINISHED
+from ui.home import showcase
+from ui.storage.database import sqlite_engine
+from ui.storage.library import Library
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

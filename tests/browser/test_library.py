@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import PATIENCE, PHONE, Server, Visitor, serving, shoot
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import wait_for
-from tests.films import add_film
-from ui.database import sqlite_engine
-from ui.library import Library
+from tests.stand_ins.films import add_film
+from ui.storage.database import sqlite_engine
+from ui.storage.library import Library
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

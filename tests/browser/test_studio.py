@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from engine.local import ensure_local_engine
 from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving, shoot
-from ui import front
+from ui.shell import frontend as front
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

@@ -14,11 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
-from engine.protocol.terms import CONTROL_PATH, DATA_PATH, LIMITS
+from engine.wire.messages.limits import CONTROL_PATH, DATA_PATH, LIMITS
+from tests.engine.server.test_data import a_png
 from tests.fuzz import messages
 from tests.fuzz.messages import Message
 from tests.fuzz.target import PATIENCE, Target
-from tests.test_uploads import a_png
 
 CODES = {
     *("E_MALFORMED", "E_INVALID_PARAMETER", "E_UNKNOWN_MODEL", "E_UNKNOWN_JOB"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from engine.protocol import encoding
+from engine.wire.messages import codec as encoding
 
 Message = dict[str, Any]
 

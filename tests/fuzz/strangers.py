@@ -6,8 +6,8 @@ import os
 import random
 from collections.abc import Callable
 
-from engine import pairing
-from engine.protocol.terms import CONTROL_PATH, DATA_PATH
+from engine.wire import pairing
+from engine.wire.messages.limits import CONTROL_PATH, DATA_PATH
 from tests.fuzz.target import PATIENCE, Target
 
 UPGRADE = (

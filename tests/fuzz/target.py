@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 from websockets.sync.client import ClientConnection, connect
 
-from engine import pairing
-from engine.pairing import Pairing
-from engine.protocol import terms
+from engine.wire import pairing
+from engine.wire.messages import limits as terms
+from engine.wire.pairing import Pairing
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0  # seconds that an answer may take on a busy machine
@@ -35,7 +35,7 @@ class Target:
         self._seen = 0
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.stand_in_engine", str(self.data)],
+                [sys.executable, "-m", "tests.stand_ins.engine", str(self.data)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

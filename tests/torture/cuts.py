@@ -16,25 +16,17 @@ from typing import get_args
 import numpy as np
 from PIL import Image
 
-from engine import events
-from engine.client import Connection
 from engine.errors import TransportError, UnknownJobError, VisionFluxError
-from engine.events import Finished
-from engine.pairing import Pairing
-from engine.protocol import answers, requests
-from engine.recipe import Recipe, parse_recipe
+from engine.film import events
+from engine.film.events import Finished
+from engine.film.recipe import Recipe, parse_recipe
+from engine.wire.client import Connection
+from engine.wire.messages import requests
+from engine.wire.messages import responses as answers
+from engine.wire.pairing import Pairing
 from tests.conftest import Client
 from tests.torture.proxy import Cut, cutting
-from tests.torture.rig import (
-    PATIENCE,
-    Outcome,
-    a_machine,
-    ending,
-    flaws,
-    persist,
-    read_log,
-    tiny,
-)
+from tests.torture.rig import PATIENCE, Outcome, a_machine, ending, flaws, persist, read_log, tiny
 
 AT_ONCE = 8  # sessions
 PLACES = ("before", "inside", "after")

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.events import (
+from engine.film.events import (
     AnyEvent,
     Assembling,
     Interrupted,
@@ -33,9 +33,9 @@ from engine.events import (
     SegmentStarted,
     Started,
 )
-from engine.pairing import Pairing
-from engine.progress import fold
-from engine.protocol.answers import JobEvent
+from engine.film.progress import fold
+from engine.wire.messages.responses import JobEvent
+from engine.wire.pairing import Pairing
 from tests.conftest import Client, connected
 from tests.torture.rig import (
     PATIENCE,

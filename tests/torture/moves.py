@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineUnreachableError
-from engine.pairing import Pairing
-from engine.recipe import Recipe
+from engine.film.recipe import Recipe
+from engine.wire.pairing import Pairing
 from tests.torture.rig import (
     PATIENCE,
     Film,
@@ -31,10 +31,10 @@ from tests.torture.rig import (
     read_log,
     tiny,
 )
-from ui.board import View
-from ui.database import sqlite_engine
-from ui.hub import Hub
-from ui.library import Library
+from ui.engines.hub import Hub
+from ui.storage.database import sqlite_engine
+from ui.storage.job_views import View
+from ui.storage.library import Library
 
 MOVES = 4  # of one film
 

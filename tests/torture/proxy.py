@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from websockets.utils import apply_mask
 
-from engine.pairing import Pairing
+from engine.wire.pairing import Pairing
 
 Side = Literal["client", "engine"]
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what is unsent, and says so

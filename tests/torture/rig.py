@@ -22,11 +22,11 @@ import imageio_ffmpeg
 import psutil
 
 from engine.errors import TransportError
-from engine.events import FINAL, Finished, KeyframeFinished, SegmentFinished
+from engine.film.events import FINAL, Finished, KeyframeFinished, SegmentFinished
+from engine.film.recipe import Recipe
 from engine.local import find_engine
-from engine.pairing import Pairing
-from engine.protocol.answers import JobEvent
-from engine.recipe import Recipe
+from engine.wire.messages.responses import JobEvent
+from engine.wire.pairing import Pairing
 from tests.conftest import Client, a_recipe, connected
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,7 +62,7 @@ class Machine:
     def __init__(self, data: Path, *, stand_in: bool = False, **environment: str) -> None:
         self.data = data
         self.port = free_port()
-        self._command = ("tests.stand_in_engine",) if stand_in else ("engine", "serve", "--data")
+        self._command = ("tests.stand_ins.engine",) if stand_in else ("engine", "serve", "--data")
         self._folder = data / "engine" if stand_in else data
         self._environment = {**os.environ, **environment}
         self.process: psutil.Popen | None = None

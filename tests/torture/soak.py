@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from engine.pairing import Pairing
-from engine.recipe import Recipe
+from engine.film.recipe import Recipe
+from engine.wire.pairing import Pairing
 from tests.conftest import connected
 from tests.torture.rig import PATIENCE, Machine, Outcome, a_machine, ending, tiny
 

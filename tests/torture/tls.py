@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from engine.dial import opened
 from engine.errors import EngineUnreachableError
-from engine.pairing import Pairing
-from engine.protocol.terms import CONTROL_PATH
+from engine.wire.handshake import opened
+from engine.wire.messages.limits import CONTROL_PATH
+from engine.wire.pairing import Pairing
 from tests.torture.cuts import AT_ONCE, Session, draw_noise
 from tests.torture.rig import Outcome, a_machine, alive, end, free_port, tiny
 

@@ -11,21 +11,14 @@ from pathlib import Path
 
 from benchmarks.clients import go_deaf, narrow
 from benchmarks.watchers import NARROW, WATCHERS
-from engine.dial import opened
 from engine.errors import TransportError
-from engine.pairing import Pairing
-from engine.protocol import encoding, requests, terms
+from engine.wire.handshake import opened
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import limits as terms
+from engine.wire.messages import requests
+from engine.wire.pairing import Pairing
 from tests.conftest import Client, connected
-from tests.torture.rig import (
-    PATIENCE,
-    Machine,
-    Outcome,
-    a_machine,
-    ending,
-    flaws,
-    persist,
-    tiny,
-)
+from tests.torture.rig import PATIENCE, Machine, Outcome, a_machine, ending, flaws, persist, tiny
 
 WARM = 3  # films after which the server's memory should have come to rest
 GROWTH = 8.0  # MiB that it may still take; Python's allocator does not give all back

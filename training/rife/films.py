@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.graph import keyframe
+from engine.film.graph import keyframe
+from engine.film.recipe import Recipe, Scene
 from engine.models import catalogue
-from engine.recipe import Recipe, Scene
 from engine.render.device import choose_device
-from engine.render.keyframes import Painter
+from engine.render.painting.painter import Painter
 from training import world
 from training.captions import caption, held_out_caption
 

@@ -15,8 +15,8 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
-from engine.render.rife.flow import pair_motion, project
-from engine.render.rife.judge import judge
+from engine.render.rife.optical_flow import pair_motion, project
+from engine.render.rife.similarity import judge
 from engine.render.segment import TORN
 from training import world
 from training.rife.banks import Bank, make_bank

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.render.rife.offline import OfflineNet
+from engine.render.rife.offline_net import OfflineNet
 from training.rife.pool import Pool
 
 LEARNING_RATE = 8e-4

@@ -3,9 +3,9 @@
 ``load_ifnet`` runs any official 4.x checkpoint; ``load_interpolator`` is what a render uses.
 """
 
+from engine.render.rife.checkpoint import load_ifnet
 from engine.render.rife.interpolator import Interpolator, load_interpolator
-from engine.render.rife.judge import Judgement
 from engine.render.rife.schedule import Pace
-from engine.render.rife.weights import load_ifnet
+from engine.render.rife.similarity import Judgement
 
 __all__ = ["Interpolator", "Judgement", "Pace", "load_ifnet", "load_interpolator"]

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.render.rife.fused_layers import Entrance, prepare_activated, prepare_middle
 from engine.render.rife.ifnet import Activated, IFBlock
-from engine.render.rife.layers import Entrance, prepare_activated, prepare_middle
 from engine.render.rife.motion import FLOWS
 from engine.render.rife.versions import Architecture
 

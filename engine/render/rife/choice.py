@@ -6,11 +6,11 @@ Knows when to fall back to the offline network, not where weights come from.
 import logging
 from pathlib import Path
 
-from engine import networks
 from engine.errors import VisionFluxError
-from engine.render.download import OnBytes
+from engine.models import interpolators as networks
 from engine.render.rife.interpolator import Interpolator, load_interpolator
-from engine.render.rife.official import fetch_official
+from engine.render.rife.official_weights import fetch_official
+from engine.render.weights.hub import OnBytes
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def open_interpolator(
     """Load the network of a choice; if its weights cannot be had the offline one serves.
 
     Args:
-        choice: as ``engine.networks.check_choice`` returned it.
+        choice: as ``engine.models.interpolators.check_choice`` returned it.
         device: a torch device.
         on_bytes: called with bytes done and in total while weights are fetched.
         insist: raise instead of serving another network.

@@ -18,7 +18,7 @@ from engine.render.rife.network import Drawn, Network, Pair, Prepared
 from engine.render.rife.versions import Architecture, Encoder, Layers
 
 if TYPE_CHECKING:
-    from engine.render.rife.fast import FastIFNet
+    from engine.render.rife.fast_ifnet import FastIFNet
 
 MIDDLE_LAYERS = 8
 FAR = 32.0  # pixels; beyond this the versions that can double their scales do so
@@ -202,7 +202,7 @@ class IFNet(Network):
     def fast(self) -> "FastIFNet":
         """The prepared evaluator of these weights, made when first asked for."""
         if self._fast is None:
-            from engine.render.rife.fast import FastIFNet
+            from engine.render.rife.fast_ifnet import FastIFNet
 
             self._fast = FastIFNet(self, self.precision)
         return self._fast

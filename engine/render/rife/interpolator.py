@@ -20,12 +20,12 @@ from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadErr
 from engine.models import SUMS, is_damaged
 from engine.render.device import is_memory_error, memory
 from engine.render.rife.allocator import keep_large_blocks
+from engine.render.rife.checkpoint import load_ifnet
 from engine.render.rife.ifnet import IFNet
 from engine.render.rife.inputs import check_positions, check_scale
-from engine.render.rife.judge import Judgement, judge
 from engine.render.rife.network import Drawn, Network, Pair, Prepared
-from engine.render.rife.offline import OfflineNet
-from engine.render.rife.weights import load_ifnet
+from engine.render.rife.offline_net import OfflineNet
+from engine.render.rife.similarity import Judgement, judge
 
 OFFLINE_WEIGHTS = Path(__file__).parents[2] / "models" / "rife" / "offline.safetensors"
 ALGORITHM = 6  # raise it when the same weights begin to give other pixels

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from engine.render.rife.flow import PairMotion
 from engine.render.rife.inputs import check_pair, check_scale
+from engine.render.rife.optical_flow import PairMotion
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The official IFNet versions, 4.0 to 4.26: one table of shapes, and no code that runs them.
 
-An ``Architecture`` says everything in which versions differ; versions with byte-equal graphs
-share one. Parameter counts are asserted by ``tests/test_rife_versions.py``. Knows nothing
+An ``Architecture`` says everything in which versions differ; versions with byte-equal graphs share
+one. Parameter counts are asserted by ``tests/engine/render/rife/test_versions.py``. Knows nothing
 about files or tensors.
 
 Source: the published networks of Practical-RIFE (MIT), hzwer, for RIFE, Huang et al. 2022,

@@ -1,0 +1,216 @@
+"""The command ``interpolate``: more frames for any film or folder of pictures.
+
+Reads the command line, refuses what cannot work and shows progress; ``engine.render.rife.video``
+does the work. Knows nothing about prompts, jobs or networks.
+"""
+
+import argparse
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from engine.errors import InvalidParameterError
+from engine.models import interpolators as networks
+
+if TYPE_CHECKING:
+    from engine.render.rife import Interpolator
+
+CONTAINERS = (".mp4", ".mov", ".mkv")
+HIGHEST_RATE = 1000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line of ``python -m engine interpolate``."""
+    parser.description = (
+        "Put frames between those of a film or of a folder of pictures, and keep its sound. "
+        "Started again after an interruption, it goes on where it stopped."
+    )
+    parser.add_argument("input", type=Path, help="a film, or a folder of pictures")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="mp4, mov or mkv")
+    rate = parser.add_mutually_exclusive_group(required=True)
+    rate.add_argument("--factor", type=int, help="multiply the frame rate by this, 2 or more")
+    rate.add_argument("--fps", help="frames per second to reach, such as 60 or 30000/1001")
+    parser.add_argument("--input-fps", default="24", help="of a folder of pictures (%(default)s)")
+    parser.add_argument("--rife", default=networks.AUTO, help=networks.HELP)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        help="of the search for motion: 0.25, 0.5, 1, 2 or 4; smaller is faster and finds larger "
+        "motion (1, for frames beyond full HD 0.5, for 8K 0.25)",
+    )
+    parser.add_argument(
+        "--inset",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="keep in-betweens this share of a gap away from both its ends, below 0.5; about 0.1 "
+        "evens out morphs that linger at their pictures (%(default)s)",
+    )
+    parser.add_argument(
+        "--easing",
+        choices=("linear", "smooth"),
+        default="linear",
+        help="how motion runs from one input frame to the next; smooth rests at each (%(default)s)",
+    )
+    parser.add_argument(
+        "--cuts",
+        choices=("hold", "fade"),
+        default="hold",
+        help="at scene cuts repeat the last frame, or fade (%(default)s)",
+    )
+    parser.add_argument(
+        "--duplicates",
+        choices=("smooth", "keep"),
+        default="smooth",
+        help="spread motion over frames that are shown twice, or keep them (%(default)s)",
+    )
+    parser.add_argument("--crf", type=int, default=16, help="H.264 quality, 0 to 51 (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    parser.set_defaults(run=run, log_level="ERROR")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Interpolate one film; returns the exit status.
+
+    Raises:
+        InvalidParameterError: an argument or the input cannot be used.
+        ModelLoadError: the weights cannot be used.
+        AssemblyError: the encoder failed.
+        StorageError: the output cannot be written.
+    """
+    _check(options)
+    # Not needed for the other commands, and slow to import.
+    from engine.render.rife.schedule import Pace, nominal_rate
+    from engine.render.rife.video import Film, interpolate_film
+    from engine.render.video.footage import open_source
+
+    pace = Pace(options.inset, options.easing)
+    source = open_source(options.input, _rate("input-fps", options.input_fps))
+    rate = _rate("fps", options.fps) if options.fps else nominal_rate(source.times) * options.factor
+    interpolator = _interpolator(options)
+    fades, smooths = options.cuts == "fade", options.duplicates == "smooth"
+    film = Film(source, rate, interpolator, pace, fades, smooths, options.crf)
+    with Progress(film.count) as progress:
+        interpolate_film(film, options.output, progress)
+    drawn = networks.title(interpolator.identity)
+    print(f"{options.output}: {film.count} frames at {float(rate):.6g} per second, by {drawn}")
+    return 0
+
+
+def _interpolator(options: argparse.Namespace) -> "Interpolator":
+    """Load the network; what was asked for by name is not replaced by another."""
+    from engine.render.device import choose_device
+    from engine.render.rife.choice import open_interpolator
+
+    choice, device = networks.check_choice(options.rife), choose_device(options.device).name
+    insist = choice != networks.AUTO
+    with Fetching() as fetching:
+        found, notice = open_interpolator(
+            choice, device, fetching, insist=insist, scale=options.scale
+        )
+    if notice:
+        print(f"the offline network draws: {notice}", file=sys.stderr)
+    return found
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what can be refused before any work is done."""
+    output: Path = options.output
+    if options.factor is not None and not 2 <= options.factor <= 64:
+        raise InvalidParameterError("factor", f"{options.factor} is not between 2 and 64", "try 2")
+    if not 0 <= options.crf <= 51:
+        raise InvalidParameterError("crf", f"{options.crf} is not between 0 and 51", "try 16")
+    if output.suffix.lower() not in CONTAINERS:
+        offered = ", ".join(CONTAINERS)
+        raise InvalidParameterError(
+            "output", f"{output.name} has no known ending", f"use {offered}"
+        )
+    if not output.parent.is_dir():
+        raise InvalidParameterError(
+            "output", f"there is no folder {output.parent}", "make it first"
+        )
+    if output.is_dir():
+        raise InvalidParameterError("output", f"{output.name} is a folder", "name a file")
+    if output.exists() and not options.overwrite:
+        raise InvalidParameterError(
+            "output", f"{output.name} exists", "add --overwrite to replace it"
+        )
+    if options.input.exists() and output.exists() and output.samefile(options.input):
+        raise InvalidParameterError("output", "it is the input itself", "choose another name")
+
+
+def _rate(field: str, text: str) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= HIGHEST_RATE:
+        problem = f"{text[:40]!r} is no rate between 0 and {HIGHEST_RATE} frames per second"
+        raise InvalidParameterError(field, problem, "use a number such as 60 or 30000/1001")
+    return rate
+
+
+class Fetching:
+    """Says on the terminal how much of the weights is there."""
+
+    def __init__(self) -> None:
+        self.said = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.said >= 0 and sys.stderr.isatty():
+            print(file=sys.stderr)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Hear of bytes done and in total."""
+        tenth = 10 * done // total if total else 0
+        if tenth > self.said:
+            self.said = tenth
+            live = sys.stderr.isatty()
+            words = f"fetching the network, {10 * tenth} % of {total / 1e6:.0f} MB"
+            line = f"\r{words}\x1b[K" if live else words
+            print(line, end="" if live else "\n", file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Says on the terminal how far the work is, how fast, and how long it still takes."""
+
+    INTERVAL = 0.5  # seconds between two words; ten times that where nobody watches
+
+    def __init__(self, total: int) -> None:
+        self.total, self.before = total, -1
+        self.started = self.spoken = time.monotonic()
+        self.live = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            print(file=sys.stderr)
+
+    def __call__(self, done: int) -> None:
+        """Hear how many frames are done; the first time, how many an earlier run left."""
+        now = time.monotonic()
+        if self.before < 0:
+            self.before, self.started = done, now
+            if done:
+                print(f"going on after frame {done}", file=sys.stderr)
+        elif now - self.spoken >= self.INTERVAL * (1 if self.live else 10):
+            self.spoken = now
+            end = "" if self.live else "\n"
+            print(self.line(done, now), end=end, file=sys.stderr, flush=True)
+
+    def line(self, done: int, now: float) -> str:
+        """One line; starts over on a terminal."""
+        pace = (done - self.before) / max(now - self.started, 1e-6)
+        left = int((self.total - done) / max(pace, 1e-6))
+        clock = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+        share = f"frame {done} of {self.total}, {100 * done // self.total} %"
+        words = f"{share}, {pace:.1f} per second, {clock} left"
+        return f"\r{words}\x1b[K" if self.live else words

@@ -1,0 +1,294 @@
+"""``python -m engine render``: prompts in, a film file out, a progress bar meanwhile.
+
+It is a client like any other: it uses the engine that runs on the data folder, or starts one for
+as long as the film takes.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+from tqdm import tqdm
+
+from engine import daemon, local
+from engine.errors import InvalidParameterError, StorageError, VisionFluxError
+from engine.film.camera import PRESETS
+from engine.film.progress import Progress, advance
+from engine.film.recipe import Recipe, Scheduler, parse_recipe
+from engine.film.spans import Piece
+from engine.models import KNOWN, Model, catalogue
+from engine.models import interpolators as networks
+from engine.wire.client import Connection, Message
+from engine.wire.messages.responses import Hello, JobEvent
+from engine.wire.pairing import Pairing
+
+NO_MOVE = "none"
+SETTINGS = (
+    ("--fps", int, "frames per second (24)"),
+    ("--seed", int, "seed of the first noise (0)"),
+    ("--steps", int, "denoising steps per keyframe"),
+    ("--guidance-scale", float, "how closely the prompt is followed; 1 switches it off"),
+    ("--width", int, "pixels, a multiple of 8"),
+    ("--height", int, "pixels, a multiple of 8"),
+    ("--scheduler", str, ", ".join(get_args(Scheduler))),
+    ("--interpolation-factor", int, "frames per keyframe interval (8)"),
+    ("--drift", float, "picture widths a second that the ground moves past"),
+    ("--motion", str, "morph, cut or fade: how one scene follows the other"),
+    ("--spacing", str, "adaptive or even: where keyframes stand"),
+    ("--negative-prompt", str, "what the film should not show"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("prompts", nargs="+", metavar="PROMPT", help="one prompt for each scene")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("film.mp4"), help=".mp4 or .gif (%(default)s)"
+    )
+    parser.add_argument("--loop", action="store_true", help="end where the film began")
+    parser.add_argument(
+        "--shared-noise",
+        action="store_true",
+        help="identity lock: after a cut or a fade, what is where stays",
+    )
+    parser.add_argument(
+        "--anchor-attention",
+        action="store_true",
+        help="identity lock: every keyframe looks at the first one while it is painted; not with "
+        "the offline model",
+    )
+    parser.add_argument(
+        "--camera",
+        action="append",
+        default=[],
+        metavar="MOVE",
+        help=f"a scene's camera: {', '.join(PRESETS).lower()}; numbers, as in zoom=1.3,roll=5; or "
+        f"{NO_MOVE}. Once for all scenes, or once for each",
+    )
+    parser.add_argument("--seconds", type=float, help="length of the film (4 for each scene)")
+    for name, kind, text in SETTINGS:
+        parser.add_argument(name, type=kind, help=text)
+    parser.add_argument(
+        "--model",
+        default="landscapes",
+        help="a model that the engine offers, or one as serve takes it (%(default)s)",
+    )
+    parser.add_argument("--engine", metavar="LINK", help="pairing link of another engine to use")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the film; return the exit status."""
+    return asyncio.run(_render(options))
+
+
+def recipe_from(options: argparse.Namespace, hello: Hello) -> Recipe:
+    """Build the recipe that the arguments ask for; what they leave open is the model's default.
+
+    Raises:
+        InvalidParameterError: an argument is not acceptable.
+    """
+    seconds = options.seconds if options.seconds is not None else 4.0 * len(options.prompts)
+    given = {
+        name: value
+        for flag, _, _ in SETTINGS
+        if (value := getattr(options, name := flag[2:].replace("-", "_"))) is not None
+    }
+    if "steps" in given:
+        given["num_inference_steps"] = given.pop("steps")
+    cameras = _cameras(options.camera, len(options.prompts))
+    recipe: dict[str, Any] = {
+        **_defaults(options.model, hello),
+        **given,
+        "scenes": [
+            {"prompt": prompt, "seconds": seconds / len(options.prompts), **camera}
+            for prompt, camera in zip(options.prompts, cameras, strict=True)
+        ],
+        "format": _format(options.output),
+        "loop": options.loop,
+        "shared_noise": options.shared_noise,
+        "anchor_attention": options.anchor_attention,
+        "model": options.model,
+    }
+    return parse_recipe(recipe)
+
+
+def _cameras(moves: list[str], scenes: int) -> list[dict[str, Any]]:
+    """Return what each scene says of its camera."""
+    if len(moves) not in (0, 1, scenes):
+        problem = f"there are {len(moves)} for {scenes} scenes"
+        raise InvalidParameterError("camera", problem, "give one for all, or one for each")
+    found = [_camera(move) for move in moves]
+    return (found or [{}]) * (scenes // max(1, len(found)))
+
+
+def _camera(move: str) -> dict[str, Any]:
+    named = {name.lower(): preset for name, preset in PRESETS.items()}
+    name = move.strip().lower()
+    if name == NO_MOVE:
+        return {}
+    if name in named:
+        return {"camera": msgspec.to_builtins(named[name])}
+    parts = [part.partition("=") for part in name.split(",")]
+    if not all(equals for _, equals, _ in parts):
+        remedy = f"choose one of: {', '.join(named)}, {NO_MOVE}; or give zoom=1.3,pan_x=0.2"
+        raise InvalidParameterError("camera", f"there is no move {move!r}", remedy)
+    return {"camera": {field.strip(): _number(value) for field, _, value in parts}}
+
+
+def _number(text: str) -> float | str:
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return text.strip()
+
+
+def activity(progress: Progress) -> str:
+    """Say in a few words what goes on."""
+    match progress.phase:
+        case "painting":
+            open_ = sorted(progress.open_keyframes.items())
+            which = "+".join(str(index + 1) for index, _ in open_) or str(progress.keyframe + 1)
+            steps = "+".join(str(piece.done) for _, piece in open_) or "0"
+            place = f"keyframe {which}/{progress.whole[0]}"
+            return f"painting {place}, step {steps}/{progress.steps or '?'}"
+        case "interpolating":
+            frames = progress.segment_frames[progress.segment]
+            place = f"gap {progress.segment + 1}/{progress.whole[1]}"
+            done = progress.open_segments.get(progress.segment, Piece()).done
+            return f"filling {place}, frame {done}/{frames}"
+        case "loading":
+            return f"loading {progress.model or 'the model'} {progress.loaded_percent:.0f} %"
+        case "assembling":
+            return "joining the film"
+    return progress.status
+
+
+async def _render(options: argparse.Namespace) -> int:
+    _check_output(options.output)
+    _cameras(options.camera, len(options.prompts))  # before an engine is started for nothing
+    model = _offered(options)
+    async with _engine(options, model) as engine:
+        following = Following(str(uuid.uuid4()))
+        connection = Connection(engine, on_message=following.take)
+        link = asyncio.create_task(connection.run())
+        try:
+            hello = await connection.connected()
+            recipe = recipe_from(options, hello)
+            await following.through(connection, recipe)
+            await _save(connection, following.progress, options.output)
+        except asyncio.CancelledError:
+            with contextlib.suppress(VisionFluxError):
+                await connection.cancel(following.job)
+            raise
+        finally:
+            await connection.close()
+            await link
+    return 0
+
+
+class Following:
+    """One job followed to its end, with a progress bar on the terminal."""
+
+    def __init__(self, job: str) -> None:
+        self.job, self.progress = job, Progress()
+        self._ended = asyncio.Event()
+        layout = "{percentage:3.0f}% |{bar}| {desc} [{elapsed}{postfix}]"
+        self._bar = tqdm(total=100, bar_format=layout, delay=0.2)
+
+    def take(self, message: Message) -> None:
+        """Take in an event of the job."""
+        if not isinstance(message, JobEvent) or message.job != self.job:
+            return
+        advance(self.progress, message)
+        self._bar.n = round(100 * self.progress.fraction, 1)
+        remaining = self.progress.remaining
+        left = f" < {remaining:.0f} s left" if remaining else ""
+        self._bar.set_postfix_str(left, refresh=False)
+        self._bar.set_description_str(activity(self.progress))
+        if self.progress.final:
+            self._ended.set()
+
+    async def through(self, connection: Connection, recipe: Recipe) -> None:
+        """Submit the job and wait for its end; raise what it failed with."""
+        try:
+            await connection.submit(self.job, recipe)
+            await connection.watch(self.job, previews=False)
+            await self._ended.wait()
+        finally:
+            self._bar.close()
+        if self.progress.error:
+            raise VisionFluxError.restore(self.progress.error)
+        if self.progress.status == "cancelled":
+            raise KeyboardInterrupt
+
+
+@asynccontextmanager
+async def _engine(options: argparse.Namespace, model: Model | None) -> AsyncIterator[Pairing]:
+    """Give the engine to use: the one of --engine, the running one, or one of our own."""
+    if options.engine:
+        yield Pairing.parse(options.engine)
+        return
+    data = (options.data or local.data_folder()) / "engine"
+    found = await asyncio.to_thread(local.find_engine, data)
+    if found:
+        yield found
+        return
+    models = catalogue() | ({model.name: model} if model else {})
+    rife = networks.check_choice(options.rife)
+    work = {"device": options.device, "rife": rife, "batch": options.batch}
+    running = daemon.Options(data=data, models=models, **work)
+    async with daemon.running(running) as engine:
+        yield engine
+
+
+def _offered(options: argparse.Namespace) -> Model | None:
+    """Resolve --model where it names more than an engine's own; its name then replaces it."""
+    base = options.model if Path(options.model).exists() else options.model.partition("+")[0]
+    if not (base in KNOWN or "/" in base or Path(base).exists()):
+        return None
+    *_, model = catalogue([options.model]).values()
+    options.model = model.name
+    return model
+
+
+def _defaults(name: str, hello: Hello) -> dict[str, Any]:
+    cards = {model.name: model.card for model in hello.models}
+    if name not in cards:
+        return {}
+    defaults = cards[name].defaults
+    return {field: getattr(defaults, field) for field in defaults.__struct_fields__}
+
+
+def _format(output: Path) -> str:
+    if output.suffix.lower() not in (".mp4", ".gif"):
+        raise InvalidParameterError(
+            "output", f"{output.name!r} ends in neither .mp4 nor .gif", "give -o film.mp4"
+        )
+    return output.suffix.lower()[1:]
+
+
+def _check_output(output: Path) -> None:
+    _format(output)
+    if not output.resolve().parent.is_dir():
+        raise StorageError(
+            f"the folder of {output} does not exist", remedy="create it, or give another -o"
+        )
+
+
+async def _save(connection: Connection, progress: Progress, output: Path) -> None:
+    film = progress.film
+    assert film
+    await connection.fetch(film.object, output)
+    painted = progress.painting.count
+    drawn = f", in-betweens by {networks.title(film.interpolator)}" if film.interpolator else ""
+    print(
+        f"{output}: {film.frames} frames, {film.seconds:.2f} s, {film.width}x{film.height}; "
+        f"{painted} of {len(progress.keyframes)} keyframes painted, the others reused{drawn}",
+        file=sys.stderr,
+    )

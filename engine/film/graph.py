@@ -1,0 +1,299 @@
+"""A film is a build graph: recipe → keyframes → segments → film.
+
+Each node is named by a hash of everything that determines its content, so that rendering means
+computing the nodes that the store lacks. Which nodes a film has is ``engine.film.plan``'s business.
+Pure: no files, no clock, no torch.
+"""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from engine.film import timeline as spacing
+from engine.film.camera import Move
+from engine.film.recipe import Format, Recipe, Scheduler, Value
+
+NOISE_SECONDS = 8.0  # time in which the noise walks a quarter of a great circle, seed to seed + 1
+TRANSITION = 1.0  # share of the shorter neighbour that a morph between two scenes takes
+Bridge = Literal["flow", "fade", "cut", "hold"]
+BATCHES = (1, 2, 4, 8)  # keyframes at once; the last row of an odd number may round otherwise
+ENCODING = 2  # raise when the way frames are encoded changes
+REPAINTING = 2  # raise when the way a moved picture is painted over changes
+
+
+class Weighted(msgspec.Struct, frozen=True, array_like=True):
+    """Two ingredients and a position between them: 0 is ``first``, 1 would be ``second``."""
+
+    first: str | int
+    second: str | int
+    position: float
+
+
+class Turn(Value, frozen=True, kw_only=True):
+    """Where the noise is on a way that ends where it began: a circle around a seed's noise.
+
+    Attributes:
+        radius: of the circle, of the sphere's 1; it is as long as a way that is not closed.
+        share: of the way that lies behind it, in [0, 1].
+        behind: the drift less that of the whole way, towards which the ground is led back.
+    """
+
+    radius: float
+    share: float
+    behind: float
+
+
+class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="node"):
+    """A picture that Stable Diffusion paints.
+
+    Attributes:
+        model: identity of the weights, hash included.
+        prompt: two prompts and the position between their embeddings.
+        noise: two seeds and the position on the great circle between their noises.
+        drift: how far the ground has moved past, in picture widths.
+        turn: how the noise goes round, in a film that ends where it began.
+        source: what it is painted over: a keyframe's name, or the SHA-256 of a picture that was
+            brought; "" begins from noise alone.
+        warp: how the camera moved since ``source``.
+        strength: share of the steps by which ``source`` is painted over; 1 leaves nothing of it.
+        border: likewise, for what ``source`` does not show.
+        anchor: name of the keyframe whose colours it keeps; "" keeps none.
+        since: how the camera moved since ``anchor``.
+        subject: name of the keyframe that it looks at while it is painted, so that who is seen
+            there stays recognisable; left out, it looks at none.
+        repainting: the way it is painted over a moved picture; left out without one.
+        batch: keyframes that are painted at once, others or repeats beside it, for that moves last
+            bits; left out, it is painted alone.
+    """
+
+    model: str
+    prompt: Weighted
+    negative_prompt: str
+    noise: Weighted
+    drift: float = 0.0
+    turn: Turn | None = None
+    source: str = ""
+    warp: Move | None = None
+    strength: float = 1.0
+    border: float = 1.0
+    anchor: str = ""
+    since: Move | None = None
+    subject: str | msgspec.UnsetType = msgspec.UNSET  # no "": older names must stay as they are
+    repainting: int | msgspec.UnsetType = msgspec.UNSET
+    batch: int | msgspec.UnsetType = msgspec.UNSET  # no 1: older names must stay as they are
+    width: int
+    height: int
+    num_inference_steps: int
+    guidance_scale: float
+    scheduler: Scheduler
+
+    @property
+    def name(self) -> str:
+        """Content address of the picture."""
+        return address(self)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the pictures that it is made of."""
+        return tuple(name for name in (self.source, self.anchor, self.subject) if name)
+
+    @property
+    def rows(self) -> int:
+        """Keyframes that are painted at once, this one and repeats included."""
+        return self.batch or 1
+
+
+class SegmentNode(Value, frozen=True, kw_only=True, tag="segment", tag_field="node"):
+    """The encoded frames from one keyframe up to, not including, the next.
+
+    Attributes:
+        first: name of the keyframe that is the first frame.
+        second: name of the keyframe that follows.
+        frames: frames from ``first`` to before ``second``; the in-betweens stand at ``k / frames``.
+        closing: whether ``second`` itself is appended, as at the end of the film.
+        bridge: ``flow`` moves the one into the other if they share enough, ``fade`` lays the one
+            over the other, ``cut`` has nothing in between, ``hold`` repeats ``first``.
+        move: how the camera moves from ``first`` to ``second``, where that is known.
+        places: how far the camera has come at each in-between, in (0, 1), where it does not move
+            evenly.
+        interpolator: identity of the network that draws the in-betweens.
+    """
+
+    first: str
+    second: str
+    frames: int
+    closing: bool
+    bridge: Bridge = "flow"
+    move: Move | None = None
+    places: tuple[float, ...] = ()
+    fps: int
+    interpolator: str
+    encoding: int = ENCODING
+
+    @property
+    def name(self) -> str:
+        """Content address of the encoded segment."""
+        return address(self)
+
+    @property
+    def positions(self) -> tuple[float, ...]:
+        """Positions of the in-betweens, strictly between 0 and 1, ascending."""
+        return self.places or tuple(step / self.frames for step in range(1, self.frames))
+
+    @property
+    def length(self) -> int:
+        """Number of frames in the encoded segment."""
+        return self.frames + self.closing
+
+
+class FilmNode(Value, frozen=True, kw_only=True, tag="film", tag_field="node"):
+    """The finished file: all segments joined, with the recipe in its metadata."""
+
+    segments: tuple[str, ...]
+    recipe: Recipe
+    encoding: int = ENCODING
+
+    @property
+    def name(self) -> str:
+        """Content address of the film."""
+        return address(self)
+
+    @property
+    def format(self) -> Format:
+        """File format of the film."""
+        return self.recipe.format
+
+
+Node = KeyframeNode | SegmentNode | FilmNode
+
+
+def address(node: Node) -> str:
+    """Return the SHA-256 (64 hex digits) of the node's canonical JSON."""
+    return hashlib.sha256(msgspec.json.encode(node, order="deterministic")).hexdigest()
+
+
+def keyframe(
+    recipe: Recipe, seconds: float, model: str, batch: int = 1, first: KeyframeNode | None = None
+) -> KeyframeNode:
+    """Return the keyframe at a time of the walk.
+
+    Args:
+        recipe: a checked recipe.
+        seconds: from the film's beginning.
+        model: identity of the diffusion model's weights.
+        batch: keyframes that are painted at once. Retakes are not, as somebody waits for one
+            picture, nor those that look at another one.
+        first: the film's first keyframe, which others may look at; None for that one itself.
+    """
+    walked = seconds - _origin(recipe, seconds)
+    prompt, noise = prompt_at(recipe, seconds), noise_at(recipe, walked)
+    turn = turn_at(recipe, walked, seconds)
+    if turn:
+        noise = Weighted(recipe.seed, recipe.seed, 0.0)
+    if take := recipe.takes.get(round(seconds, 6)):
+        if take.prompt is not msgspec.UNSET:
+            prompt = Weighted(take.prompt, take.prompt, 0.0)
+        if take.seed is not msgspec.UNSET:
+            noise, turn = Weighted(take.seed, take.seed, 0.0), None
+    made = KeyframeNode(
+        model=model,
+        prompt=prompt,
+        negative_prompt=recipe.negative_prompt,
+        noise=noise,
+        batch=msgspec.UNSET if batch == 1 or take or recipe.anchor_attention else batch,
+        drift=round(recipe.drift * walked, 6),
+        turn=turn,
+        width=recipe.width,
+        height=recipe.height,
+        num_inference_steps=recipe.num_inference_steps,
+        guidance_scale=recipe.guidance_scale,
+        scheduler=recipe.scheduler,
+    )
+    if first is None or first == made or not recipe.anchor_attention:
+        return made
+    return msgspec.structs.replace(made, subject=first.name)
+
+
+def prompt_at(recipe: Recipe, seconds: float) -> Weighted:
+    """Return the mix of prompts at a time; within a scene's own part it is that scene's alone.
+
+    The end of a film that flows back is its beginning.
+    """
+    first, last = recipe.scenes[0].prompt, recipe.scenes[-1].prompt
+    back = _back(recipe, seconds) if first != last else 0.0
+    if back > 0:
+        return Weighted(last, first, back) if back < 1 else Weighted(first, first, 0.0)
+    starts = spacing.starts(recipe)
+    index = max(i for i, start in enumerate(starts) if start <= seconds + 1e-9)
+    for boundary in (index, index + 1):
+        position = _crossing(recipe, starts, boundary, seconds)
+        if 0 < position < 1:
+            before, after = recipe.scenes[boundary - 1], recipe.scenes[boundary]
+            if before.prompt != after.prompt:
+                return Weighted(before.prompt, after.prompt, position)
+    prompt = recipe.scenes[index].prompt
+    return Weighted(prompt, prompt, 0.0)
+
+
+def noise_at(recipe: Recipe, seconds: float) -> Weighted:
+    """Return the seeds and the position between them after so many seconds of walking.
+
+    It is one endless walk from seed to seed.
+    """
+    legs, position = divmod(round(seconds / NOISE_SECONDS, 6), 1)
+    seed = recipe.seed + int(legs)
+    if position == 0:
+        return Weighted(seed % 2**32, seed % 2**32, 0.0)
+    return Weighted(seed % 2**32, (seed + 1) % 2**32, round(position, 6))
+
+
+def turn_at(recipe: Recipe, walked: float, seconds: float) -> Turn | None:
+    """Return where a film that flows back is on its way round; None if it does not.
+
+    Args:
+        recipe: of the film.
+        walked: seconds since the walk began.
+        seconds: since the film began.
+    """
+    if not spacing.flows_back(recipe):
+        return None
+    whole = recipe.frames / recipe.fps
+    span = whole - (seconds - walked)
+    return Turn(
+        radius=round(min(1.0, whole / (4 * NOISE_SECONDS)), 6),
+        share=round(walked / span, 6),
+        behind=round(recipe.drift * (walked - span), 6),
+    )
+
+
+def _origin(recipe: Recipe, seconds: float) -> float:
+    """Return the time at which the walk that is under way began."""
+    if not recipe.shared_noise:
+        return 0.0
+    found = 0.0
+    for start, motion in zip(spacing.starts(recipe), recipe.motions, strict=True):
+        first = round(start * recipe.fps) / recipe.fps  # scenes begin with the nearest frame
+        if motion != "morph" and first <= seconds + 1e-6:
+            found = first
+    return found
+
+
+def _back(recipe: Recipe, seconds: float) -> float:
+    """Return how far the morph from the last scene to the first has come, in [0, 1]."""
+    if not spacing.flows_back(recipe):
+        return 0.0
+    half = TRANSITION * min(recipe.scenes[-1].seconds, recipe.scenes[0].seconds) / 2
+    lead = spacing.lead(recipe)
+    linear = (seconds - (recipe.seconds - lead) + half) / (half + min(half, lead))
+    return round(min(1.0, max(0.0, linear)), 6)
+
+
+def _crossing(recipe: Recipe, starts: list[float], boundary: int, seconds: float) -> float:
+    """Return how far the morph at ``boundary`` has come, in [0, 1]; pictures ease themselves."""
+    scenes = recipe.scenes
+    if not 0 < boundary < len(scenes) or recipe.motions[boundary] != "morph":
+        return 0.0
+    half = TRANSITION * min(scenes[boundary - 1].seconds, scenes[boundary].seconds) / 2
+    linear = min(1.0, max(0.0, (seconds - starts[boundary] + half) / (2 * half)))
+    return round(linear, 6)

@@ -1,0 +1,299 @@
+"""The plan of a film: which nodes it has, what can be made now, and how it grows.
+
+An even film's plan is known at once. Elsewhere keyframes are added where neighbours turn out to
+differ most, so the plan asks for distances while it is carried out; the same answers give the same
+plan, in whatever order they come. What it holds is only ever added to: an index, once given, stays.
+Pure: no files, no pixels.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from engine.film import graph
+from engine.film import keyframe_chain as chain
+from engine.film import timeline as spacing
+from engine.film.camera import Move
+from engine.film.graph import Bridge, FilmNode, KeyframeNode, SegmentNode
+from engine.film.keyframe_chain import Chain, Pin
+from engine.film.parts import Part, Sight
+from engine.film.recipe import Recipe
+from engine.film.steps import Draw, Measure, Paint, Size, Step
+from engine.film.timeline import Stretch
+
+
+class Plan:
+    """All nodes of a film that are known so far, and which of them are there.
+
+    Attributes:
+        keyframes: in order of their creation.
+        times: seconds at which each stands on the walk from prompt to prompt; later ones are
+            later in the film, though not at that very second where frames are shared out.
+        segments: in order of time.
+        ends: the two keyframes of each segment, by index.
+        gaps: distances that were measured: two keyframes by index, and how much they differ.
+        batch: keyframes that are painted at once where they do not depend on one another.
+    """
+
+    def __init__(self, recipe: Recipe, *, model: str, interpolator: str, batch: int = 1) -> None:
+        self.recipe, self._model, self._interpolator = recipe, model, interpolator
+        self.batch = batch
+        self.keyframes: list[KeyframeNode] = []
+        self.times: list[float] = []
+        self.segments: list[SegmentNode] = []
+        self.ends: list[tuple[int, int]] = []
+        self.gaps: list[tuple[int, int, float]] = []
+        self._usable: dict[int, bool] = {}  # painted keyframes
+        self._undrawn: list[int] = []
+        self._index: dict[str, int] = {}  # of keyframes, by name
+        self._chains: dict[int, Chain] = {}  # by the scene whose camera moves
+        self._pins = chain.pins(recipe)
+        self._parts: list[Part] = []
+        self._sight = Sight(self._parts, self._usable)
+        self._lay_out()
+        self._advance()
+
+    @property
+    def size(self) -> Size:
+        """How much of the plan is known."""
+        return Size(len(self.keyframes), len(self.segments), len(self.gaps))
+
+    @property
+    def film(self) -> FilmNode:
+        """The film, once nothing is left to be done."""
+        return FilmNode(segments=tuple(node.name for node in self.segments), recipe=self.recipe)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all nodes that are known, and of the pictures that the user brought."""
+        keyframes = (node.name for node in self.keyframes)
+        segments = (node.name for node in self.segments)
+        return (*keyframes, *segments, self.film.name, *self.recipe.start_images)
+
+    @property
+    def more_keyframes(self) -> int:
+        """Number of keyframes that may still be added."""
+        return sum(part.ahead for part in self._parts)
+
+    @property
+    def more_segments(self) -> int:
+        """Number of segments that may still be added."""
+        waiting = [part for part in self._parts if not part.connected]
+        lone = len(self.keyframes) == 1 and bool(waiting)
+        bridges = sum(part.stretch.after > 0 for part in waiting)
+        return sum(part.ahead + len(part.pairs) for part in waiting) + bridges + lone
+
+    def ready(self) -> Iterator[Step]:
+        """Yield what can be done now, what matters most first; nothing is left at the end.
+
+        Raises:
+            BlankError: no keyframe of the film can be used.
+        """
+        for index in self._undrawn:
+            there = all(end in self._usable for end in self.ends[index])
+            if there and (seen := self._both(self.ends[index])) is not None:
+                names = {"first": seen[0], "second": seen[1]}
+                yield Draw(index, msgspec.structs.replace(self.segments[index], **names))
+        growing = next((part for part in self._parts if not part.grown), None)
+        if growing and all(index in self._usable for index in growing.keyframes):
+            for pair in growing.pairs:
+                if pair not in growing.distances:
+                    yield Measure(pair, *(self._names(pair, growing)))
+        for part in self._parts:
+            for index in part.keyframes:
+                if index not in self._usable and self._has_sources(self.keyframes[index]):
+                    yield Paint(index, self.keyframes[index])
+
+    def _has_sources(self, node: KeyframeNode) -> bool:
+        """Tell whether the keyframes that one is made of are painted."""
+        indexes = (self._index.get(name) for name in node.sources)
+        return all(index is None or index in self._usable for index in indexes)
+
+    def take(self, step: Step, answer: float = 0.0) -> None:
+        """Note that a step is done, and grow if that was what growing waited for."""
+        match step:
+            case Paint(index=index):
+                self._usable[index] = not answer
+            case Measure(ends=ends):
+                part = next(part for part in self._parts if ends in part.pairs)
+                part.distances[ends] = round(answer, 4)
+            case Draw(index=index, node=node):
+                self.segments[index] = node
+                self._undrawn.remove(index)
+        self._advance()
+
+    def _lay_out(self) -> None:
+        """Create the keyframes that stand whatever the pictures look like."""
+        run, shared = 0, -1
+        for stretch in spacing.stretches(self.recipe):
+            times = self._times(stretch)
+            first = shared if shared >= 0 else self._add(times[0])
+            if stretch.scene >= 0:
+                self._begin_chain(stretch.scene, first)
+            indexes = [first, *(self._add(time, stretch.scene) for time in times[1:-1])]
+            if len(times) > 1:
+                comes_round = stretch.last == self.recipe.frames
+                indexes.append(0 if comes_round else self._add(times[-1], stretch.scene))
+            if stretch.scene >= 0:
+                self._pin(stretch.scene, indexes[-1])
+            self._parts.append(Part(stretch, run, indexes))
+            shared = -1 if stretch.after else indexes[-1]
+            run += stretch.after > 0
+
+    def _times(self, stretch: Stretch) -> list[float]:
+        """Return the times of a stretch's first keyframes, ends included."""
+        fps = self.recipe.fps
+        if stretch.even:
+            return [frame / fps for frame in stretch.beats()]
+        grid = stretch.grid(fps)
+        if self.recipe.keyframes is msgspec.UNSET:
+            return grid
+        given = sorted(time for time in self.recipe.keyframes if grid[0] < time < grid[-1])
+        return [grid[0], *given[: stretch.gaps - 1], grid[-1]]
+
+    def _add(self, seconds: float, scene: int = -1) -> int:
+        node = graph.keyframe(self.recipe, seconds, self._model, self.batch, *self.keyframes[:1])
+        if scene >= 0:
+            node = self._chains[scene].add(node, seconds)
+        else:
+            node = chain.pinned(node, round(seconds, 6), self._pins)
+        self._index.setdefault(node.name, len(self.keyframes))
+        self.keyframes.append(node)
+        self.times.append(round(seconds, 6))
+        return len(self.keyframes) - 1
+
+    def _begin_chain(self, scene: int, first: int) -> None:
+        node, seconds = self.keyframes[first], self.times[first]
+        self._chains[scene] = Chain(self.recipe, scene, node, seconds)
+
+    def _pin(self, scene: int, last: int) -> None:
+        """Have the scene after a camera's leave the picture that the camera has come to."""
+        following = self.recipe.scenes[scene + 1 : scene + 2]
+        if last and following and self.recipe.motions[scene + 1] == "morph":
+            pin = Pin(
+                seconds=self.times[last],
+                source=self.keyframes[last].name,
+                strength=chain.LEAVING,
+                before=0.0,
+                after=following[0].seconds,
+            )
+            self._pins.append(pin)
+
+    def _advance(self) -> None:
+        """Grow the first stretch that is not grown as far as what is known goes."""
+        for part in self._parts:
+            while not part.grown and not self._unknown(part):
+                self._halve(part)
+            if not part.grown:
+                return
+            if not part.connected:
+                self._connect(part)
+
+    def _unknown(self, part: Part) -> bool:
+        """Tell whether growing needs more answers; equal pictures are measured at once."""
+        if not all(index in self._usable for index in part.keyframes):
+            return True
+        for pair in part.pairs:
+            if pair not in part.distances:
+                first, second = self._names(pair, part)
+                if first == second:
+                    part.distances[pair] = 0.0
+        return any(pair not in part.distances for pair in part.pairs)
+
+    def _halve(self, part: Part) -> None:
+        """Add keyframes in the middle of the widest gaps, if there is a budget for them."""
+        known = {gap[:2] for gap in self.gaps}
+        new = (pair for pair in part.pairs if pair not in known)
+        self.gaps += ((*pair, part.distances[pair]) for pair in new)
+        distances = [part.distances[pair] for pair in part.pairs]
+        fixed = self.recipe.keyframes is not msgspec.UNSET
+        room = 0 if fixed else part.ahead
+        times = self._clock(part)
+        gaps = spacing.widest(times, distances, part.stretch, self.recipe.fps)[:room]
+        part.grown = not gaps
+        for gap in sorted(gaps, reverse=True):  # from the end, so that places stay
+            middle = self._add(round((times[gap] + times[gap + 1]) / 2, 6))
+            part.keyframes.insert(gap + 1, middle)
+
+    def _clock(self, part: Part) -> list[float]:
+        """Return the times of a stretch's keyframes; the last of all may be the first again."""
+        times = [self.times[index] for index in part.keyframes]
+        return [*times[:-1], max(times[-1], part.stretch.last / self.recipe.fps)]
+
+    def _connect(self, part: Part) -> None:
+        """Create the segments of a stretch, and the one that leads to the next."""
+        stretch = part.stretch
+        bridges: list[Bridge] = ["flow"] * len(part.pairs)
+        if stretch.even:
+            lengths = [b - a for a, b in itertools.pairwise(stretch.beats())]
+        else:
+            distances = [part.distances[pair] for pair in part.pairs]
+            lengths = spacing.shared(self._clock(part), distances, stretch.last - stretch.first)
+            bridges = ["fade" if gap > spacing.TOO_WIDE else "flow" for gap in distances]
+        for pair, frames, bridge in zip(part.pairs, lengths, bridges, strict=True):
+            self._add_segment(pair, frames, bridge, stretch.scene)
+        part.connected = True
+        following = self._parts.index(part) + 1
+        if stretch.after:
+            pair = part.keyframes[-1], self._parts[following % len(self._parts)].keyframes[0]
+            self._add_segment(pair, stretch.after, "fade" if stretch.after > 1 else "cut")
+        elif following == len(self._parts) and not self.segments:  # a film of one frame
+            self._add_segment((0, 0), 1, "flow")
+
+    def _add_segment(
+        self, pair: tuple[int, int], frames: int, bridge: Bridge, scene: int = -1
+    ) -> None:
+        at_end = pair[1] == self._parts[-1].keyframes[-1] and not self.recipe.comes_round
+        move, places = self._moves(pair, frames, scene) if scene >= 0 else (None, ())
+        node = SegmentNode(
+            first=self.keyframes[pair[0]].name,
+            second=self.keyframes[pair[1]].name,
+            frames=frames,
+            closing=at_end and pair[0] != pair[1],
+            bridge="hold" if self.recipe.animatic else bridge,
+            move=move,
+            places=places,
+            fps=self.recipe.fps,
+            interpolator=self._interpolator,
+        )
+        self._undrawn.append(len(self.segments))
+        self.segments.append(node)
+        self.ends.append(pair)
+
+    def _moves(
+        self, pair: tuple[int, int], frames: int, scene: int
+    ) -> tuple[Move | None, tuple[float, ...]]:
+        """Return how a scene's camera moves between two keyframes, and how far by each frame."""
+        camera, first = self._chains[scene], self.times[pair[0]]
+        before, after = (camera.pose(time) for time in (first, first + frames / self.recipe.fps))
+        return Move(before=before, after=after), camera.places(first, frames)
+
+    def _both(self, pair: tuple[int, int]) -> tuple[str, str] | None:
+        """Return the names of what is seen at both ends of a segment; None: not known yet."""
+        first, second = (self._sight.of(index) for index in pair)
+        if first is None or second is None:
+            return None
+        return self.keyframes[first].name, self.keyframes[second].name
+
+    def _names(self, pair: tuple[int, int], part: Part) -> list[str]:
+        """Return the names of what is seen at both ends of a gap of a stretch that grows."""
+        return [self.keyframes[self._sight.while_growing(index, part)].name for index in pair]
+
+
+def grown(plan: Plan, distances: Mapping[tuple[str, str], float]) -> Plan:
+    """Carry a plan out as far as known distances, by the names of keyframes, make it grow."""
+    while step := next(plan.ready(), None):
+        if isinstance(step, Measure):
+            if (step.first, step.second) not in distances:
+                break
+            plan.take(step, distances[step.first, step.second])
+        else:
+            plan.take(step)
+    return plan
+
+
+def most_keyframes(recipe: Recipe) -> int:
+    """Return how many keyframes a film has at most."""
+    plan = Plan(recipe, model="", interpolator="")
+    return len(plan.keyframes) + plan.more_keyframes

@@ -1,0 +1,192 @@
+"""The making of a film: what its plan asks for, as much at once as there are workers for it.
+
+It ends in one event, whatever happens. It knows neither how a node is made, nor the queue, nor
+clients, nor torch.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, TypeGuard
+
+from engine.errors import InternalError, UnknownModelError, VisionFluxError, WorkerLostError
+from engine.film import events
+from engine.film.events import AnyEvent
+from engine.film.plan import Plan, most_keyframes
+from engine.film.steps import Draw, Measure, Paint, Size, Step
+from engine.jobs import growth
+from engine.jobs.node_builder import NodeLostError, Nodes
+from engine.models import Model
+from engine.wire.messages.responses import label
+from engine.workers.pool import MemoryShortError
+from engine.workers.process import TaskStoppedError, WorkerDiedError
+
+log = logging.getLogger(__name__)
+
+Group = tuple[Step, ...]  # keyframes that are painted at once, or one thing else
+UnderWay = dict[asyncio.Task[list[float]], Group]
+
+
+@dataclass(frozen=True)
+class Making:
+    """One film in the making.
+
+    Attributes:
+        nodes: its nodes.
+        models: that the engine offers, by name.
+        batch: keyframes that it paints at once.
+    """
+
+    nodes: Nodes
+    models: dict[str, Model]
+    batch: int = 1
+
+    async def finish(self) -> AnyEvent:
+        """Make the film and return the event by which that ends; this is the job's edge."""
+        why: Literal["worker", "memory"] | None = None  # the last attempt ended
+        while True:
+            try:
+                if why:
+                    self.nodes.record(events.Interrupted(reason=why))
+                return await self.film()
+            except TaskStoppedError:
+                return self.nodes.stopping() or events.Cancelled()
+            except (WorkerDiedError, MemoryShortError) as loss:
+                if stop := self.nodes.stopping():
+                    return stop
+                why = _reason(loss)
+            except NodeLostError:
+                why = None
+            except WorkerLostError as error:  # where that was is in the worker's log, not here
+                log.warning("Job %s failed: %s", self.nodes.job, error)
+                return self.nodes.stopping() or events.Failed(error=error.report())
+            except VisionFluxError as error:
+                log.warning("Job %s failed.", self.nodes.job, exc_info=True)
+                return self.nodes.stopping() or events.Failed(error=error.report())
+            except Exception as error:
+                log.exception("Job %s broke.", self.nodes.job)
+                problem = f"{type(error).__name__} in the engine"
+                return events.Failed(error=InternalError(problem).report())
+
+    async def film(self) -> events.Finished:
+        """Make everything that is missing, then the film."""
+        name = self.nodes.recipe.model
+        if name not in self.models:  # offered when the job was submitted, no longer now
+            raise UnknownModelError(name, list(self.models))
+        attempt = self.nodes.progress.attempt + 1
+        self.nodes.record(events.Started(attempt=attempt, device=label(self.nodes.crew.devices)))
+        plan = await self._plan(self.models[name])
+        await self._make_all(plan)
+        return await self.nodes.assemble(plan)
+
+    async def _make_all(self, plan: Plan) -> None:
+        """Do what a plan asks for, as much at once as there are workers, until it has all."""
+        told, under_way = plan.size, UnderWay()
+        try:
+            while self._begin(plan, under_way):
+                done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    answers = self._answers(task, under_way)
+                    for step, answer in zip(under_way.pop(task), answers, strict=False):
+                        plan.take(step, answer)
+                if plan.size != told:
+                    self._tell(plan, told)
+                    told = plan.size
+        except asyncio.CancelledError:
+            for task in under_way:
+                task.cancel()
+            raise
+        finally:
+            if under_way:
+                self.nodes.crew.stop(self.nodes.job)
+                await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _begin(self, plan: Plan, under_way: UnderWay) -> bool:
+        """Begin what is ready, the first things first; return whether anything is under way."""
+        if self.nodes.stopping():
+            raise TaskStoppedError
+        begun = {_key(step) for group in under_way.values() for step in group}
+        fresh = (step for step in plan.ready() if _key(step) not in begun)
+        for group in self._next(list(fresh), [*under_way.values()]):
+            under_way[asyncio.create_task(self.nodes.do(group))] = group
+        return bool(under_way)
+
+    def _next(self, fresh: list[Step], under_way: list[Group]) -> list[Group]:
+        """Return what there is room for; where mates are, all but painting is theirs."""
+        workers, mates = self.nodes.crew.size, self.nodes.crew.mates
+        if not mates:
+            return [*islice(self._groups(fresh), max(0, workers - len(under_way)))]
+        painting = sum(isinstance(group[0], Paint) for group in under_way)
+        paints = self._groups([step for step in fresh if isinstance(step, Paint)])
+        others = ((step,) for step in fresh if not isinstance(step, Paint))
+        return [
+            *islice(others, max(0, mates - (len(under_way) - painting))),
+            *islice(paints, max(0, workers - painting)),
+        ]
+
+    def _groups(self, steps: list[Step]) -> Iterator[Group]:
+        """Yield steps that are done together, as they come.
+
+        A batch takes as long if it is not full, so one is filled before another begins.
+        """
+        while steps:
+            group = tuple(steps[:1])
+            if self._is_for_batch(steps[0]):
+                alike = islice(filter(self._is_for_batch, steps), self.batch)
+                group = tuple({step.node.name: step for step in alike}.values())
+            yield group
+            steps = [step for step in steps if step not in group]
+
+    def _is_for_batch(self, step: Step) -> TypeGuard[Paint]:
+        return isinstance(step, Paint) and step.node.rows > 1 and self.nodes.lacks(step.node)
+
+    def _answers(self, task: asyncio.Task[list[float]], under_way: UnderWay) -> list[float]:
+        """Return the answers of steps; none if they were lost and others go on meanwhile."""
+        try:
+            return task.result()
+        except (WorkerDiedError, MemoryShortError) as loss:
+            if len(under_way) == 1 or self.nodes.stopping():
+                raise
+            for step in under_way[task]:
+                lost = _lost(step)
+                self.nodes.record(events.Interrupted(reason=_reason(loss), goes_on=True, **lost))
+            return []
+
+    async def _plan(self, model: Model) -> Plan:
+        nodes = self.nodes
+        loaded = await nodes.load(model, most_keyframes(nodes.recipe), self.batch)
+        names = {"model": loaded.model, "interpolator": loaded.interpolator}
+        plan = Plan(nodes.recipe, batch=self.batch, **names)
+        planned, known = growth.planned(plan, loaded), nodes.progress.plan
+        if known is None or not growth.is_part(planned, known):
+            nodes.record(planned)
+        nodes.store.hold(nodes.job, plan.names)
+        return plan
+
+    def _tell(self, plan: Plan, told: Size) -> None:
+        """Tell by what a plan has grown, unless that was told before an interruption."""
+        assert self.nodes.progress.plan
+        self.nodes.store.hold(self.nodes.job, plan.names)
+        if news := growth.news(plan, told, self.nodes.progress.plan):
+            self.nodes.record(news)
+
+
+def _key(step: Step) -> tuple[str, object]:
+    """Return by what a step is known again; a segment's node may change until it is drawn."""
+    return type(step).__name__, step.ends if isinstance(step, Measure) else step.index
+
+
+def _lost(step: Step) -> dict[str, int]:
+    """Return what an event says of a piece that was lost on the way."""
+    match step:
+        case Paint(index=index):
+            return {"keyframe": index}
+        case Draw(index=index):
+            return {"segment": index}
+    return {}
+
+
+def _reason(loss: Exception) -> Literal["worker", "memory"]:
+    return "memory" if isinstance(loss, MemoryShortError) else "worker"

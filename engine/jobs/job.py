@@ -1,0 +1,64 @@
+"""One job in memory: what happened to it, and who wants to know.
+
+Its log and its newest preview stand ready as frames, made once for everybody. The more watch, the
+rarer they are told, of the more at once. It knows neither the journal nor the queue.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from engine.film import events
+from engine.film.events import AnyEvent
+from engine.film.progress import Progress, advance, fold
+from engine.storage.rows import JobRow
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import responses as answers
+from engine.wire.transport import framed
+
+REST = 0.004  # seconds for each watcher between two times that they are told: 50 take 0.2 s
+
+
+class Job:
+    """A job in memory: its state, its log and its newest preview as frames, its watchers."""
+
+    def __init__(self, row: JobRow, log_: list[events.Logged]) -> None:
+        self.id, self.recipe, self.created_at = row.id, row.recipe, row.created_at
+        self.progress: Progress = fold(log_)
+        self.frames = [self._frame(logged) for logged in log_]
+        self.preview = b""
+        self.preview_number = 0
+        self.shown = ("", 1)  # kind and step of the newest preview
+        self.watchers: set[Callable[[], None]] = set()
+        self.wants: dict[object, int] = {}  # who has room for the next preview, made how
+        self.stop: AnyEvent | None = None  # by which a client has it stop
+        self.client: object = None  # who submitted it
+        self._calling, self._quiet_until = False, 0.0  # the watchers; by the loop's clock
+
+    def add(self, logged: events.Logged) -> None:
+        """Take in an event that the journal keeps."""
+        advance(self.progress, logged)
+        self.frames.append(self._frame(logged))
+        self.wake()
+
+    def show(self, preview: bytes, shown: tuple[str, int]) -> None:
+        """Replace the newest preview; who wants the one after it must say so."""
+        self.preview, self.preview_number = framed(preview), self.preview_number + 1
+        self.shown = shown
+        self.wants.clear()
+        self.wake()
+
+    def wake(self) -> None:
+        """Tell the watchers that there is something new, soon and all at once."""
+        if self.watchers and not self._calling:
+            self._calling = True
+            asyncio.get_running_loop().call_at(self._quiet_until, self._call)
+
+    def _call(self) -> None:
+        self._calling = False
+        self._quiet_until = asyncio.get_running_loop().time() + REST * len(self.watchers)
+        for watcher in tuple(self.watchers):
+            watcher()
+
+    def _frame(self, logged: events.Logged) -> bytes:
+        message = answers.JobEvent(job=self.id, seq=logged.seq, at=logged.at, event=logged.event)
+        return framed(encoding.encode(message))

@@ -1,0 +1,300 @@
+"""Jobs: their queue, their logs and who watches them.
+
+Every step becomes a numbered event, kept before anybody hears of it. How a film is made is
+``engine.jobs.film_builder``'s business; sockets are ``engine.server.server``'s.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+
+from engine.errors import (
+    JobConflictError,
+    LimitError,
+    MissingPictureError,
+    StorageError,
+    UnknownJobError,
+    UnknownModelError,
+)
+from engine.film import events
+from engine.film.events import AnyEvent
+from engine.film.preview_budget import SETTINGS, Setting
+from engine.film.recipe import Recipe
+from engine.jobs.film_builder import Making
+from engine.jobs.job import Job
+from engine.jobs.node_builder import Nodes
+from engine.jobs.pruning import prune
+from engine.jobs.retention import Holding
+from engine.models import Model
+from engine.storage.journal import Journal
+from engine.storage.object_store import Store
+from engine.storage.rows import JobRow
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import limits as terms
+from engine.wire.messages import responses as answers
+from engine.workers.pool import Crew
+
+log = logging.getLogger(__name__)
+
+PAUSE = 5.0  # seconds until a job is taken up again that could not be recorded
+
+
+class Jobs:
+    """All jobs of an engine; one film is made at a time."""
+
+    def __init__(
+        self, journal: Journal, store: Store, models: dict[str, Model], crew: Crew, batch: int = 1
+    ) -> None:
+        self._journal, self._store, self._models = journal, store, models
+        self._batch = batch  # keyframes that are painted at once
+        self._jobs: dict[str, Job] = {}
+        self._queue: deque[Job] = deque()
+        self._arrived = asyncio.Event()
+        self._running: Job | None = None
+        self.holding = Holding(self._queue, store)
+        self.crew = crew
+
+    @property
+    def waiting(self) -> int:
+        """Number of jobs that wait."""
+        return len(self._queue)
+
+    def restore(self) -> None:
+        """Queue the jobs that a former process of this engine left unfinished."""
+        self._prune()
+        for row in self._journal.unfinished():
+            job = self._remember(row)
+            if planned := job.progress.plan:
+                self._store.hold(job.id, (*planned.keyframes, *planned.segments))
+            if job.progress.status == "running":
+                self._record(job, events.Interrupted(reason="engine"))
+            if job.progress.status != "paused":
+                self._enqueue(job)
+
+    def _prune(self) -> None:
+        try:
+            self._store.unkeep(prune(self._journal, time.time()))
+        except StorageError:  # it can be done later
+            log.warning("What is no longer needed cannot be forgotten.", exc_info=True)
+
+    def submit(self, job: str, recipe: Recipe, client: object = None) -> bool:
+        """Queue a job; return False if it was submitted before.
+
+        Args:
+            job: its id.
+            recipe: what is to be made.
+            client: whose share of the queue it takes.
+
+        Raises:
+            JobConflictError: the id stands for another recipe.
+            UnknownModelError: the recipe names a model that is not offered.
+            InvalidParameterError: it asks for what its model cannot do.
+            MissingPictureError: a picture that a scene begins from was not brought.
+            LimitError: too many jobs wait, in all or of this client.
+        """
+        known = self._journal.job(job)
+        if known:
+            if known.recipe != recipe:
+                raise JobConflictError(job)
+            return False
+        if recipe.model not in self._models:
+            raise UnknownModelError(recipe.model, list(self._models))
+        self._models[recipe.model].check(recipe)
+        self._check_pictures(recipe)
+        self._check_queue(client)
+        queued = events.Queued(position=self._ahead())
+        fresh = self._remember(self._journal.add_job(job, recipe, queued))
+        fresh.client = client
+        if recipe.start_images:
+            self._store.hold(job, recipe.start_images)
+        self._append(fresh)
+        return True
+
+    def _check_pictures(self, recipe: Recipe) -> None:
+        for name in recipe.start_images:
+            row = self._store.find(name)
+            if row is None or row.sha256 != name:
+                starts = [scene.start_image for scene in recipe.scenes]
+                raise MissingPictureError(starts.index(name))
+
+    def _check_queue(self, client: object) -> None:
+        limits, remedy = terms.LIMITS, "cancel one, or try again later"
+        if len(self._queue) >= limits.queued_jobs:
+            raise LimitError(f"{limits.queued_jobs} jobs wait already", remedy=remedy)
+        mine = sum(job.client is client for job in self._queue)
+        if mine >= limits.client_jobs:
+            raise LimitError(f"{mine} jobs of this connection wait already", remedy=remedy)
+
+    def get(self, job: str) -> Job:
+        """Return a job, from the journal if need be.
+
+        Raises:
+            UnknownJobError: there is none.
+        """
+        if job in self._jobs:
+            return self._jobs[job]
+        row = self._journal.job(job)
+        if row is None:
+            raise UnknownJobError(job)
+        return self._remember(row)
+
+    def release(self, job: Job) -> None:
+        """Forget a job that has ended and that nobody watches; the journal keeps it."""
+        if job.progress.final and not job.watchers:
+            self._jobs.pop(job.id, None)
+
+    def want(self, job: Job, who: object, setting: Setting | None) -> None:
+        """Note how somebody would like the next preview of a job; None: not at all."""
+        if setting:
+            job.wants[who] = SETTINGS.index(setting)
+        else:
+            job.wants.pop(who, None)
+        if job is self._running:
+            self._ask_for_preview()
+
+    def _ask_for_preview(self) -> None:
+        """Have the best preview made that somebody watching the running job has room for."""
+        wants = self._running.wants.values() if self._running else ()
+        self.crew.credit(SETTINGS[min(wants)] if wants else None)
+
+    def cancel(self, job: Job) -> None:
+        """End a job; one that has ended stays as it is."""
+        if not job.progress.final:
+            self._stop(job, events.Cancelled())
+        self.release(job)
+
+    def pause(self, job: Job) -> None:
+        """Let a job rest until it is resumed; one that rests or has ended stays as it is.
+
+        Raises:
+            LimitError: too many jobs rest already.
+        """
+        if job.progress.final or job.progress.status == "paused":
+            return
+        resting = sum(other.progress.status == "paused" for other in self._jobs.values())
+        if resting >= terms.LIMITS.queued_jobs:
+            raise LimitError(f"{resting} jobs are paused already", remedy="resume or cancel one")
+        self._stop(job, events.Paused())
+
+    def resume(self, job: Job) -> None:
+        """Queue a job that rests; one that does not stays as it is."""
+        if isinstance(job.stop, events.Paused):
+            job.stop = events.Queued(position=len(self._queue))  # once it has stopped
+        elif job.progress.status == "paused":
+            self._enqueue(job)
+
+    def _stop(self, job: Job, event: AnyEvent) -> None:
+        """Have the running job stop by an event, or record it at once for another one."""
+        if job is self._running:
+            if not isinstance(job.stop, events.Cancelled):  # which is the last word
+                job.stop = event
+            self.crew.stop(job.id)
+            return
+        self._record(job, event)
+        if job in self._queue:
+            self._queue.remove(job)
+            self._number_queue()
+
+    def summaries(self) -> tuple[answers.JobSummary, ...]:
+        """Return the newest 200 jobs."""
+        return tuple(
+            answers.JobSummary(
+                job=row.id,
+                status=self._status(row),
+                created_at=row.created_at,
+                prompt=row.recipe.scenes[0].prompt[:200],
+            )
+            for row in self._journal.jobs(200)
+        )
+
+    def _status(self, row: JobRow) -> str:
+        if row.id in self._jobs:
+            return self._jobs[row.id].progress.status
+        last = self._journal.last_event(row.id)
+        return type(last).__name__.lower() if row.ended and last else "queued"
+
+    async def work(self) -> None:
+        """Make films for ever, oldest job first."""
+        await self.crew.start()
+        try:
+            await self._work()
+        finally:
+            self.holding.close()
+
+    async def _work(self) -> None:
+        while True:
+            while not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
+            self._running = job = self._queue.popleft()
+            self._ask_for_preview()
+            try:
+                self._number_queue()
+                self._end(job, await self._make(job))
+            except Exception:  # the journal itself failed
+                log.exception("Job %s cannot be recorded; it is tried again.", job.id)
+                self._queue.appendleft(job)
+                await asyncio.sleep(PAUSE)
+            finally:
+                self._running = None
+                self._ask_for_preview()
+                self.release(job)
+
+    def _end(self, job: Job, event: AnyEvent) -> None:
+        """Record how the making of a film ended, and queue it again if it was resumed meanwhile."""
+        self._record(job, event)
+        self._prune()
+        job.stop = None
+        if isinstance(event, events.Queued):
+            self._append(job)
+
+    async def _make(self, job: Job) -> AnyEvent:
+        nodes = Nodes(
+            job=job.id,
+            recipe=job.recipe,
+            progress=job.progress,
+            record=lambda event: self._record(job, event),
+            stopping=lambda: job.stop,
+            store=self._store,
+            crew=self.crew,
+        )
+        return await Making(nodes, self._models, self._batch).finish()
+
+    def _record(self, job: Job, event: AnyEvent) -> None:
+        final = isinstance(event, events.FINAL)
+        seq = job.progress.seq + 1
+        job.add(self._journal.append(job.id, seq, event, final=final))
+        if final:
+            self._store.release(job.id)
+        if isinstance(event, events.Planned):
+            self.holding.learn(job.recipe.model, event)
+
+    def _remember(self, row: JobRow) -> Job:
+        job = self._jobs[row.id] = Job(row, self._journal.events(row.id))
+        return job
+
+    def _enqueue(self, job: Job) -> None:
+        self._record(job, events.Queued(position=self._ahead()))
+        self._append(job)
+
+    def _append(self, job: Job) -> None:
+        self._queue.append(job)
+        self._arrived.set()
+
+    def _ahead(self) -> int:
+        return len(self._queue) + (self._running is not None)
+
+    def _number_queue(self) -> None:
+        """Tell those who wait that they moved up."""
+        for place, job in enumerate(self._queue, self._running is not None):
+            if job.progress.position != place:
+                self._record(job, events.Queued(position=place))
+
+    def show(self, preview: bytes) -> None:
+        """Give the running job's watchers its newest preview."""
+        picture = encoding.decode_answer(preview)
+        assert isinstance(picture, answers.Preview)
+        if self._running and self._running.id == picture.job:
+            self._running.show(preview, (picture.kind, picture.step))
+            self._ask_for_preview()  # not of another worker, unless somebody has room for more

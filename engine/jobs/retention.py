@@ -1,0 +1,68 @@
+"""Keeps what waiting jobs will need from being evicted, as far as it is known what that is.
+
+It knows the queue and the store, not how a film is made. What a running job needs is held by
+``engine.jobs.film_builder``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection
+
+from engine.errors import StorageError
+from engine.film.events import Planned
+from engine.film.plan import Plan
+from engine.jobs.job import Job
+from engine.storage.object_store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Holding:
+    """What is known of the models' weights, and so of what waiting jobs will need.
+
+    A model's weights are known once a film was planned with them since the engine started. Of what
+    a plan may grow by nothing is known yet.
+    """
+
+    def __init__(self, queue: Collection[Job], store: Store) -> None:
+        """Hold nothing yet.
+
+        Args:
+            queue: the jobs that wait, at any time.
+            store: where finished nodes are.
+        """
+        self._queue, self._store = queue, store
+        # By model: its identity, its interpolator's, and how many keyframes are painted at once.
+        self._identities: dict[str, tuple[str, str, int]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def learn(self, model: str, planned: Planned) -> None:
+        """Take in what a plan tells of a model's weights; hold more if that is new."""
+        known = planned.model, planned.interpolator, planned.batch
+        if self._identities.get(model) != known:
+            self._identities[model] = known
+            self._task = asyncio.create_task(self._hold_all())
+
+    async def hold(self, name: str) -> None:
+        """Hold what a job will need, if it waits and its model's weights are known."""
+        job = next((job for job in self._queue if job.id == name), None)
+        known = self._identities.get(job.recipe.model) if job else None
+        if job is None or known is None:
+            return
+        model, interpolator, batch = known
+        names = {"model": model, "interpolator": interpolator}
+        plan = await asyncio.to_thread(Plan, job.recipe, batch=batch, **names)
+        if job in self._queue:
+            try:
+                self._store.hold(job.id, plan.names)
+            except StorageError:  # the job itself will say so when its turn comes
+                log.warning("What job %s needs cannot be noted.", job.id, exc_info=True)
+
+    async def _hold_all(self) -> None:
+        for job in tuple(self._queue):
+            await self.hold(job.id)
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        if self._task:
+            self._task.cancel()

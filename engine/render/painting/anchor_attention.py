@@ -1,0 +1,153 @@
+"""Anchor attention: a picture that looks at another one, its subject, while it is painted.
+
+The subject runs beside it through the UNet, as noisy as the picture is by then, and where the
+decoder attends to itself the picture has the subject's keys and values next to its own. The subject
+sees only itself. It knows diffusers' UNets; it does not know which keyframe looks at which.
+
+Source: cross-frame attention as in Text2Video-Zero (Khachatryan et al. 2023, arXiv:2303.13439) and
+ConsiStory (Tewel et al. 2024, arXiv:2402.03286). That only the decoder's finer layers take part,
+and not the first steps, in which a picture finds its layout, is as in MasaCtrl (Cao et al. 2023,
+arXiv:2304.08465): there from layer 10 of Stable Diffusion's 16 and from step 4 of 50 on.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+from torch import Tensor
+
+from engine.models import FINE
+from engine.render.device import Device
+from engine.render.image import Picture
+from engine.render.painting.noise import noise
+from engine.render.painting.warp import fitted
+
+LARGE: Any = StableDiffusionXLPipeline
+SETTLED = 0.92  # share of the levels of noise from which down a picture has its layout
+SEED = 0xA2C402  # of the subject's noise: one and the same, so that neighbours see the same
+
+
+@contextmanager
+def looking_at(
+    picture: Picture | None, pipe: Any, scheduler: Any, device: Device, size: tuple[int, int]
+) -> Iterator[None]:
+    """Have everything that a pipeline paints meanwhile look at a picture; None: at nothing.
+
+    Args:
+        picture: uint8 RGB ``(height, width, 3)``, of any size.
+        pipe: of the families of Stable Diffusion 1.5 or SDXL.
+        scheduler: that it will paint with.
+        device: where.
+        size: height and width of what is painted, in pixels.
+    """
+    if picture is None:
+        yield
+        return
+    beside = _Beside(scheduler, _encoded(fitted(picture, *size), pipe, device))
+    layers = [(layer, layer.processor) for layer in fine_layers(pipe.unet)]
+    handles = [
+        pipe.unet.register_forward_pre_hook(beside.enter, with_kwargs=True),
+        pipe.unet.register_forward_hook(beside.leave),
+    ]
+    try:
+        for layer, processor in layers:
+            layer.set_processor(Looking(processor, beside))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for layer, processor in layers:
+            layer.set_processor(processor)
+
+
+class _Beside:
+    """A subject that runs through the UNet in the rows after those of the picture.
+
+    Attributes:
+        there: whether it does so now; in the first steps it does not.
+    """
+
+    def __init__(self, scheduler: Any, clean: Tensor) -> None:
+        """Take the scheduler before anybody changes how it adds noise."""
+        self._add_noise, self._scale = scheduler.add_noise, scheduler.scale_model_input
+        self._clean = clean  # (1, channels, height / 8, width / 8)
+        self._noise = noise(SEED, tuple(clean.shape)).to(clean.device, clean.dtype)
+        self._begin = SETTLED * scheduler.config.num_train_timesteps
+        self.there = False
+
+    def enter(self, _unet: Any, args: Any, kwargs: Any) -> Any:
+        """Double what the UNet is given: the picture's rows, then as many of the subject."""
+        sample, timestep, *rest = args  # (rows, channels, height / 8, width / 8)
+        self.there = float(timestep) <= self._begin
+        if not self.there:
+            return args, kwargs
+        noisy = self._add_noise(self._clean, self._noise, timestep.reshape(1))
+        noisy = self._scale(noisy, timestep).to(sample.dtype).expand_as(sample)
+        return (torch.cat([sample, noisy]), timestep, *rest), _twice(kwargs)
+
+    def leave(self, _unet: Any, _args: Any, output: Any) -> Any:
+        """Keep of what the UNet returns only the picture's rows."""
+        return (output[0].chunk(2)[0],) if self.there else output
+
+
+class Looking:
+    """An attention processor by which a picture's rows also see the subject's, behind them.
+
+    How attention is computed stays what it was: torch's own way, or in slices.
+
+    Args:
+        plain: the processor in whose place it stands.
+        beside: tells by ``there`` whether the rows of a subject follow.
+    """
+
+    def __init__(self, plain: Any, beside: Any) -> None:
+        self._plain, self._beside = plain, beside
+
+    def __call__(self, attn: Any, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        """Return what self-attention makes of ``(rows, cells, width)``; there are no masks."""
+        if not self._beside.there:
+            return self._plain(attn, hidden_states)  # type: ignore[no-any-return]
+        own, subject = hidden_states.chunk(2)
+        both = torch.cat([own, subject], dim=1)  # (rows / 2, 2 * cells, width)
+        return torch.cat([self._plain(attn, own, both), self._plain(attn, subject)])
+
+
+def fine_layers(unet: Any) -> list[Any]:
+    """Return the self-attention of the decoder that has ``FINE`` cells on a side, at least."""
+    coarsest = len(unet.up_blocks) - 1
+    fine = (
+        block
+        for level, block in enumerate(unet.up_blocks)
+        if unet.config.sample_size >> (coarsest - level) >= FINE
+    )
+    modules = (found for block in fine for found in block.named_modules())
+    return [module for name, module in modules if name.endswith(".attn1")]
+
+
+def _encoded(picture: Picture, pipe: Any, device: Device) -> Tensor:
+    """Return a picture's scaled latents ``(1, channels, height / 8, width / 8)``: their mean."""
+    vae, large = pipe.vae, isinstance(pipe, LARGE)
+    dtype: torch.dtype = vae.dtype
+    overflows = large and dtype == torch.float16 and vae.config.force_upcast  # as diffusers has it
+    exact = torch.float32 if overflows else dtype
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1  # (1, 3, height, width)
+    if overflows:
+        vae.to(dtype=exact)
+    try:
+        latents = vae.encode(pixels.to(device.name, exact)).latent_dist.mode()
+    finally:
+        if overflows:
+            vae.to(dtype=dtype)
+    scaled: Tensor = (latents * vae.config.scaling_factor).to(device.name, device.torch_dtype)
+    return scaled
+
+
+def _twice(value: Any) -> Any:
+    """Return keyword arguments with every tensor's rows doubled."""
+    if isinstance(value, Tensor):
+        return torch.cat([value, value])
+    if isinstance(value, dict):
+        return {name: _twice(part) for name, part in value.items()}
+    return value

@@ -1,0 +1,55 @@
+"""Pictures that show nothing, as a safety checker's hit or a number that overflowed leaves them.
+
+A picture of one colour is painted again from the next seeds; whoever asked is told what came of it.
+It knows neither the checker nor what takes a blank picture's place in a film.
+"""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import structs
+
+from engine.film.graph import KeyframeNode, Weighted
+from engine.render.image import Picture
+
+MORE = 2  # seeds that are tried after the node's own
+LEAST = 1.5  # of 255: standard deviation of the liveliest channel; fog and night skies have 5
+
+
+def is_blank(picture: Picture) -> bool:
+    """Tell whether a picture is black, or of one colour."""
+    return float(picture.std(axis=(0, 1)).max()) < LEAST
+
+
+def painted(
+    nodes: Mapping[int, KeyframeNode],
+    paint: Callable[[Mapping[int, KeyframeNode]], dict[int, Picture]],
+) -> dict[int, tuple[Picture, str]]:
+    """Have keyframes painted, from the next seeds if need be; the same node ends the same way.
+
+    Args:
+        nodes: by index.
+        paint: returns pictures by index, too.
+
+    Returns:
+        The pictures, each with a word: ``rerolled`` if it is from another seed, ``blank`` if no
+        seed helped, else nothing.
+    """
+    pictures, again = paint(nodes), set[int]()
+    for number in range(1, MORE + 1):
+        blanks = [index for index in nodes if is_blank(pictures[index])]
+        if not blanks:
+            break
+        again.update(blanks)
+        pictures |= paint({index: _from_next_seed(nodes[index], number) for index in blanks})
+    return {index: (pictures[index], _word(pictures[index], index in again)) for index in nodes}
+
+
+def _word(picture: Picture, again: bool) -> str:
+    if is_blank(picture):
+        return "blank"
+    return "rerolled" if again else ""
+
+
+def _from_next_seed(node: KeyframeNode, number: int) -> KeyframeNode:
+    first, second = ((int(seed) + number) % 2**32 for seed in (node.noise.first, node.noise.second))
+    return structs.replace(node, noise=Weighted(first, second, node.noise.position))

@@ -1,0 +1,165 @@
+"""Painting over a picture: what a keyframe's sampler begins with instead of noise alone.
+
+It knows diffusers' samplers and image-to-image pipelines; it does not know where pictures are kept.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.film.graph import KeyframeNode
+from engine.render.image import Picture
+from engine.render.painting.warp import fitted, in_view, moved, with_colours_of
+
+SEAM = 1  # cells around what came into view that are painted as freshly, so that no edge shows
+RIM = 17  # pixels around it in which painted matter comes to be taken whole
+ALL_KEPT, NOTHING_KEPT = 0.05, 0.25  # strengths up to which all is given back, and from which none
+FINE = 2.0  # pixels: what a Gaussian of this deviation takes away is detail
+NEAR = 15  # pixels over which details' spread is taken
+PLAIN = 2.0  # of 255: spread of painted details from which on all of the lost ones are given back
+BLANK = 1.0  # of 255: spread of all values below which a picture shows nothing
+
+
+class Canvas(NamedTuple):
+    """What is painted over.
+
+    Attributes:
+        picture: uint8 RGB ``(height, width, 3)``, in the keyframe's size and seen from its pose.
+        fresh: what came into view, bool ``(height, width)``.
+        steps: by which the picture is painted over; half a step is half of its effect.
+        border_steps: likewise, where something came into view; at least as many.
+        kept: share of what encoding loses that is given back; see ``restored``.
+    """
+
+    picture: Picture
+    fresh: NDArray[np.bool_]
+    steps: float
+    border_steps: float
+    kept: float
+
+    @property
+    def most_steps(self) -> int:
+        """The steps that painting takes."""
+        return max(1, math.ceil(self.border_steps if self.fresh.any() else self.steps))
+
+
+def canvas_of(node: KeyframeNode, source: Picture | None) -> Canvas | None:
+    """Return what a keyframe is painted over; None: it begins from noise, as over a blank one."""
+    if source is None or source.std() < BLANK:
+        return None
+    picture, kept = fitted(source, node.height, node.width), 0.0
+    fresh = np.zeros((node.height, node.width), bool)
+    if node.warp:
+        kept = min(1.0, max(0.0, (NOTHING_KEPT - node.strength) / (NOTHING_KEPT - ALL_KEPT)))
+        picture, fresh = moved(picture, node.warp), ~in_view(node.warp, node.height, node.width)
+    steps = steps_of(node.strength, node.num_inference_steps)
+    border = steps_of(node.border, node.num_inference_steps)
+    return Canvas(picture, fresh, steps, max(steps, border), kept)
+
+
+def restored(canvas: Canvas, painted: Picture, decoded: Picture) -> Picture:
+    """Return a painted picture with what its canvas lost by being encoded.
+
+    An autoencoder draws a picture a little otherwise, and more so where its matter lies otherwise
+    in the grid of latents. From keyframe to keyframe that adds up: without this the offline model
+    held a picture to its grid against more than half of a slow push in. So only what painting
+    changed is taken over, but for what came into view.
+
+    Details are given back as far as painting has some there too: else what it left by chance would
+    stay for good, and after thirty keyframes there is grain on a calm sea, and a ghost where a bird
+    was.
+
+    Args:
+        canvas: what was painted over.
+        painted: uint8 RGB ``(height, width, 3)``, what became of it.
+        decoded: likewise, the canvas encoded and decoded, with nothing painted.
+    """
+    fresh = cv2.dilate(canvas.fresh.astype(np.float32), np.ones((RIM, RIM), np.uint8))
+    old = canvas.kept * (1 - cv2.blur(fresh, (RIM, RIM)))[..., None]
+    lost = canvas.picture.astype(np.float32) - decoded
+    coarse = cv2.GaussianBlur(lost, (0, 0), FINE)
+    share = np.minimum(1, _spread(painted) / PLAIN)[..., None]
+    kept = painted + (coarse + (lost - coarse) * share) * old
+    pixels: Picture = (np.clip(kept, 0, 255) + 0.5).astype(np.uint8)
+    return pixels
+
+
+def _spread(picture: Picture) -> NDArray[np.float32]:
+    """Return the spread of details around each pixel, of 255, ``(height, width)``."""
+    values = picture.astype(np.float32)
+    details = values - cv2.GaussianBlur(values, (0, 0), FINE)
+    spread: NDArray[np.float32] = np.sqrt(cv2.blur((details**2).mean(-1), (NEAR, NEAR)))
+    return spread
+
+
+def in_colours(node: KeyframeNode, picture: Picture, anchor: Picture | None) -> Picture:
+    """Return a keyframe's picture in the colours of its anchor, if it has one that shows any."""
+    if anchor is None or node.since is None or anchor.std() < BLANK:
+        return picture
+    return with_colours_of(picture, anchor, node.since)
+
+
+def steps_of(strength: float, num_inference_steps: int) -> float:
+    """Return how many denoising steps a strength stands for."""
+    return round(strength * num_inference_steps, 4)
+
+
+def begin_with(scheduler: Any, noise: Tensor) -> None:
+    """Have a pipeline mix a picture with this noise instead of what it draws itself.
+
+    Args:
+        scheduler: fresh, of the pipeline.
+        noise: ``(1, channels, height / 8, width / 8)``, unscaled.
+    """
+    add_noise = scheduler.add_noise
+
+    def with_ours(clean: Tensor, _: Tensor, timesteps: Any) -> Any:
+        scheduler.clean = clean
+        return add_noise(clean, noise, timesteps)
+
+    scheduler.add_noise = with_ours
+
+
+class Border:
+    """Paints what came into view with more steps than what was there before.
+
+    The whole picture runs through all the steps, but until a place's own last steps begin, what was
+    there before is put back, as noisy as it should be by then. A step that a place has only a part
+    of is undone to the other part, so that a strength that grows slowly changes pictures slowly.
+
+    Source: Levin & Fried, "Differential diffusion", 2023, arXiv:2306.00950, with two strengths.
+    """
+
+    def __init__(self, canvas: Canvas, factor: int, then: Callable[..., Any]) -> None:
+        """Take up a picture.
+
+        Args:
+            canvas: what is painted over.
+            factor: pixels on a side of a cell of latents.
+            then: the callback at the end of each step that comes first.
+        """
+        cells = F.max_pool2d(torch.from_numpy(canvas.fresh)[None, None].float(), factor)
+        fresh = F.max_pool2d(cells, 2 * SEAM + 1, 1, SEAM)  # (1, 1, height / 8, width / 8)
+        self._steps = canvas.steps + (canvas.border_steps - canvas.steps) * fresh
+        self._then = then
+
+    def __call__(self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> Any:
+        """Do what is to be done after step ``index`` (from 0)."""
+        tensors = self._then(pipe, index, timestep, tensors)
+        left, scheduler = pipe.num_timesteps - index - 1, pipe.scheduler
+        undone = (1 - (self._steps - left)).clamp(0, 1)  # share of the step, (1, 1, h / 8, w / 8)
+        if undone.any():
+            latents = tensors["latents"]
+            undone = undone.to(latents.device, latents.dtype)
+            before = scheduler.clean
+            if left:
+                before = scheduler.add_noise(before, latents, scheduler.timesteps[-left:][:1])
+            tensors["latents"] = latents * (1 - undone) + before * undone
+        return tensors

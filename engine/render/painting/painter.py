@@ -1,0 +1,306 @@
+"""Keyframes: pictures that Stable Diffusion paints, exactly as their node says.
+
+It knows diffusers; it knows nothing of films, jobs or previews beyond one callback.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from diffusers import AutoPipelineForImage2Image
+from msgspec import structs
+from torch import Tensor
+
+from engine.errors import DeviceMemoryError
+from engine.film.graph import KeyframeNode
+from engine.models import Model
+from engine.render.device import Device, memory_errors
+from engine.render.image import Picture
+from engine.render.painting.anchor_attention import looking_at
+from engine.render.painting.batch import arguments_of, noises_of, padded, step_noises_of
+from engine.render.painting.blank import is_blank
+from engine.render.painting.image_to_image import (
+    Border,
+    Canvas,
+    begin_with,
+    canvas_of,
+    in_colours,
+    restored,
+)
+from engine.render.painting.optimizations import MemorySaver, Way
+from engine.render.painting.prompts import Prompts
+from engine.render.painting.schedulers import make_scheduler
+from engine.render.painting.speed import Quickener
+from engine.render.painting.watch import OnStep, Watch, stop_if
+from engine.render.previews.latent_rgb import (
+    PUBLISHED,
+    Projection,
+    family_of,
+    fit_projection,
+    read_projection,
+)
+from engine.render.previews.tiny_decoder import TinyDecoder, find_tiny
+from engine.render.weights.pipeline import OnBytes, load_pipeline
+
+log = logging.getLogger(__name__)
+
+Nodes = Mapping[int, KeyframeNode]  # by index
+OnSteps = Callable[[tuple[int, ...], int, int, Tensor], None]
+SMALLER = (0.75, 0.5, 0.375, 0.25)  # shares of a side that are tried where a picture does not fit
+
+
+class Ground(NamedTuple):
+    """What a lone keyframe is painted over, and what it looks at meanwhile."""
+
+    canvas: Canvas | None
+    subject: Picture | None
+
+
+class Painter:
+    """A loaded model that paints keyframes; one thread uses it at a time.
+
+    Attributes:
+        identity: name and hash of the weights, as ``KeyframeNode.model`` wants it.
+        projection: from this model's latents to colours, for previews.
+        tiny: a small decoder of this model's family, for better ones; None without.
+        memory: how it saves memory where there is too little.
+        speed: how it hurries where there is much to paint.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        device: Device,
+        identity: str,
+        on_way: Callable[[Way], None],
+        ways: int = 0,
+        batch: int = 1,
+    ) -> None:
+        """Take a pipeline in main memory; ``load`` is the usual way."""
+        self.identity = identity
+        self.memory = MemorySaver(pipe, device, on_way, ways, batch)
+        self.device = device
+        self._pipe = pipe
+        self._config = pipe.scheduler.config
+        self._prompts = Prompts(pipe, device.name)
+        self.speed = Quickener(pipe, device)
+        self.projection: Projection | None = None
+        self.tiny: TinyDecoder | None = None
+        pipe.set_progress_bar_config(disable=True)
+        pipe.vae.enable_slicing()  # pictures of a batch are decoded one by one, which saves memory
+
+    @classmethod
+    def load(
+        cls,
+        model: Model,
+        device: Device,
+        on_bytes: OnBytes,
+        on_way: Callable[[Way], None] = lambda _: None,
+        ways: int = 0,
+        batch: int = 1,
+    ) -> "Painter":
+        """Load a model.
+
+        Args and errors are those of ``load_pipeline``; ``on_way`` hears of every way that is taken
+        to save memory, now or while painting; the first ``ways`` are taken at once. ``batch``:
+        keyframes that are painted at once, at most.
+        """
+        pipe, folder, identity = load_pipeline(model, device, on_bytes)
+        painter = cls(pipe, device, identity, on_way, ways, batch)
+        painter.projection = read_projection(folder) or painter._find_projection()
+        painter.tiny = find_tiny(pipe.vae, device, on_bytes)
+        return painter
+
+    def paint(
+        self,
+        node: KeyframeNode,
+        *,
+        source: Picture | None = None,
+        anchor: Picture | None = None,
+        subject: Picture | None = None,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
+    ) -> Picture:
+        """Paint one keyframe: ``paint_at_once`` for one, whose steps are told without an index."""
+        pictures = self.paint_at_once(
+            {0: node},
+            source=source,
+            anchor=anchor,
+            subject=subject,
+            on_step=lambda _, *step: on_step(*step),
+            cancelled=cancelled,
+        )
+        return pictures[0]
+
+    def paint_at_once(
+        self,
+        nodes: Nodes,
+        *,
+        source: Picture | None = None,
+        anchor: Picture | None = None,
+        subject: Picture | None = None,
+        on_step: OnSteps,
+        cancelled: Callable[[], bool],
+    ) -> dict[int, Picture]:
+        """Paint keyframes; the same node gives the same picture again on the same device.
+
+        That holds whatever is painted beside it, for there are always as many rows as its node
+        says, some of them repeats if need be. Where a GPU's network was compiled for a long film,
+        it holds but for rounding.
+
+        Args:
+            nodes: what to paint, by index: one, or up to ``node.rows`` that differ in prompts and
+                noise alone; ``node.model`` is this painter's identity.
+            source: what ``node.source`` of a lone one stands for; of any size. One that is blank
+                counts as none.
+            anchor: likewise, ``node.anchor``.
+            subject: likewise, ``node.subject``.
+            on_step: called after each step with the indexes of those that have done it, its number
+                (from 1), the number of steps and the clean latents ``(indexes, channels,
+                height / 8, width / 8)`` that the model predicts from there, scaled; a tensor of
+                its own.
+            cancelled: asked once a step.
+
+        Returns:
+            uint8 RGB ``(height, width, 3)``, by index.
+
+        Raises:
+            Cancelled: within one step of ``cancelled()`` turning true.
+            DeviceMemoryError: a picture is too large for the device, however thriftily painted.
+        """
+        begun, (first, *_) = time.monotonic(), nodes.values()
+        subject = None if subject is None or is_blank(subject) else subject
+        ground = Ground(canvas_of(first, source), subject)
+        try:
+            pictures = self._attempt(nodes, ground, on_step, cancelled)
+            took, thriftily = time.monotonic() - begun, bool(self.memory.ways)
+            self.speed.painted(took, len(nodes), thriftily=thriftily)
+            return {index: in_colours(nodes[index], pictures[index], anchor) for index in nodes}
+        except DeviceMemoryError as error:
+            log.warning("A picture does not fit.", exc_info=True)
+            problem = error.problem
+        # Outside the handler: its traceback holds what filled the memory.
+        raise DeviceMemoryError(problem, remedy=self._smaller(first, subject))
+
+    def _attempt(
+        self, nodes: Nodes, ground: Ground, on_step: OnSteps, cancelled: Callable[[], bool]
+    ) -> dict[int, Picture]:
+        def work() -> dict[int, Picture]:
+            first = next(iter(nodes.values()))
+            doing = f"painting {first.width}x{first.height}"
+            # Not inference_mode: weights that offloading moved inside could not be moved back.
+            with memory_errors(self.device, doing), torch.no_grad():
+                stop_if(cancelled)
+                return self._paint_all(nodes, ground, on_step, cancelled)
+
+        return self.memory.attempt(work)
+
+    def _paint_all(
+        self, nodes: Nodes, ground: Ground, on_step: OnSteps, cancelled: Callable[[], bool]
+    ) -> dict[int, Picture]:
+        """Paint keyframes at once or, where memory is short, one by one."""
+        pictures: dict[int, Picture] = {}
+        singly = self.memory.singly
+        for part in [(index,) for index in nodes] if singly else [tuple(nodes)]:
+            wanted = [nodes[index] for index in part]
+            painted = self._paint(wanted, ground, partial(on_step, part), cancelled)
+            pictures |= zip(part, painted, strict=False)
+        return pictures
+
+    def _smaller(self, node: KeyframeNode, subject: Picture | None) -> str:
+        """Return a remedy with the largest of some smaller sizes that fits when it is tried."""
+        for share in SMALLER:
+            width, height = (
+                max(64, int(side * share) // 64 * 64) for side in (node.width, node.height)
+            )
+            trial = structs.replace(node, width=width, height=height, num_inference_steps=2)
+            with contextlib.suppress(DeviceMemoryError):
+                self._attempt({0: trial}, Ground(None, subject), lambda *_: None, lambda: False)
+                return f"choose {width}x{height}, which fits, or free the device's memory"
+        return ""
+
+    def _paint(
+        self,
+        nodes: Sequence[KeyframeNode],
+        ground: Ground,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
+    ) -> list[Picture]:
+        node, shape = nodes[0], self._shape(nodes[0])
+        rows = nodes if self.memory.singly else padded(nodes)
+        scheduler = make_scheduler(
+            node.scheduler, self._config, step_noises_of(rows, shape), node.num_inference_steps
+        )
+        watch = Watch(scheduler, on_step, cancelled, len(nodes))
+        noise = noises_of(rows, shape).to(self.device.name, self.device.torch_dtype)
+        asked = {
+            **arguments_of(rows, self._prompts),
+            "num_inference_steps": node.num_inference_steps,
+            "guidance_scale": node.guidance_scale,
+        }
+        size = node.height, node.width
+        with looking_at(ground.subject, self._pipe, scheduler, self.device, size):
+            if ground.canvas:
+                return [self._paint_over(ground.canvas, scheduler, watch, noise, asked)]
+            self._pipe.scheduler = scheduler
+            result = self._pipe(
+                **asked,
+                latents=noise,
+                width=node.width,
+                height=node.height,
+                callback_on_step_end=watch,
+            )
+        return [np.array(image.convert("RGB")) for image in result.images]  # to be written to
+
+    def _paint_over(
+        self, canvas: Canvas, scheduler: Any, watch: Watch, noise: Tensor, asked: dict[str, Any]
+    ) -> Picture:
+        pipe: Any = AutoPipelineForImage2Image.from_pipe(self._pipe)  # of the same parts
+        pipe.set_progress_bar_config(disable=True)
+        pipe.scheduler = scheduler
+        begin_with(scheduler, noise)
+        image = torch.from_numpy(canvas.picture).permute(2, 0, 1)[None].float() / 255
+        try:
+            result = pipe(
+                **asked,
+                image=image,  # (1, 3, height, width) in [0, 1]
+                strength=min(1.0, (canvas.most_steps + 1e-3) / asked["num_inference_steps"]),
+                generator=torch.Generator("cpu").manual_seed(0),  # of what the encoder samples
+                callback_on_step_end=Border(canvas, self._pipe.vae_scale_factor, watch),
+            )
+            painted = np.array(result.images[0].convert("RGB"))
+            if not canvas.kept or is_blank(painted):  # a safety checker's hit stays one
+                return painted
+            return restored(canvas, painted, self._decoded(scheduler.clean))
+        finally:
+            self._pipe.maybe_free_model_hooks()
+
+    def _decoded(self, latents: Tensor) -> Picture:
+        """Return the picture of scaled latents ``(1, channels, height / 8, width / 8)``."""
+        pipe = self._pipe
+        decoded = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
+        return np.array(pipe.image_processor.postprocess(decoded)[0].convert("RGB"))
+
+    def _shape(self, node: KeyframeNode) -> tuple[int, int, int, int]:
+        factor = self._pipe.vae_scale_factor
+        channels = int(self._pipe.unet.config.in_channels)
+        return 1, channels, node.height // factor, node.width // factor
+
+    def _find_projection(self) -> Projection:
+        """Return the projection of the model's family, or one fitted to its own decoder."""
+        vae = self._pipe.vae
+        if (family := family_of(vae)) is not None:
+            return PUBLISHED[family]
+
+        def decode(latents: Tensor) -> Tensor:
+            latents = latents.to(self.device.name, self.device.torch_dtype)
+            pictures: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
+            return (pictures + 1) / 2
+
+        with torch.no_grad():
+            return fit_projection(decode, int(vae.config.latent_channels))

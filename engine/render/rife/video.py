@@ -1,0 +1,185 @@
+"""A whole film interpolated: what is read, decided, drawn and written, in constant memory.
+
+The film is written in parts beside the output, so that a second start goes on where the first
+one stopped. Knows nothing about command lines, prompts or jobs.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from engine.errors import DeviceMemoryError, InvalidParameterError, StorageError
+from engine.render.device import memory
+from engine.render.rife.interpolator import Interpolator
+from engine.render.rife.schedule import Pace, Schedule, frame_count
+from engine.render.video.footage import Frame, PartWriter, Source, join
+
+PART_FRAMES = 240  # output frames in one part: what an interruption costs at most
+PROCESS, PER_PIXEL = 700 << 20, 230  # bytes: 7680x4320 took 7.2 GiB, whichever the network
+LONGEST_REPEAT = 3  # a frame shown up to this often more counts as slow motion, not as a still
+
+
+@dataclass(frozen=True)
+class Film:
+    """What is to be drawn, and how.
+
+    Attributes:
+        source: the film or pictures.
+        rate: output frames per second.
+        pace: how motion runs inside a gap.
+        fades: whether scene cuts become cross-fades; otherwise the last frame is repeated.
+        smooths: whether motion is spread over frames that are shown more than once.
+        crf: quality of H.264, 0 to 51.
+    """
+
+    source: Source
+    rate: Fraction
+    interpolator: Interpolator
+    pace: Pace
+    fades: bool
+    smooths: bool
+    crf: int
+
+    @property
+    def count(self) -> int:
+        """Output frames."""
+        return frame_count(self.source.times, self.rate)
+
+    def frames(self, skipped: int) -> Iterator[Frame]:
+        """Draw the output frames in order, without the first ``skipped`` of them."""
+        schedule = Schedule(self.source.times[0], self.rate, self.count)
+        last: Frame | None = None
+        for first, start, second, end in self._stretches():
+            last = second
+            positions = schedule.between(start, end)
+            done = min(skipped, len(positions))
+            skipped -= done
+            yield from self._draw(first, second, positions[done:])
+        assert last is not None
+        yield from (last for _ in range(schedule.rest() - skipped))
+
+    def _stretches(self) -> Iterator[tuple[Frame, Fraction, Frame, Fraction]]:
+        """Neighbouring distinct frames and their times; stills come as a frame and itself."""
+        frames = zip(self.source.frames(), self.source.times, strict=False)
+        first = next(frames, None)
+        if first is None:
+            raise InvalidParameterError("input", "no frame could be decoded", "check the file")
+        anchor, since = first
+        repeats: list[Fraction] = []
+        still = False
+        for frame, moment in frames:
+            if self.interpolator.judge(anchor, frame).mode == "copy":
+                repeats.append(moment)
+                still = still or not self.smooths or len(repeats) > LONGEST_REPEAT
+                continue
+            if still:  # it rested, and moves only from its last repetition on
+                yield anchor, since, anchor, repeats[-1]
+                since = repeats[-1]
+            yield anchor, since, frame, moment
+            anchor, since, repeats, still = frame, moment, [], False
+        yield anchor, since, anchor, repeats[-1] if repeats else since
+
+    def _draw(self, first: Frame, second: Frame, positions: list[float]) -> Iterator[Frame]:
+        inner = [position for position in positions if position > 0]
+        yield from (first for _ in positions[len(inner) :])
+        if not inner:
+            return
+        if first is second or (not self.fades and self._is_cut(first, second)):
+            yield from (first for _ in inner)
+        else:
+            yield from self.interpolator.between(first, second, list(map(self.pace, inner)))
+
+    def _is_cut(self, first: Frame, second: Frame) -> bool:
+        return self.interpolator.judge(first, second).mode == "crossfade"
+
+
+def interpolate_film(film: Film, output: Path, progress: Callable[[int], None]) -> None:
+    """Write the film with its source's sound; ``progress`` hears how many frames are done.
+
+    Raises:
+        InvalidParameterError: the source cannot be decoded after all.
+        DeviceMemoryError: a frame is too large for this machine's memory.
+        AssemblyError: the encoder failed.
+        StorageError: the output cannot be written.
+    """
+    if film.interpolator.device.type == "cpu":  # a GPU says itself that its memory is full
+        check_room(film.source.width, film.source.height, memory("cpu")[0])
+    work = _work_folder(film, output)
+    _write_parts(film, work, progress)
+    join(sorted(work.glob("part-?????.mp4")), film.source, output)
+    shutil.rmtree(work)
+
+
+def check_room(width: int, height: int, free: int) -> None:
+    """Raise DeviceMemoryError where frames this large would have the process killed.
+
+    Args:
+        width: of the frames, in pixels.
+        height: likewise.
+        free: bytes of memory that are free.
+    """
+    need = PROCESS + PER_PIXEL * width * height
+    if need > free:
+        problem = f"frames of {width}x{height} take about {need / 1e9:.1f} GB of memory"
+        raise DeviceMemoryError(f"{problem}, {free / 1e9:.1f} GB are free")
+
+
+def _work_folder(film: Film, output: Path) -> Path:
+    """The folder of finished parts; an older one of other work is emptied."""
+    work = output.with_name(output.name + ".parts")
+    facts = json.dumps(_fingerprint(film), sort_keys=True)
+    note = work / "work.json"
+    if work.exists() and not note.is_file():
+        raise StorageError(f"{work.name} exists and is not ours", remedy="move it away")
+    try:
+        if work.exists() and note.read_text() != facts:
+            shutil.rmtree(work)
+        work.mkdir(exist_ok=True)
+        note.write_text(facts)
+    except OSError as error:
+        raise StorageError(f"{work.name} cannot be written ({error.strerror})") from error
+    return work
+
+
+def _fingerprint(film: Film) -> dict[str, object]:
+    """Everything that decides what the parts look like."""
+    source = film.source
+    files = source.pictures or [source.path]
+    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return {
+        "source": hashlib.sha256(repr(stamps).encode()).hexdigest(),
+        "frames": len(source.times),
+        "rate": str(film.rate),
+        "interpolator": film.interpolator.identity,
+        "pace": repr(film.pace),
+        "cuts": film.fades,
+        "duplicates": film.smooths,
+        "crf": film.crf,
+        "part": PART_FRAMES,
+    }
+
+
+def _write_parts(film: Film, work: Path, progress: Callable[[int], None]) -> None:
+    """Draw what is missing, part after part."""
+    finished = 0
+    while (work / f"part-{finished:05}.mp4").exists():
+        finished += 1
+    start = min(finished * PART_FRAMES, film.count)
+    progress(start)
+    size = film.source.width, film.source.height
+    with ExitStack() as stack:
+        writer: PartWriter | None = None
+        for index, frame in enumerate(film.frames(start), start):
+            if index % PART_FRAMES == 0:
+                stack.close()
+                path = work / f"part-{index // PART_FRAMES:05}.mp4"
+                part = PartWriter(path, size, film.rate, film.crf, film.source.pixel_shape)
+                writer = stack.enter_context(part)
+            assert writer is not None
+            writer.write(frame)
+            progress(index + 1)

@@ -1,0 +1,244 @@
+"""Brings a Stable Diffusion pipeline from a folder, a file or a hub into main memory.
+
+It knows diffusers' layouts and what can be wrong with them; it paints nothing.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from diffusers import (
+    AutoencoderKL,
+    AutoPipelineForText2Image,
+    LatentConsistencyModelPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
+from diffusers.loaders.single_file_utils import SingleFileComponentError
+from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
+
+from engine.errors import ModelLoadError
+from engine.models import Model, Part, identity
+from engine.models.identity import Places, files, is_damaged
+from engine.render.device import Device, memory_errors
+from engine.render.weights import files as selection
+from engine.render.weights import hub as download
+
+OnBytes = Callable[[int, int], None]
+FAMILIES: Any = (StableDiffusionPipeline, StableDiffusionXLPipeline)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+    SingleFileComponentError,
+)
+
+
+class Loaded(NamedTuple):
+    """A pipeline, where its files are, and the identity of its weights."""
+
+    pipe: Any
+    folder: Path
+    identity: str
+
+
+def load_pipeline(model: Model, device: Device, on_bytes: OnBytes) -> Loaded:
+    """Load a model of the families of Stable Diffusion 1.5 or SDXL, fetching what is a hub's.
+
+    Args:
+        model: as the catalogue has it.
+        device: what it will paint on; decides the number format.
+        on_bytes: called with bytes done and in total, while files are fetched and verified; the
+            share never falls.
+
+    Raises:
+        ModelLoadError: files are missing, damaged or of another kind.
+        DeviceMemoryError: the weights do not fit into main memory.
+        StorageError: the disk is full.
+    """
+    on_bytes = _Forward(on_bytes)
+    places = bring(model, on_bytes, half=device.dtype == "float16")
+    name = _verified_identity(model, places, on_bytes)
+    with memory_errors(device, f"loading {model.name}"):
+        return Loaded(_load(model, places, device), places.configuration or places.base, name)
+
+
+class _Forward:
+    """Several passes over the same bytes, told as one: a pass counts from where the last ended."""
+
+    def __init__(self, on_bytes: OnBytes) -> None:
+        self._on_bytes = on_bytes
+        self._furthest = 0, 0  # bytes done and in total
+
+    def __call__(self, done: int, total: int) -> None:
+        before, of = self._furthest
+        if done * of >= before * total:
+            self._furthest = done, total
+        self._on_bytes(*self._furthest)
+
+
+def bring(model: Model, on_bytes: OnBytes, *, half: bool) -> Places:
+    """Return where a model's parts are, after fetching those that are a hub's."""
+    replaced = ("vae",) if model.vae else ()
+    base = selection.pipeline(model.repo, half=half, without=replaced)
+    parts: list[tuple[Part, selection.Choose]] = [(model, base)]
+    if model.configuration:
+        parts.append((model.configuration, selection.configuration))
+    if model.vae:
+        parts.append((model.vae, selection.component(model.vae.repo, half=half)))
+    parts += [(lora, selection.one_file(lora.repo, lora.file)) for lora in model.loras]
+    wanted = [
+        download.Wanted(part.repo, part.revision, choose) for part, choose in parts if not part.path
+    ]
+    fetched = iter(download.fetch(wanted, on_bytes) if wanted else [])
+    paths = iter([part.path or next(fetched) / part.file for part, _ in parts])
+    return Places(
+        base=next(paths),
+        configuration=next(paths) if model.configuration else None,
+        vae=next(paths) if model.vae else None,
+        loras=tuple(paths),
+    )
+
+
+def _load(model: Model, places: Places, device: Device) -> Any:
+    pipe: Any
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    _check_parts(model.name, places)
+    read = _from_file if places.configuration else _from_folder
+    try:
+        pipe = _as_text_to_image(read(places, device))
+    except UNREADABLE as error:
+        raise _damaged(model.name, places.base, _first_line(error)) from error
+    if not isinstance(pipe, FAMILIES):
+        raise ModelLoadError(
+            model.name,
+            f"it is a {type(pipe).__name__}",
+            "choose a model of the families of Stable Diffusion 1.5 or SDXL",
+        )
+    config = model.scheduler_config
+    pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **config)
+    pipe.watermark = None  # SDXL's own, which is there only where a certain package is
+    _fuse(model, places, pipe)
+    return pipe
+
+
+def _as_text_to_image(pipe: Any) -> Any:
+    """Return a latent consistency pipeline as what it is: the same parts with another sampler."""
+    if not isinstance(pipe, LatentConsistencyModelPipeline):
+        return pipe
+    kind: Any = StableDiffusionPipeline
+    parts: dict[str, Any] = pipe.components  # type: ignore[attr-defined]
+    checked = parts["safety_checker"] is not None
+    return kind(**{**parts, "requires_safety_checker": checked})
+
+
+def _from_folder(places: Places, device: Device) -> Any:
+    auto: Any = AutoPipelineForText2Image
+    half = device.dtype == "float16"
+    settings = {
+        "dtype": device.torch_dtype,
+        "use_safetensors": True,
+        "local_files_only": True,
+        "trust_remote_code": False,
+    }
+    parts = {}
+    if places.vae:
+        kind: Any = AutoencoderKL
+        variant = "fp16" if half and any(places.vae.glob("*.fp16.safetensors")) else None
+        parts["vae"] = kind.from_pretrained(
+            places.vae,
+            torch_dtype=device.torch_dtype,
+            variant=variant,
+            use_safetensors=True,
+            local_files_only=True,
+        )
+    variant = "fp16" if half and selection.has_half(places.base) else None
+    return auto.from_pretrained(places.base, variant=variant, **parts, **settings)
+
+
+def _from_file(places: Places, device: Device) -> Any:
+    assert places.configuration
+    index = json.loads((places.configuration / "model_index.json").read_bytes())
+    large = "XL" in str(index.get("_class_name"))
+    kind: Any = StableDiffusionXLPipeline if large else StableDiffusionPipeline
+    return kind.from_single_file(
+        str(places.base),
+        config=str(places.configuration),
+        torch_dtype=device.torch_dtype,
+        local_files_only=True,
+    )
+
+
+def _fuse(model: Model, places: Places, pipe: Any) -> None:
+    """Add LoRAs to the weights: painting then costs what it costs without them."""
+    for lora, path in zip(model.loras, places.loras, strict=True):
+        try:
+            pipe.load_lora_weights(
+                str(path.parent),
+                weight_name=path.name,
+                local_files_only=True,
+                use_safetensors=True,
+            )
+            pipe.fuse_lora(lora_scale=lora.weight)
+            pipe.unload_lora_weights()
+        except UNREADABLE as error:
+            raise ModelLoadError(
+                model.name,
+                f"the LoRA {path.name} does not fit it ({_first_line(error)})",
+                "choose a LoRA that was made for this base",
+            ) from error
+
+
+def _check_parts(name: str, places: Places) -> None:
+    """Refuse a folder that lacks a part; transformers would make up an empty vocabulary."""
+    folder = places.configuration or places.base
+    parts: list[str] = []
+    if not places.configuration:
+        try:
+            index = json.loads((folder / "model_index.json").read_bytes())
+            parts = [part for part, value in index.items() if isinstance(value, list) and value[0]]
+        except (OSError, ValueError, AttributeError, IndexError) as error:
+            raise _damaged(name, folder, f"model_index.json: {_first_line(error)}") from error
+    replaced = {"vae"} if places.vae else set()
+    missing = [part for part in parts if part not in replaced and not (folder / part).is_dir()]
+    vocabulary = ("vocab.json", "tokenizer.json")
+    for tokenizer in ["tokenizer", *(part for part in parts if part.startswith("tokenizer_"))]:
+        if not any((folder / tokenizer / file).is_file() for file in vocabulary):
+            missing.append(f"{tokenizer}/vocab.json")
+    missing += [path.name for path in places.loras if not path.is_file()]
+    if missing:
+        raise _damaged(name, folder, f"{missing[0]} is missing")
+
+
+def _damaged(name: str, folder: Path, problem: str) -> ModelLoadError:
+    return ModelLoadError(
+        name,
+        f"its files are incomplete, damaged or of an unknown kind ({problem})",
+        f"compare the files in {folder} with their source, or fetch the model again",
+    )
+
+
+def _verified_identity(model: Model, places: Places, on_bytes: OnBytes) -> str:
+    """Return the model's identity; its hashes are taken file by file, so that it can be watched."""
+    found = [path for path in files(places) if path.is_file()]
+    sizes = [path.stat().st_size for path in found]
+    done, total = 0, sum(sizes)
+    for path, size in zip(found, sizes, strict=True):
+        if is_damaged(path):
+            folder = places.configuration or places.base
+            raise _damaged(model.name, folder, f"{path.name} of {path.parent.name} has changed")
+        done += size
+        on_bytes(done, total)
+    return identity(model, places)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

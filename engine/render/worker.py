@@ -1,0 +1,298 @@
+"""The worker process: takes tasks from its standard input, does them with torch, and answers.
+
+It knows one device and no clients. It ends when its input ends, so it never outlives its server.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from engine.errors import InternalError, VisionFluxError
+from engine.models import Model
+from engine.models import interpolators as networks
+from engine.render import Cancelled, segment
+from engine.render.device import available, choose_device, describe, forget_peak, peak_memory
+from engine.render.image import Picture, read_png, write_png
+from engine.render.painting import blank
+from engine.render.painting.optimizations import Way
+from engine.render.painting.painter import Painter
+from engine.render.previews.previewer import Previewer
+from engine.render.rife.choice import open_interpolator, wanted
+from engine.render.rife.distance import distance
+from engine.render.video import encode as assembly
+from engine.render.video import smoothness
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import responses as answers
+from engine.workers import messages as tasks
+from engine.workers.pipe import Channel, ServerGoneError, claim_stdout
+
+log = logging.getLogger(__name__)
+
+RETRY = 600.0  # seconds until weights that could not be fetched are asked for again
+
+
+def main() -> None:
+    """Serve tasks until the input ends; or tell which devices are worth a worker each."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--rife", default=networks.AUTO)
+    options = parser.parse_args()
+    if options.list:
+        print(",".join([name for name in available() if name != "cpu"] or ["cpu"]))
+        return
+    channel = Channel(sys.stdin.buffer, claim_stdout())
+    logging.basicConfig(
+        level=os.environ.get("VISIONFLUX_LOG_LEVEL", "INFO"),
+        format="%(asctime)s worker %(levelname)s %(message)s",
+    )
+    bench = Bench(options.device, options.rife, channel)
+    threading.Thread(target=bench.listen, daemon=True).start()
+    try:
+        channel.send(tasks.Ready(device=bench.device_info()))
+        while (work := bench.inbox.get()) is not None:
+            channel.send(bench.answer(work))
+    except ServerGoneError:
+        log.info("The server is gone; so is this worker.")
+    finally:
+        bench.close()
+
+
+class Bench:
+    """What the worker works with: a device, the loaded networks, and what is asked of it."""
+
+    def __init__(self, device: str, rife: str, channel: Channel) -> None:
+        self.inbox: queue.SimpleQueue[tasks.Work | None] = queue.SimpleQueue()
+        self._stopped: set[str] = set()  # jobs that were told to stop
+        self._channel = channel
+        self._device = choose_device(device)
+        self._previewer = Previewer(self._send_preview)
+        self._model: Model | None = None
+        self._job = ""  # that was loaded for last
+        self._painter: Painter | None = None
+        self._rife = rife
+        self._interpolator: Any = None
+        self._notice = ""  # why it is not the chosen one
+        self._retry_at = 0.0
+
+    def listen(self) -> None:
+        """Sort what the server says, in a thread of its own, until the server is gone."""
+        while (task := self._channel.receive()) is not None:
+            match task:
+                case tasks.Stop(job=job):
+                    self._stopped.add(job)
+                case tasks.Credit(setting=setting):
+                    self._previewer.credit(setting)
+                case tasks.Load(job=job) as work:  # a job that rested comes again
+                    self._stopped.discard(job)
+                    self.inbox.put(work)
+                case work:
+                    self.inbox.put(work)
+        self.inbox.put(None)
+
+    def answer(self, work: tasks.Work) -> tasks.Reply:
+        """Do one task; whatever goes wrong becomes a reply, its traceback goes to the log."""
+        try:
+            return self._do(work)
+        except Cancelled:
+            return tasks.Stopped()
+        except ServerGoneError:
+            raise
+        except VisionFluxError as error:
+            log.warning("A task failed.", exc_info=True)
+            return tasks.Broke(error=error.report())
+        except Exception as error:
+            log.exception("A task broke.")
+            problem = f"{type(error).__name__} while the engine did a {type(work).__name__} task"
+            return tasks.Broke(error=InternalError(problem).report())
+
+    def close(self) -> None:
+        """Join the preview thread; leaving torch running at exit would abort the process."""
+        self._previewer.close()
+
+    def device_info(self) -> answers.DeviceInfo:
+        """Return the device as it is now."""
+        device = describe(self._device)
+        return answers.DeviceInfo(
+            name=device["label"],
+            kind=device["name"],
+            dtype=device["dtype"],
+            total_memory=device["total_bytes"],
+            free_memory=device["free_bytes"],
+        )
+
+    def _do(self, work: tasks.Work) -> tasks.Reply:
+        match work:
+            case tasks.Load():
+                return self._load(work)
+            case tasks.Paint():
+                return self._made(work, self._paint(work))
+            case tasks.Measure(first=first, second=second):
+                return tasks.Measured(distance=distance(read_png(first), read_png(second)))
+            case tasks.Draw():
+                return self._made(work, [self._draw(work)])
+            case tasks.Join():
+                return self._made(work, [self._join(work)])
+
+    def _load(self, work: tasks.Load) -> tasks.Loaded:
+        self._previewer.forget()
+        if self._job != work.job:
+            forget_peak(self._device.name)
+        if work.model:
+            self._load_painter(work, work.model)
+        self._job = work.job
+        self._load_interpolator(work.job)
+        return tasks.Loaded(
+            model=self._painter.identity if self._painter else "",
+            interpolator=self._interpolator.identity,
+            notice=self._notice,
+            device=self.device_info(),
+        )
+
+    def _load_painter(self, work: tasks.Load, model: Model) -> None:
+        if self._model != model:
+            self._painter = self._model = None  # free the old weights before the new ones come
+            on_bytes = self._loading(work.job, model.name)
+            saving = (self._economize, work.ways, work.batch)
+            self._painter = Painter.load(model, self._device, on_bytes, *saving)
+            self._model = model
+            self._previewer.projection = self._painter.projection
+            self._previewer.tiny = self._painter.tiny
+        elif self._painter and self._job != work.job:
+            self._painter.memory.relax()
+        assert self._painter
+        self._painter.speed.expect(work.keyframes)
+
+    def _load_interpolator(self, job: str) -> None:
+        """Load the chosen network; where another one serves try again after a while."""
+        if self._interpolator and not (self._notice and time.monotonic() > self._retry_at):
+            return
+        version = wanted(self._rife, self._device.name)
+        on_bytes = self._loading(job, f"RIFE {version}")
+        self._interpolator, self._notice = open_interpolator(
+            self._rife, self._device.name, on_bytes
+        )
+        self._retry_at = time.monotonic() + RETRY
+
+    def _paint(self, work: tasks.Paint) -> list[str]:
+        """Paint keyframes into their files and return the words about each."""
+        assert self._painter
+
+        def on_step(indexes: Sequence[int], step: int, steps: int, latents: Any) -> None:
+            for index in indexes:
+                self._advance(index, step, steps)
+            about = {"index": indexes[0], "kind": "step", "step": step, "steps": steps}
+            self._previewer.offer(latents[:1], {"job": work.job, **about})
+
+        paint = partial(
+            self._painter.paint_at_once,
+            source=read_png(work.source) if work.source else None,
+            anchor=read_png(work.anchor) if work.anchor else None,
+            subject=read_png(work.subject) if work.subject else None,
+            on_step=on_step,
+            cancelled=lambda: work.job in self._stopped,
+        )
+        painted = blank.painted({one.index: one.node for one in work.keyframes}, paint)
+        return [self._finish(work.job, one, *painted[one.index]) for one in work.keyframes]
+
+    def _finish(self, job: str, keyframe: tasks.Keyframe, picture: Picture, word: str) -> str:
+        """Write a keyframe that is painted, and return the words about it."""
+        assert self._painter
+        index, steps = keyframe.index, keyframe.node.num_inference_steps
+        about = {"job": job, "index": index, "kind": "keyframe", "step": steps, "steps": steps}
+        if word != "blank":
+            self._previewer.offer_picture(picture, about)
+        write_png(Path(keyframe.target), picture)
+        return " ".join(filter(None, [*self._painter.memory.words(keyframe.node.rows), word]))
+
+    def _draw(self, work: tasks.Draw) -> str:
+        first, second = read_png(work.first), read_png(work.second)
+        height, width = first.shape[:2]
+        assembly.encode_segment(
+            Path(work.target),
+            self._frames(work, first, second),
+            fps=work.node.fps,
+            width=width,
+            height=height,
+        )
+        return segment.bridge_of(work.node, first, second)
+
+    def _frames(self, work: tasks.Draw, first: Picture, second: Picture) -> Iterator[Picture]:
+        """Yield the frames of a segment, reporting each one and stopping when told to."""
+        node = work.node
+        sequence = segment.frames(node, first, second, self._interpolator)
+        for number, frame in enumerate(sequence, 1):
+            if work.job in self._stopped:
+                raise Cancelled
+            yield frame
+            self._advance(work.index, number, node.length)
+            about = {"job": work.job, "index": work.index, "kind": "frame"}
+            self._previewer.offer_picture(frame, {**about, "step": number, "steps": node.length})
+
+    def _join(self, work: tasks.Join) -> str:
+        recipe = work.node.recipe
+        probe = assembly.join_film(
+            Path(work.target),
+            [Path(segment) for segment in work.segments],
+            recipe_json=encoding.encode_recipe(recipe),
+            format=recipe.format,
+            fps=recipe.fps,
+            frames=recipe.frames,
+        )
+        return tasks.encode_shape(
+            tasks.Shape(
+                frames=probe.frames,
+                seconds=float(probe.seconds),
+                width=probe.width,
+                height=probe.height,
+                scores=smoothness.measure(Path(work.target), probe, lambda: self._check(work.job)),
+            )
+        )
+
+    def _check(self, job: str) -> None:
+        if job in self._stopped:
+            raise Cancelled
+
+    def _made(self, work: tasks.Work, details: Sequence[str]) -> tasks.Made:
+        told = zip(tasks.targets(work), details, strict=True)
+        files = tuple(_file(Path(target), detail) for target, detail in told)
+        return tasks.Made(files=files, memory=peak_memory(self._device.name))
+
+    def _loading(self, job: str, model: str) -> Callable[[int, int], None]:
+        def on_bytes(done: int, total: int) -> None:
+            if job in self._stopped:
+                raise Cancelled
+            self._channel.send(tasks.Loading(model=model, done=done, total=total))
+
+        return on_bytes
+
+    def _economize(self, way: Way) -> None:
+        log.warning("Memory ran short; painting goes on with %s.", way.name)
+        self._channel.send(tasks.Economized(way=way.name, exact=way.exact))
+
+    def _advance(self, index: int, done: int, total: int) -> None:
+        self._channel.send(tasks.Advanced(index=index, done=done, total=total))
+
+    def _send_preview(self, header: dict[str, Any], jpeg: bytes) -> None:
+        with contextlib.suppress(ServerGoneError):  # the next reply will notice, too
+            self._channel.send_preview(answers.Preview(**header, jpeg=jpeg))
+
+
+def _file(target: Path, detail: str) -> tasks.File:
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return tasks.File(sha256=digest, size=target.stat().st_size, detail=detail)
+
+
+if __name__ == "__main__":
+    main()

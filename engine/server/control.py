@@ -1,0 +1,246 @@
+"""One client on the control socket: what it asks, and what it is sent, at its own pace.
+
+Each watcher reads the jobs' logs from its own position, so a slow one delays nobody, and holds at
+most one preview. Who may come in was decided by ``engine.server.server``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from engine.errors import LimitError, MalformedMessageError, VisionFluxError
+from engine.film.preview_budget import QUICK, SETTINGS, SLOW, Purse, Setting
+from engine.film.recipe import read_recipe
+from engine.jobs.job import Job
+from engine.jobs.queue import Jobs
+from engine.storage.object_store import Store
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import limits as terms
+from engine.wire.messages import requests
+from engine.wire.messages import responses as answers
+from engine.wire.transport import Line, framed
+
+log = logging.getLogger(__name__)
+
+WINDOW = 3  # previews of a job that may be under way to one client while each is asked after
+STRIDE = 6  # previews that one pong stands for, at most
+BUNDLE = 100  # events that go by one write, at most
+TOLERATED = 20  # malformed messages in a row before a connection is closed
+
+
+class Watching:
+    """How far one client has read one job, and which previews of it there is room for.
+
+    Attributes:
+        purse: what previews may cost; None while none are wanted.
+        considered: number of the newest preview that was sent or passed over.
+        under_way: number of previews that were sent and are not acknowledged yet.
+        unasked: those of them that no ping has followed.
+        stride: previews that one pong stands for; more while pongs come quickly.
+    """
+
+    def __init__(self, job: Job, sent: int, purse: Purse | None) -> None:
+        self.job, self.sent, self.purse = job, sent, purse
+        self.setting = SETTINGS[0]
+        self.considered = 0
+        self.under_way = self.unasked = 0
+        self.stride = 1
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a preview may be sent now."""
+        window = WINDOW + self.stride - 1
+        return self.purse is not None and not self.purse.empty and self.under_way < window
+
+    def choose(self) -> Setting | None:
+        """Return how the next preview should be made; None if there should be none."""
+        if self.purse is None or not self.has_room:
+            return None
+        self.setting = self.purse.choose(self.job.progress, self.job.recipe)
+        return self.setting
+
+    def takes_newest(self) -> bool:
+        """Tell whether the newest preview should be sent; each one is considered once."""
+        if not self.has_room or self.considered >= self.job.preview_number:
+            return False
+        first, self.considered = not self.considered, self.job.preview_number
+        return first or self.setting.shows(*self.job.shown)
+
+    def events(self, most: int) -> list[bytes]:
+        """Take the next events to send, as frames."""
+        frames = self.job.frames[self.sent : self.sent + most]
+        self.sent += len(frames)
+        return frames
+
+    def preview(self) -> bytes:
+        """Take the newest preview to send, as a frame."""
+        assert self.purse
+        self.under_way += 1
+        self.unasked += 1
+        self.purse.spend(len(self.job.preview), self.setting)
+        return self.job.preview
+
+    def acknowledged(self, previews: int, seconds: float) -> None:
+        """Learn that some previews have arrived, the last one so long after it was sent."""
+        self.under_way -= previews
+        if seconds > SLOW:
+            self.stride = 1
+        elif seconds < QUICK:
+            self.stride = min(self.stride + 1, STRIDE)
+        if self.purse:
+            self.purse.acknowledged(seconds)
+
+
+class Session:
+    """One client on the control socket."""
+
+    def __init__(
+        self,
+        connection: Line,
+        jobs: Jobs,
+        store: Store,
+        hello: Callable[[int | None], answers.Hello],
+    ) -> None:
+        self._connection, self._jobs, self._store, self._hello = connection, jobs, store, hello
+        self._watched: dict[str, Watching] = {}
+        self._answers: asyncio.Queue[str] = asyncio.Queue(maxsize=64)
+        self._news = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Answer until the client goes; its jobs go on."""
+        self._answers.put_nowait(encoding.encode(self._hello(None)))
+        self._news.set()
+        both = {asyncio.create_task(self._send_all()), asyncio.create_task(self._receive_all())}
+        try:
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.wait(both)
+            for watching in self._watched.values():
+                self._leave(watching)
+        for task in done:
+            task.result()
+
+    async def _receive_all(self) -> None:
+        malformed = 0
+        async for data in self._connection:
+            answer, bad = await self._answer(data)
+            malformed = malformed + 1 if bad else 0
+            await self._answers.put(encoding.encode(answer))
+            self._news.set()
+            if malformed >= TOLERATED:
+                await self._connection.close(1008, "too many malformed messages")
+
+    async def _answer(self, data: str | bytes) -> tuple[answers.AnyAnswer, bool]:
+        try:
+            request = encoding.decode_request(data, requests.ControlRequest)
+        except VisionFluxError as error:
+            answer = answers.Refused(re=encoding.request_id(data), error=error.report())
+            return answer, isinstance(error, MalformedMessageError)
+        try:
+            return await self._carry_out(request), False
+        except VisionFluxError as error:
+            return answers.Refused(re=request.id, error=error.report()), False
+
+    async def _carry_out(self, request: requests.ControlRequest) -> answers.AnyAnswer:
+        match request:
+            case requests.Submit():
+                fresh = self._jobs.submit(request.job, read_recipe(request.recipe), self)
+                await self._jobs.holding.hold(request.job)
+                return answers.Accepted(re=request.id, job=request.job, duplicate=not fresh)
+            case requests.Watch():
+                return self._watch(request)
+            case requests.Unwatch():
+                if request.job in self._watched:
+                    self._leave(self._watched.pop(request.job))
+            case requests.ShowPreviews():
+                if watching := self._watched.get(request.job):
+                    watching.purse = Purse(request.budget) if request.wanted else None
+                    self._want(watching)
+            case requests.Cancel():
+                self._jobs.cancel(self._jobs.get(request.job))
+            case requests.Pause():
+                self._jobs.pause(self._jobs.get(request.job))
+            case requests.Resume():
+                self._jobs.resume(self._jobs.get(request.job))
+            case requests.ListJobs():
+                return answers.JobList(re=request.id, jobs=self._jobs.summaries())
+            case requests.Describe():
+                return self._hello(request.id)
+            case requests.FindMissing():
+                missing = await self._store.missing(request.objects)
+                return answers.Missing(re=request.id, objects=missing)
+        return answers.Done(re=request.id)
+
+    def _watch(self, request: requests.Watch) -> answers.Snapshot:
+        full = len(self._watched) >= terms.LIMITS.watched_jobs
+        if full and request.job not in self._watched:
+            raise LimitError("this connection watches too many jobs", remedy="unwatch one")
+        job = self._jobs.get(request.job)
+        if known := self._watched.pop(job.id, None):
+            self._leave(known)
+        sent = len(job.frames) if request.after is None else request.after
+        purse = Purse(request.budget) if request.previews else None
+        watching = self._watched[job.id] = Watching(job, sent, purse)
+        job.watchers.add(self._news.set)
+        self._want(watching)
+        return _snapshot(request.id, job)
+
+    def _leave(self, watching: Watching) -> None:
+        watching.job.watchers.discard(self._news.set)
+        self._jobs.want(watching.job, watching, None)
+        self._jobs.release(watching.job)
+
+    # Sending: answers first, then events, then the newest preview
+
+    async def _send_all(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while frames := self._some():
+                await self._connection.send_frames(frames)
+            for watching in tuple(self._watched.values()):
+                if watching.unasked >= watching.stride:
+                    await self._ask(watching)
+                if watching not in watching.job.wants:
+                    self._want(watching)
+
+    def _some(self) -> bytes:
+        """Return the frames that are most urgent; none if there is nothing to send."""
+        if not self._answers.empty():
+            return framed(self._answers.get_nowait())
+        frames: list[bytes] = []
+        for watching in self._watched.values():
+            frames += watching.events(BUNDLE - len(frames))
+        if len(frames) < BUNDLE:
+            shown = [each for each in self._watched.values() if each.takes_newest()]
+            frames += [watching.preview() for watching in shown]
+        return b"".join(frames)
+
+    def _want(self, watching: Watching) -> None:
+        self._jobs.want(watching.job, watching, watching.choose())
+
+    async def _ask(self, watching: Watching) -> None:
+        """Send a ping, whose pong tells when the previews before it have arrived."""
+        previews, watching.unasked = watching.unasked, 0
+        pong = asyncio.ensure_future(await self._connection.ping())
+        pong.add_done_callback(lambda pong: self._arrived(watching, previews, pong))
+
+    def _arrived(self, watching: Watching, previews: int, pong: asyncio.Future[float]) -> None:
+        if pong.cancelled() or pong.exception():
+            return  # the connection has ended
+        watching.acknowledged(previews, pong.result())
+        self._news.set()
+
+
+def _snapshot(re: int, job: Job) -> answers.Snapshot:
+    return answers.Snapshot(
+        re=re,
+        job=job.id,
+        recipe=job.recipe,
+        created_at=job.created_at,
+        progress=job.progress,
+        fraction=job.progress.fraction,
+        remaining=job.progress.remaining,
+    )

@@ -1,0 +1,109 @@
+"""Objects that a client brings from another engine: taken in part by part, checked, then kept.
+
+What arrives is hostile until it is proved to be what it says: size, hash, type and dimensions. The
+pictures themselves are decoded only in the worker. Files are written, hashed and flushed in
+threads; the journal is asked and told in the server's own.
+"""
+
+import asyncio
+import hashlib
+import struct
+from pathlib import Path
+
+from engine.errors import InvalidParameterError, LimitError
+from engine.storage.object_store import Store, translated
+from engine.storage.rows import ObjectRow
+from engine.wire.messages.limits import LIMITS
+from engine.wire.messages.requests import Part
+
+PNG_HEAD = struct.Struct(
+    ">8sI4sIIBB"
+)  # signature, IHDR's length and name, width, height, depth, kind
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+RGB = 2  # colour type, PNG specification 11.2.1
+
+
+class Uploads:
+    """The objects that one connection is bringing; what is unfinished goes with it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._files: dict[str, Path] = {}
+
+    async def take(self, part: Part) -> None:
+        """Take in a part; the last one makes the object count.
+
+        Raises:
+            InvalidParameterError: parts are out of order, or the whole is not what it says.
+            LimitError: too many objects are under way.
+            StorageError: there is no room.
+        """
+        if await self._has(part):
+            return  # brought before: the node's name stands for this content
+        file = self._files.get(part.object) or self._begin(part)
+        if await asyncio.to_thread(_append, file, part) == part.size:
+            await self._finish(part, file)
+
+    def close(self) -> None:
+        """Drop what is unfinished."""
+        for file in self._files.values():
+            self._store.discard(file)
+        self._files.clear()
+
+    async def _has(self, part: Part) -> bool:
+        """Tell whether an object is here; at its first part also whether it is what it was."""
+        if part.offset:
+            return self._store.find(part.object) is not None
+        return await self._store.checked(part.object) is not None
+
+    def _begin(self, part: Part) -> Path:
+        if len(self._files) >= LIMITS.uploads:
+            problem = f"{LIMITS.uploads} objects are being brought at once by this connection"
+            raise LimitError(problem, remedy="finish one first", field="object")
+        file = self._files[part.object] = self._store.scratch(part.media_type, part.size)
+        return file
+
+    async def _finish(self, part: Part, file: Path) -> None:
+        about = (part.sha256, part.size, part.media_type, part.detail, part.origin)
+        row = ObjectRow(part.object, *about)
+        try:
+            await asyncio.to_thread(_check, part, file)
+            await asyncio.to_thread(self._store.place, file, row)
+        finally:
+            del self._files[part.object]
+            self._store.discard(file)
+        self._store.index(row)
+
+
+def _append(file: Path, part: Part) -> int:
+    """Write a part where the last one ended; return the bytes so far."""
+    with translated(file), file.open("ab" if part.offset else "wb") as sink:
+        if sink.tell() != part.offset:
+            raise InvalidParameterError(
+                "offset", f"it is {part.offset}, {sink.tell()} was expected", "begin again at 0"
+            )
+        sink.write(part.data)
+        return sink.tell()
+
+
+def _check(part: Part, file: Path) -> None:
+    with translated(file), file.open("rb") as source:
+        head = source.read(PNG_HEAD.size)
+        source.seek(0)
+        if hashlib.file_digest(source, "sha256").hexdigest() != part.sha256:
+            raise InvalidParameterError("sha256", "the content has another", "upload it again")
+    if part.media_type == "image/png":
+        _check_png(head)
+    elif head[4:8] != b"ftyp":
+        raise InvalidParameterError("media_type", "the content is no MP4", "upload only segments")
+
+
+def _check_png(head: bytes) -> None:
+    if len(head) < PNG_HEAD.size or not head.startswith(PNG_SIGNATURE):
+        raise InvalidParameterError("media_type", "the content is no PNG", "upload only keyframes")
+    _, _, name, width, height, depth, kind = PNG_HEAD.unpack(head)
+    sides = range(LIMITS.min_side, LIMITS.max_side + 1)
+    if name != b"IHDR" or (depth, kind) != (8, RGB) or width not in sides or height not in sides:
+        raise InvalidParameterError(
+            "object", f"it is no keyframe: {width}×{height}, depth {depth}, colour type {kind}"
+        )

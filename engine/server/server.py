@@ -1,0 +1,172 @@
+"""The engine's door: one port, who may come in, and what the others are told.
+
+It knows proofs, paths and limits; what clients say inside is ``engine.server.control``'s and
+``engine.server.hatch``'s business.
+"""
+
+import asyncio
+import http
+import json
+import logging
+from email.utils import formatdate
+from functools import partial
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from engine import __version__
+from engine.jobs.queue import Jobs
+from engine.models import Model
+from engine.server.control import Session
+from engine.server.hatch import Hatch
+from engine.storage.journal import Journal
+from engine.storage.object_store import Store
+from engine.wire import pairing
+from engine.wire.messages import limits as terms
+from engine.wire.messages import responses as answers
+from engine.wire.pulse import pulse
+from engine.wire.transport import Line
+
+log = logging.getLogger(__name__)
+
+LATE, FEW = 0.25, 4  # seconds until a refusal is answered, and how many at a time
+
+
+class EngineServer:
+    """Serves one engine on one port."""
+
+    def __init__(
+        self, jobs: Jobs, journal: Journal, store: Store, models: dict[str, Model], key: bytes
+    ) -> None:
+        self._jobs, self._journal, self._store, self._models = jobs, journal, store, models
+        self._key, self._gate = key, pairing.Gatekeeper(key)
+        self._nonces: dict[int, str] = {}  # of admitted handshakes, until they are answered
+        self._connections = 0
+        self.coming: dict[Line, None] = {}  # connections at the door
+        self._refusals = asyncio.Semaphore(FEW)
+
+    async def start(self, host: str, port: int) -> Server:
+        """Listen; ``port`` 0 takes a free one."""
+        return await serve(
+            self._serve,
+            host,
+            port,
+            process_request=self._admit,
+            process_response=self._prove,
+            select_subprotocol=lambda _connection, _offered: Subprotocol(terms.SUBPROTOCOL),
+            compression=None,
+            server_header=None,
+            max_size=terms.LIMITS.message,
+            max_queue=2,
+            ping_interval=None,  # see engine.wire.pulse
+            create_connection=partial(Line, coming=self.coming),  # type: ignore[arg-type]
+            close_timeout=2,
+        )
+
+    # The door
+
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer what needs no pairing, refuse what lacks it, let the rest through."""
+        path = request.path
+        if path == terms.HEALTH_PATH and request.method in ("GET", "HEAD"):
+            return _response(http.HTTPStatus.OK, self._health())
+        authorizations = request.headers.get_all("Authorization")
+        nonce = self._gate.admit(authorizations[0] if len(authorizations) == 1 else None, path)
+        if nonce is None:
+            async with self._refusals:
+                await asyncio.sleep(LATE)
+            return _response(http.HTTPStatus.UNAUTHORIZED, {})
+        if "Origin" in request.headers:
+            return _refusal(http.HTTPStatus.FORBIDDEN, "browsers do not talk to the engine")
+        if path not in (terms.CONTROL_PATH, terms.DATA_PATH):
+            return _refusal(http.HTTPStatus.NOT_FOUND, "there is nothing at this path")
+        offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol"))
+        if terms.SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
+            return _refusal(
+                http.HTTPStatus.BAD_REQUEST,
+                f"this engine speaks {terms.SUBPROTOCOL}, not {offered[:80]!r}",
+                code="E_PROTOCOL_VERSION",
+                field="Sec-WebSocket-Protocol",
+            )
+        if self._connections >= terms.LIMITS.connections:
+            return _refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "E_LIMIT")
+        self._nonces[id(connection)] = nonce
+        return None
+
+    def _prove(
+        self, connection: ServerConnection, _request: Request, response: Response
+    ) -> Response:
+        """Show an admitted client that this engine knows the key too."""
+        nonce = self._nonces.pop(id(connection), None)
+        if nonce:
+            response.headers[pairing.PROOF_HEADER] = pairing.proof(self._key, nonce)
+        return response
+
+    def _health(self) -> dict[str, object]:
+        return {
+            "version": __version__,
+            "protocol": terms.VERSION,
+            "device": answers.label(self._jobs.crew.devices),
+            "queue": self._jobs.waiting,
+        }
+
+    # Inside
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, Line)
+        connection.come_in()
+        self._connections += 1
+        try:
+            async with pulse(connection):
+                await self._guest(connection).serve()
+        except ConnectionClosed:
+            pass
+        finally:
+            self._connections -= 1
+
+    def _guest(self, connection: Line) -> Session | Hatch:
+        assert connection.request
+        if connection.request.path == terms.DATA_PATH:
+            return Hatch(connection, self._store)
+        return Session(connection, self._jobs, self._store, self.hello)
+
+    def hello(self, re: int | None = None) -> answers.Hello:
+        """Say who this engine is and what it can do."""
+        return answers.Hello(
+            re=re,
+            version=__version__,
+            engine=self._journal.engine_id,
+            device=self._jobs.crew.devices[0],
+            others=self._jobs.crew.devices[1:],
+            models=tuple(
+                answers.ModelInfo(name=model.name, card=model.card)
+                for model in self._models.values()
+            ),
+            queue=self._jobs.waiting,
+            interpolator=self._jobs.crew.interpolator,
+            notice=self._jobs.crew.notice,
+        )
+
+
+def _refusal(
+    status: http.HTTPStatus, message: str, code: str = "E_REQUEST", field: str | None = None
+) -> Response:
+    report = {"code": code, "message": message, "remedy": "see docs/protocol.md", "field": field}
+    return _response(status, {"error": report})
+
+
+def _response(status: http.HTTPStatus, body: dict[str, object]) -> Response:
+    content = json.dumps(body).encode()
+    headers = Headers(
+        {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
+            "Cache-Control": "no-store",
+            "Date": formatdate(usegmt=True),  # a client whose clock is off learns it from a 401
+            "Connection": "close",
+        }
+    )
+    return Response(status.value, status.phrase, headers, content)

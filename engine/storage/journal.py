@@ -1,0 +1,280 @@
+"""Jobs, their numbered events and the index of the store, in one SQLite file.
+
+WAL mode: a kill at any instant leaves whole transactions. Order is by numbers, never by the clock,
+which may be set back. A small reserve on the disk is given up so that a job's end can be recorded
+even when the disk is full. It knows no sockets; damaged files are ``engine.storage.recovery``'s
+business.
+"""
+
+import contextlib
+import itertools
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import StorageError
+from engine.film.events import AnyEvent, Logged
+from engine.film.recipe import Recipe
+from engine.storage.rows import Ended, JobRow, ObjectRow, read_end, read_event, read_job
+
+VERSION = 1  # raise when the tables change
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS job (
+    id TEXT PRIMARY KEY, recipe BLOB NOT NULL, created_at REAL NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0, number INTEGER NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS event (
+    job TEXT NOT NULL, seq INTEGER NOT NULL, at REAL NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (job, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS object (
+    name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+    media_type TEXT NOT NULL, detail TEXT NOT NULL, origin TEXT NOT NULL, used_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+OBJECT = "name, sha256, size, media_type, detail, origin"  # and used_at, which counts uses
+CACHE = 256  # KiB that SQLite keeps of the file; its own 2 MiB fill up over hundreds of films
+RESERVE = 256 * 2**10  # bytes; SQLite needs some pages of 4 KiB to commit
+DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class Journal:
+    """The engine's memory. All calls come from one thread."""
+
+    def __init__(self, path: Path) -> None:
+        with translated(path):
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute(f"PRAGMA cache_size = -{CACHE}")
+            made_by = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if made_by not in (0, VERSION):
+                raise StorageError(
+                    f"the journal {path.name} was made by another version of VisionFlux",
+                    remedy="use that version, or choose another folder with --data",
+                )
+            self._db.executescript(SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+            used = self._db.execute("SELECT COALESCE(MAX(used_at), 0) FROM object").fetchone()[0]
+        self.fresh = not made_by  # nothing was in it
+        self._path, self._reserve = path, path.with_suffix(".reserve")
+        self._uses = itertools.count(int(used) + 1)
+        self.engine_id = self._identity()
+        self._hold_reserve()
+
+    def become(self, engine_id: str) -> None:
+        """Take over the identity of a journal that this one replaces."""
+        with translated(self._path):
+            self._db.execute("UPDATE meta SET value = ? WHERE name = 'engine'", (engine_id,))
+        self.engine_id = engine_id
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # Jobs
+
+    def add_job(self, job: str, recipe: Recipe, first: AnyEvent) -> JobRow:
+        """Keep a new job and its first event."""
+        row = JobRow(job, recipe, time.time(), False)
+        self.take_in(row, [Logged(seq=1, at=row.created_at, event=first)])
+        return row
+
+    def take_in(self, row: JobRow, log: Iterable[Logged]) -> None:
+        """Keep a job with its whole log."""
+        with translated(self._path), self._transaction():
+            self._db.execute(
+                "INSERT INTO job (id, recipe, created_at, ended, number)"
+                " VALUES (?, ?, ?, ?, (SELECT COALESCE(MAX(number), 0) + 1 FROM job))",
+                (row.id, msgspec.json.encode(row.recipe), row.created_at, row.ended),
+            )
+            for logged in log:
+                self._insert(row.id, logged)
+
+    def job(self, job: str) -> JobRow | None:
+        """Return a job, or None."""
+        return next(self._jobs("WHERE id = ?", job), None)
+
+    def jobs(self, limit: int) -> list[JobRow]:
+        """Return the newest jobs, newest first."""
+        return list(self._jobs("ORDER BY number DESC LIMIT ?", limit))
+
+    def unfinished(self) -> list[JobRow]:
+        """Return the jobs that have not ended, oldest first."""
+        return list(self._jobs("WHERE NOT ended ORDER BY number"))
+
+    def ended(self) -> list[Ended]:
+        """Return the jobs that have ended, the newest first."""
+        last = "(SELECT seq FROM event WHERE job = job.id ORDER BY seq DESC LIMIT 1)"
+        query = f"SELECT id, at, body FROM job LEFT JOIN event ON job = id AND seq = {last}"
+        with translated(self._path):
+            rows = self._db.execute(f"{query} WHERE ended ORDER BY number DESC").fetchall()
+            return [read_end(*row) for row in rows]
+
+    def forget_jobs(self, jobs: Iterable[str]) -> None:
+        """Drop jobs with their logs."""
+        names = [(job,) for job in jobs]
+        with translated(self._path), self._transaction():
+            self._db.executemany("DELETE FROM event WHERE job = ?", names)
+            self._db.executemany("DELETE FROM job WHERE id = ?", names)
+
+    # Events
+
+    def append(self, job: str, seq: int, event: AnyEvent, *, final: bool) -> Logged:
+        """Keep one event; ``final`` ends the job in the same transaction."""
+        logged = Logged(seq=seq, at=time.time(), event=event)
+        if not final:
+            with translated(self._path):
+                self._insert(job, logged)
+            return logged
+        try:
+            self._end(job, logged)
+        except StorageError:
+            self._reserve.unlink(missing_ok=True)
+            self._end(job, logged)
+        self._hold_reserve()
+        return logged
+
+    def _end(self, job: str, logged: Logged) -> None:
+        with translated(self._path), self._transaction():
+            self._insert(job, logged)
+            self._db.execute("UPDATE job SET ended = 1 WHERE id = ?", (job,))
+
+    def _insert(self, job: str, logged: Logged) -> None:
+        self._db.execute(
+            "INSERT INTO event (job, seq, at, body) VALUES (?, ?, ?, ?)",
+            (job, logged.seq, logged.at, msgspec.json.encode(logged.event)),
+        )
+
+    def events(self, job: str) -> list[Logged]:
+        """Return the whole log of a job."""
+        return self._events("WHERE job = ? ORDER BY seq", job)
+
+    def last_event(self, job: str) -> AnyEvent | None:
+        """Return the newest event of a job."""
+        found = self._events("WHERE job = ? ORDER BY seq DESC LIMIT 1", job)
+        return found[0].event if found else None
+
+    # Objects
+
+    def add_object(self, row: ObjectRow) -> None:
+        """Keep that an object is in the store."""
+        with translated(self._path):
+            self._db.execute(
+                "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*msgspec.structs.astuple(row), next(self._uses)),
+            )
+
+    def object(self, name: str) -> ObjectRow | None:
+        """Return an object's row, or None."""
+        with translated(self._path):
+            row = self._db.execute(
+                f"SELECT {OBJECT} FROM object WHERE name = ?", (name,)
+            ).fetchone()
+        return ObjectRow(*row) if row else None
+
+    def objects(self, names: Sequence[str]) -> list[ObjectRow]:
+        """Return the rows of those of some objects that there are."""
+        query = f"SELECT {OBJECT} FROM object WHERE name IN (SELECT value FROM json_each(?))"
+        with translated(self._path):
+            rows = self._db.execute(query, (msgspec.json.encode(names).decode(),)).fetchall()
+        return [ObjectRow(*row) for row in rows]
+
+    def touch_objects(self, names: Iterable[str]) -> None:
+        """Note that objects are in use now."""
+        now = next(self._uses)
+        with translated(self._path), self._transaction():
+            self._db.executemany(
+                "UPDATE object SET used_at = ? WHERE name = ?", ((now, name) for name in names)
+            )
+
+    def objects_size(self) -> int:
+        """Return the bytes of all objects."""
+        with translated(self._path):
+            return int(self._db.execute("SELECT TOTAL(size) FROM object").fetchone()[0])
+
+    def objects_by_use(self) -> list[ObjectRow]:
+        """Return all objects, the one that was used longest ago first."""
+        with translated(self._path):
+            rows = self._db.execute(f"SELECT {OBJECT} FROM object ORDER BY used_at").fetchall()
+        return [ObjectRow(*row) for row in rows]
+
+    def keep(self, name: str) -> None:
+        """Note that an object is a film that no client has fetched yet."""
+        with translated(self._path):
+            self._db.execute("INSERT OR IGNORE INTO kept VALUES (?)", (name,))
+
+    def unkeep(self, name: str) -> None:
+        """Note that a client has fetched a film."""
+        with translated(self._path):
+            self._db.execute("DELETE FROM kept WHERE name = ?", (name,))
+
+    def kept(self) -> set[str]:
+        """Return the films that no client has fetched yet."""
+        with translated(self._path):
+            return {name for (name,) in self._db.execute("SELECT name FROM kept")}
+
+    def forget_object(self, name: str) -> None:
+        """Drop the row of an object whose file is lost."""
+        with translated(self._path):
+            self._db.execute("DELETE FROM object WHERE name = ?", (name,))
+
+    def _jobs(self, clause: str, *values: str | int) -> Iterator[JobRow]:
+        with translated(self._path):
+            rows = self._db.execute(
+                f"SELECT id, recipe, created_at, ended FROM job {clause}", values
+            ).fetchall()
+            jobs = [read_job(row) for row in rows]
+        yield from jobs
+
+    def _events(self, clause: str, *values: str | int) -> list[Logged]:
+        with translated(self._path):
+            rows = self._db.execute(f"SELECT seq, at, body FROM event {clause}", values).fetchall()
+            return [read_event(row) for row in rows]
+
+    def _identity(self) -> str:
+        with translated(self._path):
+            self._db.execute(
+                "INSERT OR IGNORE INTO meta VALUES ('engine', ?)", (secrets.token_hex(8),)
+            )
+            row = self._db.execute("SELECT value FROM meta WHERE name = 'engine'").fetchone()
+        return str(row[0])
+
+    def _hold_reserve(self) -> None:
+        """Keep some of the disk for the day when it is full; without room there is none."""
+        with contextlib.suppress(OSError):
+            if not self._reserve.exists() or self._reserve.stat().st_size < RESERVE:
+                self._reserve.write_bytes(secrets.token_bytes(RESERVE))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite may have rolled it back already
+                self._db.execute("ROLLBACK")
+            raise
+
+
+def is_damage(error: Exception) -> bool:
+    """Tell a damaged file, or rows that cannot be read, from a disk that cannot be used."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Translate what SQLite raises, and rows that cannot be read, into StorageError."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+        damaged = is_damage(error)
+        raise StorageError(
+            f"the journal {path.name} cannot be used: {error}",
+            remedy="start the engine again: it keeps what can still be read" if damaged else "",
+        ) from error

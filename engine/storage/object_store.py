@@ -1,0 +1,274 @@
+"""Finished nodes as files, each under its content address; half-written ones never count.
+
+A file is written elsewhere, flushed, moved into place, and only then indexed in the journal. Beside
+each stands a record of what it is, from which the index can be made again. What a file holds is
+compared with its hash before it is used; one that is damaged is forgotten, so it is made again.
+
+Where room is short, what was used longest ago makes way, but never what an unfinished job needs,
+nor a film that no client has fetched.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import StorageError, UnknownObjectError
+from engine.storage.journal import Journal
+from engine.storage.rows import ObjectRow
+
+log = logging.getLogger(__name__)
+
+PROVED = 2**28  # bytes that are compared with their hashes when a client asks what is missing
+ROOM = 20 * 2**30  # bytes
+SLACK = 1 / 20  # of the room: emptied beyond need, so that eviction is rare
+SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
+
+
+class Store:
+    """The objects of one data folder.
+
+    Args:
+        root: the data folder.
+        journal: where objects are indexed.
+        room: bytes that objects may take, and those that are being brought.
+    """
+
+    def __init__(self, root: Path, journal: Journal, room: int = ROOM) -> None:
+        self._objects = root / "objects"
+        self._scratch = root / "scratch"
+        self._journal = journal
+        self._room = room
+        self._held: dict[str, frozenset[str]] = {}  # by unfinished jobs
+        self._kept = journal.kept()
+        self._coming: dict[Path, int] = {}  # bytes announced for scratch files
+        with translated(root):
+            shutil.rmtree(self._scratch, ignore_errors=True)  # what a killed engine left half-done
+            self._objects.mkdir(parents=True, exist_ok=True)
+            self._scratch.mkdir(exist_ok=True)
+        if journal.fresh:
+            self._adopt()
+
+    def find(self, name: str) -> ObjectRow | None:
+        """Return a finished object's row; one whose file is lost or cut short is forgotten."""
+        row = self._journal.object(name)
+        if row is None or self._has_file(row):
+            return row
+        self._forget(row, "lost or cut short")
+        return None
+
+    async def checked(self, name: str) -> ObjectRow | None:
+        """Return a finished object's row if its content is still what was made, else None.
+
+        It is read whole, in a thread; a damaged one is forgotten and named in the log.
+        """
+        row = self.find(name)
+        if row is None or await asyncio.to_thread(self._is_intact, row):
+            return row
+        self._forget(row, "damaged")
+        return None
+
+    def path(self, name: str) -> Path:
+        """Return the file of a finished object.
+
+        Raises:
+            UnknownObjectError: there is none.
+        """
+        row = self.find(name)
+        if row is None:
+            raise UnknownObjectError(name)
+        return self._path(row)
+
+    async def missing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of some objects that are not here, or no longer what they were.
+
+        They are read in a thread, up to ``PROVED`` bytes of them; of the rest the size must do.
+        """
+        rows = self._journal.objects(names)
+        here = await asyncio.to_thread(self._whole, rows)
+        for row in set(rows) - here:
+            await self.checked(row.name)  # forgets it, unless it was made meanwhile
+        found = {row.name for row in here}
+        return tuple(name for name in names if name not in found)
+
+    def _whole(self, rows: Sequence[ObjectRow]) -> set[ObjectRow]:
+        sizes = itertools.accumulate(row.size for row in rows)
+        return {
+            row
+            for row, read in zip(rows, sizes, strict=True)
+            if self._has_file(row) and (read > PROVED or self._is_intact(row))
+        }
+
+    def hold(self, job: str, names: Iterable[str]) -> None:
+        """Note what an unfinished job needs: never evicted, and most recently used."""
+        self._held[job] = frozenset(names)
+        self._journal.touch_objects(self._held[job])
+
+    def release(self, job: str) -> None:
+        """Note that a job has ended."""
+        self._held.pop(job, None)
+
+    def keep(self, film: str) -> None:
+        """Note that a film waits to be fetched."""
+        self._journal.keep(film)
+        self._kept.add(film)
+
+    def unkeep(self, films: set[str]) -> None:
+        """Note that films need not wait any longer, as the journal knows already."""
+        self._kept -= films
+
+    def fetched(self, name: str) -> None:
+        """Note that a client has read an object to its end."""
+        if name in self._kept:
+            self._journal.unkeep(name)
+            self._kept.discard(name)
+
+    def scratch(self, media_type: str, size: int = 0) -> Path:
+        """Return a fresh path to write to, when ``size`` more bytes have room.
+
+        Raises:
+            StorageError: what is needed takes all the room.
+        """
+        self._make_room(size)
+        with translated(self._scratch):
+            folder = tempfile.mkdtemp(dir=self._scratch)
+        file = Path(folder) / f"new{SUFFIXES[media_type]}"
+        self._coming[file] = size
+        return file
+
+    def discard(self, file: Path) -> None:
+        """Drop what ``scratch`` gave, finished or not; missing is fine."""
+        self._coming.pop(file, None)
+        shutil.rmtree(file.parent, ignore_errors=True)
+
+    def place(self, file: Path, row: ObjectRow) -> None:
+        """Move a finished file to its place; any thread may call this. ``index`` makes it count."""
+        target = self._path(row)
+        with translated(target):
+            target.parent.mkdir(exist_ok=True)
+            record = file.with_name("record")
+            record.write_bytes(msgspec.json.encode(row))
+            for new, place in ((record, _record(target)), (file, target)):
+                _flush(new)
+                new.replace(place)
+            _flush(target.parent)
+            file.parent.rmdir()
+        self._coming.pop(file, None)
+
+    def index(self, row: ObjectRow) -> None:
+        """Make a placed file count as finished, and make room if it was the last straw.
+
+        What is finished stays even where it takes more than the room: there is none for the next.
+        """
+        self._journal.add_object(row)
+        self._evict(self._excess(), row.name)
+
+    def _make_room(self, size: int) -> None:
+        left = self._evict(self._excess() + size)
+        if left > 0:
+            needed = (self._room + left - size) / 1e9
+            raise StorageError(
+                f"the engine's store has room for {self._room / 1e9:.3g} GB, and unfinished jobs, "
+                f"uploads and films that nobody has fetched need {needed:.3g} GB of it",
+                remedy="fetch or cancel films, or give the engine more with --room; "
+                "nothing finished is lost",
+            )
+
+    def _excess(self) -> int:
+        return self._journal.objects_size() + sum(self._coming.values()) - self._room
+
+    def _evict(self, excess: int, newest: str = "") -> int:
+        """Drop what nobody needs until ``excess`` is gone; return how many bytes are left of it."""
+        if excess <= 0:
+            return 0
+        slack = int(SLACK * self._room)
+        needed = self._kept.union({newest}, *self._held.values())
+        for row in self._journal.objects_by_use():
+            if excess + slack <= 0:
+                break
+            if row.name not in needed:
+                self._drop(row)
+                excess -= row.size
+        return max(0, excess)
+
+    def read(self, row: ObjectRow, offset: int, length: int) -> bytes:
+        """Return at most ``length`` bytes of an object's content from ``offset`` on."""
+        if offset >= row.size:
+            return b""  # a seek would refuse the largest numbers
+        with translated(self._objects), self._path(row).open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def _has_file(self, row: ObjectRow) -> bool:
+        try:
+            return self._path(row).stat().st_size == row.size
+        except FileNotFoundError:
+            return False
+
+    def _is_intact(self, row: ObjectRow) -> bool:
+        with contextlib.suppress(OSError), self._path(row).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256
+        return False
+
+    def _forget(self, row: ObjectRow, why: str) -> None:
+        log.error("%s: the object %s is %s; it is made again.", StorageError.code, row.name, why)
+        self._drop(row)
+
+    def _drop(self, row: ObjectRow) -> None:
+        self._journal.forget_object(row.name)
+        with translated(self._objects):
+            for file in (self._path(row), _record(self._path(row))):
+                file.unlink(missing_ok=True)
+
+    def _adopt(self) -> None:
+        """Index what a lost journal knew, by the records beside the files."""
+        rows = [row for file in self._objects.glob("*/*.json") if (row := _read_record(file))]
+        found = [row for row in rows if self._has_file(row)]
+        for row in found:
+            self._journal.add_object(row)
+        if found:
+            log.warning("The journal is new; %d finished objects were found again.", len(found))
+
+    def _path(self, row: ObjectRow) -> Path:
+        return self._objects / row.name[:2] / f"{row.name}{SUFFIXES[row.media_type]}"
+
+
+def _record(file: Path) -> Path:
+    return file.with_suffix(".json")
+
+
+def _read_record(file: Path) -> ObjectRow | None:
+    """Read what a file beside it is; a record that is damaged or misplaced says nothing."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        row = msgspec.json.decode(file.read_bytes(), type=ObjectRow)
+        return row if row.name == file.stem and row.media_type in SUFFIXES else None
+    return None
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Translate what the file system raises into StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be used: {error.strerror or error}") from error
+
+
+def _flush(path: Path) -> None:
+    """Make what was written survive a power cut; folders can be flushed on POSIX only."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

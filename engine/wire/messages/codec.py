@@ -1,0 +1,123 @@
+"""Messages to bytes and back. What is read is whole and within the limits, or an error."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from engine.errors import InvalidParameterError, MalformedMessageError
+from engine.film.recipe import Recipe, invalid
+from engine.wire.messages import binary
+from engine.wire.messages.limits import LIMITS, RequestId
+from engine.wire.messages.requests import Part, Request
+from engine.wire.messages.responses import Answer, AnyAnswer, Chunk, Preview
+
+PREVIEW_KIND, CHUNK_KIND, PART_KIND = 1, 2, 3
+
+
+def encode(message: Request | Answer) -> str:
+    """Return the text of a message."""
+    return msgspec.json.encode(message).decode()
+
+
+def encode_recipe(recipe: Recipe) -> str:
+    """Return the JSON of a recipe, keys in a fixed order."""
+    return msgspec.json.encode(recipe, order="deterministic").decode()
+
+
+def encode_preview(preview: Preview) -> bytes:
+    """Return the binary message of a preview."""
+    return binary.pack(PREVIEW_KIND, preview, "jpeg")
+
+
+def encode_chunk(chunk: Chunk) -> bytes:
+    """Return the binary message of a chunk."""
+    return binary.pack(CHUNK_KIND, chunk, "data")
+
+
+def encode_part(part: Part) -> bytes:
+    """Return the binary message of a part."""
+    return binary.pack(PART_KIND, part, "data")
+
+
+def decode_part(data: bytes) -> Part:
+    """Read a client's binary message.
+
+    Raises:
+        MalformedMessageError: it is no part of an object.
+        InvalidParameterError: one of its fields is not acceptable.
+    """
+    try:
+        parts = binary.split(data)
+        if parts.kind != PART_KIND:
+            problem = f"unknown kind of binary message: {parts.kind}"
+            raise MalformedMessageError(problem, field="message")
+        part = binary.unpack(parts, Part, "data")
+    except msgspec.ValidationError as error:
+        raise _refusal(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessageError(f"this is no part: {error}", field="message") from error
+    if len(part.data) > LIMITS.chunk or part.offset + len(part.data) > part.size:
+        raise InvalidParameterError("data", "the part is too long", "send at most 256 KiB a part")
+    return part
+
+
+def decode_request(data: str | bytes, kind: Any) -> Any:
+    """Read a client's message; ``kind`` is ``ControlRequest`` or ``DataRequest``.
+
+    Raises:
+        MalformedMessageError: it is no JSON object of a known type.
+        InvalidParameterError: one of its fields is not acceptable.
+    """
+    if isinstance(data, bytes):
+        raise MalformedMessageError("clients send text; this message is binary", field="message")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise _refusal(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessageError(f"this is no JSON: {error}", field="message") from error
+
+
+def decode_answer(data: str | bytes) -> AnyAnswer | Preview | Chunk:
+    """Read an engine's message.
+
+    Raises:
+        MalformedMessageError: it is no message of this protocol.
+    """
+    try:
+        if isinstance(data, str):
+            answer: AnyAnswer = msgspec.json.decode(data, type=AnyAnswer)
+            return answer
+        return _read_binary(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MalformedMessageError(f"the engine sent something else: {error}") from error
+
+
+def request_id(data: str | bytes) -> int | None:
+    """Return the id of a message that could not be read whole, so that its error finds home."""
+    try:
+        text = binary.split(data).header if isinstance(data, bytes) else data
+        return msgspec.json.decode(text, type=_OnlyId).id
+    except (msgspec.MsgspecError, MalformedMessageError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class _OnlyId(msgspec.Struct):
+    id: RequestId
+
+
+def _refusal(error: msgspec.ValidationError) -> MalformedMessageError | InvalidParameterError:
+    translated = invalid(error, default_field="message")
+    if translated.field in ("message", "type") or re.search("`type`", str(error)):
+        return MalformedMessageError(f"unknown message: {error}", field="type")
+    return translated
+
+
+def _read_binary(data: bytes) -> Preview | Chunk:
+    parts = binary.split(data)
+    if parts.kind == PREVIEW_KIND:
+        return binary.unpack(parts, Preview, "jpeg")
+    if parts.kind == CHUNK_KIND:
+        return binary.unpack(parts, Chunk, "data")
+    raise MalformedMessageError(f"unknown kind of binary message: {parts.kind}")

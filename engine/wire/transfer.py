@@ -1,0 +1,130 @@
+"""Objects on their way: pulled from an engine into a file, or brought from a file to an engine.
+
+It knows the data socket's messages; how the socket was opened is ``engine.wire.handshake``'s
+business.
+"""
+
+import asyncio
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from engine.errors import ConnectionLostError, MalformedMessageError, VisionFluxError
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import limits as terms
+from engine.wire.messages import requests
+from engine.wire.messages import responses as answers
+from engine.wire.messages.responses import Chunk
+
+CHUNK = 64 * 2**10  # bytes that are asked for at once, so that a slow link still answers pings
+MOST = 64  # chunks under way, at most
+QUICK, SLOW = 1.0, 5.0  # seconds: what is under way grows below, and shrinks above
+
+
+class Download:
+    """One object on its way into a file."""
+
+    def __init__(
+        self,
+        socket: ClientConnection,
+        name: str,
+        target: Path,
+        on_bytes: Callable[[int, int], None],
+    ) -> None:
+        self._socket, self._name, self._target = socket, name, target
+        self._part = target.with_name(target.name + ".part")
+        self._on_bytes = on_bytes
+
+    async def run(self) -> None:
+        """Fetch what is missing, check the whole, move it into place."""
+        try:
+            info = await self._open()
+            await self._pull(info)
+        except ConnectionClosed as error:
+            raise ConnectionLostError("the connection broke during the download") from error
+        if await asyncio.to_thread(_sha256, self._part) != info.sha256:
+            self._part.unlink()
+            raise ConnectionLostError("what arrived is damaged; it is fetched anew next time")
+        self._part.replace(self._target)
+
+    async def _open(self) -> answers.ObjectInfo:
+        await self._socket.send(encoding.encode(requests.Open(id=0, object=self._name)))
+        answer = encoding.decode_answer(await self._socket.recv())
+        if isinstance(answer, answers.Refused):
+            raise VisionFluxError.restore(answer.error)
+        if not isinstance(answer, answers.ObjectInfo):
+            raise MalformedMessageError("the engine did not describe the object")
+        return answer
+
+    async def _pull(self, info: answers.ObjectInfo) -> None:
+        done = self._part.stat().st_size if self._part.exists() else 0
+        done = done if done <= info.size else 0
+        asked, window = done, 1
+        asked_at: deque[float] = deque()
+        with self._part.open("r+b" if done else "wb") as file:
+            file.seek(done)
+            while done < info.size:
+                while asked < info.size and len(asked_at) < window:
+                    asked_at.append(time.monotonic())
+                    asked += await self._ask(info, asked)
+                done += file.write(await self._chunk(done))
+                window = _adapted(window, time.monotonic() - asked_at.popleft())
+                self._on_bytes(done, info.size)
+
+    async def _ask(self, info: answers.ObjectInfo, offset: int) -> int:
+        length = min(CHUNK, info.size - offset)
+        request = requests.Read(id=offset, object=self._name, offset=offset, length=length)
+        await self._socket.send(encoding.encode(request))
+        return length
+
+    async def _chunk(self, offset: int) -> bytes:
+        answer = encoding.decode_answer(await self._socket.recv())
+        if isinstance(answer, answers.Refused):
+            raise VisionFluxError.restore(answer.error)
+        if not isinstance(answer, Chunk) or answer.offset != offset or not answer.data:
+            raise MalformedMessageError("the engine sent another part than was asked for")
+        return answer.data
+
+
+async def upload(socket: ClientConnection, file: Path, about: dict[str, Any]) -> None:
+    """Send a file part by part, each one answered before the next.
+
+    Args:
+        socket: an open data socket.
+        file: the content.
+        about: the fields of ``requests.Part`` that stay the same.
+    """
+    digest, chunks = await asyncio.to_thread(_sha256, file), 1
+    with file.open("rb") as source:
+        about = {**about, "size": os.fstat(source.fileno()).st_size, "sha256": digest}
+        while data := source.read(min(chunks * CHUNK, terms.LIMITS.chunk)):
+            began = time.monotonic()
+            offset = source.tell() - len(data)
+            part = requests.Part(id=offset, offset=offset, data=data, **about)
+            try:
+                await socket.send(encoding.encode_part(part))
+                answer = encoding.decode_answer(await socket.recv())
+            except ConnectionClosed as error:
+                raise ConnectionLostError("the connection broke during the upload") from error
+            if isinstance(answer, answers.Refused):
+                raise VisionFluxError.restore(answer.error)
+            chunks = _adapted(chunks, time.monotonic() - began)
+
+
+def _adapted(chunks: int, seconds: float) -> int:
+    """Return how many chunks may be under way, now that one took so many seconds."""
+    if seconds < QUICK:
+        return min(chunks + 1, MOST)
+    return max(chunks - 1, 1) if seconds > SLOW else chunks
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

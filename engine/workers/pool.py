@@ -1,0 +1,259 @@
+"""Several workers as one: who is free, who holds the model, and who is out for this film.
+
+Each is a foreman with one worker process for one device, here or, through Ray, elsewhere. A device
+with room for two has a mate as well, which does all but painting while the other one paints. It
+knows neither films nor their order: what can be done at once is the business of
+``engine.jobs.film_builder``.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import msgspec
+
+from engine.errors import DeviceMemoryError, VisionFluxError
+from engine.film.preview_budget import Setting
+from engine.wire.messages.responses import DeviceInfo
+from engine.workers import messages as tasks
+from engine.workers.process import Foreman, TaskStoppedError, WorkerDiedError
+
+log = logging.getLogger(__name__)
+
+
+class MemoryShortError(Exception):
+    """A device had no room for a task; a fresh worker, thrifty from the start, may have."""
+
+
+class Crew:
+    """The workers of an engine, at work on one film.
+
+    Args:
+        foremen: at least one; of those that are free the first is asked first.
+        second: returns a mate for a worker that has loaded a film's model, by the device as it is
+            then; None if it gets none.
+
+    Attributes:
+        interpolator: identity of the network that draws; "" before the first film.
+        notice: why that is not the operator's choice; "" if it is.
+    """
+
+    def __init__(
+        self,
+        foremen: Sequence[Foreman],
+        second: Callable[[DeviceInfo], Foreman | None] = lambda _: None,
+    ) -> None:
+        self._foremen = tuple(foremen)
+        self._second = second
+        self._mates: dict[Foreman, Foreman] = {}
+        self._busy: set[Foreman] = set()
+        self._holding: set[Foreman] = set()  # what this film needs
+        self._unfit: set[Foreman] = set()  # for this film
+        self._load: tasks.Load | None = None  # what a worker does before its first task of a film
+        self._loaded: tasks.Loaded | None = None  # what the first of them has answered
+        self._stopped = False
+        self._news = asyncio.Event()
+        self.interpolator = self.notice = ""
+        for foreman in self._foremen:
+            foreman.on_change = partial(self._changed, foreman)
+
+    @property
+    def size(self) -> int:
+        """Number of workers, ready or not, mates aside."""
+        return len(self._foremen)
+
+    @property
+    def mates(self) -> int:
+        """Number of mates that are there for all but painting; the others only paint then."""
+        return len(self._helpers())
+
+    @property
+    def ready(self) -> int:
+        """Number of workers that are ready."""
+        return sum(foreman.ready for foreman in self._foremen)
+
+    @property
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        """The devices of those that are ready; while none is, what is known of the first."""
+        ready = tuple(foreman.device for foreman in self._foremen if foreman.ready)
+        return ready or (self._foremen[0].device,)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of a device that the film has needed at most."""
+        mates = (mate.peak for mate in self._mates.values())
+        return max(foreman.peak for foreman in self._foremen) + max(mates, default=0)
+
+    async def start(self) -> None:
+        """Start every process that does not run; they get ready in the background."""
+        for foreman in self._foremen:
+            await foreman.start()
+
+    async def close(self) -> None:
+        """End every process."""
+        for foreman in self._all():
+            await foreman.close()
+
+    async def load(
+        self, load: tasks.Load, on_reply: Callable[[tasks.AnyReply], None]
+    ) -> tasks.Loaded:
+        """Begin with a film: one worker loads its model, the others do before their first task.
+
+        Raises:
+            as ``borrowed``, and as ``Foreman.run``.
+        """
+        if self._load is None or self._load.job != load.job:
+            for foreman in self._all():
+                foreman.forget()
+            self._unfit.clear()
+        await self.start()
+        self._holding.clear()
+        self._unfit -= {*self._foremen}
+        self._stopped = False
+        self._load, self._loaded = load, None
+        async with self.borrowed(on_reply, paints=True):
+            assert self._loaded
+            self.interpolator, self.notice = self._loaded.interpolator, self._loaded.notice
+            return self._loaded
+
+    @asynccontextmanager
+    async def borrowed(
+        self, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None, *, paints: bool = False
+    ) -> AsyncIterator[Foreman]:
+        """Wait for a free worker and have it load what the film needs, unless it did before.
+
+        Args:
+            on_reply: hears what the worker says while it loads.
+            paints: a keyframe is to be painted, which no mate does.
+
+        Raises:
+            TaskStoppedError: the film was stopped meanwhile.
+            WorkerDiedError: the worker died, here or in the context; it is started anew, a mate
+                for the next film.
+            MemoryShortError: its device was short of memory; it begins more thriftily next time.
+            VisionFluxError: the model cannot be loaded.
+        """
+        while True:
+            await self._dismiss()
+            foreman = await self._free(paints)
+            self._busy.add(foreman)
+            ways = len(foreman.ways)
+            try:
+                if await self._prepared(foreman, on_reply):
+                    yield foreman
+                    return
+            except WorkerDiedError as death:
+                if foreman in self._foremen:
+                    await foreman.start()
+                else:
+                    self._rule_out(foreman, str(death))
+                raise
+            except DeviceMemoryError as error:
+                if len(foreman.ways) > ways:
+                    await foreman.start()
+                elif not self._rule_out(foreman, str(error)):
+                    raise
+                raise MemoryShortError from error
+            finally:
+                self._busy.discard(foreman)
+                self._news.set()
+
+    def stop(self, job: str) -> None:
+        """Have every task in hand given up, and no other begun."""
+        self._stopped = self._load is not None and self._load.job == job
+        for foreman in self._all():
+            foreman.stop(job)
+        self._news.set()
+
+    def credit(self, setting: Setting | None) -> None:
+        """Allow a preview, whoever is the first to have one; None allows none."""
+        for foreman in self._all():
+            foreman.credit(setting)
+
+    def _all(self) -> tuple[Foreman, ...]:
+        return (*self._foremen, *self._mates.values())
+
+    def _helpers(self) -> list[Foreman]:
+        """Return the mates that are there, of workers that have enough memory."""
+        pairs = self._mates.items()
+        there = [mate for foreman, mate in pairs if mate.ready and not foreman.ways]
+        return [mate for mate in there if mate not in self._unfit]
+
+    def _changed(self, foreman: Foreman) -> None:
+        """Note that a worker has become ready or has ended."""
+        if not foreman.ready:
+            self._holding.discard(foreman)
+        self._news.set()
+
+    async def _free(self, paints: bool) -> Foreman:
+        """Wait for a worker that is fit and free, and ready unless no other is."""
+        while True:
+            if self._stopped:
+                raise TaskStoppedError
+            fit = [foreman for foreman in self._foremen if foreman not in self._unfit]
+            fit = fit if paints else self._helpers() or fit
+            free = [foreman for foreman in fit if foreman not in self._busy]
+            if not any(foreman.ready for foreman in fit) and free:
+                return free[0]
+            ready = [foreman for foreman in free if foreman.ready]
+            if ready:
+                return max(ready, key=self._holding.__contains__)
+            self._news.clear()
+            await self._news.wait()
+
+    async def _prepared(self, foreman: Foreman, on_reply: Callable[[tasks.AnyReply], None]) -> bool:
+        """Have a worker load what the film needs; return whether it may take part.
+
+        It may not with other weights than those by which the film's nodes are named.
+        """
+        if foreman in self._holding:
+            return True
+        assert self._load
+        paints = foreman in self._foremen
+        load = msgspec.structs.replace(self._load, ways=len(foreman.ways))
+        load = load if paints else msgspec.structs.replace(load, model=None)
+        try:
+            loaded = await foreman.run(load, on_reply)
+        except DeviceMemoryError:
+            raise
+        except VisionFluxError as error:
+            if not self._rule_out(foreman, str(error)):
+                raise
+            return False
+        assert isinstance(loaded, tasks.Loaded)
+        self._loaded = self._loaded or loaded
+        ours = (self._loaded.model if paints else "", self._loaded.interpolator)
+        theirs = (loaded.model, loaded.interpolator)
+        if ours == theirs:
+            self._holding.add(foreman)
+            await self._pair(foreman)
+        elif not self._rule_out(foreman, f"it has {theirs}, and the film needs {ours}"):
+            raise WorkerDiedError("none is left that has the film's weights")
+        return ours == theirs
+
+    def _rule_out(self, foreman: Foreman, why: str) -> bool:
+        """Go on with this film without a worker; return False if it is the last one."""
+        if {*self._foremen} <= {*self._unfit, foreman}:
+            return False
+        log.warning("%s takes no part in this film: %s.", foreman.device.name, why)
+        self._unfit.add(foreman)
+        return True
+
+    async def _pair(self, foreman: Foreman) -> None:
+        """Give a worker that has loaded the model a mate, if its device has room for two."""
+        if foreman.ways or foreman not in self._foremen:
+            return
+        mate = self._mates.get(foreman) or self._second(foreman.device)
+        if mate and mate not in self._unfit:
+            self._mates[foreman] = mate
+            mate.on_change = partial(self._changed, mate)
+            await mate.start()
+
+    async def _dismiss(self) -> None:
+        """End the mates of workers that run short of memory, once they are free."""
+        for foreman, mate in tuple(self._mates.items()):
+            if foreman.ways and mate not in self._busy:
+                del self._mates[foreman]
+                await mate.close()

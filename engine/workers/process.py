@@ -1,0 +1,202 @@
+"""Starts a worker process, gives it one task at a time, watches it and starts it anew.
+
+A worker that crashes, is killed for its memory, or hangs in torch never takes the server along.
+It knows nothing of jobs, clients or files; ``engine.render.worker`` is the process itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from engine.errors import DeviceMemoryError, VisionFluxError
+from engine.film.preview_budget import Setting
+from engine.wire.messages.responses import DeviceInfo
+from engine.workers import messages as tasks
+
+ROOT = Path(__file__).parents[2]
+log = logging.getLogger(__name__)
+
+SILENCE = 300.0  # seconds without a word after which a busy worker counts as hung
+
+
+class WorkerDiedError(Exception):
+    """The process ended, or hung and was killed, with a task in hand."""
+
+
+class TaskStoppedError(Exception):
+    """The task was given up because it was told to stop."""
+
+
+class Foreman:
+    """One worker process for one device.
+
+    Args:
+        command: what to start; it gets ``--device`` and ``device`` appended.
+        on_preview: called with every preview, as it is to be sent to clients.
+        environment: variables that the process gets besides this one's.
+
+    Attributes:
+        ways: to save memory, that the worker has taken for the film in hand.
+        peak: bytes of its device that the film has needed at most, as in ``tasks.Made``.
+        on_change: called when the worker has become ready or has ended.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        device: str,
+        on_preview: Callable[[bytes], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._command = (*command, "--device", device)
+        self._on_preview = on_preview
+        self._environment = environment or {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._replies: asyncio.Queue[tasks.AnyReply | None] = asyncio.Queue()
+        self._reader: asyncio.Task[None] | None = None
+        self._busy = asyncio.Lock()
+        self._credit: Setting | None = None  # for the one preview that the worker may encode
+        self._is_ready = False
+        self.device = DeviceInfo()
+        self.peak = 0
+        self.ways: set[str] = set()
+        self.on_change: Callable[[], None] = lambda: None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process runs and has looked at its device."""
+        return self._is_ready and self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start the process unless it runs; it gets ready in the background."""
+        if self._process and self._process.returncode is None:
+            return
+        self._replies, self._is_ready = asyncio.Queue(), False
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, **self._environment},
+        )
+        self._reader = asyncio.create_task(self._read(self._process, self._replies))
+        if self._credit:
+            self._send(tasks.Credit(setting=self._credit))
+
+    async def run(
+        self, work: tasks.Work, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None
+    ) -> tasks.Loaded | tasks.Made | tasks.Measured:
+        """Carry out one task.
+
+        Raises:
+            WorkerDiedError: the process is gone; the next call starts another.
+            TaskStoppedError: ``stop`` was called meanwhile.
+            VisionFluxError: the task failed, or ``on_reply`` did.
+        """
+        trouble: VisionFluxError | None = None
+        async with self._busy:
+            await self.start()
+            self._send(work)
+            while True:
+                match await self._next():
+                    case tasks.Made() | tasks.Measured() | tasks.Loaded() as result:
+                        if trouble:
+                            raise trouble
+                        return result
+                    case tasks.Stopped():
+                        raise TaskStoppedError
+                    case tasks.Broke(error=error):
+                        if error.code == DeviceMemoryError.code:
+                            # oneDNN never makes anew what it once had no room for.
+                            await self.close()
+                        raise VisionFluxError.restore(error)
+                    case reply:
+                        try:
+                            on_reply(reply)
+                        except VisionFluxError as error:  # the worker's next word is of this task
+                            trouble = trouble or error
+
+    def forget(self) -> None:
+        """Begin with another film."""
+        self.ways.clear()
+        self.peak = 0
+
+    def stop(self, job: str) -> None:
+        """Have the task in hand given up."""
+        self._send(tasks.Stop(job=job))
+
+    def credit(self, setting: Setting | None) -> None:
+        """Allow one preview, made as ``setting`` says; None allows none."""
+        if setting != self._credit:
+            self._credit = setting
+            self._send(tasks.Credit(setting=setting))
+
+    async def close(self) -> None:
+        """End the process."""
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            process.kill()  # it owns nothing that could be lost
+        await process.wait()
+        if self._reader:
+            await self._reader
+
+    def _send(self, task: tasks.Task) -> None:
+        if self._process and self._process.stdin and self._process.returncode is None:
+            with contextlib.suppress(ConnectionError):
+                self._process.stdin.write(tasks.pack(task))
+
+    async def _next(self) -> tasks.AnyReply:
+        try:
+            # Not wait_for: before Python 3.12 it forgets a cancellation that a reply comes with.
+            async with asyncio.timeout(SILENCE):
+                reply = await self._replies.get()
+        except TimeoutError:
+            log.error("The worker was silent for %.0f s; it is started anew.", SILENCE)
+            assert self._process
+            self._process.kill()
+            reply = None
+        if reply is None:
+            assert self._process
+            code = await self._process.wait()
+            log.error("The worker ended with code %s.", code)
+            raise WorkerDiedError(f"code {code}")
+        return reply
+
+    async def _read(
+        self, process: asyncio.subprocess.Process, replies: asyncio.Queue[tasks.AnyReply | None]
+    ) -> None:
+        assert process.stdout
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                length, kind = tasks.FRAME.unpack(
+                    await process.stdout.readexactly(tasks.FRAME.size)
+                )
+                body = await process.stdout.readexactly(length)
+                if kind == tasks.PREVIEW_KIND:
+                    self._credit = None
+                    self._on_preview(body)
+                else:
+                    self._take(tasks.read_reply(body), replies)
+        replies.put_nowait(None)
+        if process is self._process:
+            self._is_ready = False
+            self.on_change()
+
+    def _take(self, reply: tasks.AnyReply, replies: asyncio.Queue[tasks.AnyReply | None]) -> None:
+        match reply:
+            case tasks.Ready(device=device):
+                self.device, self._is_ready = device, True
+                self.on_change()
+                return
+            case tasks.Loaded(device=device):
+                self.device = device
+            case tasks.Economized(way=way):
+                self.ways.add(way)
+            case tasks.Made(memory=memory):
+                self.peak = memory
+        replies.put_nowait(reply)

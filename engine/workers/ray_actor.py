@@ -1,0 +1,181 @@
+"""A worker on another machine of a Ray cluster: tasks and files come as bytes, and go so.
+
+It holds a real foreman with its worker process, and a folder for the task in hand. It knows no
+films; ``engine.workers.ray_bridge`` is the other end. It does not import Ray: that makes an actor
+of it.
+"""
+
+import asyncio
+import hashlib
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import VisionFluxError
+from engine.film.preview_budget import Setting
+from engine.models import catalogue
+from engine.wire.messages.responses import DeviceInfo
+from engine.workers import messages as tasks
+from engine.workers.process import Foreman, TaskStoppedError, WorkerDiedError
+
+PATHS = ("source", "anchor", "subject", "first", "second")  # of what tasks read
+PART = 4 * 2**20  # bytes of a result that travel at once
+
+
+class Content(msgspec.Struct, frozen=True):
+    """A file that a task reads, on its way."""
+
+    data: bytes
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> "Content":
+        """Return bytes with their hash."""
+        return cls(data, hashlib.sha256(data).hexdigest())
+
+    def checked(self) -> bytes:
+        """Return the bytes.
+
+        Raises:
+            OSError: they are not what was sent.
+        """
+        if hashlib.sha256(self.data).hexdigest() != self.sha256:
+            raise OSError("a file was damaged on its way between two machines")
+        return self.data
+
+
+class Part(msgspec.Struct, frozen=True):
+    """The next bytes of a file that a task made; ``tasks.Made`` has the hash of the whole.
+
+    ``file``: its place among the task's targets.
+    """
+
+    file: int
+    data: bytes
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A preview on its way, encoded as for clients."""
+
+    body: bytes
+
+
+Answer = tasks.AnyReply | Part | Shown
+
+
+class Remote:
+    """What a Ray actor is: one worker for one device of its machine.
+
+    Args:
+        rife: the operator's choice of a network, as ``engine.render.worker`` takes it.
+    """
+
+    def __init__(self, rife: str) -> None:
+        command = (sys.executable, "-m", "engine.render.worker", "--rife", rife)
+        self._foreman = Foreman(command, "auto", self._show)
+        self._said: asyncio.Queue[Answer | None] = asyncio.Queue()
+
+    async def ready(self) -> DeviceInfo:
+        """Start the worker and return its device.
+
+        Raises:
+            WorkerDiedError: it ended at once.
+        """
+        changed = asyncio.Event()
+        self._foreman.on_change = changed.set
+        await self._foreman.start()
+        await changed.wait()
+        if not self._foreman.ready:
+            raise WorkerDiedError("before it was ready")
+        return self._foreman.device
+
+    async def run(self, work: tasks.Work, files: list[Content]) -> AsyncIterator[Answer]:
+        """Carry out one task; yield what the worker says, what it made, and the result.
+
+        Args:
+            work: its paths are those of the other machine.
+            files: what it reads, in the order of ``inputs``.
+
+        Raises:
+            WorkerDiedError: the worker ended with the task in hand.
+        """
+        with tempfile.TemporaryDirectory(prefix="visionflux-") as name:
+            self._said = asyncio.Queue()
+            work = await asyncio.to_thread(settle, work, files, Path(name))
+            doing = asyncio.create_task(self._foreman.run(work, self._said.put_nowait))
+            doing.add_done_callback(lambda _: self._said.put_nowait(None))
+            while (answer := await self._said.get()) is not None:
+                yield answer
+            try:
+                result: tasks.AnyReply = doing.result()
+            except TaskStoppedError:
+                result = tasks.Stopped()
+            except VisionFluxError as error:
+                result = tasks.Broke(error=error.report())
+            if isinstance(result, tasks.Made):
+                for part in parts(tasks.targets(work)):
+                    yield part
+            yield result
+
+    async def stop(self, job: str) -> None:
+        """Have the task in hand given up."""
+        self._foreman.stop(job)
+
+    async def credit(self, setting: Setting | None) -> None:
+        """Allow one preview, as ``Foreman.credit``."""
+        self._foreman.credit(setting)
+
+    def _show(self, body: bytes) -> None:
+        self._said.put_nowait(Shown(body))
+
+
+def inputs(work: tasks.Work) -> list[str]:
+    """Return the files that a task reads."""
+    if isinstance(work, tasks.Join):
+        return list(work.segments)
+    return [path for name in PATHS if (path := getattr(work, name, ""))]
+
+
+def settle(work: tasks.Work, files: list[Content], folder: Path) -> tasks.Work:
+    """Write what a task reads into a folder, and return the task with the paths of this machine.
+
+    A model that comes with VisionFlux is the one of this machine.
+
+    Raises:
+        OSError: a file was damaged on its way, or cannot be written.
+    """
+    paths = []
+    for number, (path, file) in enumerate(zip(inputs(work), files, strict=True)):
+        paths.append(str(folder / f"{number}{Path(path).suffix}"))
+        Path(paths[-1]).write_bytes(file.checked())
+    local = iter(paths)
+    changes: dict[str, object] = {name: next(local) for name in PATHS if getattr(work, name, "")}
+    match work:
+        case tasks.Load(model=model) if model:
+            changes = {"model": catalogue().get(model.name, model)}
+        case tasks.Join(target=target):
+            changes = {"segments": tuple(paths), "target": _here(folder, target)}
+        case tasks.Draw(target=target):
+            changes["target"] = _here(folder, target)
+        case tasks.Paint(keyframes=keyframes):
+            changes["keyframes"] = tuple(
+                msgspec.structs.replace(one, target=_here(folder, one.target, one.index))
+                for one in keyframes
+            )
+    return msgspec.structs.replace(work, **changes)
+
+
+def _here(folder: Path, target: str, index: int = 0) -> str:
+    """Return where a target is written on this machine."""
+    return str(folder / f"made{index}{Path(target).suffix}")
+
+
+def parts(files: Sequence[str]) -> Iterator[Part]:
+    """Read what was made, part by part."""
+    for number, file in enumerate(files):
+        with Path(file).open("rb") as source:
+            while data := source.read(PART):
+                yield Part(number, data)

@@ -1,0 +1,153 @@
+"""The worker process that stands for one on another machine: its pipe leads to a Ray actor.
+
+To the server it is a worker like any other, so whatever Ray does never takes the server along. It
+ends when its input ends or when the actor is lost; its foreman then starts another, which waits
+until the cluster has a share free. It knows neither films nor torch.
+"""
+
+import argparse
+import hashlib
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from engine.models import interpolators as networks
+from engine.workers import messages as tasks
+from engine.workers.pipe import Channel, ServerGoneError, claim_stdout
+from engine.workers.ray_actor import Content, Part, Remote, Shown, inputs
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Serve tasks until the input ends; or tell what the cluster has."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ray", required=True, metavar="ADDRESS")
+    parser.add_argument("--device", metavar="SHARE", help="as told when this is left out")
+    parser.add_argument("--rife", default=networks.AUTO)
+    options = parser.parse_args()
+    sink = claim_stdout()
+    logging.basicConfig(
+        level=os.environ.get("VISIONFLUX_LOG_LEVEL", "INFO"),
+        format="%(asctime)s bridge %(levelname)s %(message)s",
+    )
+    _connect(options.ray)
+    if options.device is None:
+        sink.write(" ".join(shares(ray.nodes())).encode())
+        return
+    bridge = Bridge(Channel(sys.stdin.buffer, sink), _actor(options.device, options.rife))
+    threading.Thread(target=bridge.listen, daemon=True).start()
+    try:
+        bridge.serve()
+    except ServerGoneError:
+        log.info("The server is gone; so is this bridge.")
+    except (RayError, OSError):
+        log.warning("The worker on the cluster is lost.", exc_info=True)
+        _exit(1)
+
+
+def shares(nodes: list[dict[str, Any]]) -> list[str]:
+    """Return one share, ``GPUs:CPUs``, for each worker that a cluster has room for.
+
+    There is one for each GPU, with its part of the CPUs. Where there is none, the machine with the
+    fewest CPUs is one share, and others are as many as they hold.
+
+    Args:
+        nodes: as ``ray.nodes`` returns them.
+    """
+    there = [node["Resources"] for node in nodes if node["Alive"]]
+    machines = [(int(one.get("GPU", 0)), int(one.get("CPU", 0))) for one in there]
+    if cards := [machine for machine in machines if machine[0]]:
+        cpus = min(cpus // gpus for gpus, cpus in cards)
+        return [f"1:{cpus}"] * sum(gpus for gpus, _ in cards)
+    cores = [cpus for _, cpus in machines if cpus]
+    least = min(cores, default=1)
+    return [f"0:{least}"] * sum(cpus // least for cpus in cores)
+
+
+class Bridge:
+    """What the server says goes to the actor, what the actor says to the server."""
+
+    def __init__(self, channel: Channel, actor: Any) -> None:
+        self._channel, self._actor = channel, actor
+        self._inbox: queue.SimpleQueue[tasks.Work] = queue.SimpleQueue()
+
+    def listen(self) -> None:
+        """Sort what the server says, in a thread of its own, and end with the server.
+
+        The main thread may wait for the cluster at that moment; Ray ends the actor by itself.
+        """
+        while (task := self._channel.receive()) is not None:
+            match task:
+                case tasks.Stop(job=job):
+                    self._actor.stop.remote(job)
+                case tasks.Credit(setting=setting):
+                    self._actor.credit.remote(setting)
+                case work:
+                    self._inbox.put(work)
+        _exit(0)
+
+    def serve(self) -> None:
+        """Say that the actor is ready, and carry out tasks for ever.
+
+        Raises:
+            ray.exceptions.RayError: the actor, its machine or its worker is lost.
+        """
+        self._channel.send(tasks.Ready(device=ray.get(self._actor.ready.remote())))
+        while True:
+            self._carry_out(self._inbox.get())
+
+    def _carry_out(self, work: tasks.Work) -> None:
+        files = [Content.of(Path(path).read_bytes()) for path in inputs(work)]
+        targets = tasks.targets(work)
+        made = [hashlib.sha256() for _ in targets]
+        for reference in self._actor.run.remote(work, files):
+            match ray.get(reference):
+                case Part(file=number, data=data):
+                    made[number].update(data)
+                    with Path(targets[number]).open("ab") as target:
+                        target.write(data)
+                case Shown(body=body):
+                    self._channel.forward(tasks.PREVIEW_KIND, body)
+                case tasks.Made(files=told) if not _whole(told, made):
+                    raise OSError("what was made was damaged on its way between two machines")
+                case answer:
+                    self._channel.send(answer)
+
+
+def _whole(told: Sequence[tasks.File], made: Sequence[Any]) -> bool:
+    """Tell whether what arrived is what the worker made."""
+    return [file.sha256 for file in told] == [one.hexdigest() for one in made]
+
+
+def _connect(address: str) -> None:
+    """Join a cluster; this package goes with us, its machines need only the packages it imports."""
+    ray.init(
+        address,
+        runtime_env={"py_modules": [str(Path(__file__).parents[1])], "excludes": ["__pycache__"]},
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+
+
+def _exit(status: int) -> None:
+    """End at once, whatever other threads wait for; Ray notices and ends the actor."""
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _actor(share: str, rife: str) -> Any:
+    gpus, cpus = map(int, share.split(":"))
+    return ray.remote(Remote).options(num_gpus=gpus, num_cpus=cpus).remote(rife)
+
+
+if __name__ == "__main__":
+    main()

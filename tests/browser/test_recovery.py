@@ -1,0 +1,64 @@
+"""A film whose engine dies for good goes on with another one, as a user sees it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from engine.wire.pairing import LINK_FILE
+from tests.browser.conftest import PATIENCE, ROOT, Visitor, serving
+from tests.browser.test_studio import generate, wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@contextmanager
+def distant(data: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run an engine that the app has not started; return it with its pairing link."""
+    command = [sys.executable, "-m", "engine", "serve", "--data", str(data), "--port", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    link = data / "engine" / LINK_FILE
+    try:
+        wait_for(lambda: link.exists() and link.read_text())
+        yield process, link.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def pair(page: Page, link: str) -> None:
+    page.get_by_role("link", name="Connection").click()
+    page.get_by_label("Pairing link").fill(link)
+    page.get_by_role("button", name="Pair", exact=True).click()
+    expect(page.get_by_text("Paired with")).to_be_visible(timeout=PATIENCE)
+
+
+def test_continue_brings_a_film_to_another_engine(
+    visit: Callable[..., Visitor], tmp_path: Path
+) -> None:
+    with (
+        serving(tmp_path / "data", tmp_path / "app.log") as app,
+        distant(tmp_path / "one") as (one, first),
+        distant(tmp_path / "two") as (_, second),
+    ):
+        visitor = visit(at=app)
+        page = visitor.open("/")
+        pair(page, first)
+        page.get_by_role("link", name="Create", exact=True).click()
+        generate(page, "dawn over the sea, sun on the left", "4")
+        safe = page.get_by_text(re.compile(r"Safe on this computer: [2-9] keyframes"))
+        safe.wait_for()
+        film = page.url
+        one.kill()
+        expect(page.locator(".calm")).to_contain_text("reconnecting", timeout=PATIENCE)
+        pair(page, second)
+        page.goto(film)
+        page.get_by_role("button", name=re.compile("Continue on")).click()
+        page.locator("video").wait_for()
+        assert page.url != film
+        assert not visitor.errors

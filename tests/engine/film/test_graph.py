@@ -1,0 +1,209 @@
+import itertools
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from engine.film.graph import BATCHES, Weighted, keyframe, prompt_at
+from engine.film.plan import Plan
+from engine.film.recipe import Recipe, parse_recipe
+
+
+def planned(*prompts: str, seconds: float = 2.0, **settings: Any) -> Plan:
+    """Return the plan of an even film, which is known at once."""
+    return plan(recipe(*prompts, seconds=seconds, **{"spacing": "even", **settings}))
+
+
+def plan(made: Recipe, model: str = "m@1", batch: int = 1) -> Plan:
+    return Plan(made, model=model, interpolator="i@1", batch=batch)
+
+
+def recipe(*prompts: str, seconds: float = 2.0, **settings: Any) -> Recipe:
+    scenes = [{"prompt": prompt, "seconds": seconds} for prompt in prompts]
+    return parse_recipe({"scenes": scenes, **settings})
+
+
+def test_the_same_recipe_has_the_same_names() -> None:
+    assert planned("a", "b").names == planned("a", "b").names
+    assert planned("a", "b").film.name == planned("a", "b").film.name
+
+
+def test_names_are_stable_from_release_to_release() -> None:
+    # Stores outlive releases: change this value only together with what nodes mean.
+    assert planned("a").keyframes[0].name[:16] == "959d3cae39d57eae"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"width": 512},
+        {"num_inference_steps": 7},
+        {"guidance_scale": 2},
+        {"negative_prompt": "x"},
+        {"scheduler": "ddim"},
+    ],
+)
+def test_what_determines_a_keyframe_changes_its_name(change: dict[str, Any]) -> None:
+    before, after = planned("a"), planned("a", **change)
+    assert all(a.name != b.name for a, b in zip(before.keyframes, after.keyframes, strict=True))
+
+
+def test_other_weights_make_other_keyframes() -> None:
+    one = plan(recipe("a"), model="m@1")
+    two = plan(recipe("a"), model="m@2")
+    assert not {k.name for k in one.keyframes} & {k.name for k in two.keyframes}
+
+
+def test_the_format_changes_the_film_alone() -> None:
+    mp4, gif = planned("a", "b"), planned("a", "b", format="gif")
+    assert mp4.segments == gif.segments
+    assert mp4.film.name != gif.film.name
+
+
+def test_changing_the_second_prompt_keeps_the_first_scene() -> None:
+    before, after = planned("a", "b"), planned("a", "c")
+    kept = {k.name for k in before.keyframes} & {k.name for k in after.keyframes}
+    assert 4 <= len(kept) < len(before.keyframes)
+    assert before.segments[0] == after.segments[0]
+    assert before.segments[-1] != after.segments[-1]
+
+
+def test_a_scene_is_purely_itself_away_from_its_borders() -> None:
+    made = recipe("a", "b")
+    assert prompt_at(made, 0.0).first == "a"
+    assert prompt_at(made, 1.0).position == 0
+    middle = prompt_at(made, 2.0)
+    assert (middle.first, middle.second, middle.position) == ("a", "b", 0.5)
+    assert prompt_at(made, 3.9).first == "b"
+
+
+def test_a_cut_never_mixes_prompts() -> None:
+    found = planned("a", "b", motion="cut")
+    assert all(k.prompt.position == 0 for k in found.keyframes)
+    assert [k.prompt.first for k in found.keyframes] == sorted(
+        k.prompt.first for k in found.keyframes
+    )
+
+
+def test_noise_moves_at_one_pace() -> None:
+    walked = [k.noise.first + k.noise.position for k in planned("a", "b").keyframes[:-1]]
+    steps = {round(b - a, 4) for a, b in itertools.pairwise(walked)}
+    assert len(steps) == 1
+
+
+def test_a_scene_may_follow_in_its_own_way() -> None:
+    mixed = parse_recipe(
+        {"scenes": [{"prompt": "a"}, {"prompt": "b", "motion": "cut"}, {"prompt": "c"}], "fps": 10}
+    )
+    assert mixed.motions[1:] == ("cut", "morph")
+    assert {3.9, 4.0} <= set(plan(mixed).times)  # both sides of the cut
+    assert [prompt_at(mixed, seconds).position for seconds in (3.9, 4.0, 8.0)] == [0, 0, 0.5]
+
+
+def test_a_scene_that_says_what_the_recipe_says_changes_no_picture() -> None:
+    scenes = [{"prompt": "a"}, {"prompt": "b", "motion": "cut"}]
+    said = plan(parse_recipe({"scenes": scenes, "spacing": "even"}))
+    meant = planned("a", "b", seconds=4.0, motion="cut")
+    assert (said.keyframes, said.segments) == (meant.keyframes, meant.segments)
+
+
+def test_a_retake_changes_its_keyframe_and_both_segments_beside_it() -> None:
+    before = planned("a")
+    second = before.keyframes[1]
+    after = planned("a", retakes=[{"seconds": 8 / 24, "seed": 99}])
+    changed = [one != two for one, two in zip(before.keyframes, after.keyframes, strict=True)]
+    assert changed == [index == 1 for index in range(len(changed))]
+    assert after.keyframes[1].noise == Weighted(99, 99, 0.0)
+    assert after.keyframes[1].prompt == second.prompt
+    segments = [one != two for one, two in zip(before.segments, after.segments, strict=True)]
+    assert segments == [index < 2 for index in range(len(segments))]
+
+
+def test_a_retake_may_say_something_else_and_the_last_word_counts() -> None:
+    retakes = [{"seconds": 0, "prompt": "x"}, {"seconds": 0, "prompt": "y", "seed": 5}]
+    first = planned("a", retakes=retakes).keyframes[0]
+    assert (first.prompt.first, first.noise.first) == ("y", 5)
+
+
+def test_a_retake_where_no_keyframe_stands_changes_nothing() -> None:
+    retaken = planned("a", retakes=[{"seconds": 0.01, "seed": 99}])
+    assert retaken.keyframes == planned("a").keyframes
+
+
+def test_scenes_that_share_noise_begin_their_walk_anew_at_each_cut() -> None:
+    scenes = [{"prompt": str(index), "seconds": 2.5} for index in range(3)]
+    facts = {"scenes": scenes, "drift": 0.25, "shared_noise": True}
+    cut, morph = (parse_recipe({**facts, "motion": motion}) for motion in ("cut", "morph"))
+    first, second = (keyframe(cut, seconds, "m") for seconds in (1.0, 3.5))
+    assert (first.noise, first.drift) == (second.noise, second.drift)
+    assert first.prompt != second.prompt
+    walk = [keyframe(morph, seconds, "m").noise for seconds in (1.0, 3.5)]
+    assert walk[0] != walk[1]
+
+
+def subjects(found: Plan) -> set[str]:
+    return {str(node.subject) for node in found.keyframes if node.subject}
+
+
+@pytest.mark.parametrize("settings", [{}, {"motion": "cut"}, {"loop": True}], ids=str)
+def test_all_keyframes_but_the_first_look_at_it_if_asked(settings: dict[str, Any]) -> None:
+    plain = planned("a", "b", **settings)
+    looking = planned("a", "b", anchor_attention=True, **settings)
+    first, *others = looking.keyframes
+    assert first == plain.keyframes[0]
+    assert [node.subject for node in others] == [first.name] * len(others)
+    assert not subjects(plain)
+    kept = {node.name for node in plain.keyframes} & {node.name for node in looking.keyframes}
+    assert kept == {first.name}
+
+
+def test_a_keyframe_that_is_the_first_again_does_not_look_at_itself() -> None:
+    facts = {"motion": "cut", "shared_noise": True, "anchor_attention": True}
+    found = planned("a", "a", **facts)
+    assert [k.name for k in found.keyframes].count(found.keyframes[0].name) == 2
+
+
+def test_another_take_of_the_first_keyframe_changes_all_that_look_at_it() -> None:
+    before = planned("a", "b", anchor_attention=True)
+    first = planned("a", "b", anchor_attention=True, retakes=[{"seconds": 0, "seed": 99}])
+    assert not {k.name for k in before.keyframes} & {k.name for k in first.keyframes}
+    second = planned("a", "b", anchor_attention=True, retakes=[{"seconds": 8 / 24, "seed": 99}])
+    pairs = enumerate(zip(before.keyframes, second.keyframes, strict=True))
+    assert [index for index, (one, two) in pairs if one != two] == [1]
+
+
+def test_names_of_keyframes_with_a_subject_are_stable_from_release_to_release() -> None:
+    found = planned("a", anchor_attention=True)
+    assert found.keyframes[0].name[:16] == "959d3cae39d57eae"
+    assert found.keyframes[1].name[:16] == "b9986ef5687f705b"
+
+
+def test_a_batch_of_one_leaves_names_and_another_one_does_not() -> None:
+    made = recipe("a", "b", spacing="even")
+    assert plan(made, batch=1).names == plan(made).names
+    names = [{node.name for node in plan(made, batch=batch).keyframes} for batch in BATCHES]
+    assert len(set.union(*names)) == sum(map(len, names))
+    assert {node.rows for node in plan(made, batch=4).keyframes} == {4}
+
+
+def test_only_keyframes_that_depend_on_no_other_and_are_no_retakes_are_painted_at_once() -> None:
+    scenes = [
+        {"prompt": "a", "seconds": 2, "camera": {"zoom": 1.3}},
+        {"prompt": "b", "seconds": 2},  # begins with what the camera has come to
+        {"prompt": "c", "seconds": 2, "motion": "cut"},
+        {"prompt": "d", "seconds": 2, "motion": "cut", "start_image": "0" * 64},
+    ]
+    made = parse_recipe(
+        {"scenes": scenes, "spacing": "even", "retakes": [{"seconds": 4, "seed": 9}]}
+    )
+    found = plan(made, batch=4)
+    single = plan(made)
+    for node, before, seconds in zip(found.keyframes, single.keyframes, found.times, strict=True):
+        alone = bool(node.sources) or seconds == 4
+        assert node.rows == (1 if alone else 4)
+        assert (node.rows == 1) or node == structs.replace(before, batch=4)
+    assert {1, 4} == {node.rows for node in found.keyframes}
+    assert len({node.source for node in found.keyframes} - {""}) > 2
+    looking = plan(recipe("a", "b", anchor_attention=True), batch=4)
+    assert {node.rows for node in looking.keyframes} == {1}

@@ -1,0 +1,117 @@
+from engine.errors import ErrorReport
+from engine.film import events
+from engine.film.events import AnyEvent, Logged
+from engine.film.progress import Progress, advance, fold
+
+PLANNED = events.Planned(
+    keyframes=("k0", "k1"),
+    segments=("s0",),
+    segment_frames=(9,),
+    frames=9,
+    model="m",
+    interpolator="i",
+)
+KEY = {"sha256": "0", "size": 1}
+
+
+def log(*happened: AnyEvent) -> list[Logged]:
+    return [Logged(seq=i, at=100.0 + i, event=event) for i, event in enumerate(happened, 1)]
+
+
+START = (events.Queued(position=0), events.Started(attempt=1, device="cpu"), PLANNED)
+PAINTED = (
+    events.KeyframeStarted(index=0),
+    events.KeyframeStep(index=0, step=1, steps=2),
+    events.KeyframeFinished(index=0, object="k0", reused=False, **KEY),
+)
+
+
+def test_a_waiting_job_has_no_estimate() -> None:
+    progress = fold(log(*START[:2]))
+    assert (progress.status, progress.remaining, progress.fraction) == ("running", None, 0.0)
+
+
+def test_work_done_moves_the_fraction_and_never_back() -> None:
+    progress, seen = Progress(), []
+    for logged in log(*START, *PAINTED):
+        advance(progress, logged)
+        seen.append(progress.fraction)
+    assert seen == sorted(seen)
+    assert 0 < seen[-1] < 1
+
+
+def test_the_estimate_learns_from_what_was_measured() -> None:
+    progress = fold(log(*START, *PAINTED))
+    assert progress.painting.mean(99) == 2.0  # started at 104, finished at 106
+    assert progress.remaining == 2.0 + 9 * 0.1
+
+
+def test_a_reused_keyframe_teaches_nothing() -> None:
+    reused = events.KeyframeFinished(index=0, object="k0", reused=True, **KEY)
+    assert fold(log(*START, reused)).painting.count == 0
+
+
+def test_an_event_counts_once() -> None:
+    happened = log(*START, *PAINTED)
+    assert fold([*happened, *happened]) == fold(happened)
+
+
+def test_an_interruption_keeps_what_was_finished() -> None:
+    progress = fold(log(*START, *PAINTED, events.Interrupted(reason="engine")))
+    assert (progress.status, progress.keyframes) == ("queued", ["k0", ""])
+
+
+def test_a_cancelled_job_says_how_far_it_came() -> None:
+    progress = fold(log(*START, events.Cancelled()))
+    assert (progress.fraction, progress.remaining) == (0.0, 0.0)
+
+
+def test_a_failure_is_final() -> None:
+    report = ErrorReport("E_X", "it broke")
+    progress = fold(log(*START, events.Failed(error=report)))
+    assert progress.final
+    assert progress.error == report
+    assert progress.remaining == 0.0
+
+
+TWO = (
+    events.Queued(position=0),
+    events.Started(attempt=1, device="2 × cpu"),
+    PLANNED,
+    events.KeyframeStarted(index=0),  # at 104
+    events.KeyframeStarted(index=1),
+    events.KeyframeStep(index=0, step=1, steps=2),
+    events.KeyframeStep(index=1, step=2, steps=2),
+    events.KeyframeFinished(index=1, object="k1", reused=False, **KEY),  # at 108
+)
+
+
+def test_several_keyframes_are_told_apart() -> None:
+    progress = fold(log(*TWO[:-1]))
+    assert {index: piece.done for index, piece in progress.open_keyframes.items()} == {0: 1, 1: 2}
+    assert progress.phase == "painting"
+    assert list(fold(log(*TWO)).open_keyframes) == [0]
+
+
+def test_keyframes_of_one_batch_count_as_one_device() -> None:
+    begun = [events.KeyframeStarted(index=index, row=index % 2) for index in range(4)]
+    assert [fold(log(*begun[:number])).at_once for number in (1, 2, 4)] == [1, 1, 2]
+
+
+def test_time_is_shared_among_what_is_made_at_once() -> None:
+    first = events.KeyframeFinished(index=0, object="k0", reused=False, **KEY)  # at 109
+    progress = fold(log(*TWO, first))
+    assert (progress.painting.count, progress.painting.seconds) == (2, 5.0)  # from 104 to 109
+
+
+def test_the_first_guess_knows_of_several_devices() -> None:
+    one, two = fold(log(*TWO[:4])), fold(log(*TWO[:5]))
+    assert (one.at_once, two.at_once) == (1, 2)
+    assert two.remaining == one.remaining / 2  # type: ignore[operator]
+
+
+def test_a_lost_keyframe_is_begun_anew_while_the_others_go_on() -> None:
+    lost = events.Interrupted(reason="worker", goes_on=True, keyframe=1)
+    progress = fold(log(*TWO[:-1], lost))
+    assert (progress.status, list(progress.open_keyframes)) == ("running", [0])
+    assert fold(log(*TWO[:-1], events.Interrupted(reason="worker"))).open_keyframes == {}

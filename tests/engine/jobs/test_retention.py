@@ -1,0 +1,107 @@
+"""What an engine forgets, and what it never does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.errors import UnknownJobError
+from engine.film.events import Cancelled, Finished, Logged, Queued
+from engine.jobs import pruning
+from engine.jobs.pruning import KEPT_SECONDS, prune
+from engine.jobs.queue import Jobs
+from engine.storage.journal import Journal
+from engine.storage.object_store import Store
+from engine.storage.rows import JobRow
+from engine.workers.process import Foreman
+from tests.conftest import MODELS, STAND_IN, a_recipe
+
+NOW = 2_000_000_000.0
+OLD = NOW - KEPT_SECONDS - 1
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
+    monkeypatch.setattr(pruning, "NEWEST", 2)
+    monkeypatch.setattr(pruning, "MOST", 4)
+    journal = Journal(tmp_path / "engine.db")
+    yield journal
+    journal.close()
+
+
+def finished(film: str) -> Finished:
+    return Finished(
+        object=film,
+        sha256="",
+        size=1,
+        media_type="video/mp4",
+        frames=1,
+        seconds=1.0,
+        width=8,
+        height=8,
+    )
+
+
+def end(journal: Journal, job: str, at: float, film: str = "") -> None:
+    """Keep a job that has ended, with a film that nobody has fetched or without one."""
+    last = finished(film) if film else Cancelled()
+    log = [Logged(seq=1, at=at, event=Queued(position=0)), Logged(seq=2, at=at, event=last)]
+    journal.take_in(JobRow(job, a_recipe(), at, True), log)
+    if film:
+        journal.keep(film)
+
+
+def known(journal: Journal) -> list[str]:
+    return [row.id for row in journal.jobs(99)]
+
+
+def test_old_jobs_go_but_for_the_newest(journal: Journal) -> None:
+    for job in ("one", "two", "three"):
+        end(journal, job, OLD)
+    prune(journal, NOW)
+    assert known(journal) == ["three", "two"]
+    assert journal.events("one") == []
+    assert len(journal.events("three")) == 2
+
+
+def test_there_are_never_more_than_so_many(journal: Journal) -> None:
+    for number in range(6):
+        end(journal, f"job-{number}", NOW)
+    prune(journal, NOW)
+    assert known(journal) == ["job-5", "job-4", "job-3", "job-2"]
+
+
+def test_a_job_that_has_not_ended_stays(journal: Journal) -> None:
+    journal.take_in(JobRow("waits", a_recipe(), OLD, False), [])
+    for number in range(6):
+        end(journal, f"job-{number}", OLD)
+    prune(journal, NOW)
+    assert known(journal) == ["job-5", "job-4", "waits"]
+
+
+def test_a_film_that_nobody_fetches_is_protected_for_a_while(journal: Journal) -> None:
+    end(journal, "old", OLD, "film-old")
+    end(journal, "again", OLD, "film-both")
+    end(journal, "new", NOW, "film-both")
+    journal.keep("film-of-nobody-known")
+    assert prune(journal, NOW) == {"film-old"}
+    assert journal.kept() == {"film-both", "film-of-nobody-known"}
+    assert prune(journal, NOW) == set()
+
+
+def test_a_film_of_a_forgotten_job_is_no_longer_protected(journal: Journal) -> None:
+    end(journal, "first", NOW, "film-first")
+    for number in range(4):
+        end(journal, f"job-{number}", NOW, f"film-{number}")
+    assert prune(journal, NOW) == {"film-first"}
+
+
+def test_an_engine_forgets_when_it_starts(tmp_path: Path, journal: Journal) -> None:
+    for job in ("job-0001", "job-0002", "job-0003"):
+        end(journal, job, 1.0, f"film-of-{job}")
+    jobs = Jobs(journal, Store(tmp_path, journal), MODELS, Foreman(STAND_IN, "cpu", lambda _: None))
+    jobs.restore()
+    with pytest.raises(UnknownJobError):
+        jobs.get("job-0001")
+    assert jobs.get("job-0003").progress.status == "finished"
+    assert journal.kept() == set()

@@ -1,0 +1,120 @@
+"""The client keeps its word when its connection does not hold."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from engine.errors import EngineUnreachableError
+from engine.wire.client import FIRST_DELAY, Connection, LinkState
+from engine.wire.handshake import opened
+from engine.wire.messages.limits import CONTROL_PATH
+from engine.wire.pairing import Pairing
+from tests.conftest import PATIENCE, a_recipe, an_engine, connected, set_clock
+from tests.stand_ins.proxy import through
+from tests.torture.proxy import Cut, cutting
+
+pytestmark = pytest.mark.anyio
+JOB = "job-0001"
+
+
+async def test_who_wants_only_what_is_new_misses_nothing_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.01")
+    cut = Cut("engine", "snapshot", "after")
+    async with (
+        an_engine(tmp_path) as engine,
+        cutting(engine, [cut]) as (proxy, way),
+        connected(engine) as other,
+        connected(way) as client,
+    ):
+        await other.connection.submit(JOB, a_recipe(num_inference_steps=150))
+        await other.connection.watch(JOB)
+        await other.reached(JOB, "KeyframeStep", 1)
+        snapshot = await client.connection.watch(JOB, after=None)
+        assert await client.ended(JOB) == "Finished"
+        assert proxy.made == [cut]
+        numbers = [message.seq for message in client.events(JOB)]
+        assert numbers == list(range(snapshot.progress.seq + 1, numbers[-1] + 1))
+
+
+async def test_closing_ends_an_attempt_that_is_under_way(engine: Pairing) -> None:
+    begun = asyncio.Event()
+    connection = Connection(engine, on_state=lambda _: begun.set())
+    task = asyncio.create_task(connection.run())
+    await begun.wait()
+    assert connection.state.name == "connecting"
+    await connection.close()
+    await asyncio.wait_for(task, PATIENCE)
+    assert connection.state.name == "closed"
+
+
+async def test_a_handshake_that_breaks_is_no_refusal(
+    engine: Pairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client whose clock is wrong shakes hands twice; the second one is cut here."""
+    set_clock(monkeypatch, 7200.0)
+    cut = Cut("engine", "handshake", "before", nth=2)
+    async with cutting(engine, [cut]) as (proxy, way):
+        with pytest.raises(EngineUnreachableError):
+            async with opened(way, CONTROL_PATH):
+                pass
+        assert proxy.made == [cut]
+        async with opened(way, CONTROL_PATH) as socket:
+            assert await socket.recv()
+
+
+async def test_pauses_grow_and_differ_from_client_to_client() -> None:
+    with socket.socket() as nobody:  # bound but not listening: whoever comes is refused
+        nobody.bind(("127.0.0.1", 0))
+        engine = Pairing(f"http://127.0.0.1:{nobody.getsockname()[1]}", bytes(32))
+        waits = await asyncio.gather(*(pauses(engine, 4) for _ in range(5)))
+    for one in waits:
+        for number, wait in enumerate(one):
+            longest = FIRST_DELAY * 1.6**number
+            assert longest / 2 <= wait <= longest
+    assert len({wait for one in waits for wait in one}) == 20
+
+
+async def pauses(engine: Pairing, count: int) -> list[float]:
+    """Return how long a client waits between its first attempts."""
+    waits: list[float] = []
+    enough = asyncio.Event()
+
+    def note(state: LinkState) -> None:
+        if state.name == "waiting":
+            waits.append(state.retry_in)
+            if len(waits) == count:
+                enough.set()
+
+    connection = Connection(engine, on_state=note)
+    task = asyncio.create_task(connection.run())
+    async with asyncio.timeout(PATIENCE):
+        await enough.wait()
+    await connection.close()
+    await task
+    return waits[:count]
+
+
+async def test_a_client_that_is_cut_off_again_and_again_misses_and_doubles_nothing(
+    engine: Pairing,
+) -> None:
+    async with through(engine) as (proxy, link), connected(link) as client:
+        await client.connection.submit(JOB, a_recipe(num_inference_steps=100))
+        await client.connection.watch(JOB)
+        for number in (1, 40, 90):
+            await client.count(JOB, number)
+            proxy.cut()
+        await client.ended(JOB)
+    whole = await everything(engine)
+    assert client.events(JOB) == whole
+
+
+async def everything(engine: Pairing) -> list[object]:
+    """Return a job's whole log."""
+    async with connected(engine) as other:
+        await other.connection.watch(JOB)
+        await other.ended(JOB)
+        return list(other.events(JOB))

@@ -1,0 +1,112 @@
+import contextlib
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import InvalidParameterError, MalformedMessageError, VisionFluxError
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import limits as terms
+from engine.wire.messages.requests import ControlRequest, DataRequest
+from engine.wire.messages.responses import Chunk, Preview
+
+JOB = "job-0001"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "",
+        "[",
+        "3",
+        "null",
+        "[]",
+        "{}",
+        '{"type":"nonsense","id":1}',
+        b"\x00\x01",
+        '{"id":1}',
+        '{"type":"submit","id":1}' + "x",
+        "[" * 100000,
+        '{"type":"jobs","id":1}\x00',
+    ],
+)
+def test_what_is_no_message_is_malformed(data: str | bytes) -> None:
+    with pytest.raises(MalformedMessageError) as caught:
+        encoding.decode_request(data, ControlRequest)
+    assert caught.value.field
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("id", {"type": "jobs", "id": -1}),
+        ("id", {"type": "jobs", "id": "1"}),
+        ("job", {"type": "watch", "id": 1, "job": "../../etc/passwd"}),
+        ("job", {"type": "watch", "id": 1, "job": "x" * 65}),
+        ("job", {"type": "cancel", "id": 1, "job": "job-0001\n"}),
+        ("after", {"type": "watch", "id": 1, "job": JOB, "after": -1}),
+        ("previews", {"type": "watch", "id": 1, "job": JOB, "previews": 1}),
+        ("surprise", {"type": "watch", "id": 1, "job": JOB, "surprise": 1}),
+    ],
+)
+def test_a_bad_field_is_named(field: str, message: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        encoding.decode_request(json.dumps(message), ControlRequest)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "read", "id": 1, "object": "a" * 64, "offset": 0, "length": 2**30},
+        {"type": "read", "id": 1, "object": "../x", "offset": 0, "length": 1},
+        {"type": "read", "id": 1, "object": "A" * 64, "offset": 0, "length": 1},
+        {"type": "submit", "id": 1, "job": JOB, "recipe": {}},
+    ],
+)
+def test_the_data_socket_serves_only_reading_within_limits(message: dict[str, Any]) -> None:
+    with pytest.raises(VisionFluxError):
+        encoding.decode_request(json.dumps(message), DataRequest)
+
+
+@given(st.text() | st.binary())
+def test_any_bytes_are_read_or_refused(data: str | bytes) -> None:
+    try:
+        encoding.decode_request(data, ControlRequest)
+    except VisionFluxError:
+        encoding.request_id(data)
+
+
+@given(st.binary())
+def test_any_answer_is_read_or_refused(data: bytes) -> None:
+    with contextlib.suppress(MalformedMessageError):
+        encoding.decode_answer(data)
+
+
+def test_previews_and_chunks_survive_the_wire() -> None:
+    about: dict[str, Any] = {"job": JOB, "kind": "step", "index": 1, "step": 2, "steps": 3}
+    preview = Preview(**about, jpeg=b"\xff\xd8\x00")
+    chunk = Chunk(re=7, object="a" * 64, offset=5, data=bytes(range(256)))
+    assert encoding.decode_answer(encoding.encode_preview(preview)) == preview
+    assert encoding.decode_answer(encoding.encode_chunk(chunk)) == chunk
+
+
+def test_the_id_is_found_in_what_else_cannot_be_read() -> None:
+    assert encoding.request_id('{"type":"nonsense","id":7}') == 7
+    assert encoding.request_id('{"id":"7"}') is None
+    assert encoding.request_id(b"\xff") is None
+
+
+def test_stated_limits_are_the_enforced_ones() -> None:
+    from engine.film import recipe
+
+    limits = terms.LIMITS
+    assert limits.prompt == recipe.MAX_PROMPT
+    assert limits.scenes == recipe.MAX_SCENES
+    assert limits.frames == recipe.MAX_FRAMES
+    schema = json.dumps(msgspec.json.schema(recipe.Recipe))
+    assert f'"minimum": {limits.min_side}, "maximum": {limits.max_side}' in schema
+    assert f'"minimum": 1, "maximum": {limits.max_steps}' in schema

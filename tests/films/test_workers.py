@@ -1,0 +1,169 @@
+"""Several real workers, here and on a Ray cluster: the same frames as one, whoever is lost."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine import daemon
+from engine.film.graph import SegmentNode
+from engine.film.progress import fold
+from engine.models import catalogue
+from engine.wire.messages.responses import DeviceInfo
+from engine.workers import messages as tasks
+from engine.workers.pool import Crew
+from engine.workers.process import Foreman
+from tests.conftest import Client, a_recipe, connected
+from tests.engine.workers.test_pool import a_painting
+from tests.stand_ins.ray_cluster import LOOPBACK
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+JOB = "job-0001"
+PATIENCE = 240.0
+PROMPTS = ("dawn over the sea, sun on the left", "a city at night")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of threads changes a picture's last bits."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+async def filmed(
+    meanwhile: Callable[[Client], Awaitable[None]] | None = None, **options: str
+) -> Client:
+    """Have a film made by an engine of its own; return who watched."""
+    recipe = a_recipe(*PROMPTS, interpolation_factor=2, num_inference_steps=5)
+    with tempfile.TemporaryDirectory() as data:
+        settings = daemon.Options(data=Path(data), models=catalogue(), **options)
+        async with daemon.running(settings) as engine, connected(engine) as client:
+            await client.connection.submit(JOB, recipe)
+            await client.connection.watch(JOB)
+            if meanwhile:
+                await meanwhile(client)
+            await client.until(lambda: "Finished" in client.types(JOB), PATIENCE)
+    return client
+
+
+def frames(client: Client) -> dict[str, str]:
+    """Return the hash of everything that was finished, by name; nothing is made twice."""
+    events = [message.event for message in client.events(JOB)]
+    finished = [event for event in events if hasattr(event, "sha256")]
+    assert len(finished) == len({event.object for event in finished})
+    return {event.object: event.sha256 for event in finished}
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, str]:
+    """What one worker makes."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        return frames(asyncio.run(filmed(device="cpu")))
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+
+
+async def painted(client: Client, count: int) -> None:
+    """Wait until so many keyframes are finished, and two pieces were made at once."""
+    await client.until(lambda: client.types(JOB).count("KeyframeFinished") >= count, PATIENCE)
+    await client.until(lambda: fold(client.events(JOB)).at_once > 1, PATIENCE)
+
+
+async def test_two_workers_make_the_same_frames_though_one_is_killed(
+    alone: dict[str, str],
+) -> None:
+    async def kill_one(client: Client) -> None:
+        await painted(client, 3)
+        psutil.Process().children()[-1].kill()
+
+    assert frames(await filmed(kill_one, device="cpu,cpu")) == alone
+
+
+async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path: Path) -> None:
+    worker = (sys.executable, "-m", "engine.render.worker", "--rife", "offline")
+
+    def second(device: DeviceInfo) -> Foreman:
+        return Foreman(worker, device.kind, lambda _: None)
+
+    def a_segment(name: str) -> tasks.Draw:
+        node = SegmentNode(first="0", second="1", frames=4, closing=False, fps=12, interpolator="")
+        ends = {"first": str(tmp_path / "0.png"), "second": str(tmp_path / "1.png")}
+        return tasks.Draw(job=JOB, index=0, node=node, target=str(tmp_path / name), **ends)
+
+    crew = Crew([Foreman(worker, "cpu", lambda _: None)], second)
+    try:
+        load = tasks.Load(job=JOB, model=catalogue()["landscapes"])
+        await crew.load(load, lambda _: None)
+        async with crew.borrowed(paints=True) as painter:
+            for number in range(2):
+                await painter.run(a_painting(tmp_path / f"{number}.png", PROMPTS[0], 6 + number))
+            drawn = await painter.run(a_segment("alone.mp4"))
+            async with asyncio.timeout(PATIENCE):
+                while not crew.mates:
+                    await asyncio.sleep(0.1)
+            painting = painter.run(a_painting(tmp_path / "2.png", PROMPTS[1], 20))
+            async with crew.borrowed() as mate, asyncio.TaskGroup() as group:
+                assert mate is not painter
+                group.create_task(painting)
+                meanwhile = await mate.run(a_segment("beside.mp4"))
+    finally:
+        await crew.close()
+    assert isinstance(drawn, tasks.Made)
+    assert isinstance(meanwhile, tasks.Made)
+    assert meanwhile.files == drawn.files
+    assert drawn.files[0].detail == "interpolate"
+
+
+async def test_a_cluster_that_loses_a_machine_makes_the_same_frames(
+    alone: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in LOOPBACK.items():
+        monkeypatch.setenv(name, value)
+    with a_cluster(nodes=2) as (address, remove_one):
+
+        async def lose_one(client: Client) -> None:
+            await painted(client, 3)
+            await asyncio.to_thread(remove_one)
+
+        client = await filmed(lose_one, ray=address)
+    assert frames(client) == alone
+    assert client.types(JOB).count("Interrupted") == 1
+
+
+@contextmanager
+def a_cluster(nodes: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Run a Ray cluster; nothing of it is left afterwards."""
+    command = (sys.executable, "-m", "tests.stand_ins.ray_cluster")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        tempfile.TemporaryDirectory(prefix="vf") as folder,
+        subprocess.Popen([*command, folder, str(nodes)], cwd=ROOT, **pipes) as cluster,
+    ):
+        assert cluster.stdin
+        assert cluster.stdout
+        address = cluster.stdout.readline().strip()
+        started = psutil.Process(cluster.pid).children(recursive=True)
+
+        def remove_one() -> None:
+            print("remove", file=cluster.stdin, flush=True)
+            assert cluster.stdout
+            assert cluster.stdout.readline().strip() == "removed"
+
+        try:
+            yield address, remove_one
+        finally:
+            cluster.stdin.close()
+            cluster.wait(60)
+            _, left = psutil.wait_procs(started, timeout=5)
+            for process in left:  # agents whose node was killed
+                process.kill()
+            _, left = psutil.wait_procs(left, timeout=10)
+    assert left == []

@@ -1,0 +1,274 @@
+"""The storyboard of pages/create.py, with a hand-made engine."""
+
+from typing import Any
+
+import msgspec
+from streamlit.testing.v1 import AppTest
+
+from engine.film.recipe import Recipe
+from engine.models import KNOWN
+from engine.wire.messages.codec import encode_recipe
+from engine.wire.messages.responses import ModelInfo
+from tests.pages.test_pages import FAR, RECIPE, Studio, job_of, setting, studio, words
+from tests.stand_ins.connection import CARD, FINISHED, PLANNED, until
+from tests.ui.create.test_recipe_import import film
+from ui.create import animatic
+from ui.storage import draft
+
+__all__ = ["studio"]
+
+
+def prices(at: AppTest) -> str:
+    """Return the markup of the price."""
+    return next(one.proto.body for one in at.get("html") if "quote" in one.proto.body)
+
+
+def tool(at: AppTest, label: str, scene: int) -> Any:
+    """Return one of a scene's buttons."""
+    return [button for button in at.button if button.label == label][scene]
+
+
+def test_scenes_are_ordered_doubled_and_cut_as_the_page_says(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    at.button(key="add-scene").click().run()
+    at.text_area[1].set_value("night")
+    tool(at, "Earlier", 1).click().run()
+    tool(at, "Duplicate", 0).click().run()
+    setting(at, "button_group", "motion").set_value("cut").run()
+    at.button(key="generate").click().run()
+    recipe = studio.world.made[0].recipes[job_of(at)]
+    assert [scene.prompt for scene in recipe.scenes] == ["night", "night", "dawn"]
+    assert recipe.motions[1:] == ("cut", "morph")
+
+
+def test_the_storyboard_is_there_again_after_a_refresh(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("words worth keeping")
+    at.button(key="add-scene").click().run()
+    again = studio.visit("create")
+    scenes = [area.value for area in again.text_area if area.label.startswith("Scene")]
+    assert scenes == ["words worth keeping", ""]
+
+
+def test_every_run_tells_the_browser_what_each_dial_shows(studio: Studio) -> None:
+    at = studio.visit("create").run()  # the first run can be cut short before it was heard
+    shown = at.session_state["draft"]["settings"]
+    kinds = {"fps": "number_input", "seed": "number_input", "num_inference_steps": "slider"}
+    for name, kind in kinds.items():
+        told = setting(at, kind, name).proto.default
+        assert shown[name] == (told[0] if kind == "slider" else told), name
+    at.text_area[0].set_value("dawn").run()
+    at.button(key="tool-duplicate-" + at.session_state["draft"]["scenes"][0]["id"]).click().run()
+    at.run()
+    assert [area.proto.default for area in at.text_area[:2]] == ["", "dawn"]
+    assert [one.proto.default for one in at.number_input if one.label == "Seconds"] == [4, 4]
+
+
+def test_the_identity_lock_is_offered_where_a_scene_does_not_melt_in(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    at.button(key="add-scene").click().run()
+    at.text_area[1].set_value("night").run()
+    assert "Identity lock" not in [toggle.label for toggle in at.toggle]
+    setting(at, "button_group", "motion").set_value("cut").run()
+    setting(at, "toggle", "shared_noise").set_value(True).run()
+    again = studio.visit("create")  # as after a refresh
+    again.button(key="generate").click().run()
+    job = job_of(again)
+    assert studio.world.made[0].recipes[job].shared_noise
+    finish(studio, job)
+    at = studio.visit("create", job=job)
+    at.button(key="again").click().run()
+    assert setting(at, "toggle", "shared_noise").value is True
+
+
+def offer_stable_diffusion(studio: Studio) -> None:
+    """Have the engine offer a second model, whose network looks closely."""
+    engine = studio.world.made[0]
+    assert engine.hello
+    large = ModelInfo(name="large", card=KNOWN["stable-diffusion-1.5"].card)
+    engine.hello = msgspec.structs.replace(engine.hello, models=(*engine.hello.models, large))
+
+
+def test_the_subject_can_be_kept_where_the_model_allows_it(studio: Studio) -> None:
+    offer_stable_diffusion(studio)
+    at = studio.visit("create")
+    at.text_area[0].set_value("a fox in the snow").run()
+    assert "Keep the subject" not in [toggle.label for toggle in at.toggle]
+    setting(at, "selectbox", "model").set_value("large").run()
+    without = prices(at)
+    assert "twice as long" in setting(at, "toggle", "anchor_attention").help
+    setting(at, "toggle", "anchor_attention").set_value(True).run()
+    at.run()
+    assert prices(at) != without
+    at.button(key="generate").click().run()
+    made = studio.world.made[0].recipes
+    assert made[job_of(at)].anchor_attention
+    del at.query_params["job"]
+    at.run()
+    setting(at, "selectbox", "model").set_value("landscapes").run()
+    at.text_area[0].set_value("dawn")
+    at.button(key="generate").click().run()
+    assert not made[job_of(at)].anchor_attention  # it would be refused
+
+
+def test_starting_over_leaves_an_empty_storyboard_with_the_models_settings(studio: Studio) -> None:
+    at = studio.visit("create")
+    assert "start-over" not in [button.key for button in at.button]
+    at.text_area[0].set_value("dawn")
+    setting(at, "slider", "num_inference_steps").set_value(99)
+    at.button(key="add-scene").click().run()
+    at.button(key="start-over").click().run()
+    scenes = [area.value for area in at.text_area if area.label.startswith("Scene")]
+    assert scenes == [""]
+    steps = setting(at, "slider", "num_inference_steps").value
+    assert steps == CARD.defaults.num_inference_steps
+
+
+def test_each_film_rolls_its_own_seed_unless_it_is_locked(studio: Studio) -> None:
+    seeds = []
+    at = studio.visit("create")
+    for _ in range(3):
+        at.text_area[0].set_value("dawn")
+        at.button(key="generate").click().run()
+        seeds.append(studio.world.made[0].recipes[job_of(at)].seed)
+        del at.query_params["job"]
+        at.run()
+        if len(seeds) == 2:
+            setting(at, "number_input", "seed").set_value(seeds[-1])
+            at.button(key="lock").click().run()
+    assert seeds[0] != seeds[1] == seeds[2]
+
+
+def test_the_price_is_a_guess_first_and_then_learnt(studio: Studio) -> None:
+    at = studio.visit("create")
+    assert "A first guess" in words(at)
+    film = Recipe(scenes=RECIPE.scenes)
+    job = studio.finished(film)
+    assert studio.hub.library.get(job)
+    at = studio.visit("create")
+    assert "Learnt from your last film" in words(at)
+    assert "about" in prices(at)
+
+
+def test_a_longer_film_costs_more(studio: Studio) -> None:
+    at = studio.visit("create")
+    before = prices(at)
+    setting(at, "number_input", "seconds").set_value(40.0).run()
+    assert prices(at) != before
+    assert "40 s · 960 frames" in words(at)
+
+
+def test_a_distant_engine_costs_data(studio: Studio) -> None:
+    assert "all stays here" in prices(studio.visit("create"))
+    studio.hub.pair(FAR.link)
+    assert "through the tunnel" in prices(studio.visit("create"))
+
+
+def test_a_dropped_film_fills_the_storyboard(studio: Studio) -> None:
+    at = studio.visit("create")
+    content = film(encode_recipe(RECIPE).encode())
+    at.get("file_uploader")[0].set_value(("old.mp4", content, "video/mp4")).run()
+    scenes = [area.value for area in at.text_area if area.label.startswith("Scene")]
+    assert scenes == [scene.prompt for scene in RECIPE.scenes]
+    assert setting(at, "number_input", "seed").value == 4711
+
+
+def test_a_dropped_film_of_another_program_is_refused_calmly(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    strange = film(b"Lavf60.3.100")
+    at.get("file_uploader")[0].set_value(("holiday.mp4", strange, "video/mp4")).run()
+    assert "another program made it" in words(at)
+    assert at.text_area[0].value == "dawn"
+
+
+def at_the_gate(studio: Studio, **params: str) -> tuple[AppTest, str, Recipe]:
+    """Return the page of an animatic that is finished, its job and its recipe."""
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    at.toggle(key=draft.GATE).set_value(True)
+    at.button(key="generate").click().run()
+    job = job_of(at)
+    recipe = studio.world.made[0].recipes[job]
+    finish(studio, job)
+    return studio.visit("create", job=job, **params), job, recipe
+
+
+TIMES = (0.0, 4.0, 2.0, 1.0)  # in the order in which they were painted
+
+
+def finish(studio: Studio, job: str) -> None:
+    names = tuple(f"k{index}" for index in range(len(TIMES)))
+    planned = msgspec.structs.replace(PLANNED, keyframes=names, times=TIMES)
+    studio.world.made[0].say(job, planned, FINISHED)
+    until(lambda: (film := studio.hub.library.get(job)) and film.status == "finished")
+    until(lambda: (view := studio.hub.find(job)) and view.settled)
+
+
+def test_the_keyframes_come_first_if_asked(studio: Studio) -> None:
+    at, job, recipe = at_the_gate(studio)
+    assert (recipe.fps, recipe.interpolation_factor, recipe.animatic) == (24, 8, True)
+    assert sum("keyframe" in one.proto.body for one in at.get("html")) >= len(TIMES)
+    at.button(key="approve").click().run()
+    film = studio.world.made[0].recipes[job_of(at)]
+    assert film == msgspec.structs.replace(recipe, animatic=False)
+    assert studio.hub.library.get(job) is None  # the animatic is put aside
+
+
+def test_a_reroll_paints_one_keyframe_anew_and_comes_back_to_the_gate(studio: Studio) -> None:
+    at, job, _ = at_the_gate(studio)
+    at.button(key="tool-re-roll-2").click().run()
+    after = studio.world.made[0].recipes[job_of(at)]
+    assert job_of(at) != job
+    assert [*after.takes] == [2.0]  # the third in order of time
+    assert after.keyframes == tuple(sorted(TIMES))
+    finish(studio, job_of(at))
+    at = studio.visit("create", job=job_of(at))
+    at.button(key="approve").click().run()
+    assert studio.world.made[0].recipes[job_of(at)].takes == after.takes
+
+
+def test_a_keyframe_is_reworded(studio: Studio) -> None:
+    at, _, _ = at_the_gate(studio)
+    area = next(one for one in at.text_area if one.label == "Keyframe 1")
+    assert area.value == "dawn"
+    area.set_value("<b>night</b>").run()
+    at.button(key="paint-0").click().run()
+    after = studio.world.made[0].recipes[job_of(at)]
+    assert [*after.takes] == [0.0]
+    assert animatic.prompt_at(after, 0) == "<b>night</b>"
+
+
+def test_what_is_locked_stays(studio: Studio) -> None:
+    at, _, _ = at_the_gate(studio, lock="0")
+    at.button(key="tool-lock-3").click().run()
+    assert at.button(key="tool-re-roll-3").disabled
+    at.button(key="reroll-all").click().run()
+    after = studio.world.made[0].recipes[job_of(at)]
+    assert sorted(after.takes) == [1.0, 2.0]
+
+
+def test_a_locked_keyframe_holds_the_one_that_it_looks_at(studio: Studio) -> None:
+    offer_stable_diffusion(studio)
+    scenes = Recipe(scenes=RECIPE.scenes)
+    looking = msgspec.structs.replace(scenes, model="large", anchor_attention=True, animatic=True)
+    job = studio.hub.submit(looking)
+    finish(studio, job)
+    assert "0.0 s · kept, all others look at it" in words(studio.visit("create", job=job))
+    at = studio.visit("create", job=job, lock="2")
+    assert [at.button(key=f"tool-re-roll-{place}").disabled for place in range(4)] == [
+        *(True, False),
+        *(True, False),
+    ]
+    assert "0.0 s · held by a locked one" in words(at)
+    at.button(key="reroll-all").click().run()
+    assert sorted(studio.world.made[0].recipes[job_of(at)].takes) == [1.0, 4.0]
+
+
+def test_going_back_from_the_gate_finds_the_film_as_it_was_meant(studio: Studio) -> None:
+    at, _, _ = at_the_gate(studio)
+    at.button(key="again").click().run()
+    assert setting(at, "number_input", "fps").value == 24
+    assert setting(at, "number_input", "interpolation_factor").value == 8

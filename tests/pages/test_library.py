@@ -1,0 +1,249 @@
+"""The Library's page as its visitors' scripts draw it; its cards come alive in tests/browser."""
+
+import json
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.errors import InvalidParameterError
+from engine.film import events
+from engine.film.recipe import Camera, Recipe, Scene
+from engine.film.scores import Scores
+from engine.wire.pairing import Pairing
+from tests.pages.test_pages import RECIPE, Studio, components, job_of, lost, setting, studio, words
+from tests.stand_ins.connection import until
+from ui.films import shelf
+from ui.films.shelf import Choice
+
+__all__ = ["studio"]
+OTHER = Pairing("https://other.example", b"o" * 32)
+
+
+def cards(at: AppTest, name: str = "shelf_finished") -> list[dict[str, Any]]:
+    """Return what a shelf of the page shows."""
+    for element in at.get("bidi_component"):
+        data = json.loads(element.proto.json or "{}")
+        if name in element.proto.id:
+            films: list[dict[str, Any]] = data["films"]
+            return films
+    return []
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, action: str, job: str, key: str) -> None:
+    """Have the next page be told that somebody chose something on a card, once."""
+    real, choices = shelf.shelf, [Choice(action, job)]
+
+    def told(*words: Any, **about: Any) -> Choice | None:
+        real(*words, **about)
+        return choices.pop() if about["key"] == key and choices else None
+
+    monkeypatch.setattr(shelf, "shelf", told)
+
+
+def act(
+    studio: Studio,
+    monkeypatch: pytest.MonkeyPatch,
+    action: str,
+    job: str,
+    key: str = "shelf_finished",
+    **params: str,
+) -> AppTest:
+    choose(monkeypatch, action, job, key)
+    at = studio.visit("library", **params)
+    return at
+
+
+def test_an_empty_library_leads_to_the_first_film(studio: Studio) -> None:
+    at = studio.visit("library")
+    at.button(key="first").click().run()
+    assert at.text_area
+
+
+def test_a_card_shows_what_is_typed_as_it_is(studio: Studio) -> None:
+    job = studio.finished()
+    (card,) = cards(studio.visit("library"))
+    assert (card["job"], card["title"]) == (job, "dawn <b>over</b> the *sea* → night")
+    assert card["facts"] == "4 s · 256 × 256 · just now"
+    assert "1 film · 4 s · 800 B" in words(studio.visit("library"))
+
+
+def test_a_film_is_shown_with_its_recipe_escaped(studio: Studio) -> None:
+    at = studio.visit("library", film=studio.finished())
+    assert components(at) == ["visionflux_player"]
+    assert r"dawn \<b\>over\</b\> the \*sea\*" in words(at)
+    assert "4711" in words(at)
+
+
+def test_a_recipe_says_how_scenes_begin_and_where_their_cameras_go(studio: Studio) -> None:
+    begun = Scene(prompt="c", motion="cut", camera=Camera(zoom=1.35), start_image="a" * 64)
+    scenes = (Scene(prompt="a"), Scene(prompt="b", seconds=1.5), begun)
+    job = studio.finished(Recipe(scenes=scenes, motion="fade", loop=True, shared_noise=True))
+    shown = words(studio.visit("library", film=job)).replace("\\", "").splitlines()
+    assert "Scene 1 · 4 s" in shown
+    assert "Scene 2 · 1.5 s · fades in" in shown
+    assert "Scene 3 · 4 s · cut in · from a picture · slow push in" in shown
+    assert any("Loop · Identity lock" in line for line in shown)
+
+
+def test_a_film_says_where_it_was_made(studio: Studio) -> None:
+    job = studio.finished()
+    for index, origin in enumerate(("Far GPU", "Two cores")):
+        about = {"object": str(index), "sha256": "", "size": 9, "reused": False, "origin": origin}
+        painted = events.KeyframeFinished(index=index, **about)
+        studio.hub.record.note(job, [events.Logged(seq=101 + index, at=1.0, event=painted)])
+    shown = words(studio.visit("library", film=job)).replace("\\", "")
+    assert "Keyframe 1 was painted on Far GPU, 2 on Two cores." in shown
+    assert "Different hardware may differ in tiny details" in shown
+
+
+def test_a_film_says_how_smooth_it_is(studio: Studio) -> None:
+    job = studio.finished(RECIPE)
+    assert "Smoothness" not in words(studio.visit("library", film=job))
+    scores = Scores(
+        flicker=0.01, jumps=0, unevenness=0.3, brightness=0.0, colour=0.0, duplicates=0.0
+    )
+    about = {"object": "o", "sha256": "s", "size": 1, "media_type": "video/mp4"}
+    shape = {"frames": 8, "seconds": 1.0, "width": 256, "height": 256}
+    film = events.Finished(**about, **shape, scores=scores)  # type: ignore[arg-type]
+    studio.hub.record.note(job, [events.Logged(seq=101, at=1.0, event=film)])
+    shown = words(studio.visit("library", film=job)).replace("\\", "")
+    assert "no jumps, even pace (varies by 30 %), hardly any flicker (1.0 %)" in shown
+
+
+def test_a_recipe_is_used_again(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = studio.finished()
+    at = studio.visit("library", film=job)
+    at.button(key="remix").click().run()
+    assert setting(at, "number_input", "seed").value == 4711
+    at = act(studio, monkeypatch, "remix", job)
+    assert setting(at, "number_input", "seed").value == 4711
+
+
+def test_a_deleted_film_can_be_brought_back(studio: Studio) -> None:
+    job = studio.finished()
+    at = studio.visit("library", film=job)
+    at.button(key="delete").click().run()
+    assert studio.hub.library.get(job) is None
+    assert "film" not in at.query_params
+    assert r"Deleted “dawn \<b\>over\</b\>" in words(at)
+    at.button(key="restore").click().run()
+    assert [card["job"] for card in cards(at)] == [job]
+    assert "Deleted" not in words(at)
+
+
+def test_a_film_is_renamed(studio: Studio) -> None:
+    job = studio.finished()
+    at = studio.visit("library", film=job)
+    at.button(key="rename").click().run()
+    at.text_input(key=f"title-{job}").set_value("My <i>sea</i>")
+    next(button for button in at.button if button.label == "Save").click().run()
+    assert at.header[0].value == r"My \<i\>sea\</i\>"
+    assert cards(studio.visit("library"))[0]["title"] == "My <i>sea</i>"
+
+
+def test_a_heart_makes_a_favourite(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, other = studio.finished(), studio.finished()
+    at = act(studio, monkeypatch, "favour", job)
+    assert [card["favourite"] for card in cards(at)] == [False, True]
+    at.toggle(key="favourites").set_value(True).run()
+    assert [card["job"] for card in cards(at)] == [job]
+    at = studio.visit("library", film=other)
+    at.button(key="favour").click().run()
+    assert studio.hub.library.totals(favourites=True).films == 2
+
+
+def test_films_are_searched_and_sorted(studio: Studio) -> None:
+    first = studio.finished()
+    second = studio.finished(Recipe(scenes=(Scene(prompt="a volcano"),)))
+    at = studio.visit("library")
+    assert [card["job"] for card in cards(at)] == [second, first]
+    at.selectbox(key="sort").set_value("oldest").run()
+    assert [card["job"] for card in cards(at)] == [first, second]
+    at.text_input(key="search").set_value("VOLCANO").run()
+    assert [card["job"] for card in cards(at)] == [second]
+    at.text_input(key="search").set_value("zebra").run()
+    assert "No film matches" in words(at)
+    at.button(key="unsought").click().run()
+    assert [card["job"] for card in cards(at)] == [first, second]
+
+
+def test_more_films_come_when_the_end_is_in_view(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(50):
+        studio.hub.library.add(f"job{index}", RECIPE, "engine")
+        studio.hub.library.end(f"job{index}", "finished")
+    assert len(cards(studio.visit("library"))) == 24
+    assert len(cards(act(studio, monkeypatch, "more", ""))) == 48
+
+
+def test_two_films_are_seen_side_by_side(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = studio.finished()
+    second = studio.finished(Recipe(scenes=RECIPE.scenes, seed=1, negative_prompt="fog"))
+    at = act(studio, monkeypatch, "compare", first)
+    assert at.query_params["compare"] == first
+    assert {card["job"]: card["call"] for card in cards(at)} == {
+        first: "Chosen",
+        second: "Compare with this",
+    }
+    at = act(studio, monkeypatch, "open", second, compare=first)
+    assert components(at) == ["visionflux_duo"]
+    assert [caption.value for caption in at.caption] == ["Seed"]
+    assert {"4711", "1"} <= {text.value for text in at.markdown}
+
+
+def test_an_address_of_a_film_that_is_not_here_is_said_calmly(studio: Studio) -> None:
+    at = studio.visit("library", film="nothing")
+    assert "not on this computer" in words(at)
+    assert "film" not in at.query_params
+
+
+def test_a_film_whose_engine_is_lost_can_go_on(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = lost(studio)
+    studio.hub.pair(OTHER.link)
+    (card,) = cards(studio.visit("library"), "shelf_unfinished")
+    assert card["actions"] == [["continue", "Continue on other.example"]]
+    act(studio, monkeypatch, "continue", job, "shelf_unfinished")
+    until(lambda: studio.world.made[-1].recipes)
+
+
+def test_a_cancelled_film_can_be_gone_on_with_or_deleted(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = studio.hub.submit(RECIPE)
+    (card,) = cards(studio.visit("library"), "shelf_unfinished")
+    assert card["actions"] == [["open", "Watch"]]
+    studio.hub.cancel(job)
+    until(lambda: (film := studio.hub.library.get(job)) and film.status == "cancelled")
+    until(lambda: (view := studio.hub.find(job)) and view.settled)
+    (card,) = cards(studio.visit("library"), "shelf_unfinished")
+    assert (card["facts"], card["share"]) == ("Cancelled", None)
+    at = act(studio, monkeypatch, "delete", job, "shelf_unfinished")
+    assert cards(at, "shelf_unfinished") == []
+    studio.hub.library.restore(job)
+    act(studio, monkeypatch, "continue", job, "shelf_unfinished")
+    until(lambda: (view := studio.hub.find(job)) and view.successor)
+
+
+def test_a_film_that_cannot_go_on_says_why(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = studio.hub.submit(RECIPE)
+    studio.hub.cancel(job)
+    until(lambda: (film := studio.hub.library.get(job)) and film.status == "cancelled")
+
+    def refuse(_job: str) -> None:
+        raise InvalidParameterError("width", "it is too wide", "narrow it")
+
+    monkeypatch.setattr(studio.hub, "move", refuse)
+    at = act(studio, monkeypatch, "continue", job, "shelf_unfinished")
+    assert "Narrow it" in words(at)
+
+
+def test_an_old_address_of_a_film_that_went_on_leads_to_it(studio: Studio) -> None:
+    library = studio.hub.library
+    library.add("before", RECIPE, "engine")
+    library.end("before", "cancelled")
+    assert library.replace("before", "after", "engine", ended=True)
+    assert job_of(studio.visit("create", job="before")) == "after"

@@ -1,0 +1,159 @@
+"""A worker without torch, for tests in which the pixels do not matter.
+
+It speaks the real pipe protocol and is unrealistic in one way: what it makes are texts, determined
+by the node alone. ``STEP_SECONDS`` in the environment slows it down, ``TEXT_LINES`` makes its texts
+longer, ``WEIGHTS`` is what its model is known by, and where ``ROLL`` names a file keyframes are not
+painted before two workers have put themselves down there. A prompt that contains ``crash once``,
+``always crash``, ``fail``, ``hang`` or ``run short`` (of memory) does so; one with ``fresh worker``
+runs short, too, and has room only where a worker was thrifty from the beginning.
+"""
+
+import hashlib
+import itertools
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from engine.errors import DeviceMemoryError, StorageError
+from engine.film.graph import FilmNode, KeyframeNode, Node
+from engine.film.preview_budget import Setting
+from engine.wire.messages import responses as answers
+from engine.workers import messages as tasks
+from engine.workers.pipe import Channel
+
+STEP = float(os.environ.get("STEP_SECONDS", "0"))
+LINES = int(os.environ.get("TEXT_LINES", "40"))
+WEIGHTS = os.environ.get("WEIGHTS", "0")
+ROLL = Path(name) if (name := os.environ.get("ROLL")) else None
+MEMORY = 123_000_000  # bytes that it says it has needed
+INFO = answers.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
+
+stopped: set[str] = set()
+credits: list[Setting | None] = [None]
+encoded = itertools.count(1)
+work: list[tasks.Work] = []
+arrived = threading.Semaphore(0)
+thrifty = [0]  # ways to save memory that were taken from the beginning
+
+
+def listen(channel: Channel) -> None:
+    while (task := channel.receive()) is not None:
+        match task:
+            case tasks.Stop(job=job):
+                stopped.add(job)
+            case tasks.Credit(setting=setting):
+                credits[0] = setting
+            case _:
+                if isinstance(task, tasks.Load):
+                    stopped.discard(task.job)
+                work.append(task)
+                arrived.release()
+    os._exit(0)
+
+
+def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
+    if isinstance(task, tasks.Load):
+        thrifty[0] = task.ways
+        if task.model is None:
+            return tasks.Loaded(model="", interpolator="none@0", device=INFO)
+        channel.send(tasks.Loading(model=task.model.name, done=50, total=100))
+        return tasks.Loaded(
+            model=f"{task.model.name}@{WEIGHTS}", interpolator="none@0", device=INFO
+        )
+    if isinstance(task, tasks.Measure):
+        return tasks.Measured(distance=distance(task.first, task.second))
+    painted = task.keyframes if isinstance(task, tasks.Paint) else ()
+    prompt = " ".join(str(one.node.prompt.first) for one in painted)
+    misbehave(prompt, Path(tasks.targets(task)[0]))
+    if "run short" in prompt or "fresh worker" in prompt:
+        channel.send(tasks.Economized(way="slices", exact=True))
+    if "fail" in prompt or ("fresh worker" in prompt and not thrifty[0]):
+        return tasks.Broke(error=DeviceMemoryError("the device has 0 bytes free").report())
+    if not steps(channel, task):
+        return tasks.Stopped()
+    kind = type(task).__name__
+    try:
+        pieces = task.keyframes if isinstance(task, tasks.Paint) else [task]
+        files = tuple(write(Path(one.target), kind, one.node) for one in pieces)
+    except OSError as error:
+        return tasks.Broke(error=StorageError(f"it cannot be written: {error}").report())
+    return tasks.Made(files=files, memory=MEMORY)
+
+
+def write(target: Path, kind: str, node: Node) -> tasks.File:
+    content = f"{kind} {node.name}\n".encode() * LINES
+    target.write_bytes(content)
+    shape = tasks.Shape(frames=1, seconds=1.0, width=8, height=8)
+    detail = tasks.encode_shape(shape) if isinstance(node, FilmNode) else ""
+    if isinstance(node, KeyframeNode) and "paint nothing" in str(node.prompt.first):
+        detail = "blank"
+    sha256 = hashlib.sha256(content).hexdigest()
+    return tasks.File(sha256=sha256, size=len(content), detail=detail)
+
+
+def distance(first: str, second: str) -> float:
+    """Return a distance that two files determine, of those that real keyframes have."""
+    both = hashlib.sha256(Path(first).read_bytes() + Path(second).read_bytes()).digest()
+    return 0.01 + both[0] / 1_000
+
+
+def misbehave(prompt: str, target: Path) -> None:
+    flag = target.parent.parent.parent / "crashed"
+    if "always crash" in prompt or ("crash once" in prompt and not flag.exists()):
+        flag.touch()
+        os._exit(7)
+    if "hang" in prompt:
+        time.sleep(1_000)
+    while prompt and ROLL and len(ROLL.read_text().split()) < 2:
+        time.sleep(0.01)
+
+
+def steps(channel: Channel, task: tasks.Work) -> bool:
+    match task:
+        case tasks.Paint(keyframes=keyframes):
+            total = keyframes[0].node.num_inference_steps
+            indexes = [one.index for one in keyframes]
+        case tasks.Draw():
+            total, indexes = task.node.length, [task.index]
+        case _:
+            total, indexes = 0, []
+    for step in range(1, total + 1):
+        pace()
+        if task.job in stopped:
+            return False
+        for index in indexes:
+            channel.send(tasks.Advanced(index=index, done=step, total=total))
+        if (setting := credits[0]) and setting.shows("step", step):
+            credits[0] = None
+            about = {"job": task.job, "kind": "step", "index": indexes[0]}
+            jpeg = picture(setting)
+            channel.send_preview(answers.Preview(**about, step=step, steps=total, jpeg=jpeg))
+    return True
+
+
+def pace() -> None:
+    """Take the time of a step."""
+    time.sleep(STEP)
+
+
+def picture(setting: Setting) -> bytes:
+    """Return a preview: a number, so that whoever misses some can tell, and noise."""
+    noise = os.urandom(setting.side**2 * setting.quality // 1_000)
+    return b"\xff\xd8" + next(encoded).to_bytes(4, "big") + noise
+
+
+def main() -> None:
+    channel = Channel(sys.stdin.buffer, sys.stdout.buffer)
+    channel.send(tasks.Ready(device=INFO))
+    if ROLL:
+        with ROLL.open("a") as roll:
+            print(os.getpid(), file=roll)
+    threading.Thread(target=listen, args=(channel,), daemon=True).start()
+    while arrived.acquire():
+        channel.send(do(channel, work.pop(0)))
+
+
+if __name__ == "__main__":
+    main()

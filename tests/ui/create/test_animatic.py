@@ -1,0 +1,101 @@
+from typing import Any
+
+import pytest
+
+from engine.film.plan import Plan
+from engine.film.recipe import Recipe, parse_recipe, read_recipe
+from engine.wire.messages.codec import encode_recipe
+from tests.stand_ins.plans import worked
+from ui.create.animatic import MOST, animatic, film_of, made_of, possible, prompt_at, retaken
+
+
+def recipe(*prompts: str, **settings: Any) -> Recipe:
+    return parse_recipe({"scenes": [{"prompt": prompt} for prompt in prompts], **settings})
+
+
+def names(plan: Plan) -> list[str]:
+    """Return the names of a plan's keyframes in order of time."""
+    order = sorted(range(len(plan.times)), key=plan.times.__getitem__)
+    return [plan.keyframes[index].name for index in order]
+
+
+def made(film: Recipe, **facts: Any) -> Plan:
+    """Return a film's plan; the less its middle is reached, the less happens."""
+    return worked(film, distance=lambda a, b: abs(a.prompt.position - b.prompt.position))[0]
+
+
+@pytest.mark.parametrize(("fps", "factor"), [(24, 8), (25, 8), (30, 7)])
+@pytest.mark.parametrize("motion", ["morph", "cut", "fade"])
+@pytest.mark.parametrize("spacing", ["adaptive", "even"])
+def test_a_film_finds_its_animatics_keyframes(
+    fps: int, factor: int, motion: str, spacing: str
+) -> None:
+    settings = {"motion": motion, "spacing": spacing, "drift": 0.1}
+    film = recipe("a", "b", "c", fps=fps, interpolation_factor=factor, **settings)
+    sketch = animatic(film)
+    assert names(made(sketch)) == names(made(film))
+    assert {segment.bridge for segment in made(sketch).segments} == {"hold"}
+    assert sum(segment.length for segment in made(sketch).segments) == film.frames
+    assert film_of(sketch) == film
+
+
+def test_not_every_film_has_an_animatic() -> None:
+    assert possible(recipe("a", "b"))
+    assert not possible(recipe("a", interpolation_factor=1))
+    assert not possible(recipe(*"abcd", fps=60, interpolation_factor=2))
+    assert MOST < 4 * 4 * 30
+
+
+@pytest.mark.parametrize("spacing", ["adaptive", "even"])
+def test_a_reroll_changes_one_keyframe_and_survives_its_film(spacing: str) -> None:
+    sketch = animatic(recipe("a", "b", spacing=spacing))
+    before = made(sketch)
+    after = retaken(sketch, sorted(before.times), {3: 99}, {})
+    pairs = zip(names(before), names(made(after)), strict=True)
+    assert [place for place, (one, two) in enumerate(pairs) if one != two] == [3]
+    assert names(made(film_of(after))) == names(made(after))
+    assert read_recipe(encode_recipe(film_of(after))) == film_of(after)
+
+
+def test_a_keyframe_may_show_something_else() -> None:
+    sketch = animatic(recipe("a", "b"))
+    times = sorted(made(sketch).times)
+    after = retaken(sketch, times, {}, {0: "  x ", 1: "a", 2: ""})
+    assert [*after.takes] == [0.0]
+    assert (prompt_at(after, times[0]), prompt_at(after, times[1])) == ("x", "a")
+    again = retaken(after, times, {0: 7}, {0: "x"})
+    assert prompt_at(again, 0.0) == "x"
+    assert again.takes[0.0].seed == 7
+    assert len(again.takes) == len(after.takes)
+    assert retaken(again, times, {0: 7}, {}) is again
+
+
+@pytest.mark.parametrize("spacing", ["adaptive", "even"])
+def test_keyframes_are_held_by_what_is_made_of_them(spacing: str) -> None:
+    plain = animatic(recipe("a", "b", spacing=spacing))
+    times = sorted(made(plain).times)
+    assert made_of(plain, times, {3}) == {3}
+    looking = animatic(recipe("a", "b", spacing=spacing, anchor_attention=True))
+    assert made_of(looking, times, {3}) == {0, 3}
+    assert made_of(looking, times, {0}) == {0}
+    assert made_of(looking, times, set()) == set()
+
+
+def test_the_keyframes_of_a_camera_are_held_back_to_its_beginning() -> None:
+    scenes = [{"prompt": "a"}, {"prompt": "b", "camera": {"zoom": 2}, "motion": "cut"}]
+    sketch = animatic(parse_recipe({"scenes": scenes}))
+    before = made(sketch)
+    times = sorted(before.times)
+    begins = times.index(4.0)
+    held = made_of(sketch, times, {len(times) - 2})
+    assert held == {*range(begins, len(times) - 1)}
+    for place, time in enumerate(times):  # what another take of each changes
+        after = made(retaken(sketch, times, {place: 99}, {}))
+        pairs = zip(names(before), names(after), strict=True)
+        changed = [place for place, (one, two) in enumerate(pairs) if one != two]
+        assert (len(times) - 2 in changed) == (place in held), time
+
+
+def test_a_keyframe_is_told_by_the_prompt_that_prevails() -> None:
+    sketch = animatic(recipe("a", "b"))
+    assert [prompt_at(sketch, seconds) for seconds in (0.0, 3.9, 4.1, 8.0)] == ["a", "a", "b", "b"]

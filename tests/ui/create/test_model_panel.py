@@ -1,0 +1,29 @@
+"""What the Create page says of models, from their cards alone."""
+
+import pytest
+from msgspec import structs
+
+from engine.models import KNOWN, Card
+from ui.create.model_panel import facts
+from ui.create.settings_panel import negative_prompt
+
+
+@pytest.mark.parametrize("model", KNOWN.values(), ids=lambda model: model.name)
+def test_a_known_model_tells_licence_size_steps_and_negative_prompt(model: object) -> None:
+    said = facts(model.card)  # type: ignore[attr-defined]
+    assert set(said) == {"Made for", "Negative prompt", "Download", "Memory", "Licence"}
+    assert "GB" in said["Download"]
+    assert said["Made for"].startswith(f"{model.card.defaults.num_inference_steps} steps")  # type: ignore[attr-defined]
+
+
+def test_what_nobody_said_is_not_shown() -> None:
+    assert set(facts(Card(title="Mine"))) == {"Made for", "Negative prompt"}
+
+
+def test_each_kind_of_model_treats_negative_prompts_in_its_own_way() -> None:
+    guided = KNOWN["stable-diffusion-1.5"].card
+    unguided = KNOWN["sdxl-lightning"].card
+    deaf = structs.replace(guided, negative_prompt="ignored")
+    said = [negative_prompt(card) for card in (guided, unguided, deaf)]
+    assert len(set(said)) == 3
+    assert "changes nothing" in said[2]

@@ -1,0 +1,110 @@
+"""Pictures that scenes begin from, from the laptop to an engine that lacks them."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engine.errors import EngineUnreachableError, InvalidParameterError, MissingPictureError
+from engine.film.recipe import Recipe, parse_recipe
+from engine.wire.pairing import Pairing
+from tests.conftest import a_recipe, an_engine, connected
+from tests.ui.storage.test_start_images import a_file, halves
+from ui import app_state as resources
+from ui.storage.draft import Kept
+from ui.storage.stills import Stills
+
+
+def beginning(name: str) -> Recipe:
+    """Return a recipe whose second scene begins from a picture."""
+    scenes = [{"prompt": "a", "seconds": 1}, {"prompt": "b", "seconds": 1, "start_image": name}]
+    return parse_recipe({"scenes": scenes, "width": 64, "height": 64})
+
+
+def test_a_picture_is_kept_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    stills = Stills(tmp_path / "stills")
+    name = stills.keep(a_file(halves()))
+    assert stills.keep(a_file(halves())) == name
+    assert stills.has(name)
+    assert [file.name for file in (tmp_path / "stills").iterdir()] == [f"{name}.png"]
+    assert stat.S_IMODE((tmp_path / "stills").stat().st_mode) == 0o700
+    assert stills.thumbnail(name).startswith(b"\xff\xd8")
+
+
+def test_a_picture_stays_while_a_film_or_the_draft_begins_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens the app again finds what they may still need, and nothing else."""
+    monkeypatch.setenv("VISIONFLUX_DATA", str(tmp_path))
+    monkeypatch.setattr(resources, "ensure_local_engine", _none)
+    monkeypatch.setattr(resources, "HEAD_START", 0.0)
+    hubs = resources.Hubs()
+    hub = hubs.of("")
+    shades = ("red", "green", "blue")
+    film, draft, dropped = (hub.stills.keep(a_file(Image.new("RGB", (64, 64), s))) for s in shades)
+    hub.library.add("job1", beginning(film), "engine")
+    hub.library.end("job1", "cancelled")
+    hub.library.discard("job1")  # which can be undone
+    hub.desk.write(Kept(beginning(draft)))
+    hubs.close()
+    hub = hubs.of("")
+    assert [hub.stills.has(name) for name in (film, draft, dropped)] == [True, True, False]
+    hub.library.delete("job1")
+    hubs.close()
+    assert [hubs.of("").stills.has(name) for name in (film, draft)] == [False, True]
+    hubs.close()
+
+
+def _none(folder: Path) -> Pairing:
+    raise EngineUnreachableError(str(folder), "there is none")
+
+
+def test_what_is_not_here_has_no_thumbnail(tmp_path: Path) -> None:
+    stills = Stills(tmp_path)
+    assert not stills.has("a" * 64)
+    assert stills.thumbnail("a" * 64) == b""
+    with pytest.raises(InvalidParameterError):
+        stills.keep(b"no picture")
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.anyio
+async def test_an_engine_without_the_picture_says_which_scene_lacks_it(tmp_path: Path) -> None:
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        with pytest.raises(MissingPictureError) as caught:
+            await client.connection.submit("job-12345", beginning("a" * 64))
+        assert caught.value.field == "scenes[1].start_image"
+        assert "drop the picture in again" in caught.value.remedy
+
+
+@pytest.mark.anyio
+async def test_a_picture_is_brought_before_its_recipe(tmp_path: Path) -> None:
+    stills = Stills(tmp_path / "stills")
+    recipe = beginning(stills.keep(a_file(halves())))
+    async with an_engine(tmp_path / "engine") as engine, connected(engine) as client:
+        await stills.bring(client.connection, recipe)
+        assert await client.connection.find_missing(recipe.start_images) == ()
+        await stills.bring(client.connection, recipe)  # nothing twice
+        assert not (await client.connection.submit("job-12345", recipe)).duplicate
+        await client.connection.watch("job-12345", previews=False)
+        assert await client.ended("job-12345") == "Finished"
+
+
+@pytest.mark.anyio
+async def test_what_is_here_no_more_is_the_engine_s_to_miss(tmp_path: Path) -> None:
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await Stills(tmp_path / "none").bring(client.connection, beginning("b" * 64))
+        await Stills(tmp_path / "none").bring(client.connection, a_recipe("no picture"))
+        with pytest.raises(MissingPictureError):
+            await client.connection.submit("job-12345", beginning("b" * 64))
+
+
+@pytest.mark.anyio
+async def test_other_content_under_a_picture_s_name_does_not_count(tmp_path: Path) -> None:
+    stills = Stills(tmp_path / "stills")
+    name = stills.keep(a_file(halves()))
+    async with an_engine(tmp_path / "engine") as engine, connected(engine) as client:
+        await client.connection.upload("c" * 64, stills.path(name), "image/png")
+        with pytest.raises(MissingPictureError):
+            await client.connection.submit("job-12345", beginning("c" * 64))

@@ -1,0 +1,138 @@
+import msgspec
+import pytest
+
+from engine.errors import ErrorReport
+from engine.film import events
+from engine.film.recipe import Recipe, Scene
+from tests.stand_ins.connection import FINISHED, PLANNED, progress
+from ui.routes import job_state as status
+from ui.storage.job_views import View
+
+STARTED = events.Started(attempt=1, device="cpu")
+PAINTED = events.KeyframeFinished(index=0, object="o", sha256="s", size=1, reused=False)
+
+
+def view(*happened: events.Event) -> View:
+    recipe = Recipe(scenes=(Scene(prompt="dawn"),))
+    return View("job", recipe, "engine", progress=progress(*happened))
+
+
+@pytest.mark.parametrize(
+    ("happened", "expected"),
+    [
+        ([events.Queued(position=0)], "Next in line"),
+        ([events.Queued(position=2)], "Waiting: 2 films go first"),
+        ([STARTED], "Loading the model"),
+        (
+            [
+                STARTED,
+                events.ModelLoading(model="m", done_bytes=45, total_bytes=100, percent=45.0),
+            ],
+            "Loading the model · 45 %",
+        ),
+        (
+            [
+                STARTED,
+                PLANNED,
+                events.KeyframeStarted(index=1),
+                events.KeyframeStep(index=1, step=7, steps=20),
+            ],
+            "Painting keyframe 1 of 2 · step 7 of 20",  # the first one, wherever it stands
+        ),
+        (
+            [STARTED, PLANNED, PAINTED, events.KeyframeStarted(index=1)],
+            "Painting keyframe 2 of 2",
+        ),
+        (
+            [
+                STARTED,
+                PLANNED,
+                events.KeyframeStarted(index=0),
+                events.KeyframeStarted(index=1),
+                events.KeyframeStep(index=1, step=3, steps=20),
+            ],
+            "Painting keyframes 1 and 2 of 2 · steps 0 and 3 of 20",
+        ),
+        (
+            [
+                STARTED,
+                PLANNED,
+                events.SegmentStarted(index=0, frames=8),
+                events.SegmentFrame(index=0, frame=5, frames=8),
+            ],
+            "Filling gap 1 of 1 · frame 5 of 8",
+        ),
+        ([STARTED, PLANNED, events.Assembling()], "Joining the film"),
+        ([STARTED, PLANNED, FINISHED], "Bringing the film to this computer"),
+        ([STARTED, events.Cancelled()], "Cancelled"),
+        (
+            [STARTED, events.Interrupted(reason="worker")],
+            "The engine had to start over; everything finished is kept",
+        ),
+    ],
+)
+def test_the_headline_says_what_is_being_done(happened: list[events.Event], expected: str) -> None:
+    assert status.headline(view(*happened)) == expected
+
+
+def test_the_film_is_ready_once_it_is_on_this_laptop() -> None:
+    shown = view(STARTED, PLANNED, FINISHED)
+    shown.fetched = (50, 200)
+    assert status.headline(shown).endswith("· 25 %")
+    assert not status.state(shown)["settled"]
+    shown.saved = True
+    assert status.headline(shown) == "Your film is ready"
+    assert status.state(shown)["settled"]
+
+
+def test_the_timeline_counts_pieces() -> None:
+    steps = status.timeline(view(STARTED, PLANNED, events.KeyframeStarted(index=0), PAINTED))
+    assert [(step["name"], step["count"], step["state"]) for step in steps] == [
+        ("Model", "", "done"),
+        ("Keyframes", "1 / 2", "active"),
+        ("In-betweens", "0 / 1", "todo"),
+        ("Film", "", "todo"),
+    ]
+
+
+def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
+    shown = view(STARTED)
+    assert status.calm(shown) == ""
+    shown.reachable = False
+    assert "reconnecting" in status.calm(shown)
+
+
+def test_want_of_memory_is_said_in_plain_words_while_it_lasts() -> None:
+    economized = events.Economized(way="tiles", exact=False)
+    shown = view(STARTED, PLANNED, events.KeyframeStarted(index=0), economized)
+    assert status.calm(shown) == "Not enough graphics memory; painting more thriftily"
+    assert status.calm(view(STARTED, economized, FINISHED)) == ""
+    assert status.calm(view(STARTED, economized, STARTED)) == ""
+
+
+def test_another_network_than_the_chosen_one_is_said() -> None:
+    planned = msgspec.structs.replace(PLANNED, notice="RIFE 4.25 cannot be reached")
+    assert status.calm(view(STARTED, PLANNED)) == ""
+    assert "offline network" in status.calm(view(STARTED, planned))
+    assert "RIFE 4.25 cannot be reached" in status.calm(view(STARTED, planned))
+
+
+def test_silence_counts_as_work_that_went_on() -> None:
+    shown = view(STARTED, PLANNED)
+    remaining = status.state(shown)["remaining"]
+    assert status.state(shown, silent=2.0)["remaining"] == pytest.approx(remaining - 2.0)
+
+
+def test_a_failure_carries_message_and_remedy() -> None:
+    report = ErrorReport("E_DEVICE_MEMORY", "out of memory", "choose a smaller size")
+    state = status.state(view(STARTED, events.Failed(error=report)))
+    assert state["error"] == {"message": "out of memory", "remedy": "choose a smaller size"}
+
+
+def test_a_move_is_told_in_the_calm_line_and_settles_the_old_job() -> None:
+    shown = view(STARTED)
+    shown.reachable, shown.moving = False, "Bringing finished part 1 of 3 to there…"
+    assert status.calm(shown) == shown.moving
+    shown.moving, shown.successor = "", "another job"
+    assert status.state(shown)["settled"]
+    assert status.calm(shown) == ""

@@ -1,0 +1,73 @@
+import re
+from pathlib import Path
+
+import pytest
+import streamlit
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.testclient import TestClient
+
+from ui.shell import frontend as front
+
+ROOT = Path(__file__).parents[3]
+THEIRS = Path(streamlit.__file__).with_name("static")
+FETCHED = re.compile(r'(?:href|src)="\./([^"]+)"')
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(Starlette(routes=front.routes(), middleware=[Middleware(front.Files)]))
+
+
+def test_every_page_has_its_start() -> None:
+    assert set(front.ELEMENTS) == {"", *(page.stem for page in (ROOT / "pages").glob("*.py"))}
+
+
+@pytest.mark.parametrize(
+    "kind", sorted({kind for kinds in front.ELEMENTS.values() for kind in kinds})
+)
+def test_streamlit_has_a_script_for_each_kind_of_element(kind: str) -> None:
+    assert any(name.startswith(f"{kind}.") for name in front.scripts([kind], known=""))
+
+
+@pytest.mark.parametrize("page", front.ELEMENTS)
+def test_a_page_is_streamlits_own_and_all_it_fetches_is_there(
+    page: str, client: TestClient
+) -> None:
+    answer = client.get(f"/{page}")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["cache-control"] == "no-cache"
+    assert '<div id="root">' in answer.text
+    for path in FETCHED.findall(answer.text):
+        if path.startswith("app/"):
+            assert (ROOT / path.removeprefix("app/")).is_file()
+        elif path.startswith("static/"):
+            assert client.get(path).content == (THEIRS / path).read_bytes()
+
+
+@pytest.mark.parametrize("page", front.ELEMENTS)
+def test_what_a_script_imports_is_fetched_with_it(page: str) -> None:
+    html = front.page(page, at_once=True)
+    for script in front.scripts(front.ELEMENTS[page], known=""):
+        assert script in html
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [("js", "text/javascript"), ("css", "text/css"), ("woff2", "font/woff2")]
+)
+def test_a_file_is_kept_by_the_browser_and_called_what_it_is(
+    suffix: str, kind: str, client: TestClient
+) -> None:
+    path = next((THEIRS / "static").glob(f"*/*.{suffix}"))
+    for _ in "twice":
+        answer = client.get("/" + path.relative_to(THEIRS).as_posix())
+        assert answer.content == path.read_bytes()
+        assert answer.headers["content-type"].startswith(kind)
+        assert "immutable" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/js/missing.js", "/static/../../cli.py", "/static/js", "/index.html"]
+)
+def test_what_is_no_file_of_the_front_end_is_passed_on(path: str, client: TestClient) -> None:
+    assert client.get(path).status_code == 404

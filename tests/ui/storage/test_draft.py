@@ -1,0 +1,176 @@
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.errors import InvalidParameterError, LimitError
+from engine.film.recipe import Recipe, Retake, Scene, parse_recipe
+from engine.models import Defaults
+from ui.create.presets import PRESETS, Preset, chosen
+from ui.storage import draft
+from ui.storage.desk import Desk
+
+RECIPE = Recipe(
+    scenes=(Scene(prompt="dawn", seconds=2.0), Scene(prompt="night", seconds=1.5)),
+    seed=7,
+    width=344,
+    height=192,
+    motion="cut",
+)
+
+
+@pytest.fixture
+def state() -> dict[Any, Any]:
+    state: dict[Any, Any] = {}
+    draft.load(state, RECIPE)
+    return state
+
+
+def test_a_recipe_survives_the_draft(state: dict[Any, Any]) -> None:
+    assert draft.recipe_of(state) == RECIPE
+
+
+def test_what_widgets_say_is_kept(state: dict[Any, Any]) -> None:
+    state[draft.key(state, "fps")] = 12
+    draft.keep(state)
+    assert draft.recipe_of(state).fps == 12
+
+
+def test_only_a_changed_value_gets_a_new_widget(state: dict[Any, Any]) -> None:
+    seed, fps = draft.key(state, "seed"), draft.key(state, "fps")
+    state[seed], state[fps] = 99, 12
+    draft.put(state, seed=100, fps=12)
+    assert draft.key(state, "seed") != seed
+    assert draft.key(state, "fps") == fps
+    assert draft.recipe_of(state).seed == 100
+
+
+def test_an_example_goes_to_the_empty_scene_else_to_the_last(state: dict[Any, Any]) -> None:
+    draft.put_prompt(state, "noon")
+    assert [scene.prompt for scene in draft.recipe_of(state).scenes] == ["dawn", "noon"]
+    draft.add_scene(state)
+    draft.put_prompt(state, "dusk")
+    assert [scene.prompt for scene in draft.recipe_of(state).scenes] == ["dawn", "noon", "dusk"]
+
+
+def test_an_empty_scene_is_named(state: dict[Any, Any]) -> None:
+    draft.add_scene(state)
+    with pytest.raises(InvalidParameterError) as raised:
+        draft.recipe_of(state)
+    assert raised.value.field == "scenes[2].prompt"
+
+
+def test_a_film_that_is_too_long_is_refused(state: dict[Any, Any]) -> None:
+    draft.put(state, fps=60)
+    for scene in state["draft"]["scenes"]:
+        state[draft.scene_key(scene, "seconds")] = 120.0
+    draft.keep(state)
+    with pytest.raises(LimitError):
+        draft.recipe_of(state)
+
+
+def test_a_begun_draft_is_not_begun_again(state: dict[Any, Any]) -> None:
+    draft.begin(state, "other", Defaults())
+    assert draft.recipe_of(state) == RECIPE
+
+
+def test_a_new_draft_has_the_models_defaults_and_a_seed_of_its_own() -> None:
+    one: dict[Any, Any] = {}
+    two: dict[Any, Any] = {}
+    for state in (one, two):
+        draft.begin(state, "big", Defaults(width=512, guidance_scale=7.5))
+    recipe = draft.recipe_of(one, filler="…")
+    assert (recipe.model, recipe.width, recipe.guidance_scale) == ("big", 512, 7.5)
+    assert recipe.seed != draft.recipe_of(two, filler="…").seed
+
+
+def prompts(state: dict[Any, Any]) -> list[str]:
+    return [scene["prompt"] for scene in state["draft"]["scenes"]]
+
+
+def test_scenes_are_moved_doubled_and_removed(state: dict[Any, Any]) -> None:
+    first, second = (scene["id"] for scene in state["draft"]["scenes"])
+    draft.move_scene(state, second, -1)
+    assert prompts(state) == ["night", "dawn"]
+    draft.move_scene(state, second, -1)  # it is the first already
+    draft.move_scene(state, first, 1)  # it is the last already
+    assert prompts(state) == ["night", "dawn"]
+    state[draft.scene_key(state["draft"]["scenes"][1], "prompt")] = "dawn, typed just now"
+    draft.copy_scene(state, first)
+    assert prompts(state) == ["night", "dawn, typed just now", "dawn, typed just now"]
+    assert len({scene["id"] for scene in state["draft"]["scenes"]}) == 3
+    for scene in tuple(state["draft"]["scenes"]):
+        draft.drop_scene(state, scene["id"])
+    assert prompts(state) == [""]
+
+
+@pytest.mark.parametrize("motions", [("morph", "morph"), ("cut", "cut"), ("morph", "cut")])
+def test_each_scene_follows_in_its_own_way(motions: tuple[str, str]) -> None:
+    scenes = [{"prompt": "a"}, *({"prompt": "b", "motion": motion} for motion in motions)]
+    recipe = parse_recipe({"scenes": scenes})
+    state: dict[Any, Any] = {}
+    draft.load(state, recipe)
+    made = draft.recipe_of(state)
+    assert made.motions[1:] == motions
+    draft.load(state, made)
+    assert draft.recipe_of(state) == made  # one way to say it
+
+
+def test_retakes_hold_while_the_scenes_stay_where_they_are(state: dict[Any, Any]) -> None:
+    retaken = msgspec.structs.replace(RECIPE, retakes=(Retake(seconds=1.0, seed=9),))
+    draft.load(state, retaken)
+    assert draft.recipe_of(state) == retaken
+    draft.move_scene(state, state["draft"]["scenes"][0]["id"], 1)
+    assert not draft.recipe_of(state).takes
+
+
+def test_a_seed_stays_only_if_it_is_locked(state: dict[Any, Any]) -> None:
+    draft.submitted(state)
+    assert draft.recipe_of(state).seed == RECIPE.seed  # a film that was taken up is locked
+    draft.lock(state, False)
+    draft.submitted(state)
+    assert draft.recipe_of(state).seed != RECIPE.seed
+
+
+def test_a_draft_lies_on_the_desk_for_the_next_visit(state: dict[Any, Any], tmp_path: Path) -> None:
+    draft.add_scene(state)
+    draft.lock(state, False)
+    Desk(tmp_path / "desk.json").write(draft.put_down(state))
+    kept = Desk(tmp_path / "desk.json").read()
+    assert kept
+    other: dict[Any, Any] = {}
+    draft.take_up(other, kept)
+    assert prompts(other) == ["dawn", "night", ""]
+    assert draft.put_down(other) == kept
+    draft.take_up(state, kept)  # what is being composed comes first
+    assert (
+        len({scene["id"] for scene in (state["draft"]["scenes"] + other["draft"]["scenes"])}) == 6
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"recipe": {"scenes": []}}', b"\xff"])
+def test_a_desk_that_cannot_be_read_is_empty(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "desk.json").write_bytes(content)
+    assert Desk(tmp_path / "desk.json").read() is None
+
+
+def test_a_film_that_cannot_be_made_is_not_kept(state: dict[Any, Any], tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "desk.json")
+    desk.write(draft.put_down(state))
+    draft.put(state, fps=60)
+    for scene in state["draft"]["scenes"]:
+        state[draft.scene_key(scene, "seconds")] = 120.0
+    draft.keep(state)
+    desk.write(draft.put_down(state))
+    assert desk.read() == draft.Kept(RECIPE, (), True)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_a_preset_is_known_by_its_settings(preset: Preset, state: dict[Any, Any]) -> None:
+    defaults = Defaults(num_inference_steps=20, drift=0.09375)
+    draft.put(state, **preset.fill(defaults))
+    assert chosen(state["draft"]["settings"], defaults) == preset.name
+    draft.recipe_of(state)  # is acceptable
+    draft.put(state, num_inference_steps=149)
+    assert chosen(state["draft"]["settings"], defaults) == ""

@@ -1,0 +1,112 @@
+"""What exists once per process: the hubs, one for each account, and the tickets of the routes.
+
+The same objects serve the pages (script threads) and the routes (the server's loop). Accounts
+share the database and the engine on this computer; links, preferences and jobs are each one's own.
+"""
+
+import threading
+import time
+from pathlib import Path
+
+import streamlit as st
+from sqlalchemy import Engine
+from starlette.requests import HTTPConnection
+from streamlit.errors import StreamlitSecretNotFoundError
+
+from engine.local import end_local_engine, ensure_local_engine, find_engine
+from engine.wire.pairing import Pairing
+from ui.engines.hub import Hub
+from ui.shell import accounts
+from ui.shell.tickets import Tickets
+from ui.storage.database import prepare, sqlite_engine
+from ui.storage.files import data_folder
+from ui.storage.library import Library
+
+HEAD_START = 2.0  # seconds that the first page has for itself before an engine loads torch
+
+
+class Hubs:
+    """The hubs of all accounts; each starts when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._folder = data_folder()
+        self._database = _database()
+        self._hubs: dict[str, Hub] = {}
+        self._lock = threading.Lock()
+        self._starting = threading.Lock()
+        self._begun = time.monotonic()
+
+    def of(self, owner: str) -> Hub:
+        """Return an owner's hub, started."""
+        with self._lock:
+            if owner not in self._hubs:
+                self._hubs[owner] = self._open(owner)
+            return self._hubs[owner]
+
+    def close(self) -> None:
+        """Close them all."""
+        with self._lock:
+            while self._hubs:
+                self._hubs.popitem()[1].close()
+
+    def _open(self, owner: str) -> Hub:
+        folder = self._folder / "accounts" / owner if owner else self._folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        library = Library(self._database, self._folder / "films", owner)
+        library.sweep()
+        end_local = None if owner else self._end_local  # it is others' engine, too
+        hub = Hub(library, folder, start_local=self._start_local, end_local=end_local)
+        draft = hub.desk.read()
+        hub.stills.sweep(library.start_images().union(draft.recipe.start_images if draft else ()))
+        hub.start()
+        return hub
+
+    def _start_local(self, _folder: Path) -> Pairing:
+        """Find or start the engine that all share, one hub at a time, after the first page."""
+        with self._starting:
+            if find_engine(self._folder / "engine") is None:
+                time.sleep(max(0.0, self._begun + HEAD_START - time.monotonic()))
+            return ensure_local_engine(self._folder)
+
+    def _end_local(self, _folder: Path) -> None:
+        with self._starting:
+            end_local_engine(self._folder)
+
+
+@st.cache_resource(show_spinner=False)
+def hubs() -> Hubs:
+    """Return the hubs of this process."""
+    return Hubs()
+
+
+def get_hub() -> Hub:
+    """Return the hub of the visitor whose page runs."""
+    return hubs().of(accounts.current())
+
+
+def hub_of(request: HTTPConnection) -> Hub | None:
+    """Return the hub of who makes a request; None for strangers."""
+    owner = accounts.of_request(request)
+    return None if owner is None else hubs().of(owner)
+
+
+@st.cache_resource(show_spinner=False)
+def get_tickets() -> Tickets:
+    """Return the tickets of this process."""
+    return Tickets()
+
+
+def _database() -> Engine:
+    """Return the database of ``[connections.library]`` in the secrets, else a SQLite file."""
+    if not _configured():
+        return sqlite_engine(data_folder() / "library.db")
+    engine: Engine = st.connection("library", type="sql").engine
+    prepare(engine)
+    return engine
+
+
+def _configured() -> bool:
+    try:
+        return "library" in st.secrets.get("connections", {})
+    except StreamlitSecretNotFoundError:
+        return False

@@ -1,0 +1,87 @@
+"""The notebook that the Connection page hands out: an engine for a machine that is lent.
+
+It carries the engine's source, packed, and a key of its own. Its cells are the files of the
+folder ``notebook``; what they do is ``engine.hosted``'s business.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import tarfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from engine import __version__
+from engine.models import KNOWN
+from engine.wire.pairing import new_key
+
+NAME = "VisionFlux_Engine.ipynb"
+ROOT = Path(__file__).parents[2]
+CELLS = (
+    *("welcome.md", "settings.py", "unpack.py", "machine.py"),
+    *("start.py", "status.py", "films.md", "film.py"),
+)
+LEFT_OUT = ("__pycache__", "landscapes")  # 26 MB; Colab is said to take notebooks of 20
+MODEL = "stable-diffusion-1.5-fast"  # what the form says at first
+LINE = 120  # characters of the pack in a line
+
+
+def notebook() -> bytes:
+    """Return a notebook with a fresh key."""
+    key, (pack, sha256) = new_key().hex(), packed()
+    filled = {
+        "%KEY%": key,
+        "%SHA256%": sha256,
+        "%PACK%": pack,
+        "%VERSION%": __version__,
+        "%MODEL%": MODEL,
+        "%MODELS%": json.dumps([*KNOWN]),
+    }
+    made = new_notebook(cells=[_cell(name, filled) for name in CELLS])
+    made.metadata = {
+        "accelerator": "GPU",
+        "colab": {"gpuType": "T4", "name": NAME, "provenance": []},
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    }
+    nbformat.validate(made)
+    written: str = nbformat.writes(made)
+    return written.encode()
+
+
+@lru_cache(maxsize=1)
+def packed() -> tuple[str, str]:
+    """Return the engine's source in base64, and the SHA-256 of what that decodes to.
+
+    The same source gives the same pack.
+    """
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz", preset=6) as archive:
+        for path in sorted((ROOT / "engine").rglob("*")):
+            if path.is_file() and not set(path.parts) & set(LEFT_OUT):
+                archive.add(path, path.relative_to(ROOT), filter=_anonymous)
+    pack = buffer.getvalue()
+    text = base64.b64encode(pack).decode()
+    lines = (text[start : start + LINE] for start in range(0, len(text), LINE))
+    return "\n".join(lines), hashlib.sha256(pack).hexdigest()
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Leave out of an entry what tells of this machine."""
+    entry.uid = entry.gid = entry.mtime = 0
+    entry.uname = entry.gname = ""
+    entry.mode = 0o644
+    return entry
+
+
+def _cell(name: str, filled: dict[str, str]) -> Any:
+    text = (Path(__file__).with_name("cells") / name).read_text().strip()
+    if name.endswith(".md"):
+        return new_markdown_cell(text)
+    for mark, value in filled.items():
+        text = text.replace(mark, value)
+    return new_code_cell(text, metadata={"cellView": "form"})

@@ -1,0 +1,190 @@
+"""What a scene begins from and where its camera goes: shown on its card, set beneath it.
+
+It knows the draft and the laptop's stills, not the engine.
+"""
+
+from typing import Any
+
+import msgspec
+import streamlit as st
+
+from engine.errors import ErrorReport, InvalidParameterError
+from engine.film.camera import OWN, PRESETS, STILL, name_of
+from engine.film.recipe import Camera
+from ui import app_state as resources
+from ui.create.camera_preview import preview, rules
+from ui.shell import theme as look
+from ui.shell.text import plain
+from ui.storage import draft
+
+MOVES: dict[str, Camera | None] = {STILL: None, **PRESETS, OWN: Camera()}
+EASINGS = {"smooth": "Starts and stops gently", "linear": "At one speed"}
+DIALS = (  # field, label, least, most, step, help
+    ("zoom", "Zoom", 0.25, 4.0, 0.05, "How much larger things are at the end; below 1 draws back."),
+    ("pan_x", "To the right", -4.0, 4.0, 0.05, "Picture widths; below 0 to the left."),
+    ("pan_y", "Upwards", -4.0, 4.0, 0.05, "Picture heights; below 0 downwards."),
+    ("roll", "Roll", -180.0, 180.0, 1.0, "Degrees by which the picture turns clockwise."),
+    ("orbit", "Orbit", -2.0, 2.0, 0.05, "Picture widths by which near ground passes the horizon."),
+    ("strength", "Repaint", 0.0, 1.0, 0.05, "How much each keyframe is painted anew, at least."),
+)
+
+
+def camerawork(scene: dict[str, Any]) -> None:
+    """Draw a scene's picture and move, and what changes them."""
+    image, move = scene["own"].get("start_image", ""), scene["own"].get("camera")
+    with st.container(key=f"own_{scene['id']}", horizontal=True, gap="xsmall"):
+        _camera(scene, image, move)
+        _picture(scene, image, move)
+    if image or move:  # behind the popovers, which are closed if they move
+        _show(scene, image, move)
+
+
+def _show(scene: dict[str, Any], image: str, move: Camera | None) -> None:
+    settings = st.session_state["draft"]["settings"]
+    stills = resources.get_hub().stills
+    jpeg = stills.thumbnail(image) if image else b""
+    aspect = settings["height"] / settings["width"]
+    if move:
+        st.html(rules(scene["id"], move, aspect))
+    st.html(preview(scene["id"], move, jpeg, aspect, float(scene["seconds"])))
+    if image and not jpeg:
+        st.caption("Its picture is not on this computer. Drop it in again, or take it out.")
+    elif move:
+        grid = "" if image else ", on a grid: the scene's picture is still to be painted"
+        st.caption(f"{name_of(move)}{grid}.")
+
+
+def _camera(scene: dict[str, Any], image: str, move: Camera | None) -> None:
+    folded = _folded("Camera", "videocam", scene["id"])
+    if not folded.open:
+        return
+    with folded:
+        _moves(scene["id"], move)
+        if move:
+            left, right = st.columns([2, 3])
+            with left:
+                _show(scene, image, move)
+            with right:
+                _dials(scene, move)
+
+
+def _folded(label: str, icon: str, scene_id: str) -> Any:
+    """Draw a popover; one that is called otherwise is another one, and closed."""
+    key = f"{label.lower()}-{scene_id}"
+    return st.popover(label, key=key, icon=f":material/{icon}:", on_change="rerun")
+
+
+def _moves(scene_id: str, move: Camera | None) -> None:
+    name = st.pills(
+        "Move",
+        MOVES,
+        default=name_of(move),
+        key=f"preset-{scene_id}-{st.session_state.get(f'dialled-{scene_id}', 0)}",
+        required=True,
+        wrap=True,
+    )
+    if name != name_of(move):
+        _move(scene_id, MOVES[name], told=f"chosen-{scene_id}")
+
+
+def _dials(scene: dict[str, Any], move: Camera) -> None:
+    found: dict[str, Any] = {}
+    turn = st.session_state.get(f"chosen-{scene['id']}", 0)
+    columns = st.columns(2)
+    for index, (field, label, least, most, step, text) in enumerate(DIALS):
+        with columns[index % 2]:
+            found[field] = st.number_input(
+                label,
+                least,
+                most,
+                float(getattr(move, field)),
+                step,
+                key=f"{field}-{scene['id']}-{turn}",
+                help=text,
+            )
+    found["easing"] = st.selectbox(
+        "Pace",
+        EASINGS,
+        index=list(EASINGS).index(move.easing),
+        format_func=lambda name: EASINGS[name],
+        key=f"easing-{scene['id']}-{turn}",
+    )
+    if (after := Camera(**found)) != move:
+        renamed = name_of(after) != name_of(move)
+        _move(scene["id"], after, told=f"dialled-{scene['id']}" if renamed else "")
+
+
+def _move(scene_id: str, move: Camera | None, *, told: str) -> None:
+    """Change a scene's move; ``told`` counts what widgets of the other kind must show anew.
+
+    They get new keys then, for a browser that has not heard of it would send the old values back.
+    """
+    state: Any = st.session_state
+    draft.dress(state, scene_id, camera=move)
+    if told:
+        state[told] = state.get(told, 0) + 1
+    st.rerun()
+
+
+def _picture(scene: dict[str, Any], image: str, move: Camera | None) -> None:
+    folded = _folded("Picture", "image", scene["id"])
+    if not folded.open:
+        return
+    with folded:
+        key = f"still-{scene['id']}-{image[:8]}"
+        st.file_uploader(
+            "Begin from a picture",
+            type=["jpg", "jpeg", "png", "webp"],
+            key=key,
+            on_change=_drop,
+            args=[scene["id"], key],
+            help="The scene begins with it and leaves it bit by bit. It is cropped to the film's "
+            "shape; where it was taken and all else that its file tells stays here.",
+        )
+        if problem := st.session_state.get(f"refused-{scene['id']}"):
+            look.tell(problem)
+        if image:
+            _show(scene, image, move)
+            _distance(scene)
+            st.button(
+                "Take the picture out",
+                key=f"bare-{scene['id']}",
+                on_click=draft.dress,
+                args=[st.session_state, scene["id"]],
+                kwargs={"start_image": None, "strength": None},
+            )
+
+
+def _distance(scene: dict[str, Any]) -> None:
+    before = float(scene["own"].get("strength", 0.5))
+    strength = st.slider(
+        "How far the first picture may go from it",
+        0.0,
+        1.0,
+        before,
+        0.05,
+        key=f"strength-{scene['id']}-{before}",
+    )
+    if strength != before:
+        draft.dress(st.session_state, scene["id"], strength=strength)
+        st.rerun()
+
+
+def _drop(scene_id: str, key: str) -> None:
+    """Take a picture that was dropped onto a scene."""
+    dropped = st.session_state.get(key)
+    if dropped is None:
+        return
+    st.session_state.pop(f"refused-{scene_id}", None)
+    try:
+        name = resources.get_hub().stills.keep(dropped.getvalue())
+    except InvalidParameterError as error:
+        report = error.report()
+        message = report.message.removeprefix("start_image: ")
+        st.session_state[f"refused-{scene_id}"] = msgspec.structs.replace(report, message=message)
+    except OSError as error:
+        words = plain(f"the picture cannot be kept on this computer: {error.strerror}")
+        remedy = "free some space, then drop it in again"
+        st.session_state[f"refused-{scene_id}"] = ErrorReport("E_STORAGE", words, remedy)
+    else:
+        draft.dress(st.session_state, scene_id, start_image=name)

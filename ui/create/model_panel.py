@@ -1,0 +1,76 @@
+"""What the Create page says of models: which one paints, what it knows, prompts to start from."""
+
+from typing import Any
+
+import streamlit as st
+
+from engine.film.recipe import Recipe
+from engine.models import Card
+from engine.wire.messages.responses import Hello
+from ui.create.dials import UNKNOWN
+from ui.create.settings_panel import SCHEDULERS, negative_prompt
+from ui.shell.text import plain, size
+from ui.storage import draft
+
+
+def choose_model(hello: Hello | None) -> Card | None:
+    """Begin a draft if there is none; return the card of its model, if the engine has it."""
+    state: Any = st.session_state
+    models = {model.name: model.card for model in hello.models} if hello else {}
+    if not models:
+        draft.begin(state, Recipe(scenes=(draft.EMPTY,)).model, UNKNOWN, guessed=True)
+        return None
+    first = next(iter(models))
+    draft.begin(state, first, models[first].defaults)
+    guessed, state["draft"]["guessed"] = state["draft"]["guessed"], False
+    if state["draft"]["settings"]["model"] not in models or guessed:
+        name = state["draft"]["settings"]["model"]
+        name = name if name in models else first
+        draft.put(state, model=name)
+        draft.adopt(state, models[name].defaults)
+    draft.keep(state)
+    card = models[state["draft"]["settings"]["model"]]
+    if not card.anchor_attention:
+        draft.put(state, anchor_attention=False)
+    return card
+
+
+def knowledge(card: Card) -> None:
+    """Say what the model knows."""
+    with st.container(key="glass_knows", border=True, gap="small"):
+        st.markdown(f"**{plain(card.title)}**")
+        if card.description:
+            st.caption(plain(card.description))
+        said = {kind.capitalize(): " · ".join(words) for kind, words in card.knows.items()}
+        for kind, words in (said | facts(card)).items():
+            st.markdown(f":gray[{plain(kind)}]  \n{plain(words)}")
+
+
+def facts(card: Card) -> dict[str, str]:
+    """Return what is to be known before a model is used, by headings."""
+    defaults = card.defaults
+    found = {
+        "Made for": f"{defaults.num_inference_steps} steps, guidance {defaults.guidance_scale:g}, "
+        f"{SCHEDULERS[defaults.scheduler]}, {defaults.width} × {defaults.height}",
+        "Negative prompt": negative_prompt(card),
+        "Download": f"about {size(card.download)}, once, for its first film" * bool(card.download),
+        "Memory": f"about {size(card.memory)} of a GPU at that size" * bool(card.memory),
+        "Licence": card.licence,
+    }
+    return {heading: text for heading, text in found.items() if text}
+
+
+def examples(card: Card) -> None:
+    """Offer prompts to click."""
+    state: Any = st.session_state
+    if not card.examples:
+        return
+    st.caption("Or start from one of these")
+    with st.container(key="examples", horizontal=True, gap="small"):
+        for index, example in enumerate(card.examples[:6]):
+            st.button(
+                plain(example),
+                key=f"example-{index}",
+                on_click=draft.put_prompt,
+                args=[state, example],
+            )

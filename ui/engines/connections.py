@@ -1,0 +1,268 @@
+"""Every paired engine, kept connected: those of saved links, and the one on this computer.
+
+It knows addresses and connections. What is followed over them is the followers' business. What
+waits lives in the hub's loop; the rest may be called from any thread.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.errors import EngineUnreachableError, VisionFluxError
+from engine.wire.client import Connection, LinkState, Message
+from engine.wire.pairing import Pairing
+from ui.engines.aside import aside
+from ui.engines.engine_view import CONNECTING, EngineView, Link
+from ui.engines.job_follower import Follower
+from ui.engines.tending import count, tend
+from ui.storage.pairings import LOCAL, Links
+from ui.storage.traffic_meter import Meter
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 15.0  # seconds until a new engine must have answered
+LOST = 4.0  # seconds without the local engine after which it is started again
+MAX_DELAY = 60.0  # seconds between two attempts to start it
+
+
+class Engines:
+    """The links to all paired engines."""
+
+    def __init__(
+        self,
+        folder: Path,
+        meter: Meter,
+        *,
+        start_local: Callable[[Path], Pairing],
+        end_local: Callable[[Path], None] | None,
+        connect: Callable[..., Connection],
+        follow: Callable[[Connection, bool], Follower],
+    ) -> None:
+        """Connect nothing yet.
+
+        Args:
+            folder: the data folder, shared with the local engine.
+            meter: where the bytes that engines take are noted.
+            start_local: finds or starts the engine on this computer; may block.
+            end_local: ends it; may block. None where users may not.
+            connect: makes a connection.
+            follow: makes who follows the jobs of a connection, told whether its engine is the one
+                on this computer.
+        """
+        self._folder = folder
+        self._meter = meter
+        self._start_local = start_local
+        self._end_local = end_local
+        self._connect = connect
+        self._follow = follow
+        self._saved = Links(folder / "links.json")
+        self._links: dict[str, Link] = {}
+
+    # From any thread
+
+    def links(self) -> list[Link]:
+        """Return all links, the one to the engine on this computer first."""
+        return list(self._links.copy().values())
+
+    @property
+    def local(self) -> Link:
+        """The link to the engine on this computer."""
+        return self._links[LOCAL]
+
+    @property
+    def chosen(self) -> Link:
+        """The link to the engine that new films go to."""
+        return self._links.get(self._saved.chosen) or self.local
+
+    @property
+    def resting(self) -> bool:
+        """Whether the user has stopped the engine on this computer."""
+        return self._end_local is not None and self._saved.resting
+
+    def rests(self, engine: str) -> bool:
+        """Tell whether a known engine is the one on this computer, and stopped."""
+        far = {link.engine for link in self.links() if link.key != LOCAL}
+        return self.resting and engine not in far
+
+    def follower(self, engine: str) -> Follower | None:
+        """Return who follows the jobs of an engine; None if it was not reached since the start."""
+        followers = [link.follower for link in self.links()]
+        return next((found for found in followers if found and found.engine == engine), None)
+
+    def view(self, link: Link) -> EngineView:
+        """Return what a page may show of an engine, and note that one does."""
+        connection, link.looked_at = link.connection, time.monotonic()
+        local, resting = link.key == LOCAL, link.key == LOCAL and self.resting
+        return EngineView(
+            key=link.key,
+            state=link.state,
+            hello=connection.hello if connection else None,
+            latency=link.latency if link.state.name == "connected" else None,
+            chosen=link is self.chosen,
+            starting=local and not (connection or link.state.error or resting),
+            resting=resting,
+            stoppable=local and self._end_local is not None,
+        )
+
+    def choose(self, key: str) -> None:
+        """Send new films to another paired engine."""
+        self._saved.choose(key)
+
+    # In the hub's loop
+
+    async def open(self) -> None:
+        """Connect all engines, in the background."""
+        local = self._links[LOCAL] = Link(LOCAL)
+        if not self.resting:
+            local.task = asyncio.create_task(self._keep_local(local))
+        for key, pairing in self._saved.pairings().items():
+            self._links[key] = self._open(Link(key, self._saved.engine(key)), pairing)
+
+    async def close(self) -> None:
+        """End all connections; jobs go on at their engines."""
+        for link in self._links.values():
+            await self._shut(link)
+
+    async def stop_local(self) -> None:
+        """End the engine on this computer until ``wake_local``; its films wait.
+
+        Raises:
+            EngineError: another program started it; it stays.
+        """
+        link, end = self.local, self._end_local
+        if end is None or self.resting:
+            return
+        self._saved.rest(True)
+        await self._shut(link)
+        try:
+            await aside(lambda: end(self._folder))
+        except VisionFluxError:
+            await self.wake_local()
+            raise
+
+    async def wake_local(self) -> None:
+        """Start the engine on this computer again."""
+        if self.resting:
+            self._saved.rest(False)
+            self.local.task = asyncio.create_task(self._keep_local(self.local))
+
+    async def forget(self, key: str) -> None:
+        """Drop a saved engine; its jobs go on there."""
+        self._saved.forget(key)
+        if link := self._links.pop(key, None):
+            await self._shut(link)
+
+    async def pair(self, pairing: Pairing) -> EngineView:
+        """Connect a new engine and choose it.
+
+        If it is known under another address, this one takes over what is under way.
+
+        Raises:
+            VisionFluxError: no engine could be reached there.
+        """
+        link = self._open(Link(pairing.url, joined=False), pairing)
+        try:
+            await self._answer(link)
+        except VisionFluxError:
+            await self._shut(link)
+            raise
+        if link.engine == self.local.engine:
+            await self._shut(link)
+            self._saved.choose(LOCAL)
+            return self.view(self.local)
+        for known in self.links():
+            if link.key == known.key or link.engine == known.engine:
+                await self.forget(known.key)
+        return self._join(link, pairing)
+
+    def _join(self, link: Link, pairing: Pairing) -> EngineView:
+        """Save and choose a new engine, and follow its jobs."""
+        self._links[link.key] = link
+        self._saved.save(pairing)
+        self._saved.choose(link.key)
+        link.joined = True
+        self._note(link, link.state)
+        return self.view(link)
+
+    async def _answer(self, link: Link) -> None:
+        """Wait until the engine lets us in; raise what stands in the way."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while link.state.name in ("connecting", "closed"):
+                    link.changed.clear()
+                    await link.changed.wait()
+        except TimeoutError:
+            raise EngineUnreachableError("the engine did not answer in time") from None
+        if link.state.error:
+            raise VisionFluxError.restore(link.state.error)
+
+    async def _keep_local(self, link: Link) -> None:
+        """Find or start the engine on this computer, and again whenever it is lost."""
+        delay = 1.0
+        while True:
+            try:
+                pairing = await aside(lambda: self._start_local(self._folder))
+            except VisionFluxError as error:
+                log.warning("the local engine did not start: %s", error)
+                self._note(link, LinkState(name="waiting", error=error.report(), retry_in=delay))
+                await asyncio.sleep(delay)
+                delay = min(MAX_DELAY, delay * 2)
+                continue
+            delay = 1.0
+            self._open(link, pairing)
+            await self._lost(link)
+            await self._disconnect(link)
+
+    async def _lost(self, link: Link) -> None:
+        """Return once the engine has been out of reach for a while."""
+        missed = 0
+        while missed < LOST:
+            await asyncio.sleep(1)
+            missed = 0 if link.state.name in ("connected", "connecting") else missed + 1
+
+    def _open(self, link: Link, pairing: Pairing) -> Link:
+        link.connection = self._connect(
+            pairing,
+            on_message=lambda message: self._hear(link, message),
+            on_state=lambda state: self._note(link, state),
+        )
+        link.follower = self._follow(link.connection, link.key == LOCAL)
+        link.follower.begin(link.connection.run())
+        link.follower.begin(tend(link, link.connection, self._meter))
+        return link
+
+    def _hear(self, link: Link, message: Message) -> None:
+        if link.follower:
+            link.follower.hear(message)
+
+    def _note(self, link: Link, state: LinkState) -> None:
+        link.state = state
+        if state.name == "connected" and link.connection and link.connection.hello:
+            link.engine = link.connection.hello.engine
+            self._saved.met(link.key, link.engine)
+        link.changed.set()
+        if link.follower and link.joined:
+            self._tell(link, link.follower, connected=state.name == "connected")
+
+    def _tell(self, link: Link, follower: Follower, *, connected: bool) -> None:
+        resting = link.key == LOCAL and self.resting
+        follower.link_changed(connected, resting=resting and not connected)
+
+    async def _shut(self, link: Link) -> None:
+        if link.task:
+            link.task.cancel()
+        await self._disconnect(link)
+
+    async def _disconnect(self, link: Link) -> None:
+        if link.connection:
+            await link.connection.close()
+        if link.follower:
+            self._tell(link, link.follower, connected=False)  # its last word may not come
+            await link.follower.close()
+        if link.connection:
+            await count(link, link.connection, self._meter)
+            link.counted = (0, 0)  # the next connection counts anew
+        link.connection = link.follower = None
+        link.state = CONNECTING

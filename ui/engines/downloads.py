@@ -1,0 +1,88 @@
+"""Brings the pieces of films from a distant engine to this laptop, as they are finished.
+
+One piece at a time, keyframes first, within each film's budget of bytes. It knows a connection, the
+board and the pieces; what a lost engine's film needs them for is ``ui.engines.migration``'s
+business.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from engine.errors import VisionFluxError
+from engine.wire.client import Connection
+from ui.storage.job_views import Board
+from ui.storage.pieces import Pieces
+from ui.storage.preferences import Preferences
+from ui.storage.tables import Piece
+
+log = logging.getLogger(__name__)
+
+
+class Mirror:
+    """The pieces of one engine's films on their way here."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        board: Board,
+        pieces: Pieces,
+        preferences: Preferences,
+        on_piece: Callable[[Piece], None],
+    ) -> None:
+        """Bring nothing yet.
+
+        Args:
+            connection: to the engine.
+            board: where the jobs' views are.
+            pieces: where they are noted and kept.
+            preferences: how many bytes the pieces of one film may take.
+            on_piece: called after each that arrived.
+        """
+        self._connection = connection
+        self._board = board
+        self._pieces = pieces
+        self._preferences = preferences
+        self._on_piece = on_piece
+        self._one_by_one = asyncio.Lock()
+
+    async def catch_up(self, job: str) -> None:
+        """Bring here what a film has and its budget allows; what breaks is tried again later."""
+        while True:
+            async with self._one_by_one:
+                piece = await self._next(job)
+                if piece is None:
+                    return
+                try:
+                    await self._fetch(piece)
+                except (VisionFluxError, OSError) as error:
+                    log.info("a piece of %s stays at its engine for now: %s", job, error)
+                    return
+                self._on_piece(piece)
+
+    async def bring(self, pieces: Sequence[Piece]) -> None:
+        """Bring pieces here that somebody wants to see now, whatever the budget.
+
+        Raises:
+            VisionFluxError: the engine could not be reached, or lacks one.
+        """
+        for piece in pieces:
+            async with self._one_by_one:
+                if not self._pieces.path(piece).is_file():
+                    await self._fetch(piece)
+
+    async def _fetch(self, piece: Piece) -> None:
+        path = self._pieces.path(piece)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._connection.fetch(piece.object, path)
+
+    async def _next(self, job: str) -> Piece | None:
+        with self._board.reading(job) as view:
+            if view is None or view.progress.final or view.successor:
+                return None
+            keyframes = view.progress.whole[0]
+        if not keyframes:
+            return None  # without the plan nobody knows what will need room
+        return await asyncio.to_thread(
+            self._pieces.next, job, keyframes, self._preferences.mirror_budget
+        )

@@ -1,0 +1,74 @@
+"""What the past films on an engine tell of the next one: read from the library's database.
+
+It knows rows; ``ui.estimate.lesson`` knows what to make of them.
+"""
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from engine.film import events
+from engine.film.plan import Plan, grown, most_keyframes
+from engine.film.progress import fold
+from engine.film.recipe import Recipe
+from ui.estimate.lesson import Lesson, lesson
+from ui.storage.event_log import Record
+from ui.storage.tables import Entry, Film, Piece
+
+FILMS = 12  # that are looked at
+PLANNABLE = 400  # keyframes up to which it is worth while to ask what is made already
+
+
+class Past:
+    """The films of one owner on one engine; safe to use from any thread."""
+
+    def __init__(self, database: sa.Engine, owner: str, engine: str) -> None:
+        self._database, self._record = database, Record(database)
+        self._mine = sa.and_(Film.owner == owner, Film.engine == engine)
+
+    def lessons(self) -> list[Lesson]:
+        """Return what the newest films tell, the newest first."""
+        done = sa.select(Film).where(self._mine, Film.status == "finished")
+        newest = done.order_by(Film.finished_at.desc()).limit(FILMS)
+        with Session(self._database) as session:
+            films = list(session.scalars(newest))
+        found = (lesson(film.recipe, self._record.of(film.job)) for film in films)
+        return [one for one in found if one]
+
+    def missing(self, recipe: Recipe) -> tuple[int, int]:
+        """Return how many keyframes and frames of a film were not made before, at most.
+
+        Where keyframes stand is known as far as the distances of earlier films' tell. The engine
+        may have thrown some away since then; then the film takes longer.
+        """
+        most = most_keyframes(recipe)
+        with Session(self._database) as session:
+            planned = self._planned(session, recipe.model)
+            if planned is None or most > PLANNABLE:
+                return most, recipe.frames
+            distances = self._distances(session)
+            names = {"model": planned.model, "interpolator": planned.interpolator}
+            plan = grown(Plan(recipe, batch=planned.batch, **names), distances)
+            query = sa.select(Piece.object).join(Film, Film.job == Piece.job)
+            made = set(session.scalars(query.where(self._mine, Piece.object.in_(plan.names))))
+        keyframes = sum(node.name not in made for node in plan.keyframes) + plan.more_keyframes
+        drawn = sum(node.length for node in plan.segments if node.name in made)
+        return keyframes, recipe.frames - drawn
+
+    def _distances(self, session: Session) -> dict[tuple[str, str], float]:
+        """Return what the newest films tell of their keyframes' distances, by name."""
+        done = sa.select(Film.job).where(self._mine).order_by(Film.finished_at.desc())
+        found: dict[tuple[str, str], float] = {}
+        for job in session.scalars(done.limit(FILMS)):
+            plan = fold(self._record.of(job)).plan
+            if plan:
+                names = plan.keyframes
+                found |= {(names[a], names[b]): distance for a, b, distance in plan.gaps}
+        return found
+
+    def _planned(self, session: Session, model: str) -> events.Planned | None:
+        """Return the newest plan of a film that a model painted."""
+        query = sa.select(Entry.event_json).join(Film, Film.job == Entry.job).where(self._mine)
+        query = query.where(Entry.kind == "planned").order_by(Entry.at.desc()).limit(FILMS)
+        plans = (msgspec.json.decode(text, type=events.Planned) for text in session.scalars(query))
+        return next((plan for plan in plans if plan.model.rpartition("@")[0] == model), None)

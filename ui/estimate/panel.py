@@ -1,0 +1,108 @@
+"""Says beside the Generate button what the film will cost; ``ui.estimate.cost`` computes it."""
+
+from html import escape
+
+import streamlit as st
+
+from engine.errors import VisionFluxError
+from engine.film.plan import most_keyframes
+from engine.film.recipe import Recipe
+from engine.wire.messages.responses import Hello
+from ui import app_state as resources
+from ui.engines.engine_view import EngineView
+from ui.estimate.cost import Price, price
+from ui.estimate.history import Past
+from ui.shell import text as words
+from ui.storage import draft
+
+TIGHT = 0.9  # share of a device's memory above which a film may not fit
+
+
+def quote(engine: EngineView) -> None:
+    """Draw the price of the film on the storyboard, or why there is none."""
+    draft.keep(st.session_state)
+    try:
+        recipe = draft.recipe_of(st.session_state, filler=draft.FILLER)
+    except VisionFluxError as error:
+        st.caption(words.plain(words.sentence(error.problem)))
+        return
+    cost, keyframes = estimate(engine, recipe)
+    st.html(_figures(cost, engine.hello))
+    st.caption(f"{content(recipe, keyframes)}  \n{words.plain(_source(cost, engine))}")
+
+
+def estimate(engine: EngineView, recipe: Recipe) -> tuple[Price, int]:
+    """Return what a film will cost on an engine, and how many keyframes are to be painted."""
+    hub, hello = resources.get_hub(), engine.hello
+    past = Past(hub.library.engine, hub.library.owner, hello.engine if hello else "")
+    keyframes, frames = past.missing(recipe)
+    kind = hello.device.kind if hello else ""
+    cards = {model.name: model.card for model in hello.models} if hello else {}
+    cost = price(
+        recipe,
+        past.lessons(),
+        keyframes=keyframes,
+        frames=frames,
+        cold=not (hello and hello.interpolator),
+        gpu=kind.startswith(("cuda", "mps")),
+        devices=len(hello.devices) if hello else 1,
+        card=cards.get(recipe.model),
+        works={name: card.work for name, card in cards.items()},
+        far=not engine.local,
+        previews=hub.preferences.preview_budget,
+        mirror=hub.preferences.mirror_budget,
+    )
+    return cost, keyframes
+
+
+def content(recipe: Recipe, missing: int) -> str:
+    """Return what a film consists of, of which ``missing`` keyframes are to be painted."""
+    keyframes = most_keyframes(recipe)
+    made = f", {keyframes - missing} of them made already" if missing < keyframes else ""
+    return (
+        f"{recipe.seconds:g} s · {recipe.frames} frames at {recipe.fps} fps · "
+        f"{keyframes} painted keyframes{made}"
+    )
+
+
+def between(low: float, high: float) -> str:
+    """Return two lengths of time for people."""
+    first, last = words.length(low), words.length(high)
+    if first == last:
+        return last
+    if first.partition(" ")[2] == last.partition(" ")[2]:
+        first = first.partition(" ")[0]
+    return f"{first} to {last}"
+
+
+def _figures(cost: Price, hello: Hello | None) -> str:
+    total = hello.device.total_memory if hello else 0
+    tight = total and cost.memory > TIGHT * total
+    device = f"of {words.size(total)}" if total else ""
+    memory = "more than may be free; a smaller size needs less" if tight else device
+    data = ("about " + words.size(cost.data), "at most, through the tunnel")
+    figures = [
+        ("Time", f"about {words.length(cost.seconds)}", between(cost.low, cost.high)),
+        ("Memory", f"about {words.size(cost.memory)}", memory),
+        ("Data", *(data if cost.data else ("none", "all stays here"))),
+    ]
+    parts = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
+        f'<dd class="bars">{escape(more)}</dd></div>'
+        for name, value, more in figures
+    )
+    return f'<dl class="quote">{parts}</dl>'
+
+
+def _source(cost: Price, engine: EngineView) -> str:
+    if not cost.films:
+        line = "A first guess: no film of yours has been made on this engine yet."
+    else:
+        films = "film" if cost.films == 1 else f"{cost.films} films"
+        waiting = engine.hello.queue if engine.hello else 0
+        line = f"Learnt from your last {films} on this engine."
+        go = "1 film goes first" if waiting == 1 else f"{waiting} films go first"
+        line = f"{line} {go}." if waiting else line
+    if cost.fetched:
+        line += f" Its model, {words.size(cost.fetched)}, is fetched first unless it is there."
+    return line

@@ -1,0 +1,147 @@
+"""What can be done with a film of the Library, beside it or from its card.
+
+It knows the hub, the draft and the page's address, not how films are laid out.
+"""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from engine.errors import VisionFluxError
+from ui import app_state as resources
+from ui.films.shelf import Choice
+from ui.shell import theme as look
+from ui.shell.text import plain, short
+from ui.storage import draft
+from ui.storage.tables import Film
+
+
+def show(**films: str) -> None:
+    """Have the address name these films and no others."""
+    st.query_params.from_dict(films)
+
+
+def way_back() -> None:
+    """Draw the button that leads to all films."""
+    st.button("All films", icon=":material/arrow_back:", type="tertiary", key="back", on_click=show)
+
+
+def act(choice: Choice) -> None:
+    """Do what was chosen on a card; a film that is gone meanwhile is shown to be."""
+    film = resources.get_hub().library.get(choice.job)
+    if choice.action == "rename":
+        _rename(choice.job)
+        return
+    if choice.action == "continue":
+        _continue(choice.job)
+        return
+    if film:
+        _ACTIONS[choice.action](film)
+    else:
+        show(film=choice.job)
+    st.rerun()
+
+
+def actions(film: Film) -> None:
+    """Draw a film's buttons."""
+    heart = ":material/heart_check:" if film.favourite else ":material/favorite:"
+    label = "No longer a favourite" if film.favourite else "Favourite"
+    with st.container(horizontal=True, key="actions", gap="small"):
+        if st.button("Remix", key="remix", type="primary"):
+            _remix(film)
+        st.button(label, key="favour", icon=heart, on_click=_favour, args=[film])
+        if st.button("Rename", key="rename", icon=":material/edit:"):
+            _rename(film.job)
+        _button("Compare", ":material/compare:", _compare, film)
+        _button("Delete", ":material/delete:", _delete, film)
+
+
+def undo() -> None:
+    """Offer to bring back what was deleted last, until it is dismissed."""
+    gone = st.session_state.get("discarded")
+    if not gone:
+        return
+    with st.container(key="undo", horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"Deleted “{plain(short(gone['title'], 40))}”", width="stretch")
+        st.button("Undo", key="restore", on_click=_restore, args=[gone["job"]])
+        st.button(
+            "",
+            key="dismiss",
+            icon=":material/close:",
+            help="Dismiss",
+            type="tertiary",
+            on_click=_dismiss,
+        )
+
+
+def _button(label: str, icon: str, done: Callable[[Film], None], film: Film) -> None:
+    st.button(label, key=label.lower(), icon=icon, on_click=done, args=[film])
+
+
+def _open(film: Film) -> None:
+    """Show a film, or where it is being made."""
+    if film.status != "finished" or film.animatic:
+        st.switch_page("pages/create.py", query_params={"job": film.job})
+    show(film=film.job)
+
+
+def _remix(film: Film) -> None:
+    draft.load(st.session_state, film.recipe)
+    st.switch_page("pages/create.py")
+
+
+def _favour(film: Film) -> None:
+    resources.get_hub().library.favour(film.job, not film.favourite)
+
+
+def _compare(film: Film) -> None:
+    show(compare=film.job)
+
+
+def _delete(film: Film) -> None:
+    resources.get_hub().library.discard(film.job)
+    st.session_state["discarded"] = {"job": film.job, "title": film.title}
+    show()
+
+
+_ACTIONS: dict[str, Callable[[Film], None]] = {
+    "open": _open,
+    "favour": _favour,
+    "remix": _remix,
+    "compare": _compare,
+    "delete": _delete,
+}
+
+
+def _continue(job: str) -> None:
+    try:
+        resources.get_hub().move(job)
+    except VisionFluxError as error:
+        look.tell(error.report())
+    else:
+        st.switch_page("pages/create.py", query_params={"job": job})
+
+
+@st.dialog("Rename this film")
+def _rename(job: str) -> None:
+    film = resources.get_hub().library.get(job)
+    if film is None:
+        return
+    with st.form("rename", border=False):
+        st.text_input("Name", film.title, max_chars=200, key=f"title-{job}")
+        st.caption("Leave it empty to call the film by its prompts again.")
+        if st.form_submit_button("Save", type="primary", on_click=_save_name, args=[job]):
+            st.rerun()
+
+
+def _save_name(job: str) -> None:
+    resources.get_hub().library.rename(job, st.session_state[f"title-{job}"])
+
+
+def _restore(job: str) -> None:
+    resources.get_hub().library.restore(job)
+    _dismiss()
+
+
+def _dismiss() -> None:
+    st.session_state.pop("discarded", None)

@@ -1,0 +1,56 @@
+"""Two films side by side that play as one, and what sets their recipes apart."""
+
+from typing import Any
+
+from engine.film.recipe import Recipe
+from ui.films.player import playable
+from ui.films.recipe_card import NAMES
+from ui.shell.component import component
+from ui.storage.tables import Film
+
+_HTML = """
+<div class="duo" role="group" aria-label="Two films, played together">
+  <div class="films"></div>
+  <div class="deck">
+    <button class="play" type="button" aria-label="Play">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path/></svg>
+    </button>
+    <button class="step" data-by="-1" type="button" aria-label="One frame back">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M18 6v12l-9-6zM6 6v12"/></svg>
+    </button>
+    <button class="step" data-by="1" type="button" aria-label="One frame on">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M6 6v12l9-6zM18 6v12"/></svg>
+    </button>
+    <input class="time" type="range" min="0" step="any" value="0" aria-label="Position">
+    <output class="clock"></output>
+  </div>
+  <p class="word" role="status"></p>
+</div>
+"""
+_component = component("compare", _HTML, "convert")
+
+
+def duo(first: Film, second: Film) -> None:
+    """Show two films with one set of controls."""
+    films = tuple(playable(film) | {"fps": film.recipe.fps} for film in (first, second))
+    _component(key=f"duo-{first.job}-{second.job}", data={"films": films})
+
+
+def differences(first: Recipe, second: Recipe) -> list[tuple[str, str, str]]:
+    """Return each setting in which two recipes differ, with both values as text."""
+    pairs = [("Scenes", _scenes(first), _scenes(second))]
+    names = {**NAMES, "fps": "Frames a second", "width": "Width", "height": "Height"}
+    names |= {"negative_prompt": "Without", "format": "Format", "drift": "Drift"}
+    names |= {"motion": "Motion", "loop": "Loop", "shared_noise": "Identity lock"}
+    names |= {"anchor_attention": "Subject kept"}
+    pairs += [(label, _text(first, name), _text(second, name)) for name, label in names.items()]
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def _scenes(recipe: Recipe) -> str:
+    return " → ".join(f"{scene.prompt.strip()} ({scene.seconds:g} s)" for scene in recipe.scenes)
+
+
+def _text(recipe: Recipe, name: str) -> str:
+    value: Any = getattr(recipe, name)
+    return f"{value:g}" if isinstance(value, float) else str(value)

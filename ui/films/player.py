@@ -1,0 +1,69 @@
+"""Plays a film of the library in the page and offers it as a file."""
+
+from typing import Any
+
+from ui import app_state as resources
+from ui.routes.conversions import FORMATS
+from ui.shell.component import component
+from ui.shell.text import size
+from ui.storage.tables import Film
+
+_HTML = """
+<div class="player">
+  <div class="screen">
+    <div class="glow" aria-hidden="true"></div>
+    <video controls loop muted playsinline hidden></video>
+    <img alt="" hidden>
+  </div>
+  <div class="foot">
+    <a class="save" href="#">Download</a>
+    <div class="others" role="group" aria-label="Other formats"></div>
+    <span class="facts"></span>
+  </div>
+  <p class="word" role="status"></p>
+</div>
+"""
+_component = component("player", _HTML, "convert")
+
+
+def player(film: Film) -> None:
+    """Show a film with its controls, its facts and its download."""
+    _component(
+        key=f"player-{film.job}",
+        data=playable(film)
+        | {
+            "others": tuple(kind for kind in FORMATS if kind != film.format),
+            "label": f"Download {film.format.upper()}",
+            "facts": facts(film),
+        },
+    )
+
+
+def playable(film: Film) -> dict[str, Any]:
+    """Return what a script needs to play, convert and save a film."""
+    source, poster = addresses(film)
+    return {
+        "src": source,
+        "poster": poster,
+        "save": f"{source}&save",
+        "convert": source.replace("?", "/convert/KIND?", 1),
+        "format": film.format,
+        "width": film.width,
+        "height": film.height,
+        "title": film.title,
+    }
+
+
+def addresses(film: Film) -> tuple[str, str]:
+    """Return the addresses of a film's file and of its poster, ``""`` if it has none."""
+    ticket = resources.get_tickets().issue(f"film:{film.job}")
+    pictures = resources.get_hub().library.pictures(film.job)
+    poster = f"/api/pictures/{film.job}/{pictures[0]}?ticket={ticket}" if pictures else ""
+    return f"/api/films/{film.job}?ticket={ticket}", poster
+
+
+def facts(film: Film) -> str:
+    """Return a film's length, size and weight in one line."""
+    sides = f"{film.width} × {film.height}"
+    rate = f"{film.recipe.fps} fps"
+    return f"{film.seconds:g} s · {film.frames} frames · {rate} · {sides} · {size(film.size)}"

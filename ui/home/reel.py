@@ -1,0 +1,130 @@
+"""What moves on the front page: the film behind it, and rows of films that open a drawer.
+
+It knows films and recipes; what happens with the chosen one is the page's affair.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from engine.film import timeline as spacing
+from engine.film.recipe import Recipe
+from ui.films.player import addresses
+from ui.films.provenance import made_with
+from ui.home.showcase import Shown
+from ui.shell.component import component
+from ui.shell.text import ago, short
+from ui.storage.tables import Film
+
+_BACKDROP = """
+<div class="backdrop">
+  <div class="film" aria-hidden="true">
+    <img class="still" alt="">
+    <video muted loop playsinline preload="auto" tabindex="-1"></video>
+    <div class="grain"></div>
+  </div>
+  <div class="shade"></div>
+  <div class="foot">
+    <p class="prompt" aria-hidden="true"></p>
+    <button class="motion" type="button">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d=""/></svg><span class="label"></span>
+    </button>
+  </div>
+</div>
+"""
+_REEL = """
+<section class="reel">
+  <div class="head">
+    <h2></h2>
+    <p class="note"></p>
+    <div class="arrows">
+      <button class="back" type="button" aria-label="Earlier films">
+        <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M15 5l-7 7 7 7"/></svg>
+      </button>
+      <button class="on" type="button" aria-label="More films">
+        <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9 5l7 7-7 7"/></svg>
+      </button>
+    </div>
+  </div>
+  <ul class="rail"></ul>
+  <dialog class="drawer" aria-labelledby="name">
+    <button class="leave" type="button" aria-label="Close">
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M6 6l12 12M18 6L6 18"/></svg>
+    </button>
+    <div class="player"></div>
+    <div class="about">
+      <div><h2 class="name" id="name"></h2><p class="facts"></p></div>
+      <div class="act">
+        <button class="remix" type="button">Remix</button>
+        <button class="library" type="button">Show in Library</button>
+        <a class="save" download>Download</a>
+      </div>
+      <p class="kind">Recipe</p>
+      <ol class="scenes"></ol>
+      <p class="made"></p>
+    </div>
+  </dialog>
+</section>
+"""
+
+
+_backdrop = component("backdrop", _BACKDROP, "motion")
+_reel = component("reel", _REEL, "motion")
+
+
+class Choice(NamedTuple):
+    """What was chosen in the drawer: ``remix`` or ``library``, of which film."""
+
+    kind: str
+    film: str
+
+
+def backdrop(film: Shown) -> None:
+    """Let a film play behind the container that holds this, with the switch for all motion."""
+    _backdrop(
+        key="backdrop",
+        data={"src": film.film, "poster": film.poster, "scenes": tuple(_captions(film.recipe))},
+    )
+
+
+def _captions(recipe: Recipe) -> Iterator[dict[str, Any]]:
+    """Yield each prompt and when it is to be read: once its scene is what one sees."""
+    for scene, start in zip(recipe.scenes, spacing.starts(recipe), strict=True):
+        yield {"start": max(0.0, start - scene.seconds / 4), "prompt": scene.prompt}
+    if spacing.lead(recipe):
+        yield {"start": recipe.seconds - spacing.lead(recipe), "prompt": recipe.scenes[0].prompt}
+
+
+def reel(title: str, note: str, films: Sequence[dict[str, Any]], *, key: str) -> Choice | None:
+    """Show a row of films; return what was just chosen of one."""
+    data = {"title": title, "note": note, "films": tuple(films)}
+    result: Any = _reel(
+        key=key, data=data, on_remix_change=lambda: None, on_library_change=lambda: None
+    )
+    chosen = {kind: getattr(result, kind) for kind in ("remix", "library")}
+    return next((Choice(kind, film) for kind, film in chosen.items() if film), None)
+
+
+def own(film: Film) -> dict[str, Any]:
+    """Return a film of the library as the row wants it."""
+    source, poster = addresses(film)
+    line = (
+        f"{film.seconds:g} s · {film.width} × {film.height} · {ago(film.created_at, time.time())}"
+    )
+    about = {"id": film.job, "title": short(film.title, 120), "facts": line, "own": True}
+    files = {"src": source, "poster": poster, "save": f"{source}&save"}
+    return about | files | _made(film.recipe)
+
+
+def shown(film: Shown) -> dict[str, Any]:
+    """Return a film that came with VisionFlux as the row wants it."""
+    recipe = film.recipe
+    size = f"{recipe.seconds:g} s · {recipe.width} × {recipe.height}"
+    about = {"id": film.name, "title": film.title, "facts": size, "own": False}
+    return about | {"src": film.film, "poster": film.poster, "save": film.film} | _made(recipe)
+
+
+def _made(recipe: Recipe) -> dict[str, Any]:
+    scenes = [{"prompt": one.prompt, "seconds": f"{one.seconds:g} s"} for one in recipe.scenes]
+    size = {name: getattr(recipe, name) for name in ("format", "width", "height")}
+    return {"scenes": scenes, "made": made_with(recipe), **size}

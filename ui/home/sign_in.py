@@ -1,0 +1,39 @@
+"""What people see where there are accounts: the way in, and the way out.
+
+It knows Streamlit's ``st.login``, not what lies behind it.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ui.home import reel, showcase
+from ui.shell import accounts
+from ui.shell.text import plain
+
+_FOLDER = Path(__file__).parent
+
+
+def door() -> None:
+    """Draw what a visitor who has not signed in sees in place of every page."""
+    st.html(_FOLDER / "home.css")
+    with st.container(key="hero", gap="medium"):
+        reel.backdrop(showcase.films()[0])
+        st.title("Your films are yours alone.", anchor=False)
+        st.markdown("Sign in to see them, and to make new ones.")
+        with st.container(horizontal=True):
+            for name in accounts.providers() or [""]:
+                label = f"Sign in with {plain(name.title())}" if name else "Sign in"
+                if st.button(label, key=f"sign-in-{name}", type="primary"):
+                    st.login(name or None)
+
+
+def menu() -> None:
+    """Draw the account's name in the header, with what it can do."""
+    st.html(_FOLDER / "sign_in.css")
+    with (
+        st.container(key="account"),
+        st.popover(plain(accounts.name()), icon=":material/person:", type="tertiary"),
+    ):
+        st.text(str(st.user.to_dict().get("email") or "Signed in"))
+        st.button("Sign out", key="sign-out", on_click=st.logout)

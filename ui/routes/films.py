@@ -1,0 +1,146 @@
+"""Same-origin routes beside Streamlit's: films, small pictures, and the live channel of a job.
+
+Streamlit protects none of them, so each asks for a ticket, and the live channel for the page's
+own Origin. Where people sign in, each answers from what belongs to who asks. They know hubs and
+tickets; they never draw.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from engine.errors import VisionFluxError
+from ui.engines.hub import Hub
+from ui.routes.conversions import FORMATS, Exports, exported
+from ui.routes.live import Live
+from ui.routes.partial_film import Rushes
+from ui.shell.text import sentence
+from ui.shell.tickets import Tickets
+from ui.storage.tables import Film
+
+MEDIA = {"mp4": "video/mp4", "gif": "image/gif", "webm": "video/webm"}
+EXPIRED = PlainTextResponse("this address has expired; reload the page", 403)
+MISSING = PlainTextResponse("this is not on this computer", 404)
+UNKEPT = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+PRIVATE = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Policy": "same-origin"}
+
+
+def routes(
+    hub: Callable[[HTTPConnection], Hub | None], tickets: Callable[[], Tickets]
+) -> list[BaseRoute]:
+    """Return the routes; both arguments are asked when a request comes.
+
+    Args:
+        hub: returns that of who makes a request; None for strangers.
+        tickets: returns those of this process.
+    """
+    relay = Relay(hub, tickets)
+    return [
+        WebSocketRoute("/api/jobs/{job}/stream", Live(hub, tickets).stream),
+        Route("/api/jobs/{job}/rushes", relay.rushes),
+        Route("/api/films/{job}", relay.film),
+        Route("/api/films/{job}/convert/{kind}", relay.convert),
+        Route("/api/pictures/{job}/{index:int}", relay.picture),
+    ]
+
+
+class Relay:
+    """The handlers of the routes."""
+
+    def __init__(
+        self, hub: Callable[[HTTPConnection], Hub | None], tickets: Callable[[], Tickets]
+    ) -> None:
+        self._hub = hub
+        self._tickets = tickets
+        self._exports = Exports()
+        self._rushes = Rushes()
+
+    async def film(self, request: Request) -> Response:
+        """Send a film, in parts if asked; ``?save`` makes the browser keep it as a file.
+
+        ``?as=webm`` sends what ``convert`` has made.
+        """
+        if (hub := self._admitted(request)) is None:
+            return EXPIRED
+        film = await self._film(hub, request)
+        kind = request.query_params.get("as") or (film.format if film else "")
+        if film is None or kind not in MEDIA:
+            return MISSING
+        path = exported(hub.library.file(film), kind)
+        if not path.is_file():
+            return MISSING
+        return FileResponse(
+            path,
+            media_type=MEDIA[kind],
+            headers=PRIVATE,
+            filename=file_name(film.title, kind),
+            content_disposition_type="attachment" if "save" in request.query_params else "inline",
+        )
+
+    async def rushes(self, request: Request) -> Response:
+        """Send what is finished of a film that is being made: its first ``?count`` segments."""
+        count = request.query_params.get("count", "")
+        if (hub := self._admitted(request)) is None:
+            return EXPIRED
+        film = await self._film(hub, request)
+        if film is None or not re.fullmatch(r"[0-9]{1,4}", count):
+            return MISSING
+        try:
+            path = await asyncio.to_thread(self._rushes.play, hub, film.job, int(count))
+        except VisionFluxError as error:
+            return PlainTextResponse(sentence(error.problem), 503)
+        return FileResponse(path, media_type=MEDIA["mp4"], headers=PRIVATE)
+
+    async def picture(self, request: Request) -> Response:
+        """Send the small picture of a keyframe."""
+        if (hub := self._admitted(request)) is None:
+            return EXPIRED
+        if (film := await self._film(hub, request)) is None:
+            return MISSING
+        path = hub.library.picture(film.job, request.path_params["index"])
+        return (
+            FileResponse(path, media_type="image/jpeg", headers=PRIVATE)
+            if path.is_file()
+            else MISSING
+        )
+
+    async def convert(self, request: Request) -> Response:
+        """Make a film in another format; tell a line of JSON of how far that is, or what failed."""
+        if (hub := self._admitted(request)) is None:
+            return EXPIRED
+        film, kind = await self._film(hub, request), request.path_params["kind"]
+        if film is None or kind not in FORMATS or not hub.library.file(film).is_file():
+            return MISSING
+        progress = self._converting(hub.library.file(film), kind, film.seconds)
+        return StreamingResponse(progress, media_type="application/x-ndjson", headers=UNKEPT)
+
+    async def _converting(self, source: Path, kind: str, seconds: float) -> AsyncIterator[str]:
+        try:
+            async with aclosing(self._exports.convert(source, kind, seconds)) as progress:
+                async for done in progress:
+                    yield json.dumps({"done": round(done, 3)}) + "\n"
+        except VisionFluxError as error:
+            yield (
+                json.dumps({"error": f"{sentence(error.problem)} {sentence(error.remedy)}"}) + "\n"
+            )
+
+    def _admitted(self, request: Request) -> Hub | None:
+        """Return the hub of who asks with a ticket for this film."""
+        ticket, job = request.query_params.get("ticket", ""), request.path_params["job"]
+        return self._hub(request) if self._tickets().valid(ticket, f"film:{job}") else None
+
+    async def _film(self, hub: Hub, request: Request) -> Film | None:
+        return await asyncio.to_thread(hub.library.get, request.path_params["job"])
+
+
+def file_name(title: str, suffix: str) -> str:
+    """Return a film's name on disk: its first words, safe on every system."""
+    words = re.findall(r"\w+", title)[:8]
+    return f"{' '.join(words)[:60].strip() or 'VisionFlux'}.{suffix}"

@@ -1,0 +1,51 @@
+"""How every page looks and fails: the style sheet, headings, calm errors."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from engine.errors import ErrorReport, VisionFluxError
+from ui.shell.text import plain, sentence
+
+log = logging.getLogger(__name__)
+_STYLE = Path(__file__).with_name("theme.css")
+ASSETS = Path(__file__).parents[2] / "static"
+
+
+def dress() -> None:
+    """Apply the studio's style to the page."""
+    st.html(_STYLE)
+
+
+def heading(title: str, line: str = "", *, small: bool = False) -> None:
+    """Begin a page: its name and one line about it; ``small`` for what may be long."""
+    with st.container(key="heading", gap="xsmall"):
+        (st.header if small else st.title)(title, anchor=False)
+        if line:
+            st.caption(line)
+
+
+def tell(report: ErrorReport) -> None:
+    """Say calmly what is wrong and what to do next."""
+    message, remedy = sentence(report.message), sentence(report.remedy)
+    st.warning(f"**{plain(message)}**  \n{plain(remedy)}", icon=":material/info:")
+
+
+def guarded(page: Callable[[], None]) -> None:
+    """Run a page; whatever goes wrong becomes a calm word, and its traceback is logged."""
+    try:
+        page()
+    except VisionFluxError as error:
+        log.warning("a page could not do its work: %s", error)
+        tell(error.report())
+    except Exception:
+        log.exception("a page failed")
+        tell(
+            ErrorReport(
+                "E_INTERNAL",
+                "this page ran into a defect of ours",
+                "reload it; if that does not help, please report it with the app's log",
+            )
+        )

@@ -1,0 +1,288 @@
+"""The films of one owner: one row each in SQL, their files in a folder.
+
+A job is a row from the moment it is submitted, so that a refresh or a restart finds it again;
+it counts as finished once its film lies in the folder. Any SQLAlchemy engine will do (SQLite by
+default, PostgreSQL for a shared installation). No method sees or changes another owner's films.
+It knows nothing of connections, accounts or pages.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from engine.errors import ErrorReport
+from engine.film.events import Finished
+from engine.film.recipe import Recipe
+from ui.storage.migrations import upgrade
+from ui.storage.tables import ENDED, UNFINISHED, Entry, Film, Former, Piece
+
+Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
+Sort = Literal["newest", "oldest", "title", "longest", "largest"]
+KEPT = 24 * 3600.0  # seconds for which what was put aside can be brought back
+LISTED = 12  # films that wait for approval, or failed or were cancelled, which pages show
+FORGOTTEN = 30 * KEPT  # seconds after which those that no page shows are deleted
+
+
+class Totals(NamedTuple):
+    """How many films there are, and their seconds and bytes together."""
+
+    films: int
+    seconds: float
+    size: int
+
+
+class Library:
+    """Reads and writes films; safe to use from any thread."""
+
+    def __init__(self, engine: sa.Engine, folder: Path, owner: str = "") -> None:
+        """Open the library, making its tables and folder where they are missing.
+
+        Args:
+            engine: from ``database.sqlite_engine``, or from ``st.connection(…).engine``.
+            folder: for the films' files; owners may share it.
+            owner: id of the account; empty where there are none.
+        """
+        self.engine = engine
+        self.folder = folder
+        self.owner = owner
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        upgrade(engine)
+
+    def add(self, job: str, recipe: Recipe, engine: str) -> None:
+        """Note a job that is about to be submitted to the engine of that id."""
+        prompts = " → ".join(dict.fromkeys(scene.prompt.strip() for scene in recipe.scenes))
+        film = Film(
+            job=job,
+            owner=self.owner,
+            engine=engine,
+            status="submitting",
+            title=prompts,
+            prompts=prompts,
+            recipe_json=msgspec.json.encode(recipe).decode(),
+            format=recipe.format,
+            animatic=recipe.animatic,
+            created_at=time.time(),
+        )
+        with self._session() as session:
+            session.add(film)
+
+    def get(self, job: str) -> Film | None:
+        """Return a film by its job's id, unless it was put aside."""
+        with self._session() as session:
+            return session.scalar(sa.select(Film).where(self._own(job), _KEPT))
+
+    def accepted(self, job: str) -> None:
+        """Note that the engine has the job; one that has ended meanwhile stays what it is."""
+        self._update(job, Film.status == "submitting", status="running")
+
+    def note_shown(self, job: str, count: int) -> None:
+        """Note how many bytes of previews came of a film that is being made."""
+        self._update(job, shown=count)
+
+    def finish(self, job: str, film: Finished) -> None:
+        """Note that the film's file is in the folder."""
+        self._update(
+            job,
+            status="finished",
+            finished_at=time.time(),
+            **{name: getattr(film, name) for name in _MEASURES},
+        )
+
+    def end(self, job: str, status: Status, error: ErrorReport | None = None) -> None:
+        """Note that the job ended without a film."""
+        text = msgspec.json.encode(error).decode() if error else ""
+        self._update(job, status=status, finished_at=time.time(), error_json=text)
+
+    def replace(self, job: str, by: str, engine: str, *, ended: bool = False) -> bool:
+        """Make an unfinished film that of another job and engine, about to be submitted there.
+
+        Its pieces, pictures and time of creation stay, and what it was before is remembered; a
+        step back to a former job undoes that. False if the film is not what was expected any more.
+
+        Args:
+            job: what it is.
+            by: what it shall be.
+            engine: id of the engine that shall go on with it.
+            ended: whether it failed or was cancelled, rather than being unfinished.
+        """
+        expected = sa.and_(self._own(job), Film.status.in_(ENDED if ended else UNFINISHED))
+        with self._session() as session:
+            before = session.scalar(sa.select(Film.engine).where(expected))
+            fresh = {"status": "submitting", "error_json": "", "finished_at": 0.0}
+            change = sa.update(Film).where(expected).values(job=by, engine=engine, **fresh)
+            if not session.execute(change).rowcount:  # type: ignore[attr-defined]
+                return False
+            session.execute(sa.delete(Piece).where(Piece.job == by))  # of a late word
+            session.execute(sa.update(Piece).where(Piece.job == job).values(job=by))
+            session.execute(sa.update(Former).where(Former.film == job).values(film=by))
+            undone = session.execute(sa.delete(Former).where(Former.job == by))
+            if not undone.rowcount:  # type: ignore[attr-defined]
+                session.add(Former(job=job, film=by, engine=before))
+        with suppress(FileNotFoundError):
+            (self.folder / job).rename(self.folder / by)
+        return True
+
+    def successor(self, job: str) -> str | None:
+        """Return the job that goes on in place of a former one; None if none does."""
+        query = sa.select(Former.film).join(Film, Film.job == Former.film)
+        query = query.where(Former.job == job, Film.owner == self.owner, _KEPT)
+        with self._session() as session:
+            return session.scalar(query)
+
+    def unfinished(self, engine: str | None = None) -> list[Film]:
+        """Return the jobs under way, oldest first; only those of one engine if given."""
+        query = self._select(Film.status.in_(UNFINISHED)).order_by(Film.created_at)
+        if engine is not None:
+            query = query.where(Film.engine == engine)
+        return self._all(query)
+
+    def waiting(self, limit: int | None = LISTED) -> list[Film]:
+        """Return the finished keyframes that wait for approval, newest first."""
+        query = self._select(sa.and_(Film.status == "finished", Film.animatic.is_(True)))
+        return self._all(query.order_by(Film.created_at.desc()).limit(limit))
+
+    def ended(self, limit: int | None = LISTED) -> list[Film]:
+        """Return the jobs that failed or were cancelled, newest first."""
+        query = self._select(Film.status.in_(ENDED)).order_by(Film.finished_at.desc())
+        return self._all(query.limit(limit))
+
+    def films(
+        self,
+        search: str = "",
+        *,
+        sort: Sort = "newest",
+        favourites: bool = False,
+        limit: int = 24,
+        offset: int = 0,
+    ) -> list[Film]:
+        """Return finished films whose titles or prompts contain ``search``; no animatics.
+
+        Args:
+            search: taken literally, whatever its case.
+            sort: what comes first.
+            favourites: whether only those are wanted.
+            limit: how many at most.
+            offset: how many to leave out.
+        """
+        query = sa.select(Film).where(self._finished(search, favourites))
+        return self._all(query.order_by(*_ORDERS[sort], Film.job).limit(limit).offset(offset))
+
+    def totals(self, search: str = "", *, favourites: bool = False) -> Totals:
+        """Return the sums of the finished films whose titles or prompts contain ``search``."""
+        seconds, size = sa.func.sum(Film.seconds), sa.func.sum(Film.size)
+        query = sa.select(sa.func.count(), seconds, size)
+        query = query.where(self._finished(search, favourites))
+        with self._session() as session:
+            films, length, weight = session.execute(query).one()
+        return Totals(films, float(length or 0), int(weight or 0))
+
+    def rename(self, job: str, title: str) -> None:
+        """Call a film something else; nothing stands for its prompts."""
+        title = " ".join(title.split())[:200]
+        self._update(job, title=title or Film.prompts)
+
+    def favour(self, job: str, favourite: bool) -> None:
+        """Note whether a film is a favourite."""
+        self._update(job, favourite=favourite)
+
+    def discard(self, job: str) -> None:
+        """Put a film aside that is not being made; ``restore`` brings it back for a day."""
+        self._update(job, Film.status.not_in(UNFINISHED), deleted_at=time.time())
+
+    def restore(self, job: str) -> None:
+        """Bring back a film that was put aside."""
+        self._update(job, deleted_at=0.0)
+
+    def sweep(self) -> None:
+        """Delete what was put aside more than a day ago, and what no page has shown for a month."""
+        before = sa.and_(~_KEPT, Film.deleted_at < time.time() - KEPT)
+        query = sa.select(Film.job).where(Film.owner == self.owner, before)
+        with self._session() as session:
+            jobs = list(session.scalars(query))
+        unlisted = self.waiting(None)[LISTED:] + self.ended(None)[LISTED:]
+        jobs += [film.job for film in unlisted if film.finished_at < time.time() - FORGOTTEN]
+        for job in jobs:
+            self.delete(job)
+
+    def start_images(self) -> set[str]:
+        """Return SHA-256 of the pictures that scenes begin from, also of films put aside."""
+        mine = sa.and_(Film.owner == self.owner, Film.recipe_json.contains('"start_image"'))
+        with self._session() as session:
+            films = session.scalars(sa.select(Film).where(mine))
+            return {image for film in films for image in film.recipe.start_images}
+
+    def delete(self, job: str) -> None:
+        """Forget a film and remove its files."""
+        with self._session() as session:
+            if session.scalar(sa.select(Film.owner).where(Film.job == job)) != self.owner:
+                return
+            former = list(session.scalars(sa.select(Former.job).where(Former.film == job)))
+            for table in (Film, Piece, Entry):
+                session.execute(sa.delete(table).where(table.job.in_([job, *former])))
+            session.execute(sa.delete(Former).where(Former.film == job, Former.told))
+        shutil.rmtree(self.folder / job, ignore_errors=True)
+
+    def file(self, film: Film) -> Path:
+        """Return where the film's file is, or will be."""
+        return self._own_folder(film.job) / f"film.{film.format}"
+
+    def picture(self, job: str, index: int) -> Path:
+        """Return where the small picture of a keyframe is, or will be (JPEG)."""
+        return self._own_folder(job) / f"keyframe-{index:04d}.jpg"
+
+    def pictures(self, job: str) -> list[int]:
+        """Return the indexes of the keyframes whose pictures are here, ascending."""
+        found = (self.folder / job).glob("keyframe-*.jpg")
+        return sorted(int(path.stem.removeprefix("keyframe-")) for path in found)
+
+    def _own_folder(self, job: str) -> Path:
+        folder = self.folder / job
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return folder
+
+    def _own(self, job: str) -> sa.ColumnElement[bool]:
+        return sa.and_(Film.job == job, Film.owner == self.owner)
+
+    def _select(self, condition: Any) -> sa.Select[Film]:
+        return sa.select(Film).where(Film.owner == self.owner, _KEPT, condition)
+
+    def _finished(self, search: str, favourites: bool) -> sa.ColumnElement[bool]:
+        wanted = [Film.owner == self.owner, Film.status == "finished", _KEPT]
+        wanted.append(Film.animatic.is_(False))
+        if favourites:
+            wanted.append(Film.favourite.is_(True))
+        if search := search.strip():
+            texts = (Film.title, Film.prompts)
+            wanted.append(sa.or_(*(text.icontains(search, autoescape=True) for text in texts)))
+        return sa.and_(*wanted)
+
+    def _update(self, job: str, *conditions: Any, **values: Any) -> None:
+        with self._session() as session:
+            session.execute(sa.update(Film).where(self._own(job), *conditions).values(**values))
+
+    def _all(self, query: sa.Select[Film]) -> list[Film]:
+        with self._session() as session:
+            return list(session.scalars(query))
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+
+_KEPT = Film.deleted_at == 0.0
+_ORDERS: dict[Sort, tuple[Any, ...]] = {
+    "newest": (Film.created_at.desc(),),
+    "oldest": (Film.created_at,),
+    "title": (sa.func.lower(Film.title),),
+    "longest": (Film.seconds.desc(), Film.created_at.desc()),
+    "largest": (Film.size.desc(), Film.created_at.desc()),
+}
+_MEASURES = ("sha256", "size", "frames", "seconds", "width", "height", "interpolator")

@@ -1,0 +1,93 @@
+"""Brings the tables of an older database up to ``ui.storage.tables``, one step after another.
+
+Each step is written once and never changed; a new one goes to the end. A database without the
+table of versions is from before there was one, and its columns tell what it has. It knows tables,
+not what is in them.
+"""
+
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from ui.storage.tables import Base, Film, Version
+
+
+def upgrade(engine: sa.Engine) -> None:
+    """Make the tables that are missing, and change those that are older, all or nothing."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":  # whose driver would commit each change by itself
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        known = _version(connection)
+        Base.metadata.create_all(connection)
+        for number, step in enumerate(STEPS, start=1):
+            if number > known:
+                step(connection)
+        if known < len(STEPS) or not _noted(connection):
+            row = sa.insert(Version).values(number=len(STEPS), reached_at=time.time())
+            connection.execute(row)
+
+
+def _version(connection: sa.Connection) -> int:
+    """Return the number of steps that a database needs no more."""
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(Film.__tablename__):
+        return len(STEPS)  # a new one is made as it should be
+    if inspector.has_table(Version.__tablename__):
+        return _noted(connection)
+    columns = {column["name"] for column in inspector.get_columns(Film.__tablename__)}
+    return 1 if "interpolator" in columns else 0
+
+
+def _noted(connection: sa.Connection) -> int:
+    return connection.scalar(sa.select(sa.func.max(Version.number))) or 0
+
+
+def _networks(connection: sa.Connection) -> None:
+    """Note which network drew the in-betweens."""
+    _run(connection, "ALTER TABLE films ADD COLUMN interpolator TEXT NOT NULL DEFAULT ''")
+
+
+def _accounts(connection: sa.Connection) -> None:
+    """Note whose a film is, favourites and names, and what is put aside; count bytes by owner."""
+    _run(
+        connection,
+        "ALTER TABLE films ADD COLUMN owner VARCHAR(64) NOT NULL DEFAULT ''",
+        "ALTER TABLE films ADD COLUMN favourite BOOLEAN NOT NULL DEFAULT FALSE",
+        "ALTER TABLE films ADD COLUMN deleted_at FLOAT NOT NULL DEFAULT 0",
+        "ALTER TABLE films ADD COLUMN prompts TEXT NOT NULL DEFAULT ''",
+        "UPDATE films SET prompts = title",
+        "CREATE INDEX films_of_owner ON films (owner, status, deleted_at, created_at)",
+    )
+    if sa.inspect(connection).has_table("months"):
+        _run(
+            connection,
+            "INSERT INTO traffic (owner, engine, month, received, sent)"
+            " SELECT '', engine, month, received, sent FROM months",
+            "DROP TABLE months",
+        )
+
+
+def _animatics(connection: sa.Connection) -> None:
+    """Tell keyframes that wait for approval from films."""
+    _run(connection, "ALTER TABLE films ADD COLUMN animatic BOOLEAN NOT NULL DEFAULT FALSE")
+    marked = Film.recipe_json.contains('"animatic":true', autoescape=True)
+    connection.execute(sa.update(Film).where(marked).values(animatic=True))
+
+
+def _previews(connection: sa.Connection) -> None:
+    """Count the previews of a film, so that a restart does not forget what they took."""
+    _run(connection, "ALTER TABLE films ADD COLUMN shown BIGINT NOT NULL DEFAULT 0")
+
+
+def _run(connection: sa.Connection, *statements: str) -> None:
+    for statement in statements:
+        connection.execute(sa.text(statement))
+
+
+STEPS: tuple[Callable[[sa.Connection], None], ...] = (
+    _networks,
+    _accounts,
+    _animatics,
+    _previews,
+)

@@ -1,0 +1,161 @@
+"""The tables of the app's database: films, their pieces and logs, and the meter's months.
+
+It knows what a row holds, not who reads or writes it; ``ui.storage.migrations`` brings older
+databases up to it, so a change here needs a step there.
+"""
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from engine.errors import ErrorReport
+from engine.film.recipe import Recipe
+
+UNFINISHED, ENDED = ("submitting", "running"), ("failed", "cancelled")
+
+
+class Base(DeclarativeBase):
+    """Base of the tables."""
+
+
+class Film(Base):
+    """A film, or the job that will make one.
+
+    Attributes:
+        owner: id of the account that it belongs to; empty where there are no accounts.
+        engine: id of the engine that works on it.
+        title: what to call it: its prompts until it is renamed.
+        prompts: of its scenes, without repetitions.
+        animatic: whether it is only keyframes that wait for approval.
+        shown: bytes of previews that came while it was made.
+        size: bytes of the file; 0 until it is here.
+        created_at: Unix seconds, as ``finished_at``.
+        deleted_at: when it was put aside to be forgotten; 0 if it was not.
+        interpolator: identity of the network that drew in-betweens; empty if unknown.
+    """
+
+    __tablename__ = "films"
+    __table_args__ = (sa.Index("films_of_owner", "owner", "status", "deleted_at", "created_at"),)
+
+    job: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    engine: Mapped[str] = mapped_column(sa.String(128), index=True)
+    status: Mapped[str] = mapped_column(sa.String(16), index=True)
+    title: Mapped[str] = mapped_column(sa.Text)
+    recipe_json: Mapped[str] = mapped_column(sa.Text)
+    format: Mapped[str] = mapped_column(sa.String(8))
+    created_at: Mapped[float] = mapped_column(sa.Float, index=True)
+    finished_at: Mapped[float] = mapped_column(sa.Float, default=0.0)
+    sha256: Mapped[str] = mapped_column(sa.String(64), default="")
+    size: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    frames: Mapped[int] = mapped_column(default=0)
+    seconds: Mapped[float] = mapped_column(sa.Float, default=0.0)
+    width: Mapped[int] = mapped_column(default=0)
+    height: Mapped[int] = mapped_column(default=0)
+    error_json: Mapped[str] = mapped_column(sa.Text, default="")
+    interpolator: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
+    owner: Mapped[str] = mapped_column(sa.String(64), default="", server_default="")
+    favourite: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    deleted_at: Mapped[float] = mapped_column(sa.Float, default=0.0, server_default="0")
+    prompts: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
+    animatic: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    shown: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the film was made from."""
+        return msgspec.json.decode(self.recipe_json, type=Recipe)
+
+    @property
+    def error(self) -> ErrorReport | None:
+        """Why it failed."""
+        return msgspec.json.decode(self.error_json, type=ErrorReport) if self.error_json else None
+
+
+class Piece(Base):
+    """A finished keyframe or segment of a film, as its engine told of it.
+
+    Attributes:
+        index: position in the film, from 0, among the pieces of its kind.
+        object: content address; pieces that are alike share it.
+        sha256: of the content, hexadecimal.
+        size: bytes.
+        origin: the device that made it; empty if unknown.
+        detail: a segment's judgement; of a keyframe the words that its event has.
+    """
+
+    __tablename__ = "pieces"
+
+    job: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    media_type: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    index: Mapped[int] = mapped_column("position", primary_key=True, autoincrement=False)
+    object: Mapped[str] = mapped_column(sa.String(64), index=True)
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    size: Mapped[int] = mapped_column(sa.BigInteger)
+    origin: Mapped[str] = mapped_column(sa.Text, default="")
+    detail: Mapped[str] = mapped_column(sa.String(32), default="")
+
+    @property
+    def is_keyframe(self) -> bool:
+        """Whether it is a keyframe rather than a segment."""
+        return self.media_type == KEYFRAME
+
+
+KEYFRAME, SEGMENT = "image/png", "video/mp4"
+
+
+class Entry(Base):
+    """An event of a job's log, as its engine told it.
+
+    Attributes:
+        seq: number in the log, from 1.
+        at: Unix seconds by the engine's clock.
+        kind: the event's ``type``.
+    """
+
+    __tablename__ = "events"
+
+    job: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[float] = mapped_column(sa.Float)
+    kind: Mapped[str] = mapped_column(sa.String(32))
+    event_json: Mapped[str] = mapped_column(sa.Text)
+
+
+class Former(Base):
+    """A job that a film was before it moved or was started again.
+
+    Attributes:
+        number: grows with time.
+        film: the job that the film is now.
+        engine: id of the engine that worked on it.
+        told: whether that engine knows that it need not go on.
+    """
+
+    __tablename__ = "former_jobs"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    job: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    film: Mapped[str] = mapped_column(sa.String(64), index=True)
+    engine: Mapped[str] = mapped_column(sa.String(128), index=True)
+    told: Mapped[bool] = mapped_column(default=False)
+
+
+class Month(Base):
+    """Bytes that crossed the way between one account and one engine in one month."""
+
+    __tablename__ = "traffic"
+
+    owner: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    engine: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
+    month: Mapped[str] = mapped_column(sa.String(7), primary_key=True)
+    received: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    sent: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+
+class Version(Base):
+    """A version of these tables that the database has reached; see ``ui.storage.migrations``."""
+
+    __tablename__ = "schema_versions"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    reached_at: Mapped[float] = mapped_column(sa.Float)

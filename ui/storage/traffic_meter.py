@@ -1,0 +1,49 @@
+"""Counts what crossed the way to each distant engine, month by month, in the library's database.
+
+It knows numbers of bytes, not where they come from; ``engine.wire.traffic`` says what is counted.
+"""
+
+import threading
+import time
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from ui.storage.tables import Month
+
+ALLOWED = 1_000_000_000  # bytes a month that free tunnels allow, roughly
+NEAR = 0.8  # share of that from which on it is worth a word
+
+
+class Meter:
+    """Adds up bytes; safe to use from any thread."""
+
+    def __init__(self, engine: sa.Engine, owner: str = "") -> None:
+        self._engine = engine
+        self._owner = owner
+        self._adding = threading.Lock()
+
+    def add(self, engine: str, received: int, sent: int) -> None:
+        """Count bytes that came from an engine and went to it."""
+        month = this_month()
+        with self._adding, Session(self._engine) as session, session.begin():
+            key = {"owner": self._owner, "engine": engine, "month": month}
+            row = session.get(Month, key) or Month(**key)
+            row.received = (row.received or 0) + received
+            row.sent = (row.sent or 0) + sent
+            session.add(row)
+
+    def month(self) -> dict[str, int]:
+        """Return this month's bytes, both ways together, by engine."""
+        query = sa.select(Month).where(Month.owner == self._owner, Month.month == this_month())
+        with Session(self._engine) as session:
+            return {row.engine: row.received + row.sent for row in session.scalars(query)}
+
+    def whole_month(self) -> int:
+        """Return this month's bytes of all engines."""
+        return sum(self.month().values())
+
+
+def this_month() -> str:
+    """Return the month by this laptop's clock, such as ``2026-11``."""
+    return time.strftime("%Y-%m")
