@@ -27,8 +27,8 @@ from sqlalchemy.orm import Session
 from engine.film.recipe import Recipe, Scene
 from tests.browser.conftest import FLAGS, NAMES, SETTLED, serving
 from tests.stand_ins.films import draw
-from ui.storage.database import sqlite_engine
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 from ui.storage.tables import Film
 
 SMALL = 24

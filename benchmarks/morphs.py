@@ -17,10 +17,9 @@ import msgspec
 
 from benchmarks.clients import Watcher, watching
 from engine import daemon
-from engine.film.events import Finished
+from engine.film.events import Finished, Scores
 from engine.film.progress import fold
 from engine.film.recipe import Recipe, parse_recipe
-from engine.film.scores import Scores
 from engine.models import catalogue
 from engine.render.rife.interpolator import fade
 from engine.render.video import encode as assembly

@@ -26,7 +26,7 @@ from engine.film.plan import most_keyframes
 from engine.film.recipe import Recipe, parse_recipe
 from engine.models import catalogue
 from ui.estimate.cost import Price, price
-from ui.estimate.lesson import Lesson, lesson
+from ui.estimate.history import Lesson, lesson
 from ui.storage.event_log import PASSING
 
 PLACES = ("the sea", "snowy mountains", "a still lake", "a pine forest", "sand dunes", "a city")

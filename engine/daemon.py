@@ -29,7 +29,7 @@ from engine.tunnels import Tunnel
 from engine.tunnels import supervisor as keeper
 from engine.wire.messages.responses import DeviceInfo
 from engine.wire.pairing import LINK_FILE, TUNNEL_FILE, Pairing, new_key
-from engine.workers import roster
+from engine.workers import pool
 from engine.workers.pool import Crew
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     device: str = "auto"
     ray: str = ""
-    has_room: Callable[[DeviceInfo], bool] = roster.roomy
+    has_room: Callable[[DeviceInfo], bool] = pool.roomy
     room: int = ROOM
     rife: str = networks.AUTO
     batch: int = 1
@@ -98,9 +98,9 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
 
 async def _muster(options: Options, on_preview: Callable[[bytes], None]) -> Crew:
     if options.ray:
-        return await roster.muster_cluster(options.ray, options.rife, on_preview)
+        return await pool.muster_cluster(options.ray, options.rife, on_preview)
     worker = (*options.worker, "--rife", options.rife)
-    return await roster.muster(options.device, worker, on_preview, options.has_room)
+    return await pool.muster(options.device, worker, on_preview, options.has_room)
 
 
 async def serve(options: Options, *, until_input_ends: bool) -> None:

@@ -7,7 +7,7 @@ from engine.models.interpolators import title
 from engine.wire.messages.responses import Hello, label
 from ui import app_state as resources
 from ui.connect import colab_guide as lent
-from ui.engines.engine_view import EngineView
+from ui.engines.connections import EngineView
 from ui.shell import theme as look
 from ui.shell.text import plain, size
 from ui.storage.traffic_meter import ALLOWED, NEAR

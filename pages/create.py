@@ -14,13 +14,13 @@ from ui import app_state as resources
 from ui.create import animatic
 from ui.create import model_panel as composer
 from ui.create.autosubmit import pen
-from ui.create.dials import dials
-from ui.create.drop_zone import drop_zone
 from ui.create.keyframe_review import gate
+from ui.create.recipe_import import drop_zone
 from ui.create.recovery import rescue, restart
+from ui.create.settings_panel import dials
 from ui.create.stage import stage
 from ui.create.storyboard import storyboard
-from ui.engines.engine_view import EngineView
+from ui.engines.connections import EngineView
 from ui.estimate.panel import quote
 from ui.films.player import player
 from ui.films.recipe_card import recipe_card

@@ -18,9 +18,9 @@ from engine.wire.pairing import Pairing
 from ui.engines.hub import Hub
 from ui.shell import accounts
 from ui.shell.tickets import Tickets
-from ui.storage.database import prepare, sqlite_engine
 from ui.storage.files import data_folder
 from ui.storage.library import Library
+from ui.storage.migrations import prepare, sqlite_engine
 
 HEAD_START = 2.0  # seconds that the first page has for itself before an engine loads torch
 

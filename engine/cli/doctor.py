@@ -113,7 +113,7 @@ def _models(sources: list[str]) -> Iterator[Finding]:
 
 def _network(rife: str) -> Iterator[Finding]:
     from engine.render.device import choose_device
-    from engine.render.rife.choice import wanted
+    from engine.render.rife.interpolator import wanted
     from engine.render.rife.official_weights import find_official
 
     version = wanted(rife, choose_device().name)

@@ -83,8 +83,7 @@ def run(options: argparse.Namespace) -> int:
     """
     _check(options)
     # Not needed for the other commands, and slow to import.
-    from engine.render.rife.schedule import Pace, nominal_rate
-    from engine.render.rife.video import Film, interpolate_film
+    from engine.render.rife.video import Film, Pace, interpolate_film, nominal_rate
     from engine.render.video.footage import open_source
 
     pace = Pace(options.inset, options.easing)
@@ -103,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
 def _interpolator(options: argparse.Namespace) -> "Interpolator":
     """Load the network; what was asked for by name is not replaced by another."""
     from engine.render.device import choose_device
-    from engine.render.rife.choice import open_interpolator
+    from engine.render.rife.interpolator import open_interpolator
 
     choice, device = networks.check_choice(options.rife), choose_device(options.device).name
     insist = choice != networks.AUTO

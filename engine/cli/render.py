@@ -20,9 +20,8 @@ from tqdm import tqdm
 from engine import daemon, local
 from engine.errors import InvalidParameterError, StorageError, VisionFluxError
 from engine.film.camera import PRESETS
-from engine.film.progress import Progress, advance
+from engine.film.progress import Piece, Progress, advance
 from engine.film.recipe import Recipe, Scheduler, parse_recipe
-from engine.film.spans import Piece
 from engine.models import KNOWN, Model, catalogue
 from engine.models import interpolators as networks
 from engine.wire.client import Connection, Message

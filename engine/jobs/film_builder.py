@@ -11,17 +11,89 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, TypeGuard
 
+import msgspec
+
 from engine.errors import InternalError, UnknownModelError, VisionFluxError, WorkerLostError
 from engine.film import events
 from engine.film.events import AnyEvent
-from engine.film.plan import Plan, most_keyframes
-from engine.film.steps import Draw, Measure, Paint, Size, Step
-from engine.jobs import growth
+from engine.film.plan import Draw, Measure, Paint, Plan, Size, Step, most_keyframes
+from engine.film.progress import GROWING
 from engine.jobs.node_builder import NodeLostError, Nodes
 from engine.models import Model
 from engine.wire.messages.responses import label
+from engine.workers import messages as tasks
 from engine.workers.pool import MemoryShortError
 from engine.workers.process import TaskStoppedError, WorkerDiedError
+
+SIZES = {
+    "keyframes": "keyframes",
+    "times": "keyframes",
+    "segments": "segments",
+    "segment_frames": "segments",
+    "ends": "segments",
+    "gaps": "gaps",
+}
+NOTHING = Size()
+
+
+def plan_event(plan: Plan, loaded: tasks.Loaded) -> events.Planned:
+    """Return what tells of a whole plan."""
+    return events.Planned(
+        **msgspec.structs.asdict(listed(plan)),
+        frames=plan.recipe.frames,
+        model=loaded.model,
+        interpolator=loaded.interpolator,
+        batch=plan.batch,
+        notice=loaded.notice,
+    )
+
+
+def listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
+    """Return what a plan holds beyond a size, as events tell it."""
+    segments = plan.segments[since.segments :]
+    return events.Grown(
+        keyframes=tuple(node.name for node in plan.keyframes[since.keyframes :]),
+        times=tuple(plan.times[since.keyframes :]),
+        segments=tuple(node.name for node in segments),
+        segment_frames=tuple(node.length for node in segments),
+        ends=tuple(plan.ends[since.segments :]),
+        gaps=tuple(plan.gaps[since.gaps :]),
+        more_keyframes=plan.more_keyframes,
+        more_segments=plan.more_segments,
+    )
+
+
+def is_part(plan: events.Planned, of: events.Planned) -> bool:
+    """Tell whether a plan may become another one as it grows."""
+    lists = ((getattr(plan, name), getattr(of, name)) for name in GROWING)
+    facts = ("frames", "model", "interpolator", "notice", "batch")
+    same = all(getattr(plan, name) == getattr(of, name) for name in facts)
+    return same and all(whole[: len(part)] == part for part, whole in lists)
+
+
+def growth_event(
+    plan: Plan, told: Size, known: events.Planned
+) -> events.Planned | events.Grown | None:
+    """Return what tells how a plan has grown since it had a size.
+
+    Args:
+        plan: as it is now.
+        told: its size when it was told last.
+        known: what the job's log says of it; more than was told, after an interruption.
+
+    Returns:
+        None if the log says so already, a whole plan if the log says otherwise.
+    """
+    more = listed(plan, told)
+    starts = {name: getattr(told, SIZES[name]) for name in GROWING}
+    added = {name: getattr(more, name) for name in GROWING}
+    parts = {name: getattr(known, name)[start:] for name, start in starts.items()}
+    if all(parts[name][: len(new)] == new for name, new in added.items()):
+        return None
+    if any(parts.values()):  # other pictures than before the interruption
+        return msgspec.structs.replace(known, **msgspec.structs.asdict(listed(plan)))
+    return more
+
 
 log = logging.getLogger(__name__)
 
@@ -159,8 +231,8 @@ class Making:
         loaded = await nodes.load(model, most_keyframes(nodes.recipe), self.batch)
         names = {"model": loaded.model, "interpolator": loaded.interpolator}
         plan = Plan(nodes.recipe, batch=self.batch, **names)
-        planned, known = growth.planned(plan, loaded), nodes.progress.plan
-        if known is None or not growth.is_part(planned, known):
+        planned, known = plan_event(plan, loaded), nodes.progress.plan
+        if known is None or not is_part(planned, known):
             nodes.record(planned)
         nodes.store.hold(nodes.job, plan.names)
         return plan
@@ -169,7 +241,7 @@ class Making:
         """Tell by what a plan has grown, unless that was told before an interruption."""
         assert self.nodes.progress.plan
         self.nodes.store.hold(self.nodes.job, plan.names)
-        if news := growth.news(plan, told, self.nodes.progress.plan):
+        if news := growth_event(plan, told, self.nodes.progress.plan):
             self.nodes.record(news)
 
 

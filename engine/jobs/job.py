@@ -10,7 +10,7 @@ from collections.abc import Callable
 from engine.film import events
 from engine.film.events import AnyEvent
 from engine.film.progress import Progress, advance, fold
-from engine.storage.rows import JobRow
+from engine.storage.journal import JobRow
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import responses as answers
 from engine.wire.transport import framed

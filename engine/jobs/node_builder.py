@@ -16,13 +16,12 @@ from engine.errors import MissingPictureError, StorageError, WorkerLostError
 from engine.film import events
 from engine.film.events import AnyEvent
 from engine.film.graph import FilmNode, KeyframeNode, SegmentNode
-from engine.film.plan import Plan
+from engine.film.plan import Draw, Measure, Paint, Plan, Step
 from engine.film.progress import Progress
 from engine.film.recipe import Recipe
-from engine.film.steps import Draw, Measure, Paint, Step
 from engine.models import Model
+from engine.storage.journal import ObjectRow
 from engine.storage.object_store import Store
-from engine.storage.rows import ObjectRow
 from engine.workers import messages as tasks
 from engine.workers.pool import Crew
 from engine.workers.process import Foreman, WorkerDiedError

@@ -24,12 +24,10 @@ from engine.film.recipe import Recipe
 from engine.jobs.film_builder import Making
 from engine.jobs.job import Job
 from engine.jobs.node_builder import Nodes
-from engine.jobs.pruning import prune
-from engine.jobs.retention import Holding
+from engine.jobs.retention import Holding, prune
 from engine.models import Model
-from engine.storage.journal import Journal
+from engine.storage.journal import JobRow, Journal
 from engine.storage.object_store import Store
-from engine.storage.rows import JobRow
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.messages import responses as answers

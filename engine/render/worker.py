@@ -27,14 +27,14 @@ from engine.render.painting import blank
 from engine.render.painting.optimizations import Way
 from engine.render.painting.painter import Painter
 from engine.render.previews.previewer import Previewer
-from engine.render.rife.choice import open_interpolator, wanted
-from engine.render.rife.distance import distance
+from engine.render.rife.interpolator import open_interpolator, wanted
+from engine.render.rife.similarity import distance
 from engine.render.video import encode as assembly
 from engine.render.video import smoothness
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import responses as answers
 from engine.workers import messages as tasks
-from engine.workers.pipe import Channel, ServerGoneError, claim_stdout
+from engine.workers.messages import Channel, ServerGoneError, claim_stdout
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The engine's door: one port, who may come in, and what the others are told.
 
 It knows proofs, paths and limits; what clients say inside is ``engine.server.control``'s and
-``engine.server.hatch``'s business.
+``engine.server.data``'s business.
 """
 
 import asyncio
@@ -21,14 +21,13 @@ from engine import __version__
 from engine.jobs.queue import Jobs
 from engine.models import Model
 from engine.server.control import Session
-from engine.server.hatch import Hatch
+from engine.server.data import Hatch
 from engine.storage.journal import Journal
 from engine.storage.object_store import Store
 from engine.wire import pairing
 from engine.wire.messages import limits as terms
 from engine.wire.messages import responses as answers
-from engine.wire.pulse import pulse
-from engine.wire.transport import Line
+from engine.wire.transport import Line, pulse
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class EngineServer:
             server_header=None,
             max_size=terms.LIMITS.message,
             max_queue=2,
-            ping_interval=None,  # see engine.wire.pulse
+            ping_interval=None,  # see engine.wire.transport
             create_connection=partial(Line, coming=self.coming),  # type: ignore[arg-type]
             close_timeout=2,
         )

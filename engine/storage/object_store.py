@@ -23,8 +23,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import StorageError, UnknownObjectError
-from engine.storage.journal import Journal
-from engine.storage.rows import ObjectRow
+from engine.storage.journal import Journal, ObjectRow
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,17 @@ import msgspec
 from engine.errors import StorageError
 from engine.film import events
 from engine.film.events import Logged
-from engine.storage.journal import OBJECT, VERSION, Journal, is_damage, translated
-from engine.storage.rows import JobRow, ObjectRow, read_event, read_job
+from engine.storage.journal import (
+    OBJECT,
+    VERSION,
+    JobRow,
+    Journal,
+    ObjectRow,
+    is_damage,
+    read_event,
+    read_job,
+    translated,
+)
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,13 @@ It knows the protocol and sockets; it knows nothing of Streamlit, files of the a
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
@@ -33,11 +35,110 @@ from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.messages import requests
 from engine.wire.messages import responses as answers
+from engine.wire.messages.requests import Watch
 from engine.wire.messages.responses import Chunk, JobEvent, Preview, Snapshot
 from engine.wire.pairing import Pairing
-from engine.wire.questions import A, Questions
-from engine.wire.traffic import Traffic
-from engine.wire.watched import Watched
+from engine.wire.transport import Traffic
+
+A = TypeVar("A", bound=answers.Answer)
+
+PATIENCE = 30.0  # seconds to wait for an answer
+
+
+class Questions:
+    """What was asked and not answered yet."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+
+    def number(self) -> int:
+        """Return the number of the next request."""
+        return next(self._numbers)
+
+    async def ask(
+        self, socket: ClientConnection | None, request: requests.Request, kind: type[A]
+    ) -> A:
+        """Send a request and return its answer.
+
+        Args:
+            socket: to the engine; None while there is no connection.
+            request: under a number of ours.
+            kind: of the answer.
+
+        Raises:
+            VisionFluxError: the engine refused it.
+            ConnectionLostError: there is no connection, or it broke before the answer.
+        """
+        if socket is None:
+            raise ConnectionLostError("the engine is not connected at the moment")
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[request.id] = future
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await socket.send(encoding.encode(request))
+                answer = await future
+        except (ConnectionClosed, TimeoutError) as error:
+            raise ConnectionLostError("the connection broke before the engine answered") from error
+        finally:
+            self._waiting.pop(request.id, None)
+        if not isinstance(answer, kind):
+            raise MalformedMessageError(f"the engine answered with {type(answer).__name__}")
+        return answer
+
+    def answer(self, message: object) -> None:
+        """Hand a message on to who waits for it, if anybody does."""
+        future = self._waiting.get(getattr(message, "re", None) or -1)
+        if future and not future.done():
+            if isinstance(message, answers.Refused):
+                future.set_exception(VisionFluxError.restore(message.error))
+            else:
+                future.set_result(message)
+
+    def lose(self) -> None:
+        """Tell all who wait that the connection broke."""
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionLostError("the connection to the engine broke"))
+
+
+@dataclass
+class Watched:
+    """One job that is followed.
+
+    Attributes:
+        after: number of the last event that was seen; None while only new ones are wanted.
+        previews: whether previews are wanted.
+        budget: bytes of previews that may still come; None: no limit.
+    """
+
+    after: int | None
+    previews: bool
+    budget: int | None
+
+    def request(self, number: int, job: str) -> Watch:
+        """Return the request, under a number, that has the engine tell of ``job``."""
+        return Watch(
+            id=number, job=job, after=self.after, previews=self.previews, budget=self.budget
+        )
+
+    def begin(self, seq: int) -> None:
+        """Take in the number of a snapshot's last event."""
+        if self.after is None:
+            self.after = seq  # what is new begins here, whatever breaks
+
+    def is_new(self, seq: int) -> bool:
+        """Tell whether an event was not seen before; remember that it was."""
+        if self.after is not None and seq <= self.after:
+            return False
+        self.after = seq
+        return True
+
+    def pay(self, size: int) -> None:
+        """Take what a preview took, in bytes, from the budget."""
+        if self.budget is not None:
+            self.budget = max(0, self.budget - size)
+
 
 Message = Snapshot | JobEvent | Preview
 

@@ -31,8 +31,7 @@ from engine.errors import (
 from engine.wire import outages, pairing
 from engine.wire.messages import limits as terms
 from engine.wire.pairing import Pairing
-from engine.wire.pulse import pulse
-from engine.wire.traffic import Counted, Traffic
+from engine.wire.transport import Counted, Traffic, pulse
 
 GOODBYE = 2.0  # seconds that the other end has to answer when a connection is closed
 
@@ -88,7 +87,7 @@ async def _open(engine: Pairing, path: str, traffic: Traffic, *, skew: float) ->
         proxy=None if local else True,
         compression=None,
         max_size=terms.LIMITS.message,
-        ping_interval=None,  # see engine.wire.pulse
+        ping_interval=None,  # see engine.wire.transport
         close_timeout=GOODBYE,
         open_timeout=15,
         create_connection=partial(Counted, traffic=traffic),  # type: ignore[arg-type]

@@ -5,9 +5,15 @@ no messages, and not who may come in.
 """
 
 import asyncio
-from typing import Any
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 HALF_OPEN = 128  # connections that may be at the door at once
@@ -58,3 +64,75 @@ class Line(ServerConnection):
         """
         async with self.send_context():
             self.protocol.writes.append(frames)
+
+
+PAUSE = 10.0  # seconds between pings
+PATIENCE = 15.0  # seconds until a missing pong ends the connection
+
+
+@asynccontextmanager
+async def pulse(socket: Connection) -> AsyncIterator[None]:
+    """Ping while the context lasts; a peer that does not answer in time finds itself cut off."""
+    beating = asyncio.create_task(_beat(socket))
+    try:
+        yield
+    finally:
+        beating.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await beating
+
+
+async def _beat(socket: Connection) -> None:
+    while True:
+        await asyncio.sleep(PAUSE)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await (await socket.ping())
+        except TimeoutError:
+            socket.transport.abort()
+            return
+        except ConnectionClosed:  # by itself
+            return
+
+
+class Traffic:
+    """Bytes that came and bytes that went."""
+
+    received = sent = 0
+
+    @property
+    def whole(self) -> int:
+        """Both ways together."""
+        return self.received + self.sent
+
+
+class Counted(ClientConnection):
+    """A connection that counts its bytes."""
+
+    def __init__(self, *args: Any, traffic: Traffic, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._traffic = traffic
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a transport, through which everything leaves."""
+        super().connection_made(cast(asyncio.BaseTransport, Tap(transport, self._traffic)))
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what arrived."""
+        self._traffic.received += len(data)
+        super().data_received(data)
+
+
+class Tap:
+    """A transport that counts what is written."""
+
+    def __init__(self, transport: asyncio.BaseTransport, traffic: Traffic) -> None:
+        self._transport, self._traffic = cast(asyncio.Transport, transport), traffic
+
+    def write(self, data: bytes) -> None:
+        """Send it on."""
+        self._traffic.sent += len(data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

@@ -3,16 +3,21 @@
 Each frame is a length, a kind and a body: JSON, or a preview that is already encoded.
 """
 
+import os
 import struct
-from typing import Any
+import sys
+import threading
+from typing import Any, BinaryIO
 
 import msgspec
 
 from engine.errors import ErrorReport
+from engine.film.events import Scores
 from engine.film.graph import FilmNode, KeyframeNode, SegmentNode
 from engine.film.preview_budget import Setting
-from engine.film.scores import Scores
 from engine.models import Model
+from engine.wire.messages import codec as encoding
+from engine.wire.messages import responses as answers
 from engine.wire.messages.responses import DeviceInfo
 
 FRAME = struct.Struct(">IB")  # length of the body, kind
@@ -241,3 +246,53 @@ def read_reply(body: bytes) -> AnyReply:
 
 def _decode(body: bytes, kind: Any) -> Any:
     return msgspec.json.decode(body, type=kind)
+
+
+class ServerGoneError(Exception):
+    """Nobody holds the other end of the pipe any more."""
+
+
+class Channel:
+    """Frames to and from the server; any thread may send.
+
+    Whoever sends must expect ``ServerGoneError``.
+    """
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        self._source, self._sink = source, sink
+        self._lock = threading.Lock()
+
+    def send(self, reply: Reply) -> None:
+        """Send a reply."""
+        self._write(pack(reply))
+
+    def send_preview(self, preview: answers.Preview) -> None:
+        """Send a preview."""
+        self.forward(PREVIEW_KIND, encoding.encode_preview(preview))
+
+    def forward(self, kind: int, body: bytes) -> None:
+        """Send what is encoded already."""
+        self._write(frame(kind, body))
+
+    def receive(self) -> AnyTask | None:
+        """Return the next task; None when the server is gone."""
+        head = self._source.read(FRAME.size)
+        if len(head) < FRAME.size:
+            return None
+        length, _ = FRAME.unpack(head)
+        return read_task(self._source.read(length))
+
+    def _write(self, data: bytes) -> None:
+        try:
+            with self._lock:
+                self._sink.write(data)
+                self._sink.flush()
+        except BrokenPipeError as error:
+            raise ServerGoneError from error
+
+
+def claim_stdout() -> BinaryIO:
+    """Keep the standard output for frames alone; whatever libraries print goes to the log."""
+    sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return sink

@@ -21,7 +21,7 @@ from ray.exceptions import RayError
 
 from engine.models import interpolators as networks
 from engine.workers import messages as tasks
-from engine.workers.pipe import Channel, ServerGoneError, claim_stdout
+from engine.workers.messages import Channel, ServerGoneError, claim_stdout
 from engine.workers.ray_actor import Content, Part, Remote, Shown, inputs
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from tests.browser.test_axe import assert_no_violation
 from tests.stand_ins.films import add_film
 from tests.stand_ins.openid import provider, secrets_file
 from ui.shell import accounts
-from ui.storage.database import sqlite_engine
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

@@ -12,8 +12,8 @@ from engine.film.recipe import Recipe, Scene
 from tests.browser.conftest import PATIENCE, PHONE, SETTLED, Server, Visitor, shoot
 from tests.stand_ins.connection import FINISHED
 from ui.home import showcase
-from ui.storage.database import sqlite_engine
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

@@ -12,8 +12,8 @@ from tests.browser.conftest import PATIENCE, PHONE, Server, Visitor, serving, sh
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import wait_for
 from tests.stand_ins.films import add_film
-from ui.storage.database import sqlite_engine
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]

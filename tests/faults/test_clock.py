@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.storage.journal import Journal
-from engine.storage.rows import ObjectRow
+from engine.storage.journal import Journal, ObjectRow
 from tests.conftest import a_recipe, connected
 from tests.faults.processes import an_engine_process, film_of
 

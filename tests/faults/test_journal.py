@@ -11,9 +11,8 @@ import pytest
 from engine.daemon import JOURNAL
 from engine.errors import StorageError
 from engine.film import events
-from engine.storage.journal import RESERVE, Journal
+from engine.storage.journal import RESERVE, Journal, ObjectRow
 from engine.storage.recovery import open_journal
-from engine.storage.rows import ObjectRow
 from tests.conftest import a_recipe, connected
 from tests.faults.processes import an_engine_process, film_of, painted, refused_to_start
 

@@ -11,7 +11,7 @@ from engine.film.recipe import Camera, parse_recipe
 from engine.models import catalogue
 from tests.conftest import connected
 from tests.ui.storage.test_start_images import a_file, halves
-from ui.storage.stills import Stills
+from ui.storage.start_images import Stills
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 MINUTES = 300.0  # seconds; the offline model paints, on a machine that may be busy

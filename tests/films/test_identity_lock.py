@@ -9,7 +9,7 @@ from engine.film import graph
 from engine.film.recipe import parse_recipe
 from engine.render.device import choose_device
 from engine.render.painting.painter import Painter
-from engine.render.rife.distance import distance
+from engine.render.rife.similarity import distance
 
 pytestmark = pytest.mark.slow
 STORIES = (

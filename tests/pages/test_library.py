@@ -8,8 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from engine.errors import InvalidParameterError
 from engine.film import events
+from engine.film.events import Scores
 from engine.film.recipe import Camera, Recipe, Scene
-from engine.film.scores import Scores
 from engine.wire.pairing import Pairing
 from tests.pages.test_pages import RECIPE, Studio, components, job_of, lost, setting, studio, words
 from tests.stand_ins.connection import until

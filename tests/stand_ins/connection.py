@@ -29,10 +29,10 @@ from engine.wire.messages.responses import (
     Snapshot,
 )
 from engine.wire.pairing import Pairing
-from engine.wire.traffic import Traffic
+from engine.wire.transport import Traffic
 from ui.engines.hub import Hub
-from ui.storage.database import sqlite_engine
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 KEY = b"k" * 32
 LOCAL_PAIRING = Pairing("http://127.0.0.1:1", KEY)

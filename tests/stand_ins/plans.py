@@ -5,9 +5,8 @@ import random
 from collections.abc import Callable
 
 from engine.film.graph import KeyframeNode
-from engine.film.plan import Plan
+from engine.film.plan import Measure, Paint, Plan, Step
 from engine.film.recipe import Recipe
-from engine.film.steps import Measure, Paint, Step
 
 
 def worked(

@@ -21,7 +21,7 @@ from engine.film.graph import FilmNode, KeyframeNode, Node
 from engine.film.preview_budget import Setting
 from engine.wire.messages import responses as answers
 from engine.workers import messages as tasks
-from engine.workers.pipe import Channel
+from engine.workers.messages import Channel
 
 STEP = float(os.environ.get("STEP_SECONDS", "0"))
 LINES = int(os.environ.get("TEXT_LINES", "40"))

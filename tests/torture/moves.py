@@ -32,9 +32,9 @@ from tests.torture.rig import (
     tiny,
 )
 from ui.engines.hub import Hub
-from ui.storage.database import sqlite_engine
 from ui.storage.job_views import View
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 MOVES = 4  # of one film
 

@@ -7,8 +7,7 @@ import streamlit as st
 from engine.film.recipe import Recipe
 from engine.models import Card
 from engine.wire.messages.responses import Hello
-from ui.create.dials import UNKNOWN
-from ui.create.settings_panel import SCHEDULERS, negative_prompt
+from ui.create.settings_panel import SCHEDULERS, UNKNOWN, negative_prompt
 from ui.shell.text import plain, size
 from ui.storage import draft
 

@@ -6,8 +6,11 @@ where ffmpeg writes it), whatever else the file holds. It knows no films of the 
 
 import struct
 
-from engine.errors import RequestError
+import streamlit as st
+
+from engine.errors import RequestError, VisionFluxError
 from engine.film.recipe import Recipe, read_recipe
+from ui.storage import draft
 
 WAY = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
 PREFACE = {b"meta": 4, b"data": 8}  # bytes before what a box holds
@@ -67,3 +70,32 @@ def _box(within: memoryview, wanted: bytes) -> memoryview | None:
             return within[at + head + PREFACE.get(kind, 0) : at + size]
         at += size
     return None
+
+
+def drop_zone() -> None:
+    """Draw it, folded away."""
+    turn = st.session_state.setdefault("dropped", 0)
+    key = f"film-{turn}"
+    with st.expander("Start from a finished film", icon=":material/movie:"):
+        st.file_uploader(
+            "Drop an MP4 that VisionFlux made: everything that made it comes back.",
+            type="mp4",
+            key=key,
+            on_change=_drop,
+            args=[key],
+        )
+
+
+def _drop(key: str) -> None:
+    """Take the recipe out of a film that was dropped, and the film off the page."""
+    dropped = st.session_state.get(key)
+    if dropped is None:
+        return
+    st.session_state["dropped"] += 1
+    st.session_state.pop("problem", None)
+    try:
+        draft.load(st.session_state, recipe_in(dropped.getvalue()))
+    except VisionFluxError as error:
+        st.session_state["problem"] = error.report()
+    else:
+        st.toast("The film's recipe is back on the storyboard.")

@@ -9,8 +9,8 @@ import streamlit as st
 
 from engine.errors import VisionFluxError
 from ui import app_state as resources
-from ui.engines.engine_view import EngineView
-from ui.films import provenance
+from ui.engines.connections import EngineView
+from ui.films import recipe_card
 from ui.shell import text as words
 from ui.shell import theme as look
 from ui.storage.job_views import View
@@ -29,7 +29,7 @@ def rescue(job: str) -> None:
         return
     here = list(hub.pieces.here(job).values())
     if here and not _near(view):
-        st.caption(provenance.kept(here, hub.preferences.mirror_budget))
+        st.caption(recipe_card.kept(here, hub.preferences.mirror_budget))
     if not _lost(view):
         return
     if view.trouble:

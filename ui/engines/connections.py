@@ -6,19 +6,150 @@ waits lives in the hub's loop; the rest may be called from any thread.
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
 
 from engine.errors import EngineUnreachableError, VisionFluxError
 from engine.wire.client import Connection, LinkState, Message
+from engine.wire.messages.responses import Hello
 from engine.wire.pairing import Pairing
-from ui.engines.aside import aside
-from ui.engines.engine_view import CONNECTING, EngineView, Link
 from ui.engines.job_follower import Follower
-from ui.engines.tending import count, tend
 from ui.storage.pairings import LOCAL, Links
 from ui.storage.traffic_meter import Meter
+
+CONNECTING = LinkState(name="connecting")
+
+
+@dataclass
+class Link:
+    """One engine: how to reach it, and how that is going.
+
+    Attributes:
+        engine: its id; empty until it was reached once.
+        joined: whether its jobs are followed; not before it is clear that nobody else does.
+        counted: bytes that came and went and are on the meter already.
+        looked_at, described_at: monotonic time of a page's last look, and of its last hello.
+    """
+
+    key: str
+    engine: str = ""
+    joined: bool = True
+    counted: tuple[int, int] = (0, 0)
+    looked_at: float = 0.0
+    described_at: float = 0.0
+    connection: Connection | None = None
+    follower: Follower | None = None
+    state: LinkState = CONNECTING
+    latency: float | None = None
+    task: asyncio.Task[None] | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True)
+class EngineView:
+    """What a page may show of an engine.
+
+    Attributes:
+        starting: it is being started; only the one on this computer ever is.
+        resting: the user has stopped it; likewise.
+        stoppable: the user may stop it; likewise.
+    """
+
+    key: str
+    state: LinkState
+    hello: Hello | None
+    latency: float | None
+    chosen: bool
+    starting: bool
+    resting: bool
+    stoppable: bool
+
+    @property
+    def local(self) -> bool:
+        """Whether it is the engine on this computer."""
+        return self.key == LOCAL
+
+    @property
+    def connected(self) -> bool:
+        """Whether films can be made on it now."""
+        return self.state.name == "connected" and self.hello is not None
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return "This computer" if self.local else urlsplit(self.key).netloc
+
+
+REFRESH = 4.0  # seconds between two looks at an engine's device and queue
+FAR_REFRESH = 30.0  # the same for engines elsewhere, whose answers may cost
+LOOK = 10.0  # seconds since a page looked after which nobody is interested any more
+
+
+async def tend(link: Link, connection: Connection, meter: Meter) -> None:
+    """Keep an engine's hello fresh while a page shows it, and its bytes on the meter, for ever."""
+    while True:
+        with suppress(VisionFluxError):
+            if link.state.name == "connected" and _is_stale(link, connection):
+                asked = time.monotonic()
+                await connection.describe()
+                link.described_at = time.monotonic()
+                link.latency = link.described_at - asked
+        await count(link, connection, meter)
+        await asyncio.sleep(REFRESH)
+
+
+async def count(link: Link, connection: Connection, meter: Meter) -> None:
+    """Put on the meter what crossed the way to a distant engine since the last time."""
+    if link.key == LOCAL or not link.engine:
+        return
+    before, now = link.counted, (connection.traffic.received, connection.traffic.sent)
+    if now != before:
+        link.counted = now
+        await asyncio.to_thread(meter.add, link.engine, now[0] - before[0], now[1] - before[1])
+
+
+def _is_stale(link: Link, connection: Connection) -> bool:
+    """Tell whether an engine's hello is older than a page that shows it would like."""
+    now, hello = time.monotonic(), connection.hello
+    warming_up = hello is not None and hello.device.name == "starting"
+    age = REFRESH if link.key == LOCAL or warming_up else FAR_REFRESH
+    return now - link.looked_at < LOOK and now - link.described_at >= age
+
+
+T = TypeVar("T")
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """Return what ``work`` returns; unlike ``asyncio.to_thread``, an exit does not wait for it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return  # nobody waits any more
+        if error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: the app has ended
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="aside", daemon=True).start()
+    return await future
+
 
 log = logging.getLogger(__name__)
 

@@ -17,17 +17,16 @@ from engine.film.recipe import Recipe
 from engine.local import ensure_local_engine
 from engine.wire.client import Connection
 from engine.wire.pairing import Pairing
-from ui.engines.connections import Engines
-from ui.engines.engine_view import EngineView, Link
+from ui.engines.connections import Engines, EngineView, Link
 from ui.engines.job_follower import Follower
 from ui.engines.migration import Mover
-from ui.storage.desk import Desk
+from ui.storage.draft import Desk
 from ui.storage.event_log import Record
 from ui.storage.job_views import Board, View
 from ui.storage.library import Library
 from ui.storage.pieces import Pieces
 from ui.storage.preferences import Preferences
-from ui.storage.stills import Stills
+from ui.storage.start_images import Stills
 from ui.storage.tables import Piece
 from ui.storage.traffic_meter import Meter
 

@@ -1,7 +1,7 @@
 """What a film will cost before it is made: time, memory and data, each with honest error bars.
 
 How the cost of a piece grows with a recipe is known beforehand (``piece_seconds``); how fast an
-engine is, and how sure one can be of that, its past films tell (``ui.estimate.lesson``). Pure:
+engine is, and how sure one can be of that, its past films tell (``ui.estimate.history``). Pure:
 recipes and lessons in, figures out.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from engine.film.recipe import Recipe
 from engine.models import Card
-from ui.estimate.lesson import Lesson
+from ui.estimate.history import Lesson
 
 Works = Mapping[str, float]  # by the model's name
 

@@ -9,7 +9,7 @@ from engine.film.plan import most_keyframes
 from engine.film.recipe import Recipe
 from engine.wire.messages.responses import Hello
 from ui import app_state as resources
-from ui.engines.engine_view import EngineView
+from ui.engines.connections import EngineView
 from ui.estimate.cost import Price, price
 from ui.estimate.history import Past
 from ui.shell import text as words

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from engine.film import timeline as spacing
 from engine.film.recipe import Recipe
 from ui.films.player import addresses
-from ui.films.provenance import made_with
+from ui.films.recipe_card import made_with
 from ui.home.showcase import Shown
 from ui.shell.component import component
 from ui.shell.text import ago, short

@@ -5,11 +5,13 @@ drawn with the ``first`` value that it is to show. That goes along whenever it i
 into the session is told the browser once, and where that run is cut short, never; the browser
 then sends the least it can. Whenever a program changes a value, its widget gets a new key: a
 browser that had not yet heard of the change would otherwise send the old value back.
-Pure but for the dictionary it is given; ``ui.storage.desk`` keeps it for the next visit.
+Pure but for the dictionary it is given; ``ui.storage.draft`` keeps it for the next visit.
 """
 
 import secrets
+import threading
 from collections.abc import Iterable, MutableMapping
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -17,6 +19,7 @@ import msgspec
 from engine.errors import InvalidParameterError, VisionFluxError
 from engine.film.recipe import MAX_SCENES, Motion, Recipe, Scene, parse_recipe
 from engine.models import Defaults
+from ui.storage import files
 
 State = MutableMapping[Any, Any]
 T = TypeVar("T")
@@ -286,3 +289,26 @@ def _ordering(state: State, scene_id: str = "") -> tuple[list[dict[str, Any]], i
     state["draft"]["placed"] = {}
     scenes = state["draft"]["scenes"]
     return scenes, next((i for i, scene in enumerate(scenes) if scene["id"] == scene_id), 0)
+
+
+class Desk:
+    """Reads and writes the draft; safe to use from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: Kept | None = None
+        self._writing = threading.Lock()
+
+    def read(self) -> Kept | None:
+        """Return what lies there; a file that cannot be read counts as none."""
+        with self._writing:
+            if self._kept is None:
+                self._kept = files.recall(self._path, Kept)
+            return self._kept
+
+    def write(self, kept: Kept | None) -> None:
+        """Keep a draft if there is one to keep and it is another than before."""
+        with self._writing:
+            if kept is not None and kept != self._kept:
+                self._kept = kept
+                files.keep(self._path, kept)

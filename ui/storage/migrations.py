@@ -7,8 +7,11 @@ not what is in them.
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from ui.storage.tables import Base, Film, Version
 
@@ -91,3 +94,22 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
     _animatics,
     _previews,
 )
+
+
+def sqlite_engine(path: Path) -> sa.Engine:
+    """Return an engine for a SQLite file that readers and one writer share without waiting."""
+    path.touch(mode=0o600)  # prompts are private; SQLite gives its other files the same mode
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+    prepare(engine)
+    return engine
+
+
+def prepare(engine: sa.Engine) -> None:
+    """Let SQLite keep a write-ahead log and wait for locks; other databases are left alone."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+            connection.execute(f"PRAGMA {pragma}")

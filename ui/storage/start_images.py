@@ -4,13 +4,18 @@ What arrives may be anything; nothing of it remains but pixels, so that neither 
 nor by whom is told to an engine. It knows Pillow, not where stills are kept.
 """
 
+import asyncio
 import hashlib
+from collections.abc import Container
 from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from engine.errors import InvalidParameterError
+from engine.film.recipe import Recipe
+from engine.wire.client import Connection
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MOST_PIXELS = 64_000_000  # that are decoded; 256 MB as RGBA
@@ -93,3 +98,65 @@ def _sized(picture: Image.Image) -> Image.Image:
 
 def _refused(problem: str) -> InvalidParameterError:
     return InvalidParameterError("start_image", problem, REMEDY)
+
+
+PNG = "image/png"
+THUMBNAIL = 480  # pixels of the longer side
+
+
+class Stills:
+    """Files of one folder; safe to use from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, data: bytes) -> str:
+        """Keep a user's picture; return its name.
+
+        Raises:
+            InvalidParameterError: it is no picture that can be used.
+        """
+        still = still_of(data)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.has(still.name):
+            part = self.path(still.name).with_suffix(".part")
+            part.write_bytes(still.png)
+            part.replace(self.path(still.name))
+        return still.name
+
+    def path(self, name: str) -> Path:
+        """Return where a still is, or would be."""
+        return self._folder / f"{name}.png"
+
+    def has(self, name: str) -> bool:
+        """Tell whether a still is here."""
+        return self.path(name).is_file()
+
+    def thumbnail(self, name: str) -> bytes:
+        """Return a small JPEG of a still; empty if it is not here or cannot be read."""
+        try:
+            with Image.open(self.path(name)) as picture:
+                picture.thumbnail((THUMBNAIL, THUMBNAIL))
+                jpeg = BytesIO()
+                picture.convert("RGB").save(jpeg, "JPEG", quality=80)
+        except OSError:
+            return b""
+        return jpeg.getvalue()
+
+    def sweep(self, needed: Container[str]) -> None:
+        """Remove every still but those that are named."""
+        for path in self._folder.glob("*"):
+            if path.stem not in needed:
+                path.unlink(missing_ok=True)
+
+    async def bring(self, connection: Connection, recipe: Recipe) -> None:
+        """Bring an engine what a recipe's scenes begin from and it lacks; what is not here stays.
+
+        Raises:
+            VisionFluxError: the engine cannot be reached, or did not accept one.
+        """
+        if not recipe.start_images:
+            return
+        for name in await connection.find_missing(recipe.start_images):
+            if await asyncio.to_thread(self.has, name):
+                await connection.upload(name, self.path(name), PNG)

@@ -1,6 +1,6 @@
 """Counts what crossed the way to each distant engine, month by month, in the library's database.
 
-It knows numbers of bytes, not where they come from; ``engine.wire.traffic`` says what is counted.
+It knows numbers of bytes, not where they come from; ``engine.wire.transport`` says what is counted.
 """
 
 import threading

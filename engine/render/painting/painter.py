@@ -4,9 +4,10 @@ It knows diffusers; it knows nothing of films, jobs or previews beyond one callb
 """
 
 import contextlib
+import functools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,10 +20,10 @@ from torch import Tensor
 from engine.errors import DeviceMemoryError
 from engine.film.graph import KeyframeNode
 from engine.models import Model
+from engine.render import Cancelled
 from engine.render.device import Device, memory_errors
 from engine.render.image import Picture
 from engine.render.painting.anchor_attention import looking_at
-from engine.render.painting.batch import arguments_of, noises_of, padded, step_noises_of
 from engine.render.painting.blank import is_blank
 from engine.render.painting.image_to_image import (
     Border,
@@ -32,11 +33,10 @@ from engine.render.painting.image_to_image import (
     in_colours,
     restored,
 )
-from engine.render.painting.optimizations import MemorySaver, Way
+from engine.render.painting.noise import blended_noise, step_noises, turned_noise
+from engine.render.painting.optimizations import MemorySaver, Quickener, Way
 from engine.render.painting.prompts import Prompts
 from engine.render.painting.schedulers import make_scheduler
-from engine.render.painting.speed import Quickener
-from engine.render.painting.watch import OnStep, Watch, stop_if
 from engine.render.previews.latent_rgb import (
     PUBLISHED,
     Projection,
@@ -46,6 +46,89 @@ from engine.render.previews.latent_rgb import (
 )
 from engine.render.previews.tiny_decoder import TinyDecoder, find_tiny
 from engine.render.weights.pipeline import OnBytes, load_pipeline
+
+Shape = tuple[int, int, int, int]  # of one row: (1, channels, height / 8, width / 8)
+
+
+def padded(nodes: Sequence[KeyframeNode]) -> list[KeyframeNode]:
+    """Return as many rows as the nodes say: them, and repeats of the first."""
+    return [*nodes, *[nodes[0]] * (nodes[0].rows - len(nodes))]
+
+
+def noises_of(rows: Sequence[KeyframeNode], shape: Shape) -> Tensor:
+    """Return the initial latents ``(rows, channels, height / 8, width / 8)``, unscaled."""
+    return torch.cat([_noise(node, shape) for node in rows])
+
+
+def step_noises_of(rows: Sequence[KeyframeNode], shape: Shape) -> Callable[[], Tensor]:
+    """Return what draws the noise of the next step, for samplers that inject some."""
+    noises = [_step_noises(node, shape) for node in rows]
+    return lambda: torch.cat([next(each) for each in noises])
+
+
+def arguments_of(rows: Sequence[KeyframeNode], prompts: Prompts) -> dict[str, Tensor]:
+    """Return what a pipeline's call takes in place of texts."""
+    guided = rows[0].guidance_scale > 1
+    found = [
+        prompts.arguments(node.prompt, node.negative_prompt if guided else None) for node in rows
+    ]
+    return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+
+
+def _noise(node: KeyframeNode, shape: Shape) -> Tensor:
+    first, second = int(node.noise.first), int(node.noise.second)
+    if node.turn:
+        return turned_noise(first, node.turn, shape, node.drift)
+    return blended_noise(first, second, node.noise.position, shape, node.drift)
+
+
+def _step_noises(node: KeyframeNode, shape: Shape) -> Iterator[Tensor]:
+    first, second = int(node.noise.first), int(node.noise.second)
+    drift = 0.0 if node.turn else node.drift  # one that is the same all the way round
+    return step_noises(first, second, node.noise.position, shape, drift)
+
+
+OnStep = Callable[[int, int, Tensor], None]
+
+
+class Watch:
+    """Follows a pipeline's run: the predicted clean latents of each step, and cancelling.
+
+    diffusers hands only the noisy latents to ``callback_on_step_end``. The clean ones are the
+    second value that DDIM and Euler return from ``step``; DPM-Solver++ and UniPC keep them as
+    their newest model output.
+    """
+
+    def __init__(
+        self, scheduler: Any, on_step: OnStep, cancelled: Callable[[], bool], rows: int = 1
+    ) -> None:
+        """Watch a scheduler; of its latents the first ``rows`` are told, others are repeats."""
+        self._on_step, self._cancelled, self._rows = on_step, cancelled, rows
+        self._clean: Tensor | None = None
+        step = scheduler.step
+
+        @functools.wraps(step)  # diffusers reads the signature
+        def watched_step(*args: Any, **kwargs: Any) -> Any:
+            result = step(*args, **kwargs)
+            outputs = getattr(scheduler, "model_outputs", None)
+            self._clean = outputs[-1] if outputs else result[1]
+            return result
+
+        scheduler.step = watched_step
+
+    def __call__(self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> Any:
+        """Tell of step ``index`` (from 0), unless somebody asked to stop."""
+        stop_if(self._cancelled)
+        assert self._clean is not None
+        self._on_step(index + 1, pipe.num_timesteps, self._clean[: self._rows].detach().clone())
+        return tensors
+
+
+def stop_if(cancelled: Callable[[], bool]) -> None:
+    """Raise ``Cancelled`` if somebody asked to stop."""
+    if cancelled():
+        raise Cancelled
+
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@
 
 from engine.render.rife.checkpoint import load_ifnet
 from engine.render.rife.interpolator import Interpolator, load_interpolator
-from engine.render.rife.schedule import Pace
 from engine.render.rife.similarity import Judgement
+from engine.render.rife.video import Pace
 
 __all__ = ["Interpolator", "Judgement", "Pace", "load_ifnet", "load_interpolator"]

@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import ModelLoadError
-from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.ifnet import IFNet
+from engine.render.rife.offline_net import keep_large_blocks
 from engine.render.rife.versions import VERSIONS, Architecture, Encoder, Layers, names_of
 
 # SHA-256 of the author's files, as the vs-rife release and the author's mirror publish them.

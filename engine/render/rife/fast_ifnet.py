@@ -17,17 +17,113 @@ Knows nothing about files, 8-bit frames or when to interpolate.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.render.rife.block import Block, input_order
-from engine.render.rife.ifnet import FAR, IFNet
+from engine.render.rife.fused_layers import Entrance, prepare_activated, prepare_middle
+from engine.render.rife.ifnet import FAR, Activated, IFBlock, IFNet
 from engine.render.rife.motion import FLOWS, Motion, enlarge, fold, halve, pieces, places, sample
-from engine.render.rife.replay import Replay, Work
+from engine.render.rife.versions import Architecture
+
+
+class Block:
+    """One IFBlock with its weights prepared."""
+
+    def __init__(
+        self, block: IFBlock, dtype: torch.dtype, order: list[int], direct: int, outputs: int
+    ) -> None:
+        first, second = block.conv0[0], block.conv0[1]
+        assert isinstance(first, Activated)
+        assert isinstance(second, Activated)
+        conv = first.convolution
+        self.enter = Entrance(conv.weight[:, order], conv.bias, first.slope, dtype, direct)
+        self.reduce = prepare_activated(second, dtype)
+        self.middle = prepare_middle(block.convblock, dtype)
+        self.adds, self.shuffles = block.adds, block.shuffles
+        last = block.lastconv[0] if isinstance(block.lastconv, nn.Sequential) else block.lastconv
+        assert isinstance(last, nn.ConvTranspose2d)
+        assert last.bias is not None
+        kept = outputs * 4 if block.shuffles else outputs
+        self.weight = last.weight[:, :kept].contiguous().to(dtype)
+        self.bias = last.bias[:kept].to(dtype)
+
+    def __call__(self, x: Tensor, small: Tensor | None = None) -> Tensor:
+        """(N, inputs, h, w) → float32 (N, outputs, h, w), or half of that size unshuffled."""
+        x = before = self.reduce(self.enter(x, small))
+        for step in self.middle:
+            x = step(x)
+        if self.adds:
+            x = x + before
+        x = F.conv_transpose2d(x, self.weight, self.bias, 2, 1)
+        return (F.pixel_shuffle(x, 2) if self.shuffles else x).float()
+
+
+def input_order(architecture: Architecture, index: int) -> list[int]:
+    """Where the channels of our inputs stand in the official ones.
+
+    Officially: both pictures, both encodings, position, mask, features, flow. Here: first
+    picture and its encoding, then the second's, flow, position, mask, features, so that what
+    is warped together is written together.
+    """
+    encoded = architecture.encoded
+    sides = [
+        [*range(3 * side, 3 * side + 3), *range(6 + encoded * side, 6 + encoded * (side + 1))]
+        for side in (0, 1)
+    ]
+    position, total = 6 + 2 * encoded, architecture.inputs(index)
+    if index == 0:
+        return [*sides[0], *sides[1], position]
+    flow = range(total - FLOWS, total)
+    return [*sides[0], *sides[1], *flow, position, *range(position + 1, total - FLOWS)]
+
+
+RECORDED = 4  # shapes kept; each holds the memory of a whole evaluation
+Work = Callable[..., tuple[Tensor, ...]]
+
+
+class Replay:
+    """Calls a function of tensors on a GPU, by replaying it where these shapes were seen.
+
+    Args:
+        work: from tensors to tensors, on one device, without reading any value back.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self._recorded: dict[Any, tuple[Any, list[Tensor], tuple[Tensor, ...]]] = {}
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Like calling the function; the results are the caller's own."""
+        key = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs)
+        if key not in self._recorded:
+            if len(self._recorded) >= RECORDED:
+                self._recorded.clear()
+            self._recorded[key] = self._record(inputs)
+        graph, held, outputs = self._recorded[key]
+        for mine, theirs in zip(held, inputs, strict=True):
+            mine.copy_(theirs)
+        graph.replay()
+        return tuple(output.clone() for output in outputs)
+
+    def _record(self, inputs: tuple[Tensor, ...]) -> tuple[Any, list[Tensor], tuple[Tensor, ...]]:
+        """Run the function on a stream of its own until all is set up, then record it."""
+        held = [tensor.clone() for tensor in inputs]
+        cuda: Any = torch.cuda
+        stream = cuda.Stream()
+        stream.wait_stream(cuda.current_stream())
+        with cuda.stream(stream):
+            for _ in range(3):
+                self.work(*held)
+        cuda.current_stream().wait_stream(stream)
+        graph = cuda.CUDAGraph()
+        with cuda.graph(graph):
+            outputs = self.work(*held)
+        return graph, held, outputs
 
 
 class FastIFNet:

@@ -6,6 +6,7 @@ pictures on disk, films or jobs.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +17,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError
+from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError, VisionFluxError
 from engine.models import SUMS, is_damaged
+from engine.models import interpolators as networks
 from engine.render.device import is_memory_error, memory
-from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.checkpoint import load_ifnet
 from engine.render.rife.ifnet import IFNet
-from engine.render.rife.inputs import check_positions, check_scale
-from engine.render.rife.network import Drawn, Network, Pair, Prepared
-from engine.render.rife.offline_net import OfflineNet
+from engine.render.rife.network import Drawn, Network, Pair, Prepared, check_positions, check_scale
+from engine.render.rife.official_weights import fetch_official
+from engine.render.rife.offline_net import OfflineNet, keep_large_blocks
 from engine.render.rife.similarity import Judgement, judge
+from engine.render.weights.hub import OnBytes
 
 OFFLINE_WEIGHTS = Path(__file__).parents[2] / "models" / "rife" / "offline.safetensors"
 ALGORITHM = 6  # raise it when the same weights begin to give other pixels
@@ -254,3 +256,52 @@ def _check_frames(first: np.ndarray, second: np.ndarray) -> None:
         sizes = " and ".join(f"{frame.shape[1]}x{frame.shape[0]}" for frame in (first, second))
         problem = f"the two frames differ in size: {sizes}"
         raise InvalidParameterError("second", problem, "scale one to the other's size")
+
+
+log = logging.getLogger(__name__)
+
+
+def open_interpolator(
+    choice: str,
+    device: str,
+    on_bytes: OnBytes,
+    *,
+    insist: bool = False,
+    scale: float | None = None,
+) -> tuple[Interpolator, str]:
+    """Load the network of a choice; if its weights cannot be had the offline one serves.
+
+    Args:
+        choice: as ``engine.models.interpolators.check_choice`` returned it.
+        device: a torch device.
+        on_bytes: called with bytes done and in total while weights are fetched.
+        insist: raise instead of serving another network.
+        scale: of the flow estimate; None reduces it for large frames only.
+
+    Returns:
+        The interpolator, and why it is not what was chosen; "" if it is.
+
+    Raises:
+        ModelLoadError: a file of the operator's own cannot be used, or ``insist``.
+        StorageError: ``insist``, and the disk is full.
+    """
+    version = wanted(choice, device)
+    if version == networks.OFFLINE:
+        return load_interpolator(device, scale=scale), ""
+    if version not in networks.FETCHABLE:
+        return load_interpolator(device, Path(version), scale=scale), ""
+    try:
+        weights = fetch_official(version, on_bytes)
+        return load_interpolator(device, weights, version, scale), ""
+    except VisionFluxError as error:
+        if insist:
+            raise
+        log.warning("The offline network serves: %s", error)
+        return load_interpolator(device, scale=scale), str(error)
+
+
+def wanted(choice: str, device: str) -> str:
+    """Resolve ``auto``: the default version on CUDA; elsewhere nothing that must be fetched."""
+    if choice != networks.AUTO:
+        return choice
+    return networks.DEFAULT if device.startswith("cuda") else networks.OFFLINE

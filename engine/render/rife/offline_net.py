@@ -9,6 +9,8 @@ Sources: intermediate flow and mask, RIFE, Huang et al. 2022, arXiv:2011.06294; 
 cost volume, BMBC, Park et al. 2020, arXiv:2007.12622, section 3.1.
 """
 
+import ctypes
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -292,3 +294,18 @@ def _enlarge(pair: Pair, found: dict[str, Tensor]) -> Drawn:
     ]
     share = maps[:, 4:]
     return Drawn(sides[0] * share + sides[1] * (1 - share), (sides[0][-1:], sides[1][-1:]))
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT = 1 << 28  # bytes: 256 MB; larger blocks still go back to the system
+
+
+def keep_large_blocks() -> bool:
+    """Tune this process's allocator; returns whether it took the setting."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return False
+    return all(mallopt(option, KEPT) == 1 for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD))

@@ -12,7 +12,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from engine.render.image import Picture
 from engine.render.rife.optical_flow import SMALLEST_SIDE, dis_flow, fetch
 
 Mode = Literal["copy", "interpolate", "crossfade"]
@@ -101,3 +103,22 @@ def structure(first: np.ndarray, second: np.ndarray) -> float:
     spread = blur(x * x) - mean_x**2 + blur(y * y) - mean_y**2
     constant = (0.03 * 255) ** 2
     return float(((2 * shared + constant) / (spread + constant)).mean())
+
+
+SIDE = 64  # pixels of a thumbnail's longer side
+
+
+def distance(first: Picture, second: Picture) -> float:
+    """Return how much two pictures of one size differ: 0 not at all, about 1 altogether."""
+    small = [_lab_thumbnail(picture) for picture in (first, second)]
+    labs = [cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for one in small]
+    colours = float(np.linalg.norm(labs[0] - labs[1], axis=-1).mean()) / 100
+    greys = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in small]
+    return (colours + 1 - structure(*greys)) / 2
+
+
+def _lab_thumbnail(picture: Picture) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    scale = min(1.0, SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

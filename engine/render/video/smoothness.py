@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.film.scores import Scores
+from engine.film.events import Scores
 from engine.render.video.ffmpeg import Frame, Probe, probe, read_frames
 
 SIDE, LEAST = 128, 48  # pixels of a small frame's longer side, and of its shorter one at least

@@ -1,16 +1,58 @@
 """Messages to bytes and back. What is read is whole and within the limits, or an error."""
 
 import re
-from typing import Any
+import struct
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from engine.errors import InvalidParameterError, MalformedMessageError
 from engine.film.recipe import Recipe, invalid
-from engine.wire.messages import binary
 from engine.wire.messages.limits import LIMITS, RequestId
 from engine.wire.messages.requests import Part, Request
 from engine.wire.messages.responses import Answer, AnyAnswer, Chunk, Preview
+
+HEAD = struct.Struct(">BI")  # kind, length of the JSON header
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Parts(NamedTuple):
+    """A binary message in its parts."""
+
+    kind: int
+    header: bytes
+    payload: bytes
+
+
+def pack(kind: int, value: msgspec.Struct, payload: str) -> bytes:
+    """Return the message of a value; ``payload`` names the field that is no part of the header."""
+    fields = {name: getattr(value, name) for name in value.__struct_fields__}
+    content: bytes = fields.pop(payload)
+    header = msgspec.json.encode(fields)
+    return HEAD.pack(kind, len(header)) + header + content
+
+
+def split(data: bytes) -> Parts:
+    """Return a message's parts; the header may turn out to be no JSON.
+
+    Raises:
+        MalformedMessageError: it is too short for any.
+    """
+    if len(data) < HEAD.size:
+        raise MalformedMessageError("the binary message is cut short", field="message")
+    kind, length = HEAD.unpack_from(data)
+    return Parts(kind, data[HEAD.size : HEAD.size + length], data[HEAD.size + length :])
+
+
+def unpack(parts: Parts, type_: type[T], payload: str) -> T:
+    """Return the value of a message.
+
+    Raises:
+        msgspec.MsgspecError: the header is not that of such a value.
+    """
+    value = msgspec.json.decode(parts.header, type=type_)
+    return msgspec.structs.replace(value, **{payload: parts.payload})
+
 
 PREVIEW_KIND, CHUNK_KIND, PART_KIND = 1, 2, 3
 
@@ -27,17 +69,17 @@ def encode_recipe(recipe: Recipe) -> str:
 
 def encode_preview(preview: Preview) -> bytes:
     """Return the binary message of a preview."""
-    return binary.pack(PREVIEW_KIND, preview, "jpeg")
+    return pack(PREVIEW_KIND, preview, "jpeg")
 
 
 def encode_chunk(chunk: Chunk) -> bytes:
     """Return the binary message of a chunk."""
-    return binary.pack(CHUNK_KIND, chunk, "data")
+    return pack(CHUNK_KIND, chunk, "data")
 
 
 def encode_part(part: Part) -> bytes:
     """Return the binary message of a part."""
-    return binary.pack(PART_KIND, part, "data")
+    return pack(PART_KIND, part, "data")
 
 
 def decode_part(data: bytes) -> Part:
@@ -48,11 +90,11 @@ def decode_part(data: bytes) -> Part:
         InvalidParameterError: one of its fields is not acceptable.
     """
     try:
-        parts = binary.split(data)
+        parts = split(data)
         if parts.kind != PART_KIND:
             problem = f"unknown kind of binary message: {parts.kind}"
             raise MalformedMessageError(problem, field="message")
-        part = binary.unpack(parts, Part, "data")
+        part = unpack(parts, Part, "data")
     except msgspec.ValidationError as error:
         raise _refusal(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -97,7 +139,7 @@ def decode_answer(data: str | bytes) -> AnyAnswer | Preview | Chunk:
 def request_id(data: str | bytes) -> int | None:
     """Return the id of a message that could not be read whole, so that its error finds home."""
     try:
-        text = binary.split(data).header if isinstance(data, bytes) else data
+        text = split(data).header if isinstance(data, bytes) else data
         return msgspec.json.decode(text, type=_OnlyId).id
     except (msgspec.MsgspecError, MalformedMessageError, UnicodeDecodeError, RecursionError):
         return None
@@ -115,9 +157,9 @@ def _refusal(error: msgspec.ValidationError) -> MalformedMessageError | InvalidP
 
 
 def _read_binary(data: bytes) -> Preview | Chunk:
-    parts = binary.split(data)
+    parts = split(data)
     if parts.kind == PREVIEW_KIND:
-        return binary.unpack(parts, Preview, "jpeg")
+        return unpack(parts, Preview, "jpeg")
     if parts.kind == CHUNK_KIND:
-        return binary.unpack(parts, Chunk, "data")
+        return unpack(parts, Chunk, "data")
     raise MalformedMessageError(f"unknown kind of binary message: {parts.kind}")

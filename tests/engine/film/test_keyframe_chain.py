@@ -12,9 +12,8 @@ from msgspec import UNSET
 from engine.film.camera import REST, Move, Pose
 from engine.film.graph import KeyframeNode
 from engine.film.keyframe_chain import BORDER, CHANGE, Pin
-from engine.film.plan import Plan
+from engine.film.plan import Paint, Plan
 from engine.film.recipe import Recipe, parse_recipe
-from engine.film.steps import Paint
 from tests.stand_ins.plans import worked
 
 PUSH = {"zoom": 2.0, "easing": "linear"}

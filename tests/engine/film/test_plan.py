@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from engine.errors import BlankError
 from engine.film.camera import REST
 from engine.film.graph import KeyframeNode, prompt_at
-from engine.film.plan import Plan, grown, most_keyframes
+from engine.film.plan import Draw, Measure, Paint, Plan, grown, most_keyframes
 from engine.film.recipe import Recipe, parse_recipe
-from engine.film.steps import Draw, Measure, Paint
 from engine.film.timeline import TOO_WIDE, stretches
 from tests.stand_ins.plans import worked
 

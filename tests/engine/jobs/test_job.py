@@ -6,7 +6,7 @@ import pytest
 
 from engine.film import events
 from engine.jobs.job import Job
-from engine.storage.rows import JobRow
+from engine.storage.journal import JobRow
 from tests.conftest import a_recipe
 
 pytestmark = pytest.mark.anyio

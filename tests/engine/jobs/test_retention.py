@@ -7,12 +7,11 @@ import pytest
 
 from engine.errors import UnknownJobError
 from engine.film.events import Cancelled, Finished, Logged, Queued
-from engine.jobs import pruning
-from engine.jobs.pruning import KEPT_SECONDS, prune
+from engine.jobs import retention
 from engine.jobs.queue import Jobs
-from engine.storage.journal import Journal
+from engine.jobs.retention import KEPT_SECONDS, prune
+from engine.storage.journal import JobRow, Journal
 from engine.storage.object_store import Store
-from engine.storage.rows import JobRow
 from engine.workers.process import Foreman
 from tests.conftest import MODELS, STAND_IN, a_recipe
 
@@ -22,8 +21,8 @@ OLD = NOW - KEPT_SECONDS - 1
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
-    monkeypatch.setattr(pruning, "NEWEST", 2)
-    monkeypatch.setattr(pruning, "MOST", 4)
+    monkeypatch.setattr(retention, "NEWEST", 2)
+    monkeypatch.setattr(retention, "MOST", 4)
     journal = Journal(tmp_path / "engine.db")
     yield journal
     journal.close()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.film.preview_budget import Purse
 from engine.jobs.job import Job
 from engine.server import control as session
-from engine.storage.rows import JobRow
+from engine.storage.journal import JobRow
 from engine.wire.messages import codec as encoding
 from engine.wire.messages.responses import Preview
 from engine.wire.pairing import Pairing

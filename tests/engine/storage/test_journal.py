@@ -5,8 +5,7 @@ import pytest
 
 from engine.errors import StorageError
 from engine.film import events
-from engine.storage.journal import Journal
-from engine.storage.rows import ObjectRow
+from engine.storage.journal import Journal, ObjectRow
 from tests.conftest import a_recipe
 
 QUEUED = events.Queued(position=0)

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import StorageError, UnknownObjectError
-from engine.storage.journal import Journal
+from engine.storage.journal import Journal, ObjectRow
 from engine.storage.object_store import Store
-from engine.storage.rows import ObjectRow
 
 ROW = ObjectRow("a" * 64, "b" * 64, 5, "image/png")
 

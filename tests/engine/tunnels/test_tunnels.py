@@ -21,7 +21,7 @@ from engine import daemon, tunnels
 from engine.errors import EngineUnreachableError, TunnelError
 from engine.tunnels import cloudflared, ngrok
 from engine.tunnels import supervisor as keeper
-from engine.wire import outages, pulse
+from engine.wire import outages, transport
 from engine.wire.handshake import opened
 from engine.wire.messages.limits import CONTROL_PATH
 from engine.wire.pairing import LINK_FILE, TUNNEL_FILE, Pairing
@@ -177,7 +177,7 @@ async def test_an_engine_that_is_gone_is_told_from_a_tunnel_that_is_gone(
 async def test_pings_keep_a_silent_connection_through_a_proxy_that_ends_idle_ones(
     monkeypatch: pytest.MonkeyPatch, engine: Pairing, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(pulse, "PAUSE", 0.2)
+    monkeypatch.setattr(transport, "PAUSE", 0.2)
     async with (
         an_edge(monkeypatch, patience="1s"),
         kept(engine, tmp_path, "ngrok") as told,
@@ -186,7 +186,7 @@ async def test_pings_keep_a_silent_connection_through_a_proxy_that_ends_idle_one
         first = client.connection._socket
         await asyncio.sleep(3)
         assert client.connection._socket is first
-        monkeypatch.setattr(pulse, "PAUSE", 3600.0)  # the next beat, and no other
+        monkeypatch.setattr(transport, "PAUSE", 3600.0)  # the next beat, and no other
         await told.until(lambda: client.connection._socket not in (first, None))
         assert await client.connection.jobs() == ()
 

@@ -17,9 +17,8 @@ from engine.film.graph import KeyframeNode, Weighted
 from engine.film.progress import Progress, advance, fold
 from engine.wire.messages.responses import DeviceInfo, label
 from engine.workers import messages as tasks
-from engine.workers.pool import Crew, MemoryShortError
+from engine.workers.pool import ROOM, Crew, MemoryShortError, roomy
 from engine.workers.process import Foreman, TaskStoppedError, WorkerDiedError
-from engine.workers.roster import ROOM, roomy
 from tests.conftest import MODELS, PATIENCE, STAND_IN, Client, a_recipe, an_engine, connected
 
 pytestmark = pytest.mark.anyio

@@ -25,8 +25,8 @@ from tests.stand_ins.colab import Colab, said
 from tests.stand_ins.connection import until
 from ui.connect.notebook import CELLS, notebook, packed
 from ui.engines.hub import Hub
-from ui.storage.database import sqlite_engine
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 ROOT = Path(__file__).parents[3]
 

@@ -16,9 +16,9 @@ from engine.wire.pairing import Pairing
 from tests.conftest import PATIENCE, a_recipe, an_engine, connected
 from tests.stand_ins.proxy import through
 from ui.engines.hub import Hub
-from ui.storage.database import sqlite_engine
 from ui.storage.event_log import PASSING
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 pytestmark = pytest.mark.anyio
 SLOW_FILM = a_recipe(num_inference_steps=150)

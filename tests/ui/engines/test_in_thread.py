@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ui.engines.aside import aside
+from ui.engines.connections import aside
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import sys, threading, time
 from pathlib import Path
 from ui.engines.hub import Hub
-from ui.storage.database import sqlite_engine
+from ui.storage.migrations import sqlite_engine
 from ui.storage.library import Library
 
 starting = threading.Event()

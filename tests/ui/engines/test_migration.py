@@ -27,9 +27,9 @@ from tests.stand_ins.connection import FINISHED, StandIn, World, png, until
 from tests.ui.storage.test_start_images import a_file, halves
 from ui.engines import migration as mover
 from ui.engines.hub import Hub
-from ui.storage.database import sqlite_engine
 from ui.storage.job_views import View
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 RECIPE = Recipe(scenes=(Scene(prompt="dawn over the sea"),))
 FAR = Pairing("https://far.example", b"r" * 32)

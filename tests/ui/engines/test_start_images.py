@@ -13,7 +13,7 @@ from tests.conftest import a_recipe, an_engine, connected
 from tests.ui.storage.test_start_images import a_file, halves
 from ui import app_state as resources
 from ui.storage.draft import Kept
-from ui.storage.stills import Stills
+from ui.storage.start_images import Stills
 
 
 def beginning(name: str) -> Recipe:

@@ -9,19 +9,17 @@ import pytest
 
 from engine.film import events
 from engine.film.events import Event, Logged
-from engine.film.plan import most_keyframes
+from engine.film.plan import Draw, Paint, most_keyframes
 from engine.film.recipe import Recipe, parse_recipe
-from engine.film.steps import Draw, Paint
 from engine.models import KNOWN
 from tests.stand_ins.connection import FINISHED
 from tests.stand_ins.plans import worked
 from ui.estimate.cost import Price, price
-from ui.estimate.history import Past
-from ui.estimate.lesson import Lesson, lesson
+from ui.estimate.history import Lesson, Past, lesson
 from ui.estimate.panel import between, content
-from ui.storage.database import sqlite_engine
 from ui.storage.event_log import Record
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 FILMS = Path(__file__).with_name("price_films.jsonl")
 KEY = {"sha256": "", "size": 60_000}

@@ -1,7 +1,7 @@
 import msgspec
 
 from engine.film.recipe import Recipe, Scene
-from ui.films import provenance
+from ui.films import recipe_card
 from ui.storage.tables import KEYFRAME, SEGMENT, Piece
 
 
@@ -13,40 +13,40 @@ def piece(kind: str, index: int, origin: str) -> Piece:
 def test_a_films_record_says_what_want_of_memory_changed() -> None:
     tiled = Piece(media_type=KEYFRAME, index=0, origin="A", detail="tiled")
     plain = Piece(media_type=KEYFRAME, index=1, origin="A", detail="")
-    assert provenance.made_where([tiled, plain]).startswith("1 of 2 keyframes were put together")
-    assert provenance.made_where([plain]) == ""
+    assert recipe_card.made_where([tiled, plain]).startswith("1 of 2 keyframes were put together")
+    assert recipe_card.made_where([plain]) == ""
 
 
 def test_a_film_made_on_one_device_needs_no_word_about_it() -> None:
-    assert provenance.made_where([piece(KEYFRAME, 0, "A"), piece(SEGMENT, 0, "A")]) == ""
-    assert provenance.made_where([piece(KEYFRAME, 0, "A"), piece(KEYFRAME, 1, "")]) == ""
+    assert recipe_card.made_where([piece(KEYFRAME, 0, "A"), piece(SEGMENT, 0, "A")]) == ""
+    assert recipe_card.made_where([piece(KEYFRAME, 0, "A"), piece(KEYFRAME, 1, "")]) == ""
 
 
 def test_a_film_made_on_two_devices_says_which_made_what() -> None:
     keyframes = [piece(KEYFRAME, index, "A" if index < 4 else "B") for index in range(13)]
     segments = [piece(SEGMENT, index, "A" if index < 1 else "B") for index in range(12)]
-    assert provenance.made_where(keyframes + segments) == (
+    assert recipe_card.made_where(keyframes + segments) == (
         "Keyframes 1–4 were painted on A, 5–13 on B. In-between 1 was drawn on A, 2–12 on B. "
         "Different hardware may differ in tiny details of colour and texture."
     )
 
 
 def test_what_is_safe_here_is_counted() -> None:
-    assert provenance.kept([], 50_000_000) == ""
+    assert recipe_card.kept([], 50_000_000) == ""
     some = [piece(KEYFRAME, 0, "A"), piece(KEYFRAME, 1, "A"), piece(SEGMENT, 0, "A")]
-    assert provenance.kept(some, 50_000_000) == (
+    assert recipe_card.kept(some, 50_000_000) == (
         "Safe on this computer: 2 keyframes and 1 in-between · 3 MB of at most 50 MB"
     )
 
 
 def test_what_made_a_film_is_said_in_plain_words() -> None:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),), seed=7)
-    assert provenance.made_with(recipe) == (
+    assert recipe_card.made_with(recipe) == (
         "Painted by landscapes in 20 steps, one frame in 8; the others are drawn between them. "
         "24 frames a second, 256 × 256 pixels. Seed 7, guidance 4, scheduler dpmsolver++."
     )
     scenes = (Scene(prompt="dawn"), Scene(prompt="night"))
     changed = {"scenes": scenes, "drift": 0.09375, "negative_prompt": "fog"}
-    told = provenance.made_with(msgspec.structs.replace(recipe, interpolation_factor=1, **changed))
+    told = recipe_card.made_with(msgspec.structs.replace(recipe, interpolation_factor=1, **changed))
     assert told.startswith("Each scene melts into the next. Painted by landscapes in 20 steps. ")
     assert told.endswith("drifts past, 0.094 picture widths a second. Kept away from: fog")

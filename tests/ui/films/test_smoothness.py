@@ -2,9 +2,8 @@
 
 import pytest
 
-from engine.film.events import Finished, Logged, Started
-from engine.film.scores import Scores
-from ui.films.smoothness import in_words, smoothness
+from engine.film.events import Finished, Logged, Scores, Started
+from ui.films.recipe_card import in_words, smoothness
 
 SMOOTH = Scores(
     flicker=0.004, jumps=0, unevenness=0.31, brightness=0.01, colour=0.0, duplicates=0.0

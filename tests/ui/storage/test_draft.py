@@ -7,9 +7,9 @@ import pytest
 from engine.errors import InvalidParameterError, LimitError
 from engine.film.recipe import Recipe, Retake, Scene, parse_recipe
 from engine.models import Defaults
-from ui.create.presets import PRESETS, Preset, chosen
+from ui.create.settings_panel import PRESETS, Preset, chosen
 from ui.storage import draft
-from ui.storage.desk import Desk
+from ui.storage.draft import Desk
 
 RECIPE = Recipe(
     scenes=(Scene(prompt="dawn", seconds=2.0), Scene(prompt="night", seconds=1.5)),

@@ -10,8 +10,8 @@ import ui.storage.library
 from engine.errors import ErrorReport
 from engine.film.events import Finished
 from engine.film.recipe import Recipe, Scene
-from ui.storage.database import sqlite_engine
 from ui.storage.library import LISTED, Library
+from ui.storage.migrations import sqlite_engine
 from ui.storage.tables import Base
 
 DONE = Finished(

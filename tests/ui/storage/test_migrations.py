@@ -6,9 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from engine.film.recipe import Recipe, Scene
-from ui.storage.database import sqlite_engine
 from ui.storage.library import Library
-from ui.storage.migrations import STEPS, upgrade
+from ui.storage.migrations import STEPS, sqlite_engine, upgrade
 from ui.storage.tables import Base
 from ui.storage.traffic_meter import Meter, this_month
 

@@ -6,9 +6,9 @@ import pytest
 from engine.film.events import KeyframeFinished, Logged, SegmentFinished
 from engine.film.recipe import Recipe, Scene
 from tests.stand_ins.connection import FINISHED
-from ui.storage.database import sqlite_engine
 from ui.storage.event_log import Record
 from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 from ui.storage.pieces import KEPT, Pieces, choose
 from ui.storage.tables import KEYFRAME, SEGMENT, Piece
 

@@ -12,9 +12,8 @@ from engine.film.graph import KeyframeNode, Weighted
 from engine.models import OFFLINE, catalogue
 from engine.render import Cancelled
 from engine.render.painting.anchor_attention import FINE, SETTLED, Looking, fine_layers
-from engine.render.painting.batch import noises_of
 from engine.render.painting.optimizations import WAYS
-from engine.render.painting.painter import Painter
+from engine.render.painting.painter import Painter, noises_of
 from engine.render.painting.schedulers import SCHEDULERS
 from tests.engine.render.painting.test_families import CPU, ignore, load, node
 from tests.stand_ins.pipelines import save_tiny_lora, save_tiny_pipeline, save_tiny_xl

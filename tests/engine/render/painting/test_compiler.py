@@ -10,8 +10,8 @@ from diffusers import StableDiffusionPipeline
 from msgspec import structs
 
 from engine.render.device import choose_device
-from engine.render.painting import speed
-from engine.render.painting.speed import PAYS, Quickener
+from engine.render.painting import optimizations
+from engine.render.painting.optimizations import PAYS, Quickener
 from tests.stand_ins.pipelines import save_tiny_pipeline
 
 CPU = choose_device("cpu")
@@ -37,7 +37,7 @@ class Pipe:
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Pipe:
-    monkeypatch.setattr(speed, "has_triton", lambda: True)
+    monkeypatch.setattr(optimizations, "has_triton", lambda: True)
     return Pipe()
 
 

@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from engine.errors import InvalidParameterError, ModelLoadError, StorageError
 from engine.models import interpolators as networks
 from engine.render import Cancelled
-from engine.render.rife import choice, load_interpolator
+from engine.render.rife import interpolator as choice
+from engine.render.rife import load_interpolator
 from engine.render.rife.ifnet import IFNet
 from engine.render.rife.official_weights import HubFile, Origin, WebFile, fetch_official, origins
 from engine.render.rife.versions import VERSIONS

@@ -1,4 +1,4 @@
-"""engine.render.rife.schedule: which output frame lies where."""
+"""engine.render.rife.video: which output frame lies where."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from engine.errors import InvalidParameterError
-from engine.render.rife.schedule import Pace, Schedule, frame_count, nominal_rate
+from engine.render.rife.video import Pace, Schedule, frame_count, nominal_rate
 
 MILLISECOND = Fraction(1, 1000)
 
