@@ -59,7 +59,7 @@ def frame() -> None:
         position="top" if signed_in else "hidden",
     )
     st.logo(str(look.ASSETS / "logo.png"), size="large")
-    look.dress()
+    look.apply_theme()
     if signed_in and accounts.configured():
         sign_in.menu()
     page.run()

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from engine.errors import TransportError
 from engine.film.recipe import Recipe, parse_recipe
 from engine.wire.client import Connection, Message
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.messages import requests
@@ -109,7 +109,7 @@ class Onlooker:
         """Stay connected for ever."""
         while True:
             with contextlib.suppress(TransportError, ConnectionClosed):
-                async with opened(self._way, terms.CONTROL_PATH) as self._socket:
+                async with open_socket(self._way, terms.CONTROL_PATH) as self._socket:
                     self.connected.set()
                     await self._take()
             await asyncio.sleep(1)

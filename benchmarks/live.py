@@ -32,12 +32,12 @@ from playwright.sync_api import Page
 
 from benchmarks.library import browser_of
 from engine import daemon
-from engine.film.preview_budget import Setting
+from engine.film.preview_budget import PreviewQuality
 from engine.film.recipe import Recipe, Scene
 from engine.models import Card, Model
 from tests.browser.conftest import ROOT, serving
 from tests.stand_ins import worker as stand_in_worker
-from ui.storage.draft import Desk, Kept
+from ui.storage.draft import DraftFile, SavedDraft
 
 SCENE = Scene(prompt="numbers", seconds=12)
 FILM = Recipe(scenes=(SCENE,), model="numbers", num_inference_steps=100)  # long enough
@@ -75,7 +75,7 @@ def work(rate: float, notes: Path) -> None:
     def pace() -> None:
         time.sleep(max(0.0, begun + next(steps) / rate - time.monotonic()))
 
-    def picture(setting: Setting) -> bytes:
+    def picture(setting: PreviewQuality) -> bytes:
         number = next(numbers) % 2**BITS
         jpeg = numbered(number, setting.side, setting.quality)
         file.write(f"{number} {time.time()}\n")
@@ -202,7 +202,7 @@ def measure(rate: float, seconds: float) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "data").mkdir()
         notes = folder / "sent.txt"
-        Desk(folder / "data" / "storyboard.json").write(Kept(FILM))
+        DraftFile(folder / "data" / "storyboard.json").write(SavedDraft(FILM))
         stack.enter_context(an_engine(folder / "data", rate, notes))
         app = stack.enter_context(serving(folder / "data", folder / "app.log"))
         page = browser_of(stack).new_context(viewport={"width": 1440, "height": 900}).new_page()

@@ -26,7 +26,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 
 from benchmarks.real_sizes import SD15, SDXL, pipeline
-from engine.film.graph import KeyframeNode, Weighted
+from engine.film.graph import Blend, KeyframeNode
 from engine.render.device import Device, choose_device, peak_memory
 from engine.render.painting.painter import Painter
 from engine.render.painting.schedulers import SCHEDULERS
@@ -46,9 +46,9 @@ def node(prompt: str, seed: int, side: int, steps: int) -> KeyframeNode:
     """Return a keyframe."""
     return KeyframeNode(
         model="random@0",
-        prompt=Weighted(prompt, prompt, 0.0),
+        prompt=Blend(prompt, prompt, 0.0),
         negative_prompt=NEGATIVE,
-        noise=Weighted(seed, seed, 0.0),
+        noise=Blend(seed, seed, 0.0),
         width=side,
         height=side,
         num_inference_steps=steps,

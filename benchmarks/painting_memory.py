@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 import torch
 
-from engine.film.graph import KeyframeNode, Weighted
+from engine.film.graph import Blend, KeyframeNode
 from engine.models import catalogue
 from engine.render.device import Device, choose_device
 from engine.render.painting.optimizations import WAYS
@@ -46,9 +46,9 @@ def used(device: Device) -> int:
 
 def node(painter: Painter, size: int, steps: int) -> KeyframeNode:
     """Return what is painted."""
-    prompt = Weighted("dawn over the sea", "dawn over the sea", 0.0)
+    prompt = Blend("dawn over the sea", "dawn over the sea", 0.0)
     about = {"num_inference_steps": steps, "guidance_scale": 4.0, "scheduler": "ddim"}
-    seed = Weighted(1, 1, 0.0)
+    seed = Blend(1, 1, 0.0)
     side: dict[str, Any] = {"width": size, "height": size, **about}
     return KeyframeNode(
         model=painter.identity, prompt=prompt, negative_prompt="", noise=seed, **side

@@ -25,8 +25,8 @@ from engine.film.events import Logged
 from engine.film.plan import most_keyframes
 from engine.film.recipe import Recipe, parse_recipe
 from engine.models import catalogue
-from ui.estimate.cost import Price, price
-from ui.estimate.history import Lesson, lesson
+from ui.estimate.cost import Estimate, price
+from ui.estimate.history import Measurement, lesson
 from ui.storage.event_log import PASSING
 
 PLACES = ("the sea", "snowy mountains", "a still lake", "a pine forest", "sand dunes", "a city")
@@ -67,7 +67,7 @@ def recipes(count: int, seed: int) -> Iterator[Recipe]:
         )
 
 
-def predict(recipe: Recipe, lessons: list[Lesson]) -> Price:
+def predict(recipe: Recipe, lessons: list[Measurement]) -> Estimate:
     """Return the price of a film of which nothing was made before."""
     keyframes = most_keyframes(recipe)
     learnt = lessons[::-1]
@@ -87,7 +87,7 @@ def _lasts(logged: Logged) -> bool:
 
 async def run(count: int, seed: int, logs: Path | None) -> None:
     """Make the films and print how far off their prices were."""
-    lessons: list[Lesson] = []
+    lessons: list[Measurement] = []
     off: list[float] = []
     inside = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +110,7 @@ async def run(count: int, seed: int, logs: Path | None) -> None:
 
 
 def _line(
-    number: int, recipe: Recipe, expected: Price, told: Lesson, off: float, load: float
+    number: int, recipe: Recipe, expected: Estimate, told: Measurement, off: float, load: float
 ) -> str:
     return (
         f"{number:3}: {recipe.width}x{recipe.height}, {told.keyframes} keyframes of "

@@ -22,7 +22,7 @@ from benchmarks.painting import node
 from benchmarks.real_sizes import BETAS, SD15, SDXL, pipeline, unet
 from engine.models.known import MODELS
 from engine.render.device import Device, choose_device
-from engine.render.painting.anchor_attention import SETTLED, Looking, fine_layers
+from engine.render.painting.anchor_attention import SETTLED, AnchorAttnProcessor, fine_layers
 from engine.render.painting.painter import Painter
 from engine.render.painting.schedulers import make_scheduler
 
@@ -42,7 +42,7 @@ def operations(family: str) -> float:
         network = unet(family)
     plain = _counted(family, network, 2)
     for layer in fine_layers(network):
-        layer.set_processor(Looking(layer.processor, Here()))
+        layer.set_processor(AnchorAttnProcessor(layer.processor, Here()))
     steps = next(model for model in MODELS if model.name == family).card.defaults
     scheduler = make_scheduler(steps.scheduler, BETAS, lambda: torch.empty(0))
     scheduler.set_timesteps(steps.num_inference_steps)

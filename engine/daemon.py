@@ -19,18 +19,18 @@ from filelock import FileLock, Timeout
 from websockets.asyncio.server import Server
 
 from engine.errors import PortError, StorageError
-from engine.jobs.queue import Jobs
+from engine.jobs.queue import JobQueue
 from engine.models import Model
 from engine.models import interpolators as networks
 from engine.server.server import EngineServer
-from engine.storage.object_store import ROOM, Store, translated
+from engine.storage.object_store import ROOM, ObjectStore, translated
 from engine.storage.recovery import open_journal
 from engine.tunnels import Tunnel
 from engine.tunnels import supervisor as keeper
 from engine.wire.messages.responses import DeviceInfo
 from engine.wire.pairing import LINK_FILE, TUNNEL_FILE, Pairing, new_key
 from engine.workers import pool
-from engine.workers.pool import Crew
+from engine.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,8 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
     with _locked(options.data):
         crew = await _muster(options, lambda preview: jobs.show(preview))
         journal = open_journal(options.data / JOURNAL)
-        store = Store(options.data, journal, options.room)
-        jobs = Jobs(journal, store, options.models, crew, options.batch)
+        store = ObjectStore(options.data, journal, options.room)
+        jobs = JobQueue(journal, store, options.models, crew, options.batch)
         key = load_key(options.data)
         server = EngineServer(jobs, journal, store, options.models, key)
         listening = await _listen(server, options.host, options.port)
@@ -96,11 +96,11 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
             journal.close()
 
 
-async def _muster(options: Options, on_preview: Callable[[bytes], None]) -> Crew:
+async def _muster(options: Options, on_preview: Callable[[bytes], None]) -> WorkerPool:
     if options.ray:
         return await pool.muster_cluster(options.ray, options.rife, on_preview)
     worker = (*options.worker, "--rife", options.rife)
-    return await pool.muster(options.device, worker, on_preview, options.has_room)
+    return await pool.discover_workers(options.device, worker, on_preview, options.has_room)
 
 
 async def serve(options: Options, *, until_input_ends: bool) -> None:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
-from engine.models.interpolators import title
+from engine.models.interpolators import display_name
 from engine.wire.messages.responses import Hello, label
 from ui import app_state as resources
 from ui.connect import colab_guide as lent
@@ -46,7 +46,7 @@ def _engine(engine: EngineView) -> None:
     if engine.connected and engine.hello:
         _facts(engine, engine.hello)
     elif engine.state.error:
-        look.tell(engine.state.error)
+        look.show_error(engine.state.error)
 
 
 def _status(engine: EngineView) -> str:
@@ -111,7 +111,7 @@ def _facts(engine: EngineView, hello: Hello) -> None:
         ),
         "Answers in": _latency(engine),
         "Models": ", ".join(model.card.title for model in hello.models),
-        "In-betweens": title(hello.interpolator) or "chosen at the first film",
+        "In-betweens": display_name(hello.interpolator) or "chosen at the first film",
         "In the queue": f"{hello.queue} films" if hello.queue != 1 else "1 film",
         "Version": f"{hello.version} · protocol {hello.protocol}",
     }
@@ -149,18 +149,18 @@ def _pairing() -> None:
         wanted = st.form_submit_button("Pair", type="primary")
     if wanted:
         _pair(link)
-    lent.show()
+    lent.colab_guide()
 
 
 def _pair(link: str) -> None:
     if not link.strip():
-        look.tell(ErrorReport("E_BAD_LINK", "the field is empty", "paste the engine's link"))
+        look.show_error(ErrorReport("E_BAD_LINK", "the field is empty", "paste the engine's link"))
         return
     try:
         with st.spinner("Looking for the engine…"):
             engine = resources.get_hub().pair(link)
     except VisionFluxError as error:
-        look.tell(error.report())
+        look.show_error(error.report())
     else:
         st.toast(f"Paired with {plain(engine.name)}. New films are made there.")
         st.rerun()

@@ -13,8 +13,8 @@ from engine.wire.messages.responses import Hello
 from ui import app_state as resources
 from ui.create import animatic
 from ui.create import model_panel as composer
-from ui.create.autosubmit import pen
-from ui.create.keyframe_review import gate
+from ui.create.autosubmit import autosubmit
+from ui.create.keyframe_review import keyframe_review
 from ui.create.recipe_import import drop_zone
 from ui.create.recovery import rescue, restart
 from ui.create.settings_panel import dials
@@ -27,7 +27,7 @@ from ui.films.recipe_card import recipe_card
 from ui.shell import theme as look
 from ui.shell.text import plain, short, size
 from ui.storage import draft
-from ui.storage.job_views import View
+from ui.storage.job_views import JobView
 from ui.storage.tables import Film
 from ui.storage.traffic_meter import ALLOWED, NEAR
 
@@ -57,11 +57,13 @@ def _job(job: str) -> None:
         _film(film, view)
         return
     look.heading("Create")
-    look.tell(ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer", "make a new one"))
+    look.show_error(
+        ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer", "make a new one")
+    )
     st.button("New film", type="primary", on_click=_leave)
 
 
-def _film(film: Film, view: View) -> None:
+def _film(film: Film, view: JobView) -> None:
     """Draw a film as far as it has come."""
     look.heading(plain(short(film.title)), small=True)
     if not view.settled:
@@ -70,7 +72,7 @@ def _film(film: Film, view: View) -> None:
         _meanwhile()
     elif view.progress.status == "finished" and film.recipe.animatic:
         st.html(STYLE)
-        gate(film, _submit)
+        keyframe_review(film, _submit)
         st.button("Back to the scenes", key="again", on_click=_remix, args=[film.recipe])
         _problem()
     elif view.progress.status == "finished":
@@ -100,9 +102,9 @@ def _after_film(film: Film) -> None:
         recipe_card(film, hub.pieces.of(film.job), hub.record.of_film(film.job))
 
 
-def _ended(film: Film, view: View) -> None:
+def _ended(film: Film, view: JobView) -> None:
     if view.progress.error:
-        look.tell(view.progress.error)
+        look.show_error(view.progress.error)
     else:
         st.info("You cancelled this film. What was finished is kept and will be reused.")
     with st.container(horizontal=True, vertical_alignment="center", key="again_or_other"):
@@ -135,7 +137,7 @@ def _compose() -> None:
     if kept := hub.desk.read():
         draft.take_up(st.session_state, kept)
     card = composer.choose_model(engine.hello)
-    pen(offers=True)
+    autosubmit(offers=True)
     storyboard(_problem_of)
     left, right = st.columns([7, 5], gap="medium")
     with left:
@@ -241,14 +243,14 @@ def _problem_of(field: str) -> None:
     report: ErrorReport | None = st.session_state.get("problem")
     if report and _beside_a_scene(report) and (report.field or "").startswith(field):
         message = report.message.removeprefix(f"{report.field}: ")
-        look.tell(ErrorReport(report.code, message, report.remedy))
+        look.show_error(ErrorReport(report.code, message, report.remedy))
 
 
 def _problem() -> None:
     """Show a problem that no scene has shown; it stays until something is handed in again."""
     report: ErrorReport | None = st.session_state.get("problem")
     if report and not _beside_a_scene(report):
-        look.tell(report)
+        look.show_error(report)
 
 
 def _beside_a_scene(report: ErrorReport) -> bool:
@@ -270,7 +272,7 @@ def _engine_line() -> None:
     elif engine.starting:
         st.caption(":orange[●] Starting the engine on this computer…")
     elif engine.hello is None and engine.state.error:
-        look.tell(engine.state.error)
+        look.show_error(engine.state.error)
     elif not engine.connected:
         st.caption(f":orange[●] Connecting to {plain(engine.name)}… You can write meanwhile.")
     elif engine.hello:

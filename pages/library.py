@@ -7,16 +7,16 @@ import streamlit as st
 
 from engine.errors import ErrorReport
 from ui import app_state as resources
-from ui.create.autosubmit import pen
+from ui.create.autosubmit import autosubmit
 from ui.films.actions import act, actions, show, undo, way_back
-from ui.films.compare import differences, duo
+from ui.films.compare import differences, side_by_side
 from ui.films.player import player
 from ui.films.recipe_card import recipe_card
 from ui.films.shelf import Choice, finished, shelf, unfinished
 from ui.routes.job_state import headline
 from ui.shell import theme as look
 from ui.shell.text import length, plain, sentence, short, size
-from ui.storage.job_views import View
+from ui.storage.job_views import JobView
 from ui.storage.library import Sort
 from ui.storage.tables import ENDED, Film
 
@@ -50,7 +50,7 @@ def _named(name: str) -> Film | None:
     film = resources.get_hub().library.get(job) if job else None
     if job and (film is None or film.status != "finished"):
         st.query_params.pop(name, None)
-        look.tell(ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer"))
+        look.show_error(ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer"))
         return None
     return film
 
@@ -87,7 +87,7 @@ def _compare(first: Film, second: Film) -> None:
             kwargs=swapped,
         )
     look.heading("Side by side", small=True)
-    duo(first, second)
+    side_by_side(first, second)
     rows = differences(first.recipe, second.recipe)
     with st.container(key="glass_differences", border=True):
         st.subheader("What sets them apart", anchor=False)
@@ -150,7 +150,7 @@ def _unfinished_card(film: Film) -> dict[str, object]:
     return unfinished(film, _state(film, view), share=share, actions=_choices(film))
 
 
-def _state(film: Film, view: View | None) -> str:
+def _state(film: Film, view: JobView | None) -> str:
     if film.error:
         return sentence(film.error.message)
     if film.status == "finished":
@@ -194,7 +194,7 @@ def _filters() -> tuple[str, Sort, bool]:
 
 def _finished(picked: str) -> None:
     search, sort, favourites = _filters()
-    pen(offers=False)
+    autosubmit(offers=False)
     shown = st.session_state.setdefault("shelf", PAGE)
     films = resources.get_hub().library.films(
         search, sort=sort, favourites=favourites, limit=shown + 1

@@ -14,17 +14,17 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
 from engine.errors import NotPairedError
-from engine.jobs.queue import Jobs
+from engine.jobs.queue import JobQueue
 from engine.server.server import EngineServer
 from engine.storage.journal import Journal
-from engine.storage.object_store import Store
+from engine.storage.object_store import ObjectStore
 from engine.wire import pairing
 from engine.wire import transport as line
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.pairing import Pairing, new_key
-from engine.workers.process import Foreman
+from engine.workers.process import WorkerProcess
 from tests.conftest import PATIENCE, STAND_IN, a_recipe, an_engine, connected
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ async def test_an_imposter_learns_nothing() -> None:
         port = server.sockets[0].getsockname()[1]
         engine = Pairing(f"http://127.0.0.1:{port}", pairing.new_key())
         with pytest.raises(NotPairedError, match="does not know"):
-            async with opened(engine, terms.CONTROL_PATH) as socket:
+            async with open_socket(engine, terms.CONTROL_PATH) as socket:
                 await socket.send("secret")
     assert heard == []
 
@@ -60,7 +60,7 @@ async def test_guessing_is_slow_and_disturbs_nobody(engine: Pairing) -> None:
     async def guess() -> None:
         wrong = Pairing(engine.url, pairing.new_key())
         with pytest.raises((NotPairedError, InvalidStatus)):
-            async with opened(wrong, terms.CONTROL_PATH):
+            async with open_socket(wrong, terms.CONTROL_PATH):
                 pass
 
     began = time.monotonic()
@@ -91,8 +91,8 @@ async def test_only_so_many_stand_at_the_door(
 ) -> None:
     monkeypatch.setattr(line, "HALF_OPEN", 20)
     journal = Journal(tmp_path / "engine.db")
-    store, idle = Store(tmp_path, journal), Foreman(STAND_IN, "cpu", lambda _: None)
-    door = EngineServer(Jobs(journal, store, {}, idle), journal, store, {}, new_key())
+    store, idle = ObjectStore(tmp_path, journal), WorkerProcess(STAND_IN, "cpu", lambda _: None)
+    door = EngineServer(JobQueue(journal, store, {}, idle), journal, store, {}, new_key())
     listening = await door.start("127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]

@@ -121,7 +121,7 @@ def _network(rife: str) -> Iterator[Finding]:
     if version in networks.FETCHABLE and not find_official(version):
         place = "fetched at the first film"
         tip = "if it cannot be fetched, the offline network draws instead, and films say so"
-    name = version if Path(version).is_file() else networks.title(version)
+    name = version if Path(version).is_file() else networks.display_name(version)
     yield True, f"in-betweens: {name} ({place})", tip
 
 

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     """
     _check(options)
     # Not needed for the other commands, and slow to import.
-    from engine.render.rife.video import Film, Pace, interpolate_film, nominal_rate
+    from engine.render.rife.video import Pace, Retiming, interpolate_film, nominal_rate
     from engine.render.video.footage import open_source
 
     pace = Pace(options.inset, options.easing)
@@ -91,10 +91,10 @@ def run(options: argparse.Namespace) -> int:
     rate = _rate("fps", options.fps) if options.fps else nominal_rate(source.times) * options.factor
     interpolator = _interpolator(options)
     fades, smooths = options.cuts == "fade", options.duplicates == "smooth"
-    film = Film(source, rate, interpolator, pace, fades, smooths, options.crf)
+    film = Retiming(source, rate, interpolator, pace, fades, smooths, options.crf)
     with Progress(film.count) as progress:
         interpolate_film(film, options.output, progress)
-    drawn = networks.title(interpolator.identity)
+    drawn = networks.display_name(interpolator.identity)
     print(f"{options.output}: {film.count} frames at {float(rate):.6g} per second, by {drawn}")
     return 0
 

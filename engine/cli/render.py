@@ -20,7 +20,7 @@ from tqdm import tqdm
 from engine import daemon, local
 from engine.errors import InvalidParameterError, StorageError, VisionFluxError
 from engine.film.camera import PRESETS
-from engine.film.progress import Piece, Progress, advance
+from engine.film.progress import PieceTiming, Progress, advance
 from engine.film.recipe import Recipe, Scheduler, parse_recipe
 from engine.models import KNOWN, Model, catalogue
 from engine.models import interpolators as networks
@@ -159,7 +159,7 @@ def activity(progress: Progress) -> str:
         case "interpolating":
             frames = progress.segment_frames[progress.segment]
             place = f"gap {progress.segment + 1}/{progress.whole[1]}"
-            done = progress.open_segments.get(progress.segment, Piece()).done
+            done = progress.open_segments.get(progress.segment, PieceTiming()).done
             return f"filling {place}, frame {done}/{frames}"
         case "loading":
             return f"loading {progress.model or 'the model'} {progress.loaded_percent:.0f} %"
@@ -285,7 +285,9 @@ async def _save(connection: Connection, progress: Progress, output: Path) -> Non
     assert film
     await connection.fetch(film.object, output)
     painted = progress.painting.count
-    drawn = f", in-betweens by {networks.title(film.interpolator)}" if film.interpolator else ""
+    drawn = (
+        f", in-betweens by {networks.display_name(film.interpolator)}" if film.interpolator else ""
+    )
     print(
         f"{output}: {film.frames} frames, {film.seconds:.2f} s, {film.width}x{film.height}; "
         f"{painted} of {len(progress.keyframes)} keyframes painted, the others reused{drawn}",

@@ -22,7 +22,7 @@ ENCODING = 2  # raise when the way frames are encoded changes
 REPAINTING = 2  # raise when the way a moved picture is painted over changes
 
 
-class Weighted(msgspec.Struct, frozen=True, array_like=True):
+class Blend(msgspec.Struct, frozen=True, array_like=True):
     """Two ingredients and a position between them: 0 is ``first``, 1 would be ``second``."""
 
     first: str | int
@@ -30,7 +30,7 @@ class Weighted(msgspec.Struct, frozen=True, array_like=True):
     position: float
 
 
-class Turn(Value, frozen=True, kw_only=True):
+class LoopPhase(Value, frozen=True, kw_only=True):
     """Where the noise is on a way that ends where it began: a circle around a seed's noise.
 
     Attributes:
@@ -68,11 +68,11 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
     """
 
     model: str
-    prompt: Weighted
+    prompt: Blend
     negative_prompt: str
-    noise: Weighted
+    noise: Blend
     drift: float = 0.0
-    turn: Turn | None = None
+    turn: LoopPhase | None = None
     source: str = ""
     warp: Move | None = None
     strength: float = 1.0
@@ -190,12 +190,12 @@ def keyframe(
     prompt, noise = prompt_at(recipe, seconds), noise_at(recipe, walked)
     turn = turn_at(recipe, walked, seconds)
     if turn:
-        noise = Weighted(recipe.seed, recipe.seed, 0.0)
+        noise = Blend(recipe.seed, recipe.seed, 0.0)
     if take := recipe.takes.get(round(seconds, 6)):
         if take.prompt is not msgspec.UNSET:
-            prompt = Weighted(take.prompt, take.prompt, 0.0)
+            prompt = Blend(take.prompt, take.prompt, 0.0)
         if take.seed is not msgspec.UNSET:
-            noise, turn = Weighted(take.seed, take.seed, 0.0), None
+            noise, turn = Blend(take.seed, take.seed, 0.0), None
     made = KeyframeNode(
         model=model,
         prompt=prompt,
@@ -215,7 +215,7 @@ def keyframe(
     return msgspec.structs.replace(made, subject=first.name)
 
 
-def prompt_at(recipe: Recipe, seconds: float) -> Weighted:
+def prompt_at(recipe: Recipe, seconds: float) -> Blend:
     """Return the mix of prompts at a time; within a scene's own part it is that scene's alone.
 
     The end of a film that flows back is its beginning.
@@ -223,7 +223,7 @@ def prompt_at(recipe: Recipe, seconds: float) -> Weighted:
     first, last = recipe.scenes[0].prompt, recipe.scenes[-1].prompt
     back = _back(recipe, seconds) if first != last else 0.0
     if back > 0:
-        return Weighted(last, first, back) if back < 1 else Weighted(first, first, 0.0)
+        return Blend(last, first, back) if back < 1 else Blend(first, first, 0.0)
     starts = spacing.starts(recipe)
     index = max(i for i, start in enumerate(starts) if start <= seconds + 1e-9)
     for boundary in (index, index + 1):
@@ -231,12 +231,12 @@ def prompt_at(recipe: Recipe, seconds: float) -> Weighted:
         if 0 < position < 1:
             before, after = recipe.scenes[boundary - 1], recipe.scenes[boundary]
             if before.prompt != after.prompt:
-                return Weighted(before.prompt, after.prompt, position)
+                return Blend(before.prompt, after.prompt, position)
     prompt = recipe.scenes[index].prompt
-    return Weighted(prompt, prompt, 0.0)
+    return Blend(prompt, prompt, 0.0)
 
 
-def noise_at(recipe: Recipe, seconds: float) -> Weighted:
+def noise_at(recipe: Recipe, seconds: float) -> Blend:
     """Return the seeds and the position between them after so many seconds of walking.
 
     It is one endless walk from seed to seed.
@@ -244,11 +244,11 @@ def noise_at(recipe: Recipe, seconds: float) -> Weighted:
     legs, position = divmod(round(seconds / NOISE_SECONDS, 6), 1)
     seed = recipe.seed + int(legs)
     if position == 0:
-        return Weighted(seed % 2**32, seed % 2**32, 0.0)
-    return Weighted(seed % 2**32, (seed + 1) % 2**32, round(position, 6))
+        return Blend(seed % 2**32, seed % 2**32, 0.0)
+    return Blend(seed % 2**32, (seed + 1) % 2**32, round(position, 6))
 
 
-def turn_at(recipe: Recipe, walked: float, seconds: float) -> Turn | None:
+def turn_at(recipe: Recipe, walked: float, seconds: float) -> LoopPhase | None:
     """Return where a film that flows back is on its way round; None if it does not.
 
     Args:
@@ -260,7 +260,7 @@ def turn_at(recipe: Recipe, walked: float, seconds: float) -> Turn | None:
         return None
     whole = recipe.frames / recipe.fps
     span = whole - (seconds - walked)
-    return Turn(
+    return LoopPhase(
         radius=round(min(1.0, whole / (4 * NOISE_SECONDS)), 6),
         share=round(walked / span, 6),
         behind=round(recipe.drift * (walked - span), 6),

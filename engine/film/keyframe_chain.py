@@ -10,7 +10,7 @@ from msgspec import UNSET, structs
 from engine.film import camera
 from engine.film import timeline as spacing
 from engine.film.camera import Move, Pose
-from engine.film.graph import REPAINTING, KeyframeNode, Weighted
+from engine.film.graph import REPAINTING, Blend, KeyframeNode
 from engine.film.recipe import Camera, Recipe, Value
 
 BORDER = 0.5  # least strength for what comes into view
@@ -79,7 +79,7 @@ def pinned(node: KeyframeNode, seconds: float, around: list[Pin]) -> KeyframeNod
     return structs.replace(node, source=pin.source, strength=strength, border=strength, batch=UNSET)
 
 
-class Chain:
+class CameraChain:
     """The keyframes of one scene's camera so far."""
 
     def __init__(self, recipe: Recipe, scene: int, first: KeyframeNode, seconds: float) -> None:
@@ -121,7 +121,7 @@ class Chain:
         self.poses.append(pose)
         return made
 
-    def _next_anchor(self, prompt: Weighted, pose: Pose) -> int | None:
+    def _next_anchor(self, prompt: Blend, pose: Pose) -> int | None:
         """Return the first keyframe that shows enough of the same and wants the same colours."""
         for index in range(self._anchor, len(self.nodes)):
             shared = camera.overlap(pose, self.poses[index], self._aspect)
@@ -164,10 +164,10 @@ class Chain:
         fits = max(self._camera.strength, min(MOST, GAIN * distance))
         return round(max(fits, CHANGE) if changes else fits, 6)
 
-    def _noise(self, node: KeyframeNode, seconds: float) -> Weighted:
+    def _noise(self, node: KeyframeNode, seconds: float) -> Blend:
         """Return noise of its own: the same again and again would burn itself in."""
         take = self._recipe.takes.get(round(seconds, 6))
         if take and take.seed is not UNSET:
             return node.noise
         seed = (self._recipe.seed + 1 + round(seconds * 1000)) % 2**32
-        return Weighted(seed, seed, 0.0)
+        return Blend(seed, seed, 0.0)

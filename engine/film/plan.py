@@ -18,19 +18,19 @@ from engine.film import keyframe_chain as chain
 from engine.film import timeline as spacing
 from engine.film.camera import Move
 from engine.film.graph import Bridge, FilmNode, KeyframeNode, SegmentNode
-from engine.film.keyframe_chain import Chain, Pin
+from engine.film.keyframe_chain import CameraChain, Pin
 from engine.film.recipe import Recipe
 from engine.film.timeline import Stretch
 
 
-class Paint(msgspec.Struct, frozen=True):
+class PaintStep(msgspec.Struct, frozen=True):
     """Keyframe ``index`` is needed; the answer is 1 if it came out blank, else 0."""
 
     index: int
     node: KeyframeNode
 
 
-class Measure(msgspec.Struct, frozen=True):
+class MeasureStep(msgspec.Struct, frozen=True):
     """The distance of two keyframes is needed; it is the answer.
 
     ``ends``: the gap, by index; ``first`` and ``second``: what is seen there, by name.
@@ -41,14 +41,14 @@ class Measure(msgspec.Struct, frozen=True):
     second: str
 
 
-class Draw(msgspec.Struct, frozen=True):
+class DrawStep(msgspec.Struct, frozen=True):
     """Segment ``index`` is needed; the answer does not matter."""
 
     index: int
     node: SegmentNode
 
 
-Step = Paint | Measure | Draw
+Step = PaintStep | MeasureStep | DrawStep
 
 
 class Size(NamedTuple):
@@ -59,7 +59,7 @@ class Size(NamedTuple):
     gaps: int = 0
 
 
-class Part:
+class GrowingStretch:
     """A stretch, the keyframes in it by index, in order of time, and what is known of them."""
 
     def __init__(self, stretch: Stretch, run: int, keyframes: list[int]) -> None:
@@ -79,14 +79,14 @@ class Part:
         return list(itertools.pairwise(self.keyframes))
 
 
-class Sight:
+class VisibleKeyframes:
     """Which keyframe is seen in one's place: itself, unless it came out blank.
 
     Then it is the last one before it that did not, else the first after it, and across a cut only
     if there is no other.
     """
 
-    def __init__(self, parts: Sequence[Part], usable: Mapping[int, bool]) -> None:
+    def __init__(self, parts: Sequence[GrowingStretch], usable: Mapping[int, bool]) -> None:
         """Look at a film's stretches, in order, and at its painted keyframes, as they grow."""
         self._parts, self._usable = parts, usable
 
@@ -98,7 +98,7 @@ class Sight:
         """
         return self._nearest(index, self._around(index))
 
-    def while_growing(self, index: int, part: Part) -> int:
+    def while_growing(self, index: int, part: GrowingStretch) -> int:
         """Return what is seen as far as a stretch has grown; 0 where everything is blank."""
         earlier = self._parts[: self._parts.index(part) + 1]
         sight = [i for other in earlier if other.run == part.run for i in other.keyframes]
@@ -153,10 +153,10 @@ class Plan:
         self._usable: dict[int, bool] = {}  # painted keyframes
         self._undrawn: list[int] = []
         self._index: dict[str, int] = {}  # of keyframes, by name
-        self._chains: dict[int, Chain] = {}  # by the scene whose camera moves
+        self._chains: dict[int, CameraChain] = {}  # by the scene whose camera moves
         self._pins = chain.pins(recipe)
-        self._parts: list[Part] = []
-        self._sight = Sight(self._parts, self._usable)
+        self._parts: list[GrowingStretch] = []
+        self._sight = VisibleKeyframes(self._parts, self._usable)
         self._lay_out()
         self._advance()
 
@@ -200,16 +200,16 @@ class Plan:
             there = all(end in self._usable for end in self.ends[index])
             if there and (seen := self._both(self.ends[index])) is not None:
                 names = {"first": seen[0], "second": seen[1]}
-                yield Draw(index, msgspec.structs.replace(self.segments[index], **names))
+                yield DrawStep(index, msgspec.structs.replace(self.segments[index], **names))
         growing = next((part for part in self._parts if not part.grown), None)
         if growing and all(index in self._usable for index in growing.keyframes):
             for pair in growing.pairs:
                 if pair not in growing.distances:
-                    yield Measure(pair, *(self._names(pair, growing)))
+                    yield MeasureStep(pair, *(self._names(pair, growing)))
         for part in self._parts:
             for index in part.keyframes:
                 if index not in self._usable and self._has_sources(self.keyframes[index]):
-                    yield Paint(index, self.keyframes[index])
+                    yield PaintStep(index, self.keyframes[index])
 
     def _has_sources(self, node: KeyframeNode) -> bool:
         """Tell whether the keyframes that one is made of are painted."""
@@ -219,12 +219,12 @@ class Plan:
     def take(self, step: Step, answer: float = 0.0) -> None:
         """Note that a step is done, and grow if that was what growing waited for."""
         match step:
-            case Paint(index=index):
+            case PaintStep(index=index):
                 self._usable[index] = not answer
-            case Measure(ends=ends):
+            case MeasureStep(ends=ends):
                 part = next(part for part in self._parts if ends in part.pairs)
                 part.distances[ends] = round(answer, 4)
-            case Draw(index=index, node=node):
+            case DrawStep(index=index, node=node):
                 self.segments[index] = node
                 self._undrawn.remove(index)
         self._advance()
@@ -243,7 +243,7 @@ class Plan:
                 indexes.append(0 if comes_round else self._add(times[-1], stretch.scene))
             if stretch.scene >= 0:
                 self._pin(stretch.scene, indexes[-1])
-            self._parts.append(Part(stretch, run, indexes))
+            self._parts.append(GrowingStretch(stretch, run, indexes))
             shared = -1 if stretch.after else indexes[-1]
             run += stretch.after > 0
 
@@ -271,7 +271,7 @@ class Plan:
 
     def _begin_chain(self, scene: int, first: int) -> None:
         node, seconds = self.keyframes[first], self.times[first]
-        self._chains[scene] = Chain(self.recipe, scene, node, seconds)
+        self._chains[scene] = CameraChain(self.recipe, scene, node, seconds)
 
     def _pin(self, scene: int, last: int) -> None:
         """Have the scene after a camera's leave the picture that the camera has come to."""
@@ -296,7 +296,7 @@ class Plan:
             if not part.connected:
                 self._connect(part)
 
-    def _unknown(self, part: Part) -> bool:
+    def _unknown(self, part: GrowingStretch) -> bool:
         """Tell whether growing needs more answers; equal pictures are measured at once."""
         if not all(index in self._usable for index in part.keyframes):
             return True
@@ -307,7 +307,7 @@ class Plan:
                     part.distances[pair] = 0.0
         return any(pair not in part.distances for pair in part.pairs)
 
-    def _halve(self, part: Part) -> None:
+    def _halve(self, part: GrowingStretch) -> None:
         """Add keyframes in the middle of the widest gaps, if there is a budget for them."""
         known = {gap[:2] for gap in self.gaps}
         new = (pair for pair in part.pairs if pair not in known)
@@ -322,12 +322,12 @@ class Plan:
             middle = self._add(round((times[gap] + times[gap + 1]) / 2, 6))
             part.keyframes.insert(gap + 1, middle)
 
-    def _clock(self, part: Part) -> list[float]:
+    def _clock(self, part: GrowingStretch) -> list[float]:
         """Return the times of a stretch's keyframes; the last of all may be the first again."""
         times = [self.times[index] for index in part.keyframes]
         return [*times[:-1], max(times[-1], part.stretch.last / self.recipe.fps)]
 
-    def _connect(self, part: Part) -> None:
+    def _connect(self, part: GrowingStretch) -> None:
         """Create the segments of a stretch, and the one that leads to the next."""
         stretch = part.stretch
         bridges: list[Bridge] = ["flow"] * len(part.pairs)
@@ -382,7 +382,7 @@ class Plan:
             return None
         return self.keyframes[first].name, self.keyframes[second].name
 
-    def _names(self, pair: tuple[int, int], part: Part) -> list[str]:
+    def _names(self, pair: tuple[int, int], part: GrowingStretch) -> list[str]:
         """Return the names of what is seen at both ends of a gap of a stretch that grows."""
         return [self.keyframes[self._sight.while_growing(index, part)].name for index in pair]
 
@@ -390,7 +390,7 @@ class Plan:
 def grown(plan: Plan, distances: Mapping[tuple[str, str], float]) -> Plan:
     """Carry a plan out as far as known distances, by the names of keyframes, make it grow."""
     while step := next(plan.ready(), None):
-        if isinstance(step, Measure):
+        if isinstance(step, MeasureStep):
             if (step.first, step.second) not in distances:
                 break
             plan.take(step, distances[step.first, step.second])

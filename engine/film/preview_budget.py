@@ -17,7 +17,7 @@ MOST = 2**40  # bytes that a budget may name
 SLOW, QUICK = 1.0, 0.3  # seconds of an acknowledgement that make the next preview smaller, larger
 
 
-class Setting(msgspec.Struct, frozen=True):
+class PreviewQuality(msgspec.Struct, frozen=True):
     """How previews are made.
 
     Attributes:
@@ -38,17 +38,17 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 SETTINGS = (
-    Setting(256, 80, 1, 5_500),
-    Setting(256, 80, 2, 5_500),
-    Setting(256, 65, 4, 4_300),
-    Setting(192, 70, 4, 3_300),
-    Setting(128, 60, 4, 1_900),
-    Setting(96, 50, 8, 1_400),
-    Setting(64, 40, 16, 1_000),
+    PreviewQuality(256, 80, 1, 5_500),
+    PreviewQuality(256, 80, 2, 5_500),
+    PreviewQuality(256, 65, 4, 4_300),
+    PreviewQuality(192, 70, 4, 3_300),
+    PreviewQuality(128, 60, 4, 1_900),
+    PreviewQuality(96, 50, 8, 1_400),
+    PreviewQuality(64, 40, 16, 1_000),
 )
 
 
-class Purse:
+class PreviewBudget:
     """What one watcher may still be sent of one film's previews.
 
     Attributes:
@@ -66,7 +66,7 @@ class Purse:
         """Whether nothing more may be sent."""
         return self.left is not None and self.left <= 0
 
-    def choose(self, progress: Progress, recipe: Recipe) -> Setting:
+    def choose(self, progress: Progress, recipe: Recipe) -> PreviewQuality:
         """Return the setting at which the rest of the film fits, or the thriftiest."""
         for setting in SETTINGS[self._floor :]:
             cost = setting.guess * self._weight * to_come(progress, recipe, setting.every)
@@ -74,7 +74,7 @@ class Purse:
                 return setting
         return SETTINGS[-1]
 
-    def spend(self, size: int, setting: Setting) -> None:
+    def spend(self, size: int, setting: PreviewQuality) -> None:
         """Count a preview of ``size`` bytes that was asked for at ``setting``."""
         if self.left is not None:
             self.left -= size

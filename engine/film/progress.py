@@ -10,7 +10,7 @@ from engine.film import events
 from engine.film.events import AnyEvent
 
 
-class Span(msgspec.Struct):
+class Timing(msgspec.Struct):
     """Seconds spent on ``count`` pieces of one kind of work."""
 
     seconds: float = 0.0
@@ -21,7 +21,7 @@ class Span(msgspec.Struct):
         return self.seconds / self.count if self.count else guess
 
 
-class Piece(msgspec.Struct):
+class PieceTiming(msgspec.Struct):
     """A keyframe or segment in the making: steps or frames done, and its share of the time.
 
     Where several are made at once, time is shared among them: so many pieces in so many seconds.
@@ -86,12 +86,12 @@ class Progress(msgspec.Struct, kw_only=True):
     model: str = ""
     loaded_percent: float = 0.0
     keyframe: int = -1
-    open_keyframes: dict[int, Piece] = {}
+    open_keyframes: dict[int, PieceTiming] = {}
     steps: int = 0
     keyframes: list[str] = []
     words: dict[int, str] = {}
     segment: int = -1
-    open_segments: dict[int, Piece] = {}
+    open_segments: dict[int, PieceTiming] = {}
     segments: list[str] = []
     segment_frames: list[int] = []
     plan: events.Planned | None = None
@@ -101,8 +101,8 @@ class Progress(msgspec.Struct, kw_only=True):
     started_at: float = 0.0
     changed_at: float = 0.0
     ended_at: float = 0.0
-    painting: Span = msgspec.field(default_factory=Span)
-    drawing: Span = msgspec.field(default_factory=Span)
+    painting: Timing = msgspec.field(default_factory=Timing)
+    drawing: Timing = msgspec.field(default_factory=Timing)
     since: float = 0.0
 
     @property
@@ -239,9 +239,9 @@ def _paint(progress: Progress, logged: Numbered) -> None:
     _pass(progress, logged.at)
     match logged.event:
         case events.KeyframeStarted(index=index, row=row):
-            progress.keyframe, progress.open_keyframes[index] = index, Piece(row=row)
+            progress.keyframe, progress.open_keyframes[index] = index, PieceTiming(row=row)
         case events.KeyframeStep(index=index, step=step, steps=steps):
-            progress.open_keyframes.setdefault(index, Piece()).done = step
+            progress.open_keyframes.setdefault(index, PieceTiming()).done = step
             progress.steps = steps
         case events.KeyframeFinished() as event:
             progress.keyframe, progress.keyframes[event.index] = event.index, event.object
@@ -256,9 +256,9 @@ def _draw(progress: Progress, logged: Numbered) -> None:
     _pass(progress, logged.at)
     match logged.event:
         case events.SegmentStarted(index=index):
-            progress.segment, progress.open_segments[index] = index, Piece()
+            progress.segment, progress.open_segments[index] = index, PieceTiming()
         case events.SegmentFrame(index=index, frame=frame):
-            progress.open_segments.setdefault(index, Piece()).done = frame
+            progress.open_segments.setdefault(index, PieceTiming()).done = frame
         case events.SegmentFinished() as event:
             progress.segment, progress.segments[event.index] = event.index, event.object
             progress.judgements[event.index] = event.judgement
@@ -291,7 +291,7 @@ def _look(progress: Progress) -> None:
         progress.phase = "interpolating"
 
 
-def _measure(span: Span, seconds: float, count: int) -> None:
+def _measure(span: Timing, seconds: float, count: int) -> None:
     span.seconds += seconds
     span.count += count
 

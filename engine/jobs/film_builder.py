@@ -16,9 +16,9 @@ import msgspec
 from engine.errors import InternalError, UnknownModelError, VisionFluxError, WorkerLostError
 from engine.film import events
 from engine.film.events import AnyEvent
-from engine.film.plan import Draw, Measure, Paint, Plan, Size, Step, most_keyframes
+from engine.film.plan import DrawStep, MeasureStep, PaintStep, Plan, Size, Step, most_keyframes
 from engine.film.progress import GROWING
-from engine.jobs.node_builder import NodeLostError, Nodes
+from engine.jobs.node_builder import NodeBuilder, NodeLostError
 from engine.models import Model
 from engine.wire.messages.responses import label
 from engine.workers import messages as tasks
@@ -102,7 +102,7 @@ UnderWay = dict[asyncio.Task[list[float]], Group]
 
 
 @dataclass(frozen=True)
-class Making:
+class FilmBuilder:
     """One film in the making.
 
     Attributes:
@@ -111,7 +111,7 @@ class Making:
         batch: keyframes that it paints at once.
     """
 
-    nodes: Nodes
+    nodes: NodeBuilder
     models: dict[str, Model]
     batch: int = 1
 
@@ -190,9 +190,9 @@ class Making:
         workers, mates = self.nodes.crew.size, self.nodes.crew.mates
         if not mates:
             return [*islice(self._groups(fresh), max(0, workers - len(under_way)))]
-        painting = sum(isinstance(group[0], Paint) for group in under_way)
-        paints = self._groups([step for step in fresh if isinstance(step, Paint)])
-        others = ((step,) for step in fresh if not isinstance(step, Paint))
+        painting = sum(isinstance(group[0], PaintStep) for group in under_way)
+        paints = self._groups([step for step in fresh if isinstance(step, PaintStep)])
+        others = ((step,) for step in fresh if not isinstance(step, PaintStep))
         return [
             *islice(others, max(0, mates - (len(under_way) - painting))),
             *islice(paints, max(0, workers - painting)),
@@ -211,8 +211,8 @@ class Making:
             yield group
             steps = [step for step in steps if step not in group]
 
-    def _is_for_batch(self, step: Step) -> TypeGuard[Paint]:
-        return isinstance(step, Paint) and step.node.rows > 1 and self.nodes.lacks(step.node)
+    def _is_for_batch(self, step: Step) -> TypeGuard[PaintStep]:
+        return isinstance(step, PaintStep) and step.node.rows > 1 and self.nodes.lacks(step.node)
 
     def _answers(self, task: asyncio.Task[list[float]], under_way: UnderWay) -> list[float]:
         """Return the answers of steps; none if they were lost and others go on meanwhile."""
@@ -247,15 +247,15 @@ class Making:
 
 def _key(step: Step) -> tuple[str, object]:
     """Return by what a step is known again; a segment's node may change until it is drawn."""
-    return type(step).__name__, step.ends if isinstance(step, Measure) else step.index
+    return type(step).__name__, step.ends if isinstance(step, MeasureStep) else step.index
 
 
 def _lost(step: Step) -> dict[str, int]:
     """Return what an event says of a piece that was lost on the way."""
     match step:
-        case Paint(index=index):
+        case PaintStep(index=index):
             return {"keyframe": index}
-        case Draw(index=index):
+        case DrawStep(index=index):
             return {"segment": index}
     return {}
 

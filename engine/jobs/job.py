@@ -10,7 +10,7 @@ from collections.abc import Callable
 from engine.film import events
 from engine.film.events import AnyEvent
 from engine.film.progress import Progress, advance, fold
-from engine.storage.journal import JobRow
+from engine.storage.journal import JobRecord
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import responses as answers
 from engine.wire.transport import framed
@@ -21,7 +21,7 @@ REST = 0.004  # seconds for each watcher between two times that they are told: 5
 class Job:
     """A job in memory: its state, its log and its newest preview as frames, its watchers."""
 
-    def __init__(self, row: JobRow, log_: list[events.Logged]) -> None:
+    def __init__(self, row: JobRecord, log_: list[events.Logged]) -> None:
         self.id, self.recipe, self.created_at = row.id, row.recipe, row.created_at
         self.progress: Progress = fold(log_)
         self.frames = [self._frame(logged) for logged in log_]

@@ -16,15 +16,15 @@ from engine.errors import MissingPictureError, StorageError, WorkerLostError
 from engine.film import events
 from engine.film.events import AnyEvent
 from engine.film.graph import FilmNode, KeyframeNode, SegmentNode
-from engine.film.plan import Draw, Measure, Paint, Plan, Step
+from engine.film.plan import DrawStep, MeasureStep, PaintStep, Plan, Step
 from engine.film.progress import Progress
 from engine.film.recipe import Recipe
 from engine.models import Model
-from engine.storage.journal import ObjectRow
-from engine.storage.object_store import Store
+from engine.storage.journal import ObjectRecord
+from engine.storage.object_store import ObjectStore
 from engine.workers import messages as tasks
-from engine.workers.pool import Crew
-from engine.workers.process import Foreman, WorkerDiedError
+from engine.workers.pool import WorkerPool
+from engine.workers.process import WorkerDiedError, WorkerProcess
 
 MAX_LOSSES = 3  # workers that may die, or files that may rot, over one node before the job fails
 PNG, MP4, GIF = "image/png", "video/mp4", "image/gif"
@@ -35,7 +35,7 @@ class NodeLostError(Exception):
 
 
 @dataclass(frozen=True)
-class Nodes:
+class NodeBuilder:
     """The nodes of one film in the making.
 
     Attributes:
@@ -51,8 +51,8 @@ class Nodes:
     progress: Progress
     record: Callable[[AnyEvent], None]
     stopping: Callable[[], AnyEvent | None]
-    store: Store
-    crew: Crew
+    store: ObjectStore
+    crew: WorkerPool
     losses: Counter[str] = field(default_factory=Counter)
 
     async def load(self, model: Model, keyframes: int, batch: int) -> tasks.Loaded:
@@ -71,12 +71,12 @@ class Nodes:
     async def do(self, steps: Sequence[Step]) -> list[float]:
         """Do what a plan asks for, keyframes at once or else one thing; return the answers."""
         match steps:
-            case [Draw(index=index, node=node)]:
+            case [DrawStep(index=index, node=node)]:
                 await self._segment(index, node)
                 return [0.0]
-            case [Measure(first=first, second=second)]:
+            case [MeasureStep(first=first, second=second)]:
                 return [await self._measure(first, second)]
-        return await self._keyframes([step for step in steps if isinstance(step, Paint)])
+        return await self._keyframes([step for step in steps if isinstance(step, PaintStep)])
 
     @contextmanager
     def _counting(self, *things: str) -> Iterator[None]:
@@ -95,7 +95,7 @@ class Nodes:
                 raise WorkerLostError(problem) from death
             raise
 
-    async def _keyframes(self, steps: Sequence[Paint]) -> list[float]:
+    async def _keyframes(self, steps: Sequence[PaintStep]) -> list[float]:
         """Have keyframes in the store; return 1 for each that is blank, else 0."""
         found = {step.index: await self.store.checked(step.node.name) for step in steps}
         missing = [step for step in steps if not found[step.index]]
@@ -105,7 +105,7 @@ class Nodes:
             for index, row in found.items()
         ]
 
-    def _keyframe(self, index: int, row: ObjectRow, *, reused: bool) -> float:
+    def _keyframe(self, index: int, row: ObjectRecord, *, reused: bool) -> float:
         """Tell of a keyframe that is in the store; return 1 if it is blank, else 0."""
         if not (reused and self.progress.keyframes[index]):  # else before an interruption
             about = _about(index, row, reused=reused)
@@ -122,7 +122,7 @@ class Nodes:
         assert isinstance(measured, tasks.Measured)
         return measured.distance
 
-    async def _paint(self, steps: Sequence[Paint]) -> dict[int, ObjectRow]:
+    async def _paint(self, steps: Sequence[PaintStep]) -> dict[int, ObjectRecord]:
         def advanced(reply: tasks.Advanced) -> AnyEvent:
             return events.KeyframeStep(index=reply.index, step=reply.done, steps=reply.total)
 
@@ -142,7 +142,7 @@ class Nodes:
                 made = await self._made(worker, task, names, PNG, advanced)
                 return {step.index: row for step, row in zip(steps, made, strict=True)}
 
-    def _canvas(self, step: Paint) -> tasks.Keyframe:
+    def _canvas(self, step: PaintStep) -> tasks.Keyframe:
         return tasks.Keyframe(index=step.index, node=step.node, target=str(self.store.scratch(PNG)))
 
     async def _segment(self, index: int, node: SegmentNode) -> None:
@@ -153,7 +153,7 @@ class Nodes:
         about = _about(index, row, reused=found is not None)
         self.record(events.SegmentFinished(**about, judgement=row.detail))
 
-    async def _draw(self, index: int, node: SegmentNode) -> ObjectRow:
+    async def _draw(self, index: int, node: SegmentNode) -> ObjectRecord:
         def frame(reply: tasks.Advanced) -> AnyEvent:
             return events.SegmentFrame(index=reply.index, frame=reply.done, frames=reply.total)
 
@@ -191,7 +191,7 @@ class Nodes:
             scores=shape.scores,
         )
 
-    async def _join(self, node: FilmNode) -> ObjectRow:
+    async def _join(self, node: FilmNode) -> ObjectRecord:
         self.record(events.Assembling())
         media_type = GIF if node.format == "gif" else MP4
         with self._counting(node.name):
@@ -207,12 +207,12 @@ class Nodes:
 
     async def _made(
         self,
-        worker: Foreman,
+        worker: WorkerProcess,
         task: tasks.Paint | tasks.Draw | tasks.Join,
         names: Sequence[str],
         media_type: str,
         advanced: Callable[[tasks.Advanced], AnyEvent] | None = None,
-    ) -> list[ObjectRow]:
+    ) -> list[ObjectRecord]:
         """Have a task done and take what it made into the store, under ``names``."""
         targets, rows = [Path(target) for target in tasks.targets(task)], []
         try:
@@ -220,7 +220,7 @@ class Nodes:
             assert isinstance(made, tasks.Made)
             for target, name, file in zip(targets, names, made.files, strict=True):
                 about = (file.sha256, file.size, media_type, file.detail, worker.device.name)
-                rows.append(ObjectRow(name, *about))
+                rows.append(ObjectRecord(name, *about))
                 await asyncio.to_thread(self.store.place, target, rows[-1])
                 self.store.index(rows[-1])
         finally:
@@ -264,7 +264,7 @@ class Nodes:
         return str(self.store.path(name))
 
 
-def _about(index: int, row: ObjectRow, *, reused: bool) -> dict[str, Any]:
+def _about(index: int, row: ObjectRecord, *, reused: bool) -> dict[str, Any]:
     """Return what the end of a keyframe and that of a segment tell alike."""
     about = {"object": row.name, "sha256": row.sha256, "size": row.size, "origin": row.origin}
     return {"index": index, "reused": reused, **about}

@@ -19,30 +19,35 @@ from engine.errors import (
 )
 from engine.film import events
 from engine.film.events import AnyEvent
-from engine.film.preview_budget import SETTINGS, Setting
+from engine.film.preview_budget import SETTINGS, PreviewQuality
 from engine.film.recipe import Recipe
-from engine.jobs.film_builder import Making
+from engine.jobs.film_builder import FilmBuilder
 from engine.jobs.job import Job
-from engine.jobs.node_builder import Nodes
-from engine.jobs.retention import Holding, prune
+from engine.jobs.node_builder import NodeBuilder
+from engine.jobs.retention import PinnedNodes, prune
 from engine.models import Model
-from engine.storage.journal import JobRow, Journal
-from engine.storage.object_store import Store
+from engine.storage.journal import JobRecord, Journal
+from engine.storage.object_store import ObjectStore
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.messages import responses as answers
-from engine.workers.pool import Crew
+from engine.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
 PAUSE = 5.0  # seconds until a job is taken up again that could not be recorded
 
 
-class Jobs:
+class JobQueue:
     """All jobs of an engine; one film is made at a time."""
 
     def __init__(
-        self, journal: Journal, store: Store, models: dict[str, Model], crew: Crew, batch: int = 1
+        self,
+        journal: Journal,
+        store: ObjectStore,
+        models: dict[str, Model],
+        crew: WorkerPool,
+        batch: int = 1,
     ) -> None:
         self._journal, self._store, self._models = journal, store, models
         self._batch = batch  # keyframes that are painted at once
@@ -50,7 +55,7 @@ class Jobs:
         self._queue: deque[Job] = deque()
         self._arrived = asyncio.Event()
         self._running: Job | None = None
-        self.holding = Holding(self._queue, store)
+        self.holding = PinnedNodes(self._queue, store)
         self.crew = crew
 
     @property
@@ -142,7 +147,7 @@ class Jobs:
         if job.progress.final and not job.watchers:
             self._jobs.pop(job.id, None)
 
-    def want(self, job: Job, who: object, setting: Setting | None) -> None:
+    def want(self, job: Job, who: object, setting: PreviewQuality | None) -> None:
         """Note how somebody would like the next preview of a job; None: not at all."""
         if setting:
             job.wants[who] = SETTINGS.index(setting)
@@ -206,7 +211,7 @@ class Jobs:
             for row in self._journal.jobs(200)
         )
 
-    def _status(self, row: JobRow) -> str:
+    def _status(self, row: JobRecord) -> str:
         if row.id in self._jobs:
             return self._jobs[row.id].progress.status
         last = self._journal.last_event(row.id)
@@ -248,7 +253,7 @@ class Jobs:
             self._append(job)
 
     async def _make(self, job: Job) -> AnyEvent:
-        nodes = Nodes(
+        nodes = NodeBuilder(
             job=job.id,
             recipe=job.recipe,
             progress=job.progress,
@@ -257,7 +262,7 @@ class Jobs:
             store=self._store,
             crew=self.crew,
         )
-        return await Making(nodes, self._models, self._batch).finish()
+        return await FilmBuilder(nodes, self._models, self._batch).finish()
 
     def _record(self, job: Job, event: AnyEvent) -> None:
         final = isinstance(event, events.FINAL)
@@ -268,7 +273,7 @@ class Jobs:
         if isinstance(event, events.Planned):
             self.holding.learn(job.recipe.model, event)
 
-    def _remember(self, row: JobRow) -> Job:
+    def _remember(self, row: JobRecord) -> Job:
         job = self._jobs[row.id] = Job(row, self._journal.events(row.id))
         return job
 

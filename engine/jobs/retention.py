@@ -13,19 +13,19 @@ from engine.film.events import Planned
 from engine.film.plan import Plan
 from engine.jobs.job import Job
 from engine.storage.journal import Ended, Journal
-from engine.storage.object_store import Store
+from engine.storage.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
 
-class Holding:
+class PinnedNodes:
     """What is known of the models' weights, and so of what waiting jobs will need.
 
     A model's weights are known once a film was planned with them since the engine started. Of what
     a plan may grow by nothing is known yet.
     """
 
-    def __init__(self, queue: Collection[Job], store: Store) -> None:
+    def __init__(self, queue: Collection[Job], store: ObjectStore) -> None:
         """Hold nothing yet.
 
         Args:

@@ -12,11 +12,21 @@ import msgspec
 from msgspec import structs
 
 from engine.errors import ModelLoadError
-from engine.models.card import Card, Defaults, Lora, Model, Part
+from engine.models.card import Card, Defaults, Lora, Model, WeightSource
 from engine.models.identity import SUMS, identity, is_damaged
 from engine.models.known import KNOWN, LCM_DEFAULTS, SD15, SD15_DEFAULTS, SDXL, SDXL_DEFAULTS
 
-__all__ = ["KNOWN", "SUMS", "Card", "Defaults", "Lora", "Model", "Part", "identity", "is_damaged"]
+__all__ = [
+    "KNOWN",
+    "SUMS",
+    "Card",
+    "Defaults",
+    "Lora",
+    "Model",
+    "WeightSource",
+    "identity",
+    "is_damaged",
+]
 
 FOLDER = Path(__file__).parent
 OFFLINE = "landscapes"
@@ -78,7 +88,7 @@ def _base(source: str) -> Model:
     return Model(name=source, source=part.source, revision=part.revision, card=card)
 
 
-def _on_a_hub(source: str) -> Part:
+def _on_a_hub(source: str) -> WeightSource:
     match = HUB.fullmatch(source)
     if not match:
         raise ModelLoadError(
@@ -87,13 +97,13 @@ def _on_a_hub(source: str) -> Part:
             f"give one of {', '.join(KNOWN)}; a folder that holds model_index.json; a "
             ".safetensors file; or an id such as owner/name",
         )
-    return Part(source=match["source"], revision=match["commit"] or "")
+    return WeightSource(source=match["source"], revision=match["commit"] or "")
 
 
 def _with_lora(model: Model, source: str) -> Model:
     match = WEIGHT.fullmatch(source)
     source, weight = (match["lora"], float(match["weight"])) if match else (source, 1.0)
-    part = Part(source=str(Path(source).resolve())) if Path(source).is_file() else None
+    part = WeightSource(source=str(Path(source).resolve())) if Path(source).is_file() else None
     part = part or _on_a_hub(source)
     file = Path(part.source)
     if file.suffix != FILE:
@@ -156,7 +166,7 @@ def _checkpoint(file: Path) -> Model:
     for prefix, (base, defaults) in FAMILIES.items():
         if any(name.startswith(prefix) for name in names):
             beside = file.with_suffix("")
-            configuration = Part(source=str(beside)) if beside.is_dir() else base
+            configuration = WeightSource(source=str(beside)) if beside.is_dir() else base
             card = Card(title=file.stem, defaults=defaults, anchor_attention=True)
             return Model(name=file.stem, source=str(file), card=card, configuration=configuration)
     raise ModelLoadError(

@@ -49,7 +49,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Defaults = Defaults()
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class WeightSource(msgspec.Struct, frozen=True, kw_only=True):
     """Where files come from.
 
     Attributes:
@@ -78,13 +78,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         return "/".join(self.source.split("/")[2:])
 
 
-class Lora(Part, frozen=True, kw_only=True):
+class Lora(WeightSource, frozen=True, kw_only=True):
     """Low-rank changes of weights, in one file; ``weight``: how strongly they are added."""
 
     weight: float = 1.0
 
 
-class Model(Part, frozen=True, kw_only=True):
+class Model(WeightSource, frozen=True, kw_only=True):
     """One offered model: a pipeline in diffusers layout, or a checkpoint in one file.
 
     Attributes:
@@ -97,8 +97,8 @@ class Model(Part, frozen=True, kw_only=True):
 
     name: str
     card: Card
-    configuration: Part | None = None
-    vae: Part | None = None
+    configuration: WeightSource | None = None
+    vae: WeightSource | None = None
     loras: tuple[Lora, ...] = ()
     scheduler_config: dict[str, str | bool] = {}
 

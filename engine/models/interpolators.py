@@ -37,7 +37,7 @@ def check_choice(text: str) -> str:
     )
 
 
-def title(identity: str) -> str:
+def display_name(identity: str) -> str:
     """Return what users call the network of an identity such as ``rife-4.25@…``; "" for none."""
     name = identity.partition("@")[0].removeprefix("rife-")
     return "offline network" if name == OFFLINE else f"RIFE {name}" if name else ""

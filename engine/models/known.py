@@ -7,18 +7,18 @@ was at hand. A pin never moves by itself: another commit is another entry, or ``
 
 from msgspec.structs import replace
 
-from engine.models.card import Card, Defaults, Lora, Model, Part
+from engine.models.card import Card, Defaults, Lora, Model, WeightSource
 
 RAIL, RAIL_PLUS = "CreativeML Open RAIL-M", "CreativeML Open RAIL++-M"
-SD15 = Part(
+SD15 = WeightSource(
     source="stable-diffusion-v1-5/stable-diffusion-v1-5",
     revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
 )
-SDXL = Part(
+SDXL = WeightSource(
     source="stabilityai/stable-diffusion-xl-base-1.0",
     revision="462165984030d82259a11f4367a4eed129e94a7b",
 )
-SDXL_VAE = Part(  # SDXL's own overflows in float16
+SDXL_VAE = WeightSource(  # SDXL's own overflows in float16
     source="madebyollin/sdxl-vae-fp16-fix",
     revision="207b116dae70ace3637169f1ddd2434b91b3a8cd",
 )
@@ -35,8 +35,10 @@ LIGHTNING = Lora(
     revision="c9a24f48e1c025556787b0c58dd67a091ece2e44",
 )
 TINY_DECODERS = {  # by a VAE's scaling factor, which tells the families apart
-    0.18215: Part(source="madebyollin/taesd", revision="614f76814bbe30edbe2e627ace1c2234c81a2c0e"),
-    0.13025: Part(
+    0.18215: WeightSource(
+        source="madebyollin/taesd", revision="614f76814bbe30edbe2e627ace1c2234c81a2c0e"
+    ),
+    0.13025: WeightSource(
         source="madebyollin/taesdxl", revision="b20258aaef75ef61e659c1e0f14f251cf0ad153e"
     ),
 }

@@ -56,7 +56,7 @@ def main() -> None:
         level=os.environ.get("VISIONFLUX_LOG_LEVEL", "INFO"),
         format="%(asctime)s worker %(levelname)s %(message)s",
     )
-    bench = Bench(options.device, options.rife, channel)
+    bench = Worker(options.device, options.rife, channel)
     threading.Thread(target=bench.listen, daemon=True).start()
     try:
         channel.send(tasks.Ready(device=bench.device_info()))
@@ -68,7 +68,7 @@ def main() -> None:
         bench.close()
 
 
-class Bench:
+class Worker:
     """What the worker works with: a device, the loaded networks, and what is asked of it."""
 
     def __init__(self, device: str, rife: str, channel: Channel) -> None:

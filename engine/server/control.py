@@ -9,16 +9,16 @@ import logging
 from collections.abc import Callable
 
 from engine.errors import LimitError, MalformedMessageError, VisionFluxError
-from engine.film.preview_budget import QUICK, SETTINGS, SLOW, Purse, Setting
+from engine.film.preview_budget import QUICK, SETTINGS, SLOW, PreviewBudget, PreviewQuality
 from engine.film.recipe import read_recipe
 from engine.jobs.job import Job
-from engine.jobs.queue import Jobs
-from engine.storage.object_store import Store
+from engine.jobs.queue import JobQueue
+from engine.storage.object_store import ObjectStore
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.messages import requests
 from engine.wire.messages import responses as answers
-from engine.wire.transport import Line, framed
+from engine.wire.transport import ServerTransport, framed
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ BUNDLE = 100  # events that go by one write, at most
 TOLERATED = 20  # malformed messages in a row before a connection is closed
 
 
-class Watching:
+class Subscriber:
     """How far one client has read one job, and which previews of it there is room for.
 
     Attributes:
@@ -39,7 +39,7 @@ class Watching:
         stride: previews that one pong stands for; more while pongs come quickly.
     """
 
-    def __init__(self, job: Job, sent: int, purse: Purse | None) -> None:
+    def __init__(self, job: Job, sent: int, purse: PreviewBudget | None) -> None:
         self.job, self.sent, self.purse = job, sent, purse
         self.setting = SETTINGS[0]
         self.considered = 0
@@ -52,7 +52,7 @@ class Watching:
         window = WINDOW + self.stride - 1
         return self.purse is not None and not self.purse.empty and self.under_way < window
 
-    def choose(self) -> Setting | None:
+    def choose(self) -> PreviewQuality | None:
         """Return how the next preview should be made; None if there should be none."""
         if self.purse is None or not self.has_room:
             return None
@@ -91,18 +91,18 @@ class Watching:
             self.purse.acknowledged(seconds)
 
 
-class Session:
+class ControlSession:
     """One client on the control socket."""
 
     def __init__(
         self,
-        connection: Line,
-        jobs: Jobs,
-        store: Store,
+        connection: ServerTransport,
+        jobs: JobQueue,
+        store: ObjectStore,
         hello: Callable[[int | None], answers.Hello],
     ) -> None:
         self._connection, self._jobs, self._store, self._hello = connection, jobs, store, hello
-        self._watched: dict[str, Watching] = {}
+        self._watched: dict[str, Subscriber] = {}
         self._answers: asyncio.Queue[str] = asyncio.Queue(maxsize=64)
         self._news = asyncio.Event()
 
@@ -132,7 +132,7 @@ class Session:
             if malformed >= TOLERATED:
                 await self._connection.close(1008, "too many malformed messages")
 
-    async def _answer(self, data: str | bytes) -> tuple[answers.AnyAnswer, bool]:
+    async def _answer(self, data: str | bytes) -> tuple[answers.AnyResponse, bool]:
         try:
             request = encoding.decode_request(data, requests.ControlRequest)
         except VisionFluxError as error:
@@ -143,7 +143,7 @@ class Session:
         except VisionFluxError as error:
             return answers.Refused(re=request.id, error=error.report()), False
 
-    async def _carry_out(self, request: requests.ControlRequest) -> answers.AnyAnswer:
+    async def _carry_out(self, request: requests.ControlRequest) -> answers.AnyResponse:
         match request:
             case requests.Submit():
                 fresh = self._jobs.submit(request.job, read_recipe(request.recipe), self)
@@ -156,7 +156,7 @@ class Session:
                     self._leave(self._watched.pop(request.job))
             case requests.ShowPreviews():
                 if watching := self._watched.get(request.job):
-                    watching.purse = Purse(request.budget) if request.wanted else None
+                    watching.purse = PreviewBudget(request.budget) if request.wanted else None
                     self._want(watching)
             case requests.Cancel():
                 self._jobs.cancel(self._jobs.get(request.job))
@@ -181,13 +181,13 @@ class Session:
         if known := self._watched.pop(job.id, None):
             self._leave(known)
         sent = len(job.frames) if request.after is None else request.after
-        purse = Purse(request.budget) if request.previews else None
-        watching = self._watched[job.id] = Watching(job, sent, purse)
+        purse = PreviewBudget(request.budget) if request.previews else None
+        watching = self._watched[job.id] = Subscriber(job, sent, purse)
         job.watchers.add(self._news.set)
         self._want(watching)
         return _snapshot(request.id, job)
 
-    def _leave(self, watching: Watching) -> None:
+    def _leave(self, watching: Subscriber) -> None:
         watching.job.watchers.discard(self._news.set)
         self._jobs.want(watching.job, watching, None)
         self._jobs.release(watching.job)
@@ -218,16 +218,16 @@ class Session:
             frames += [watching.preview() for watching in shown]
         return b"".join(frames)
 
-    def _want(self, watching: Watching) -> None:
+    def _want(self, watching: Subscriber) -> None:
         self._jobs.want(watching.job, watching, watching.choose())
 
-    async def _ask(self, watching: Watching) -> None:
+    async def _ask(self, watching: Subscriber) -> None:
         """Send a ping, whose pong tells when the previews before it have arrived."""
         previews, watching.unasked = watching.unasked, 0
         pong = asyncio.ensure_future(await self._connection.ping())
         pong.add_done_callback(lambda pong: self._arrived(watching, previews, pong))
 
-    def _arrived(self, watching: Watching, previews: int, pong: asyncio.Future[float]) -> None:
+    def _arrived(self, watching: Subscriber, previews: int, pong: asyncio.Future[float]) -> None:
         if pong.cancelled() or pong.exception():
             return  # the connection has ended
         watching.acknowledged(previews, pong.result())

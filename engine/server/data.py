@@ -11,14 +11,14 @@ import struct
 from pathlib import Path
 
 from engine.errors import InvalidParameterError, LimitError, UnknownObjectError, VisionFluxError
-from engine.storage.journal import ObjectRow
-from engine.storage.object_store import Store, translated
+from engine.storage.journal import ObjectRecord
+from engine.storage.object_store import ObjectStore, translated
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import requests
 from engine.wire.messages import responses as answers
 from engine.wire.messages.limits import LIMITS
-from engine.wire.messages.requests import Part
-from engine.wire.transport import Line
+from engine.wire.messages.requests import UploadPart
+from engine.wire.transport import ServerTransport
 
 PNG_HEAD = struct.Struct(
     ">8sI4sIIBB"
@@ -30,11 +30,11 @@ RGB = 2  # colour type, PNG specification 11.2.1
 class Uploads:
     """The objects that one connection is bringing; what is unfinished goes with it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._files: dict[str, Path] = {}
 
-    async def take(self, part: Part) -> None:
+    async def take(self, part: UploadPart) -> None:
         """Take in a part; the last one makes the object count.
 
         Raises:
@@ -54,22 +54,22 @@ class Uploads:
             self._store.discard(file)
         self._files.clear()
 
-    async def _has(self, part: Part) -> bool:
+    async def _has(self, part: UploadPart) -> bool:
         """Tell whether an object is here; at its first part also whether it is what it was."""
         if part.offset:
             return self._store.find(part.object) is not None
         return await self._store.checked(part.object) is not None
 
-    def _begin(self, part: Part) -> Path:
+    def _begin(self, part: UploadPart) -> Path:
         if len(self._files) >= LIMITS.uploads:
             problem = f"{LIMITS.uploads} objects are being brought at once by this connection"
             raise LimitError(problem, remedy="finish one first", field="object")
         file = self._files[part.object] = self._store.scratch(part.media_type, part.size)
         return file
 
-    async def _finish(self, part: Part, file: Path) -> None:
+    async def _finish(self, part: UploadPart, file: Path) -> None:
         about = (part.sha256, part.size, part.media_type, part.detail, part.origin)
-        row = ObjectRow(part.object, *about)
+        row = ObjectRecord(part.object, *about)
         try:
             await asyncio.to_thread(_check, part, file)
             await asyncio.to_thread(self._store.place, file, row)
@@ -79,7 +79,7 @@ class Uploads:
         self._store.index(row)
 
 
-def _append(file: Path, part: Part) -> int:
+def _append(file: Path, part: UploadPart) -> int:
     """Write a part where the last one ended; return the bytes so far."""
     with translated(file), file.open("ab" if part.offset else "wb") as sink:
         if sink.tell() != part.offset:
@@ -90,7 +90,7 @@ def _append(file: Path, part: Part) -> int:
         return sink.tell()
 
 
-def _check(part: Part, file: Path) -> None:
+def _check(part: UploadPart, file: Path) -> None:
     with translated(file), file.open("rb") as source:
         head = source.read(PNG_HEAD.size)
         source.seek(0)
@@ -113,10 +113,10 @@ def _check_png(head: bytes) -> None:
         )
 
 
-class Hatch:
+class DataSession:
     """Answers one client on the data socket."""
 
-    def __init__(self, connection: Line, store: Store) -> None:
+    def __init__(self, connection: ServerTransport, store: ObjectStore) -> None:
         self._connection, self._store = connection, store
         self._uploads = Uploads(store)
         self._intact: set[str] = set()  # objects whose content was compared with its hash
@@ -161,7 +161,7 @@ class Hatch:
         )
         return encoding.encode(info)
 
-    async def _check(self, name: str) -> ObjectRow | None:
+    async def _check(self, name: str) -> ObjectRecord | None:
         row = await self._store.checked(name)
         if row:
             self._intact.add(name)

@@ -18,16 +18,16 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from engine import __version__
-from engine.jobs.queue import Jobs
+from engine.jobs.queue import JobQueue
 from engine.models import Model
-from engine.server.control import Session
-from engine.server.data import Hatch
+from engine.server.control import ControlSession
+from engine.server.data import DataSession
 from engine.storage.journal import Journal
-from engine.storage.object_store import Store
+from engine.storage.object_store import ObjectStore
 from engine.wire import pairing
 from engine.wire.messages import limits as terms
 from engine.wire.messages import responses as answers
-from engine.wire.transport import Line, pulse
+from engine.wire.transport import ServerTransport, keepalive
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,18 @@ class EngineServer:
     """Serves one engine on one port."""
 
     def __init__(
-        self, jobs: Jobs, journal: Journal, store: Store, models: dict[str, Model], key: bytes
+        self,
+        jobs: JobQueue,
+        journal: Journal,
+        store: ObjectStore,
+        models: dict[str, Model],
+        key: bytes,
     ) -> None:
         self._jobs, self._journal, self._store, self._models = jobs, journal, store, models
         self._key, self._gate = key, pairing.Gatekeeper(key)
         self._nonces: dict[int, str] = {}  # of admitted handshakes, until they are answered
         self._connections = 0
-        self.coming: dict[Line, None] = {}  # connections at the door
+        self.coming: dict[ServerTransport, None] = {}  # connections at the door
         self._refusals = asyncio.Semaphore(FEW)
 
     async def start(self, host: str, port: int) -> Server:
@@ -61,7 +66,7 @@ class EngineServer:
             max_size=terms.LIMITS.message,
             max_queue=2,
             ping_interval=None,  # see engine.wire.transport
-            create_connection=partial(Line, coming=self.coming),  # type: ignore[arg-type]
+            create_connection=partial(ServerTransport, coming=self.coming),  # type: ignore[arg-type]
             close_timeout=2,
         )
 
@@ -115,22 +120,22 @@ class EngineServer:
     # Inside
 
     async def _serve(self, connection: ServerConnection) -> None:
-        assert isinstance(connection, Line)
+        assert isinstance(connection, ServerTransport)
         connection.come_in()
         self._connections += 1
         try:
-            async with pulse(connection):
+            async with keepalive(connection):
                 await self._guest(connection).serve()
         except ConnectionClosed:
             pass
         finally:
             self._connections -= 1
 
-    def _guest(self, connection: Line) -> Session | Hatch:
+    def _guest(self, connection: ServerTransport) -> ControlSession | DataSession:
         assert connection.request
         if connection.request.path == terms.DATA_PATH:
-            return Hatch(connection, self._store)
-        return Session(connection, self._jobs, self._store, self.hello)
+            return DataSession(connection, self._store)
+        return ControlSession(connection, self._jobs, self._store, self.hello)
 
     def hello(self, re: int | None = None) -> answers.Hello:
         """Say who this engine is and what it can do."""

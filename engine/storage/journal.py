@@ -25,7 +25,7 @@ from engine.film.recipe import Recipe
 RECIPES, EVENTS = msgspec.json.Decoder(Recipe), msgspec.json.Decoder(AnyEvent)
 
 
-class JobRow(msgspec.Struct, frozen=True):
+class JobRecord(msgspec.Struct, frozen=True):
     """A job as it is kept."""
 
     id: str
@@ -42,7 +42,7 @@ class Ended(msgspec.Struct, frozen=True):
     film: str
 
 
-class ObjectRow(msgspec.Struct, frozen=True):
+class ObjectRecord(msgspec.Struct, frozen=True):
     """A finished node: its content address, the hash and size of its content, its media type.
 
     ``detail`` is what its maker had to say of it, such as a segment's judgement; ``origin`` is the
@@ -57,10 +57,10 @@ class ObjectRow(msgspec.Struct, frozen=True):
     origin: str = ""
 
 
-def read_job(row: tuple[Any, ...]) -> JobRow:
+def read_job(row: tuple[Any, ...]) -> JobRecord:
     """Read ``id, recipe, created_at, ended``."""
     job, recipe, created_at, ended = row
-    return JobRow(job, RECIPES.decode(recipe), created_at, bool(ended))
+    return JobRecord(job, RECIPES.decode(recipe), created_at, bool(ended))
 
 
 def read_event(row: tuple[Any, ...]) -> Logged:
@@ -131,13 +131,13 @@ class Journal:
 
     # Jobs
 
-    def add_job(self, job: str, recipe: Recipe, first: AnyEvent) -> JobRow:
+    def add_job(self, job: str, recipe: Recipe, first: AnyEvent) -> JobRecord:
         """Keep a new job and its first event."""
-        row = JobRow(job, recipe, time.time(), False)
+        row = JobRecord(job, recipe, time.time(), False)
         self.take_in(row, [Logged(seq=1, at=row.created_at, event=first)])
         return row
 
-    def take_in(self, row: JobRow, log: Iterable[Logged]) -> None:
+    def take_in(self, row: JobRecord, log: Iterable[Logged]) -> None:
         """Keep a job with its whole log."""
         with translated(self._path), self._transaction():
             self._db.execute(
@@ -148,15 +148,15 @@ class Journal:
             for logged in log:
                 self._insert(row.id, logged)
 
-    def job(self, job: str) -> JobRow | None:
+    def job(self, job: str) -> JobRecord | None:
         """Return a job, or None."""
         return next(self._jobs("WHERE id = ?", job), None)
 
-    def jobs(self, limit: int) -> list[JobRow]:
+    def jobs(self, limit: int) -> list[JobRecord]:
         """Return the newest jobs, newest first."""
         return list(self._jobs("ORDER BY number DESC LIMIT ?", limit))
 
-    def unfinished(self) -> list[JobRow]:
+    def unfinished(self) -> list[JobRecord]:
         """Return the jobs that have not ended, oldest first."""
         return list(self._jobs("WHERE NOT ended ORDER BY number"))
 
@@ -214,7 +214,7 @@ class Journal:
 
     # Objects
 
-    def add_object(self, row: ObjectRow) -> None:
+    def add_object(self, row: ObjectRecord) -> None:
         """Keep that an object is in the store."""
         with translated(self._path):
             self._db.execute(
@@ -222,20 +222,20 @@ class Journal:
                 (*msgspec.structs.astuple(row), next(self._uses)),
             )
 
-    def object(self, name: str) -> ObjectRow | None:
+    def object(self, name: str) -> ObjectRecord | None:
         """Return an object's row, or None."""
         with translated(self._path):
             row = self._db.execute(
                 f"SELECT {OBJECT} FROM object WHERE name = ?", (name,)
             ).fetchone()
-        return ObjectRow(*row) if row else None
+        return ObjectRecord(*row) if row else None
 
-    def objects(self, names: Sequence[str]) -> list[ObjectRow]:
+    def objects(self, names: Sequence[str]) -> list[ObjectRecord]:
         """Return the rows of those of some objects that there are."""
         query = f"SELECT {OBJECT} FROM object WHERE name IN (SELECT value FROM json_each(?))"
         with translated(self._path):
             rows = self._db.execute(query, (msgspec.json.encode(names).decode(),)).fetchall()
-        return [ObjectRow(*row) for row in rows]
+        return [ObjectRecord(*row) for row in rows]
 
     def touch_objects(self, names: Iterable[str]) -> None:
         """Note that objects are in use now."""
@@ -250,11 +250,11 @@ class Journal:
         with translated(self._path):
             return int(self._db.execute("SELECT TOTAL(size) FROM object").fetchone()[0])
 
-    def objects_by_use(self) -> list[ObjectRow]:
+    def objects_by_use(self) -> list[ObjectRecord]:
         """Return all objects, the one that was used longest ago first."""
         with translated(self._path):
             rows = self._db.execute(f"SELECT {OBJECT} FROM object ORDER BY used_at").fetchall()
-        return [ObjectRow(*row) for row in rows]
+        return [ObjectRecord(*row) for row in rows]
 
     def keep(self, name: str) -> None:
         """Note that an object is a film that no client has fetched yet."""
@@ -276,7 +276,7 @@ class Journal:
         with translated(self._path):
             self._db.execute("DELETE FROM object WHERE name = ?", (name,))
 
-    def _jobs(self, clause: str, *values: str | int) -> Iterator[JobRow]:
+    def _jobs(self, clause: str, *values: str | int) -> Iterator[JobRecord]:
         with translated(self._path):
             rows = self._db.execute(
                 f"SELECT id, recipe, created_at, ended FROM job {clause}", values

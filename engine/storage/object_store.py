@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import StorageError, UnknownObjectError
-from engine.storage.journal import Journal, ObjectRow
+from engine.storage.journal import Journal, ObjectRecord
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ SLACK = 1 / 20  # of the room: emptied beyond need, so that eviction is rare
 SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
 
 
-class Store:
+class ObjectStore:
     """The objects of one data folder.
 
     Args:
@@ -57,7 +57,7 @@ class Store:
         if journal.fresh:
             self._adopt()
 
-    def find(self, name: str) -> ObjectRow | None:
+    def find(self, name: str) -> ObjectRecord | None:
         """Return a finished object's row; one whose file is lost or cut short is forgotten."""
         row = self._journal.object(name)
         if row is None or self._has_file(row):
@@ -65,7 +65,7 @@ class Store:
         self._forget(row, "lost or cut short")
         return None
 
-    async def checked(self, name: str) -> ObjectRow | None:
+    async def checked(self, name: str) -> ObjectRecord | None:
         """Return a finished object's row if its content is still what was made, else None.
 
         It is read whole, in a thread; a damaged one is forgotten and named in the log.
@@ -99,7 +99,7 @@ class Store:
         found = {row.name for row in here}
         return tuple(name for name in names if name not in found)
 
-    def _whole(self, rows: Sequence[ObjectRow]) -> set[ObjectRow]:
+    def _whole(self, rows: Sequence[ObjectRecord]) -> set[ObjectRecord]:
         sizes = itertools.accumulate(row.size for row in rows)
         return {
             row
@@ -149,7 +149,7 @@ class Store:
         self._coming.pop(file, None)
         shutil.rmtree(file.parent, ignore_errors=True)
 
-    def place(self, file: Path, row: ObjectRow) -> None:
+    def place(self, file: Path, row: ObjectRecord) -> None:
         """Move a finished file to its place; any thread may call this. ``index`` makes it count."""
         target = self._path(row)
         with translated(target):
@@ -163,7 +163,7 @@ class Store:
             file.parent.rmdir()
         self._coming.pop(file, None)
 
-    def index(self, row: ObjectRow) -> None:
+    def index(self, row: ObjectRecord) -> None:
         """Make a placed file count as finished, and make room if it was the last straw.
 
         What is finished stays even where it takes more than the room: there is none for the next.
@@ -199,7 +199,7 @@ class Store:
                 excess -= row.size
         return max(0, excess)
 
-    def read(self, row: ObjectRow, offset: int, length: int) -> bytes:
+    def read(self, row: ObjectRecord, offset: int, length: int) -> bytes:
         """Return at most ``length`` bytes of an object's content from ``offset`` on."""
         if offset >= row.size:
             return b""  # a seek would refuse the largest numbers
@@ -207,22 +207,22 @@ class Store:
             file.seek(offset)
             return file.read(length)
 
-    def _has_file(self, row: ObjectRow) -> bool:
+    def _has_file(self, row: ObjectRecord) -> bool:
         try:
             return self._path(row).stat().st_size == row.size
         except FileNotFoundError:
             return False
 
-    def _is_intact(self, row: ObjectRow) -> bool:
+    def _is_intact(self, row: ObjectRecord) -> bool:
         with contextlib.suppress(OSError), self._path(row).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256
         return False
 
-    def _forget(self, row: ObjectRow, why: str) -> None:
+    def _forget(self, row: ObjectRecord, why: str) -> None:
         log.error("%s: the object %s is %s; it is made again.", StorageError.code, row.name, why)
         self._drop(row)
 
-    def _drop(self, row: ObjectRow) -> None:
+    def _drop(self, row: ObjectRecord) -> None:
         self._journal.forget_object(row.name)
         with translated(self._objects):
             for file in (self._path(row), _record(self._path(row))):
@@ -237,7 +237,7 @@ class Store:
         if found:
             log.warning("The journal is new; %d finished objects were found again.", len(found))
 
-    def _path(self, row: ObjectRow) -> Path:
+    def _path(self, row: ObjectRecord) -> Path:
         return self._objects / row.name[:2] / f"{row.name}{SUFFIXES[row.media_type]}"
 
 
@@ -245,10 +245,10 @@ def _record(file: Path) -> Path:
     return file.with_suffix(".json")
 
 
-def _read_record(file: Path) -> ObjectRow | None:
+def _read_record(file: Path) -> ObjectRecord | None:
     """Read what a file beside it is; a record that is damaged or misplaced says nothing."""
     with contextlib.suppress(OSError, msgspec.MsgspecError):
-        row = msgspec.json.decode(file.read_bytes(), type=ObjectRow)
+        row = msgspec.json.decode(file.read_bytes(), type=ObjectRecord)
         return row if row.name == file.stem and row.media_type in SUFFIXES else None
     return None
 

@@ -22,9 +22,9 @@ from engine.film.events import Logged
 from engine.storage.journal import (
     OBJECT,
     VERSION,
-    JobRow,
+    JobRecord,
     Journal,
-    ObjectRow,
+    ObjectRecord,
     is_damage,
     read_event,
     read_job,
@@ -116,9 +116,9 @@ def _copy(damaged: sqlite3.Connection, journal: Journal) -> tuple[int, int]:
     return len(jobs), len(objects)
 
 
-def _jobs(db: sqlite3.Connection) -> Iterator[JobRow]:
+def _jobs(db: sqlite3.Connection) -> Iterator[JobRecord]:
     """Yield the readable jobs, oldest first, from both sides of a damaged page."""
-    found: dict[str, tuple[int, JobRow]] = {}
+    found: dict[str, tuple[int, JobRecord]] = {}
     for order in ("ASC", "DESC"):
         query = f"SELECT number, id, recipe, created_at, ended FROM job ORDER BY rowid {order}"
         for number, *row in _rows(db, query):
@@ -128,7 +128,7 @@ def _jobs(db: sqlite3.Connection) -> Iterator[JobRow]:
         yield job
 
 
-def _log(db: sqlite3.Connection, job: JobRow) -> list[Logged]:
+def _log(db: sqlite3.Connection, job: JobRecord) -> list[Logged]:
     """Return a job's log as far as it can be read without a gap, with an end if the job has one."""
     whole: list[Logged] = []
     query = "SELECT seq, at, body FROM event WHERE job = ? ORDER BY seq"
@@ -146,15 +146,15 @@ def _log(db: sqlite3.Connection, job: JobRow) -> list[Logged]:
     return whole
 
 
-def _objects(db: sqlite3.Connection) -> Iterator[ObjectRow]:
+def _objects(db: sqlite3.Connection) -> Iterator[ObjectRecord]:
     for row in _rows(db, f"SELECT {OBJECT} FROM object ORDER BY used_at"):
         with contextlib.suppress(*UNREADABLE):
             yield _read_object(row)
 
 
-def _read_object(row: tuple[Any, ...]) -> ObjectRow:
-    fields = ObjectRow.__struct_fields__
-    return msgspec.convert(dict(zip(fields, row, strict=True)), ObjectRow)
+def _read_object(row: tuple[Any, ...]) -> ObjectRecord:
+    fields = ObjectRecord.__struct_fields__
+    return msgspec.convert(dict(zip(fields, row, strict=True)), ObjectRecord)
 
 
 def _rows(db: sqlite3.Connection, query: str, *values: str) -> Iterator[tuple[Any, ...]]:

@@ -30,7 +30,7 @@ from engine.errors import (
 )
 from engine.film.recipe import Recipe
 from engine.wire import transfer
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.messages import requests
@@ -38,14 +38,14 @@ from engine.wire.messages import responses as answers
 from engine.wire.messages.requests import Watch
 from engine.wire.messages.responses import Chunk, JobEvent, Preview, Snapshot
 from engine.wire.pairing import Pairing
-from engine.wire.transport import Traffic
+from engine.wire.transport import ByteCounter
 
-A = TypeVar("A", bound=answers.Answer)
+A = TypeVar("A", bound=answers.Response)
 
 PATIENCE = 30.0  # seconds to wait for an answer
 
 
-class Questions:
+class PendingRequests:
     """What was asked and not answered yet."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class Questions:
 
 
 @dataclass
-class Watched:
+class Subscription:
     """One job that is followed.
 
     Attributes:
@@ -174,12 +174,12 @@ class Connection:
         self.engine = engine
         self.hello: answers.Hello | None = None
         self.state = LinkState(name="connecting")
-        self.traffic = Traffic()
+        self.traffic = ByteCounter()
         self._on_message, self._on_state = on_message, on_state
         self._socket: ClientConnection | None = None
-        self._questions = Questions()
+        self._questions = PendingRequests()
         self._number = self._questions.number
-        self._watched: dict[str, Watched] = {}
+        self._watched: dict[str, Subscription] = {}
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
 
@@ -251,7 +251,7 @@ class Connection:
             budget: bytes that the previews of this film may take, reconnections included; None:
                 no limit.
         """
-        watched = self._watched[job] = Watched(after, previews, budget)
+        watched = self._watched[job] = Subscription(after, previews, budget)
         try:
             return await self._ask(watched.request(self._number(), job), answers.Snapshot)
         except TransportError:
@@ -310,7 +310,7 @@ class Connection:
             TransportError: the connection broke; what came is kept in ``target`` + ``.part``.
             UnknownObjectError: the engine does not have it.
         """
-        async with opened(self.engine, terms.DATA_PATH, self.traffic) as socket:
+        async with open_socket(self.engine, terms.DATA_PATH, self.traffic) as socket:
             await transfer.Download(socket, name, target, on_bytes).run()
 
     async def upload(
@@ -326,7 +326,7 @@ class Connection:
             detail: what its event says about it.
         """
         about = {"object": name, "media_type": media_type, "origin": origin, "detail": detail}
-        async with opened(self.engine, terms.DATA_PATH, self.traffic) as socket:
+        async with open_socket(self.engine, terms.DATA_PATH, self.traffic) as socket:
             await transfer.upload(socket, file, about)
 
     async def _ask(self, request: requests.Request, kind: type[A]) -> A:
@@ -338,7 +338,7 @@ class Connection:
         """Connect and listen until that ends; return why."""
         self._change(LinkState(name="connecting"))
         try:
-            async with opened(self.engine, terms.CONTROL_PATH, self.traffic) as socket:
+            async with open_socket(self.engine, terms.CONTROL_PATH, self.traffic) as socket:
                 await self._listen(socket)
         except TransportError as error:
             return error
@@ -362,7 +362,7 @@ class Connection:
         async for data in socket:
             self._take(encoding.decode_answer(data), len(data))
 
-    def _take(self, message: answers.AnyAnswer | Preview | Chunk, size: int) -> None:
+    def _take(self, message: answers.AnyResponse | Preview | Chunk, size: int) -> None:
         """Hand a message of ``size`` bytes on to whoever waits for it."""
         watched = self._watched.get(getattr(message, "job", ""))
         match message:

@@ -31,14 +31,14 @@ from engine.errors import (
 from engine.wire import outages, pairing
 from engine.wire.messages import limits as terms
 from engine.wire.pairing import Pairing
-from engine.wire.transport import Counted, Traffic, pulse
+from engine.wire.transport import ByteCounter, CountingConnection, keepalive
 
 GOODBYE = 2.0  # seconds that the other end has to answer when a connection is closed
 
 
 @asynccontextmanager
-async def opened(
-    engine: Pairing, path: str, traffic: Traffic | None = None
+async def open_socket(
+    engine: Pairing, path: str, traffic: ByteCounter | None = None
 ) -> AsyncIterator[ClientConnection]:
     """Open a socket whose two ends have proved to each other that they know the key.
 
@@ -53,13 +53,13 @@ async def opened(
         ProtocolVersionError: it speaks another version.
     """
     try:
-        socket = await _open_by_either_clock(engine, path, traffic or Traffic())
+        socket = await _open_by_either_clock(engine, path, traffic or ByteCounter())
     except InvalidStatus as error:
         raise _refused(error.response) from error
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
         raise _unreachable(engine, error) from error
     try:
-        async with pulse(socket):
+        async with keepalive(socket):
             yield socket
     finally:
         await _shut(socket)
@@ -74,7 +74,9 @@ async def _shut(socket: ClientConnection) -> None:
         socket.transport.abort()
 
 
-async def _open(engine: Pairing, path: str, traffic: Traffic, *, skew: float) -> ClientConnection:
+async def _open(
+    engine: Pairing, path: str, traffic: ByteCounter, *, skew: float
+) -> ClientConnection:
     authorization, nonce = pairing.authorization(engine.key, path, skew=skew)
     local = pairing.is_loopback(urlsplit(engine.url).hostname or "")
     socket = await connect(
@@ -90,7 +92,7 @@ async def _open(engine: Pairing, path: str, traffic: Traffic, *, skew: float) ->
         ping_interval=None,  # see engine.wire.transport
         close_timeout=GOODBYE,
         open_timeout=15,
-        create_connection=partial(Counted, traffic=traffic),  # type: ignore[arg-type]
+        create_connection=partial(CountingConnection, traffic=traffic),  # type: ignore[arg-type]
     )
     response = socket.response
     given = response.headers.get(pairing.PROOF_HEADER, "") if response else ""
@@ -100,7 +102,9 @@ async def _open(engine: Pairing, path: str, traffic: Traffic, *, skew: float) ->
     return socket
 
 
-async def _open_by_either_clock(engine: Pairing, path: str, traffic: Traffic) -> ClientConnection:
+async def _open_by_either_clock(
+    engine: Pairing, path: str, traffic: ByteCounter
+) -> ClientConnection:
     """Open a socket; if our clock is wrong, once more with the engine's, which a 401 tells us."""
     try:
         return await _open(engine, path, traffic, skew=0.0)

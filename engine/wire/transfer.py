@@ -107,7 +107,7 @@ async def upload(socket: ClientConnection, file: Path, about: dict[str, Any]) ->
         while data := source.read(min(chunks * CHUNK, terms.LIMITS.chunk)):
             began = time.monotonic()
             offset = source.tell() - len(data)
-            part = requests.Part(id=offset, offset=offset, data=data, **about)
+            part = requests.UploadPart(id=offset, offset=offset, data=data, **about)
             try:
                 await socket.send(encoding.encode_part(part))
                 answer = encoding.decode_answer(await socket.recv())

@@ -26,7 +26,7 @@ def framed(message: str | bytes) -> bytes:
     return Frame(Opcode.BINARY, message).serialize(mask=False)
 
 
-class Line(ServerConnection):
+class ServerTransport(ServerConnection):
     """A connection that takes whole frames; nobody sends fragments on it.
 
     Args:
@@ -34,7 +34,7 @@ class Line(ServerConnection):
             cut off: who means well is through in no time.
     """
 
-    def __init__(self, *args: Any, coming: "dict[Line, None]", **options: Any) -> None:
+    def __init__(self, *args: Any, coming: "dict[ServerTransport, None]", **options: Any) -> None:
         super().__init__(*args, **options)
         self._coming = coming
 
@@ -71,7 +71,7 @@ PATIENCE = 15.0  # seconds until a missing pong ends the connection
 
 
 @asynccontextmanager
-async def pulse(socket: Connection) -> AsyncIterator[None]:
+async def keepalive(socket: Connection) -> AsyncIterator[None]:
     """Ping while the context lasts; a peer that does not answer in time finds itself cut off."""
     beating = asyncio.create_task(_beat(socket))
     try:
@@ -95,7 +95,7 @@ async def _beat(socket: Connection) -> None:
             return
 
 
-class Traffic:
+class ByteCounter:
     """Bytes that came and bytes that went."""
 
     received = sent = 0
@@ -106,10 +106,10 @@ class Traffic:
         return self.received + self.sent
 
 
-class Counted(ClientConnection):
+class CountingConnection(ClientConnection):
     """A connection that counts its bytes."""
 
-    def __init__(self, *args: Any, traffic: Traffic, **options: Any) -> None:
+    def __init__(self, *args: Any, traffic: ByteCounter, **options: Any) -> None:
         super().__init__(*args, **options)
         self._traffic = traffic
 
@@ -126,7 +126,7 @@ class Counted(ClientConnection):
 class Tap:
     """A transport that counts what is written."""
 
-    def __init__(self, transport: asyncio.BaseTransport, traffic: Traffic) -> None:
+    def __init__(self, transport: asyncio.BaseTransport, traffic: ByteCounter) -> None:
         self._transport, self._traffic = cast(asyncio.Transport, transport), traffic
 
     def write(self, data: bytes) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from engine.errors import ErrorReport
 from engine.film.events import Scores
 from engine.film.graph import FilmNode, KeyframeNode, SegmentNode
-from engine.film.preview_budget import Setting
+from engine.film.preview_budget import PreviewQuality
 from engine.models import Model
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import responses as answers
@@ -97,7 +97,7 @@ class Credit(Task, frozen=True, kw_only=True, tag="credit"):
     """Somebody has room for one preview, made as ``setting`` says; None: nobody has any more."""
 
     job: str = ""
-    setting: Setting | None
+    setting: PreviewQuality | None
 
 
 Work = Load | Paint | Measure | Draw | Join

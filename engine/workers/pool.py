@@ -18,10 +18,10 @@ import msgspec
 import psutil
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, VisionFluxError
-from engine.film.preview_budget import Setting
+from engine.film.preview_budget import PreviewQuality
 from engine.wire.messages.responses import DeviceInfo
 from engine.workers import messages as tasks
-from engine.workers.process import ROOT, Foreman, TaskStoppedError, WorkerDiedError
+from engine.workers.process import ROOT, TaskStoppedError, WorkerDiedError, WorkerProcess
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class MemoryShortError(Exception):
     """A device had no room for a task; a fresh worker, thrifty from the start, may have."""
 
 
-class Crew:
+class WorkerPool:
     """The workers of an engine, at work on one film.
 
     Args:
@@ -45,15 +45,15 @@ class Crew:
 
     def __init__(
         self,
-        foremen: Sequence[Foreman],
-        second: Callable[[DeviceInfo], Foreman | None] = lambda _: None,
+        foremen: Sequence[WorkerProcess],
+        second: Callable[[DeviceInfo], WorkerProcess | None] = lambda _: None,
     ) -> None:
         self._foremen = tuple(foremen)
         self._second = second
-        self._mates: dict[Foreman, Foreman] = {}
-        self._busy: set[Foreman] = set()
-        self._holding: set[Foreman] = set()  # what this film needs
-        self._unfit: set[Foreman] = set()  # for this film
+        self._mates: dict[WorkerProcess, WorkerProcess] = {}
+        self._busy: set[WorkerProcess] = set()
+        self._holding: set[WorkerProcess] = set()  # what this film needs
+        self._unfit: set[WorkerProcess] = set()  # for this film
         self._load: tasks.Load | None = None  # what a worker does before its first task of a film
         self._loaded: tasks.Loaded | None = None  # what the first of them has answered
         self._stopped = False
@@ -105,7 +105,7 @@ class Crew:
         """Begin with a film: one worker loads its model, the others do before their first task.
 
         Raises:
-            as ``borrowed``, and as ``Foreman.run``.
+            as ``borrowed``, and as ``WorkerProcess.run``.
         """
         if self._load is None or self._load.job != load.job:
             for foreman in self._all():
@@ -124,7 +124,7 @@ class Crew:
     @asynccontextmanager
     async def borrowed(
         self, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None, *, paints: bool = False
-    ) -> AsyncIterator[Foreman]:
+    ) -> AsyncIterator[WorkerProcess]:
         """Wait for a free worker and have it load what the film needs, unless it did before.
 
         Args:
@@ -170,27 +170,27 @@ class Crew:
             foreman.stop(job)
         self._news.set()
 
-    def credit(self, setting: Setting | None) -> None:
+    def credit(self, setting: PreviewQuality | None) -> None:
         """Allow a preview, whoever is the first to have one; None allows none."""
         for foreman in self._all():
             foreman.credit(setting)
 
-    def _all(self) -> tuple[Foreman, ...]:
+    def _all(self) -> tuple[WorkerProcess, ...]:
         return (*self._foremen, *self._mates.values())
 
-    def _helpers(self) -> list[Foreman]:
+    def _helpers(self) -> list[WorkerProcess]:
         """Return the mates that are there, of workers that have enough memory."""
         pairs = self._mates.items()
         there = [mate for foreman, mate in pairs if mate.ready and not foreman.ways]
         return [mate for mate in there if mate not in self._unfit]
 
-    def _changed(self, foreman: Foreman) -> None:
+    def _changed(self, foreman: WorkerProcess) -> None:
         """Note that a worker has become ready or has ended."""
         if not foreman.ready:
             self._holding.discard(foreman)
         self._news.set()
 
-    async def _free(self, paints: bool) -> Foreman:
+    async def _free(self, paints: bool) -> WorkerProcess:
         """Wait for a worker that is fit and free, and ready unless no other is."""
         while True:
             if self._stopped:
@@ -206,7 +206,9 @@ class Crew:
             self._news.clear()
             await self._news.wait()
 
-    async def _prepared(self, foreman: Foreman, on_reply: Callable[[tasks.AnyReply], None]) -> bool:
+    async def _prepared(
+        self, foreman: WorkerProcess, on_reply: Callable[[tasks.AnyReply], None]
+    ) -> bool:
         """Have a worker load what the film needs; return whether it may take part.
 
         It may not with other weights than those by which the film's nodes are named.
@@ -236,7 +238,7 @@ class Crew:
             raise WorkerDiedError("none is left that has the film's weights")
         return ours == theirs
 
-    def _rule_out(self, foreman: Foreman, why: str) -> bool:
+    def _rule_out(self, foreman: WorkerProcess, why: str) -> bool:
         """Go on with this film without a worker; return False if it is the last one."""
         if {*self._foremen} <= {*self._unfit, foreman}:
             return False
@@ -244,7 +246,7 @@ class Crew:
         self._unfit.add(foreman)
         return True
 
-    async def _pair(self, foreman: Foreman) -> None:
+    async def _pair(self, foreman: WorkerProcess) -> None:
         """Give a worker that has loaded the model a mate, if its device has room for two."""
         if foreman.ways or foreman not in self._foremen:
             return
@@ -269,18 +271,18 @@ BRIDGE = (sys.executable, "-m", "engine.workers.ray_bridge")
 SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is told to Ray's makers
 
 
-async def muster(
+async def discover_workers(
     devices: str,
     worker: Sequence[str],
     on_preview: Callable[[bytes], None],
     has_room: Callable[[DeviceInfo], bool],
-) -> Crew:
+) -> WorkerPool:
     """Return the crew for the devices of this machine.
 
     Args:
         devices: names with commas between them, as ``render.device`` knows them, or ``all``.
         worker: command that starts one; ``--device`` is appended.
-        on_preview: as ``Foreman`` wants it.
+        on_preview: as ``WorkerProcess`` wants it.
         has_room: tells whether a device on which a model is loaded gets a second worker.
 
     Raises:
@@ -291,20 +293,24 @@ async def muster(
     names = [name.strip() for name in devices.split(",")]
     environment = _threads(len(names)) if len(names) > 1 else {}
 
-    def second(device: DeviceInfo) -> Foreman | None:
+    def second(device: DeviceInfo) -> WorkerProcess | None:
         there = has_room(device)
-        return Foreman(worker, device.kind, on_preview, environment) if there else None
+        return WorkerProcess(worker, device.kind, on_preview, environment) if there else None
 
-    return Crew([Foreman(worker, name, on_preview, environment) for name in names], second)
+    return WorkerPool(
+        [WorkerProcess(worker, name, on_preview, environment) for name in names], second
+    )
 
 
-async def muster_cluster(address: str, rife: str, on_preview: Callable[[bytes], None]) -> Crew:
+async def muster_cluster(
+    address: str, rife: str, on_preview: Callable[[bytes], None]
+) -> WorkerPool:
     """Return the crew for a Ray cluster: a worker for each share of it that was there just now.
 
     Args:
         address: of the cluster's head, ``host:port``; this machine is one of its nodes.
         rife: the operator's choice of a network.
-        on_preview: as ``Foreman`` wants it.
+        on_preview: as ``WorkerProcess`` wants it.
 
     Raises:
         InvalidParameterError: no cluster answers, or it has no room for a worker.
@@ -312,7 +318,7 @@ async def muster_cluster(address: str, rife: str, on_preview: Callable[[bytes], 
     command = (*BRIDGE, "--ray", address, "--rife", rife)
     remedy = "pip install -r engine/requirements-ray.txt, and ray start on every machine"
     shares = (await _answer(command, "ray", remedy)).split()
-    return Crew([Foreman(command, share, on_preview, SILENT) for share in shares])
+    return WorkerPool([WorkerProcess(command, share, on_preview, SILENT) for share in shares])
 
 
 def roomy(device: DeviceInfo) -> bool:

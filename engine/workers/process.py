@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.errors import DeviceMemoryError, VisionFluxError
-from engine.film.preview_budget import Setting
+from engine.film.preview_budget import PreviewQuality
 from engine.wire.messages.responses import DeviceInfo
 from engine.workers import messages as tasks
 
@@ -30,7 +30,7 @@ class TaskStoppedError(Exception):
     """The task was given up because it was told to stop."""
 
 
-class Foreman:
+class WorkerProcess:
     """One worker process for one device.
 
     Args:
@@ -58,7 +58,7 @@ class Foreman:
         self._replies: asyncio.Queue[tasks.AnyReply | None] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
-        self._credit: Setting | None = None  # for the one preview that the worker may encode
+        self._credit: PreviewQuality | None = None  # for the one preview that the worker may encode
         self._is_ready = False
         self.device = DeviceInfo()
         self.peak = 0
@@ -128,7 +128,7 @@ class Foreman:
         """Have the task in hand given up."""
         self._send(tasks.Stop(job=job))
 
-    def credit(self, setting: Setting | None) -> None:
+    def credit(self, setting: PreviewQuality | None) -> None:
         """Allow one preview, made as ``setting`` says; None allows none."""
         if setting != self._credit:
             self._credit = setting

@@ -15,11 +15,11 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import VisionFluxError
-from engine.film.preview_budget import Setting
+from engine.film.preview_budget import PreviewQuality
 from engine.models import catalogue
 from engine.wire.messages.responses import DeviceInfo
 from engine.workers import messages as tasks
-from engine.workers.process import Foreman, TaskStoppedError, WorkerDiedError
+from engine.workers.process import TaskStoppedError, WorkerDiedError, WorkerProcess
 
 PATHS = ("source", "anchor", "subject", "first", "second")  # of what tasks read
 PART = 4 * 2**20  # bytes of a result that travel at once
@@ -47,7 +47,7 @@ class Content(msgspec.Struct, frozen=True):
         return self.data
 
 
-class Part(msgspec.Struct, frozen=True):
+class FileChunk(msgspec.Struct, frozen=True):
     """The next bytes of a file that a task made; ``tasks.Made`` has the hash of the whole.
 
     ``file``: its place among the task's targets.
@@ -57,16 +57,16 @@ class Part(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Shown(msgspec.Struct, frozen=True):
+class PreviewBytes(msgspec.Struct, frozen=True):
     """A preview on its way, encoded as for clients."""
 
     body: bytes
 
 
-Answer = tasks.AnyReply | Part | Shown
+Answer = tasks.AnyReply | FileChunk | PreviewBytes
 
 
-class Remote:
+class RayActor:
     """What a Ray actor is: one worker for one device of its machine.
 
     Args:
@@ -75,7 +75,7 @@ class Remote:
 
     def __init__(self, rife: str) -> None:
         command = (sys.executable, "-m", "engine.render.worker", "--rife", rife)
-        self._foreman = Foreman(command, "auto", self._show)
+        self._foreman = WorkerProcess(command, "auto", self._show)
         self._said: asyncio.Queue[Answer | None] = asyncio.Queue()
 
     async def ready(self) -> DeviceInfo:
@@ -124,12 +124,12 @@ class Remote:
         """Have the task in hand given up."""
         self._foreman.stop(job)
 
-    async def credit(self, setting: Setting | None) -> None:
-        """Allow one preview, as ``Foreman.credit``."""
+    async def credit(self, setting: PreviewQuality | None) -> None:
+        """Allow one preview, as ``WorkerProcess.credit``."""
         self._foreman.credit(setting)
 
     def _show(self, body: bytes) -> None:
-        self._said.put_nowait(Shown(body))
+        self._said.put_nowait(PreviewBytes(body))
 
 
 def inputs(work: tasks.Work) -> list[str]:
@@ -173,9 +173,9 @@ def _here(folder: Path, target: str, index: int = 0) -> str:
     return str(folder / f"made{index}{Path(target).suffix}")
 
 
-def parts(files: Sequence[str]) -> Iterator[Part]:
+def parts(files: Sequence[str]) -> Iterator[FileChunk]:
     """Read what was made, part by part."""
     for number, file in enumerate(files):
         with Path(file).open("rb") as source:
             while data := source.read(PART):
-                yield Part(number, data)
+                yield FileChunk(number, data)

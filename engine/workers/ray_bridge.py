@@ -22,7 +22,7 @@ from ray.exceptions import RayError
 from engine.models import interpolators as networks
 from engine.workers import messages as tasks
 from engine.workers.messages import Channel, ServerGoneError, claim_stdout
-from engine.workers.ray_actor import Content, Part, Remote, Shown, inputs
+from engine.workers.ray_actor import Content, FileChunk, PreviewBytes, RayActor, inputs
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def main() -> None:
     if options.device is None:
         sink.write(" ".join(shares(ray.nodes())).encode())
         return
-    bridge = Bridge(Channel(sys.stdin.buffer, sink), _actor(options.device, options.rife))
+    bridge = RayBridge(Channel(sys.stdin.buffer, sink), _actor(options.device, options.rife))
     threading.Thread(target=bridge.listen, daemon=True).start()
     try:
         bridge.serve()
@@ -73,7 +73,7 @@ def shares(nodes: list[dict[str, Any]]) -> list[str]:
     return [f"0:{least}"] * sum(cpus // least for cpus in cores)
 
 
-class Bridge:
+class RayBridge:
     """What the server says goes to the actor, what the actor says to the server."""
 
     def __init__(self, channel: Channel, actor: Any) -> None:
@@ -111,11 +111,11 @@ class Bridge:
         made = [hashlib.sha256() for _ in targets]
         for reference in self._actor.run.remote(work, files):
             match ray.get(reference):
-                case Part(file=number, data=data):
+                case FileChunk(file=number, data=data):
                     made[number].update(data)
                     with Path(targets[number]).open("ab") as target:
                         target.write(data)
-                case Shown(body=body):
+                case PreviewBytes(body=body):
                     self._channel.forward(tasks.PREVIEW_KIND, body)
                 case tasks.Made(files=told) if not _whole(told, made):
                     raise OSError("what was made was damaged on its way between two machines")
@@ -146,7 +146,7 @@ def _exit(status: int) -> None:
 
 def _actor(share: str, rife: str) -> Any:
     gpus, cpus = map(int, share.split(":"))
-    return ray.remote(Remote).options(num_gpus=gpus, num_cpus=cpus).remote(rife)
+    return ray.remote(RayActor).options(num_gpus=gpus, num_cpus=cpus).remote(rife)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.storage.journal import Journal, ObjectRow
+from engine.storage.journal import Journal, ObjectRecord
 from tests.conftest import a_recipe, connected
 from tests.faults.processes import an_engine_process, film_of
 
@@ -101,8 +101,8 @@ async def test_a_clock_set_back_disturbs_no_job(tmp_path: Path, shim: Path) -> N
 
 
 def test_what_was_used_last_is_told_by_numbers_not_by_the_clock(tmp_path: Path) -> None:
-    def row(name: str) -> ObjectRow:
-        return ObjectRow(name * 64, "0" * 64, 1, "image/png")
+    def row(name: str) -> ObjectRecord:
+        return ObjectRecord(name * 64, "0" * 64, 1, "image/png")
 
     journal = Journal(tmp_path / "j.db")
     for name in "abc":

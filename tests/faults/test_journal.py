@@ -11,7 +11,7 @@ import pytest
 from engine.daemon import JOURNAL
 from engine.errors import StorageError
 from engine.film import events
-from engine.storage.journal import RESERVE, Journal, ObjectRow
+from engine.storage.journal import RESERVE, Journal, ObjectRecord
 from engine.storage.recovery import open_journal
 from tests.conftest import a_recipe, connected
 from tests.faults.processes import an_engine_process, film_of, painted, refused_to_start
@@ -86,7 +86,7 @@ def a_journal(path: Path) -> None:
         journal.add_job(job, a_recipe(job), events.Queued(position=0))
         journal.append(job, 2, events.Started(attempt=1, device="cpu"), final=False)
     journal.append(FIRST, 3, events.Cancelled(), final=True)
-    journal.add_object(ObjectRow("a" * 64, "b" * 64, 3, "image/png"))
+    journal.add_object(ObjectRecord("a" * 64, "b" * 64, 3, "image/png"))
     journal.keep("f" * 64)
     journal.close()
 

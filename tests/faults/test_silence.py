@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.errors import ConnectionLostError
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages.limits import CONTROL_PATH
 from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, connected
@@ -86,7 +86,7 @@ async def dead_watcher(engine: Pairing) -> None:
 
 async def deaf_reader(engine: Pairing) -> None:
     """Read nothing of more answers than all buffers in between can hold."""
-    async with through(engine) as (proxy, link), opened(link, CONTROL_PATH) as deaf:
+    async with through(engine) as (proxy, link), open_socket(link, CONTROL_PATH) as deaf:
         deaf.transport.pause_reading()
         own = deaf.transport.get_extra_info("socket")
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

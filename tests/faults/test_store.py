@@ -12,8 +12,8 @@ from engine.errors import UnknownObjectError
 from engine.film.events import Finished, KeyframeFinished, SegmentFinished
 from engine.jobs import node_builder as nodes
 from engine.storage.journal import Journal
-from engine.storage.object_store import Store
-from engine.wire.handshake import opened
+from engine.storage.object_store import ObjectStore
+from engine.wire.handshake import open_socket
 from engine.wire.messages.limits import DATA_PATH
 from tests.conftest import Client, a_recipe, an_engine, connected
 from tests.engine.server.test_data import a_png
@@ -61,7 +61,7 @@ async def test_a_rotten_object_is_not_served(tmp_path: Path, kind: type, type: s
         flip(file_of(tmp_path, name))
         request = {"type": type, "id": 1, "object": name}
         request |= {"offset": 0, "length": 9} if type == "read" else {}
-        async with opened(engine, DATA_PATH) as socket:
+        async with open_socket(engine, DATA_PATH) as socket:
             await socket.send(json.dumps(request))
             answer = json.loads(await socket.recv())
         assert answer["error"]["code"] == "E_UNKNOWN_OBJECT"
@@ -119,14 +119,14 @@ def test_a_lost_index_is_made_again_from_the_records(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = Journal(tmp_path / "one.db")
-    put(Store(tmp_path, journal))
+    put(ObjectStore(tmp_path, journal))
     journal.close()
     record = next((tmp_path / "objects").rglob("*.json"))
     for place, broken in (("x" * 64, record.read_bytes()), ("y" * 64, b"{"), (".." * 32, b"")):
         record.with_name(f"{place}.json").write_bytes(broken)
     again = Journal(tmp_path / "other.db")
     caplog.set_level(logging.WARNING)
-    store = Store(tmp_path, again)
+    store = ObjectStore(tmp_path, again)
     assert store.find(ROW.name) == ROW
     assert [row.name for row in again.objects_by_use()] == [ROW.name]
     assert "1 finished objects were found again" in caplog.text

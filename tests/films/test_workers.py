@@ -18,8 +18,8 @@ from engine.film.progress import fold
 from engine.models import catalogue
 from engine.wire.messages.responses import DeviceInfo
 from engine.workers import messages as tasks
-from engine.workers.pool import Crew
-from engine.workers.process import Foreman
+from engine.workers.pool import WorkerPool
+from engine.workers.process import WorkerProcess
 from tests.conftest import Client, a_recipe, connected
 from tests.engine.workers.test_pool import a_painting
 from tests.stand_ins.ray_cluster import LOOPBACK
@@ -90,15 +90,15 @@ async def test_two_workers_make_the_same_frames_though_one_is_killed(
 async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path: Path) -> None:
     worker = (sys.executable, "-m", "engine.render.worker", "--rife", "offline")
 
-    def second(device: DeviceInfo) -> Foreman:
-        return Foreman(worker, device.kind, lambda _: None)
+    def second(device: DeviceInfo) -> WorkerProcess:
+        return WorkerProcess(worker, device.kind, lambda _: None)
 
     def a_segment(name: str) -> tasks.Draw:
         node = SegmentNode(first="0", second="1", frames=4, closing=False, fps=12, interpolator="")
         ends = {"first": str(tmp_path / "0.png"), "second": str(tmp_path / "1.png")}
         return tasks.Draw(job=JOB, index=0, node=node, target=str(tmp_path / name), **ends)
 
-    crew = Crew([Foreman(worker, "cpu", lambda _: None)], second)
+    crew = WorkerPool([WorkerProcess(worker, "cpu", lambda _: None)], second)
     try:
         load = tasks.Load(job=JOB, model=catalogue()["landscapes"])
         await crew.load(load, lambda _: None)

@@ -29,7 +29,7 @@ from engine.wire.messages.responses import (
     Snapshot,
 )
 from engine.wire.pairing import Pairing
-from engine.wire.transport import Traffic
+from engine.wire.transport import ByteCounter
 from ui.engines.hub import Hub
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
@@ -79,7 +79,7 @@ class StandIn:
         self.hello: Hello | None = None
         self.logs: dict[str, list[Logged]] = {}
         self.recipes: dict[str, Recipe] = {}
-        self.traffic = Traffic()
+        self.traffic = ByteCounter()
         self.cancelled: list[str] = []
         self.submitted: list[str] = []
         self.meanwhile: Callable[[], Awaitable[None]] | None = None  # while a job is handed in

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 from engine.film.graph import KeyframeNode
-from engine.film.plan import Measure, Paint, Plan, Step
+from engine.film.plan import MeasureStep, PaintStep, Plan, Step
 from engine.film.recipe import Recipe
 
 
@@ -31,9 +31,9 @@ def worked(
     plan, steps = Plan(recipe, model=model, interpolator=interpolator), []
     while ready := [*itertools.islice(plan.ready(), None if mix else 1)]:
         step, answer = mix.choice(ready) if mix else ready[0], 0.0
-        if isinstance(step, Paint):
+        if isinstance(step, PaintStep):
             answer = float(blank(step.index))
-        if isinstance(step, Measure):
+        if isinstance(step, MeasureStep):
             by_name = {node.name: node for node in plan.keyframes}
             answer = distance(by_name[step.first], by_name[step.second])
         plan.take(step, answer)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engine.errors import DeviceMemoryError, StorageError
 from engine.film.graph import FilmNode, KeyframeNode, Node
-from engine.film.preview_budget import Setting
+from engine.film.preview_budget import PreviewQuality
 from engine.wire.messages import responses as answers
 from engine.workers import messages as tasks
 from engine.workers.messages import Channel
@@ -31,7 +31,7 @@ MEMORY = 123_000_000  # bytes that it says it has needed
 INFO = answers.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
 
 stopped: set[str] = set()
-credits: list[Setting | None] = [None]
+credits: list[PreviewQuality | None] = [None]
 encoded = itertools.count(1)
 work: list[tasks.Work] = []
 arrived = threading.Semaphore(0)
@@ -138,7 +138,7 @@ def pace() -> None:
     time.sleep(STEP)
 
 
-def picture(setting: Setting) -> bytes:
+def picture(setting: PreviewQuality) -> bytes:
     """Return a preview: a number, so that whoever misses some can tell, and noise."""
     noise = os.urandom(setting.side**2 * setting.quality // 1_000)
     return b"\xff\xd8" + next(encoded).to_bytes(4, "big") + noise

@@ -47,7 +47,7 @@ def kinds() -> list[tuple[str, str]]:
     """Return all kinds of messages there are, as the protocol declares them, with their sender."""
     asked = [*get_args(requests.ControlRequest), *get_args(requests.DataRequest)]
     client = ["handshake", *map(tag, asked), "part"]
-    answered = [tag(kind) for kind in get_args(answers.AnyAnswer) if kind is not answers.JobEvent]
+    answered = [tag(kind) for kind in get_args(answers.AnyResponse) if kind is not answers.JobEvent]
     told = [f"event {tag(kind)}" for kind in get_args(events.AnyEvent)]
     engine = ["handshake", *answered, *told, "preview", "chunk"]
     return [*(("client", kind) for kind in client), *(("engine", kind) for kind in engine)]

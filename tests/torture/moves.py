@@ -32,7 +32,7 @@ from tests.torture.rig import (
     tiny,
 )
 from ui.engines.hub import Hub
-from ui.storage.job_views import View
+from ui.storage.job_views import JobView
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
 
@@ -147,7 +147,7 @@ class Odyssey:
         here = self.hub.pieces.here(job)
         return {name for name, piece in here.items() if piece.is_keyframe}
 
-    def _view(self, job: str) -> View:
+    def _view(self, job: str) -> JobView:
         view = self.hub.find(job)
         assert view
         return view

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from engine.errors import EngineUnreachableError
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages.limits import CONTROL_PATH
 from engine.wire.pairing import Pairing
 from tests.torture.cuts import AT_ONCE, Session, draw_noise
@@ -153,7 +153,7 @@ async def behind_nginx(folder: Path, engine: Pairing) -> AsyncIterator[Nginx]:
 async def _refused_untrusted(way: Pairing) -> None:
     """Make sure that verification is on: an unknown certificate opens nothing."""
     with pytest.raises(EngineUnreachableError, match="certificate"):
-        async with opened(way, CONTROL_PATH):
+        async with open_socket(way, CONTROL_PATH):
             pass
 
 

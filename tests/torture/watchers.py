@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.clients import go_deaf, narrow
 from benchmarks.watchers import NARROW, WATCHERS
 from engine.errors import TransportError
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.messages import requests
@@ -35,7 +35,7 @@ async def deaf(engine: Pairing, job: str) -> None:
     """Watch a job and read nothing of it, for ever."""
     while True:
         with contextlib.suppress(TransportError):
-            async with opened(engine, terms.CONTROL_PATH) as connection:
+            async with open_socket(engine, terms.CONTROL_PATH) as connection:
                 await connection.send(encoding.encode(requests.Watch(id=1, job=job, after=0)))
                 await go_deaf(connection)
         await asyncio.sleep(1)

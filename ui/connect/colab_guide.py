@@ -41,7 +41,7 @@ python -m engine serve --port 8765 --model stable-diffusion-1.5-fast
 ssh -N -L 8765:127.0.0.1:8765 gpu-machine"""
 
 
-def show() -> None:
+def colab_guide() -> None:
     """Draw the ways to an engine with a GPU."""
     colab, own = st.tabs(["A GPU at Google Colab", "A machine of your own"])
     with colab:

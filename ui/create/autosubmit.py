@@ -11,7 +11,7 @@ from ui.shell.component import component
 _component = component("autosubmit")
 
 
-def pen(*, offers: bool) -> None:
+def autosubmit(*, offers: bool) -> None:
     """Put it on a page; nothing of it is seen.
 
     Args:

@@ -142,7 +142,7 @@ def _picture(scene: dict[str, Any], image: str, move: Camera | None) -> None:
             "shape; where it was taken and all else that its file tells stays here.",
         )
         if problem := st.session_state.get(f"refused-{scene['id']}"):
-            look.tell(problem)
+            look.show_error(problem)
         if image:
             _show(scene, image, move)
             _distance(scene)

@@ -35,7 +35,7 @@ class Keyframe(NamedTuple):
     blank: bool
 
 
-def gate(film: Film, submit: Submit) -> None:
+def keyframe_review(film: Film, submit: Submit) -> None:
     """Draw the gate.
 
     Args:

@@ -13,7 +13,7 @@ from ui.engines.connections import EngineView
 from ui.films import recipe_card
 from ui.shell import text as words
 from ui.shell import theme as look
-from ui.storage.job_views import View
+from ui.storage.job_views import JobView
 
 PATIENCE = 8.0  # seconds without a word after which a film may need another engine
 
@@ -33,7 +33,7 @@ def rescue(job: str) -> None:
     if not _lost(view):
         return
     if view.trouble:
-        look.tell(view.trouble)
+        look.show_error(view.trouble)
     if hub.rests(view.engine):
         _wake()
     if refuge := hub.refuge(job):
@@ -53,7 +53,7 @@ def continue_button(job: str, engine: EngineView) -> bool:
     try:
         resources.get_hub().move(job)
     except VisionFluxError as error:
-        look.tell(error.report())
+        look.show_error(error.report())
         return False
     return True
 
@@ -69,12 +69,12 @@ def restart(job: str) -> None:
         st.caption(words.plain(view.moving))
         return
     if view.trouble:
-        look.tell(view.trouble)
+        look.show_error(view.trouble)
     if st.button("Start it again", key="retry", type="primary"):
         try:
             hub.move(job)
         except VisionFluxError as error:
-            look.tell(error.report())
+            look.show_error(error.report())
         else:
             st.rerun(scope="fragment")
 
@@ -91,13 +91,13 @@ def _offer(job: str, engine: EngineView, some: bool) -> None:
         st.rerun(scope="fragment")
 
 
-def _near(view: View) -> bool:
+def _near(view: JobView) -> bool:
     """Tell whether the film is made on this computer, where everything is safe anyway."""
     local = resources.get_hub().engines()[0]
     return local.hello is not None and local.hello.engine == view.engine
 
 
-def _lost(view: View) -> bool:
+def _lost(view: JobView) -> bool:
     if view.reachable or view.moving or view.cancelling:
         return False
     return view.resting or time.monotonic() - view.heard_at > PATIENCE

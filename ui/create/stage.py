@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui import app_state as resources
 from ui.shell.component import component
-from ui.storage.job_views import View
+from ui.storage.job_views import JobView
 
 _HTML = """
 <div class="stage" data-status="queued">
@@ -38,7 +38,7 @@ _HTML = """
 _component = component("stage", _HTML, "picture", "partial_film", "strip")
 
 
-def stage(view: View) -> None:
+def stage(view: JobView) -> None:
     """Show a running job live; rerun the page once when it has ended."""
     tickets, job = resources.get_tickets(), view.job
     result: Any = _component(

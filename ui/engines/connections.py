@@ -20,14 +20,14 @@ from engine.wire.client import Connection, LinkState, Message
 from engine.wire.messages.responses import Hello
 from engine.wire.pairing import Pairing
 from ui.engines.job_follower import Follower
-from ui.storage.pairings import LOCAL, Links
-from ui.storage.traffic_meter import Meter
+from ui.storage.pairings import LOCAL, Pairings
+from ui.storage.traffic_meter import TrafficMeter
 
 CONNECTING = LinkState(name="connecting")
 
 
 @dataclass
-class Link:
+class EngineLink:
     """One engine: how to reach it, and how that is going.
 
     Attributes:
@@ -91,7 +91,7 @@ FAR_REFRESH = 30.0  # the same for engines elsewhere, whose answers may cost
 LOOK = 10.0  # seconds since a page looked after which nobody is interested any more
 
 
-async def tend(link: Link, connection: Connection, meter: Meter) -> None:
+async def refresh_hello(link: EngineLink, connection: Connection, meter: TrafficMeter) -> None:
     """Keep an engine's hello fresh while a page shows it, and its bytes on the meter, for ever."""
     while True:
         with suppress(VisionFluxError):
@@ -104,7 +104,7 @@ async def tend(link: Link, connection: Connection, meter: Meter) -> None:
         await asyncio.sleep(REFRESH)
 
 
-async def count(link: Link, connection: Connection, meter: Meter) -> None:
+async def count(link: EngineLink, connection: Connection, meter: TrafficMeter) -> None:
     """Put on the meter what crossed the way to a distant engine since the last time."""
     if link.key == LOCAL or not link.engine:
         return
@@ -114,7 +114,7 @@ async def count(link: Link, connection: Connection, meter: Meter) -> None:
         await asyncio.to_thread(meter.add, link.engine, now[0] - before[0], now[1] - before[1])
 
 
-def _is_stale(link: Link, connection: Connection) -> bool:
+def _is_stale(link: EngineLink, connection: Connection) -> bool:
     """Tell whether an engine's hello is older than a page that shows it would like."""
     now, hello = time.monotonic(), connection.hello
     warming_up = hello is not None and hello.device.name == "starting"
@@ -125,7 +125,7 @@ def _is_stale(link: Link, connection: Connection) -> bool:
 T = TypeVar("T")
 
 
-async def aside(work: Callable[[], T]) -> T:
+async def in_daemon_thread(work: Callable[[], T]) -> T:
     """Return what ``work`` returns; unlike ``asyncio.to_thread``, an exit does not wait for it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -164,7 +164,7 @@ class Engines:
     def __init__(
         self,
         folder: Path,
-        meter: Meter,
+        meter: TrafficMeter,
         *,
         start_local: Callable[[Path], Pairing],
         end_local: Callable[[Path], None] | None,
@@ -188,22 +188,22 @@ class Engines:
         self._end_local = end_local
         self._connect = connect
         self._follow = follow
-        self._saved = Links(folder / "links.json")
-        self._links: dict[str, Link] = {}
+        self._saved = Pairings(folder / "links.json")
+        self._links: dict[str, EngineLink] = {}
 
     # From any thread
 
-    def links(self) -> list[Link]:
+    def links(self) -> list[EngineLink]:
         """Return all links, the one to the engine on this computer first."""
         return list(self._links.copy().values())
 
     @property
-    def local(self) -> Link:
+    def local(self) -> EngineLink:
         """The link to the engine on this computer."""
         return self._links[LOCAL]
 
     @property
-    def chosen(self) -> Link:
+    def chosen(self) -> EngineLink:
         """The link to the engine that new films go to."""
         return self._links.get(self._saved.chosen) or self.local
 
@@ -222,7 +222,7 @@ class Engines:
         followers = [link.follower for link in self.links()]
         return next((found for found in followers if found and found.engine == engine), None)
 
-    def view(self, link: Link) -> EngineView:
+    def view(self, link: EngineLink) -> EngineView:
         """Return what a page may show of an engine, and note that one does."""
         connection, link.looked_at = link.connection, time.monotonic()
         local, resting = link.key == LOCAL, link.key == LOCAL and self.resting
@@ -245,11 +245,11 @@ class Engines:
 
     async def open(self) -> None:
         """Connect all engines, in the background."""
-        local = self._links[LOCAL] = Link(LOCAL)
+        local = self._links[LOCAL] = EngineLink(LOCAL)
         if not self.resting:
             local.task = asyncio.create_task(self._keep_local(local))
         for key, pairing in self._saved.pairings().items():
-            self._links[key] = self._open(Link(key, self._saved.engine(key)), pairing)
+            self._links[key] = self._open(EngineLink(key, self._saved.engine(key)), pairing)
 
     async def close(self) -> None:
         """End all connections; jobs go on at their engines."""
@@ -268,7 +268,7 @@ class Engines:
         self._saved.rest(True)
         await self._shut(link)
         try:
-            await aside(lambda: end(self._folder))
+            await in_daemon_thread(lambda: end(self._folder))
         except VisionFluxError:
             await self.wake_local()
             raise
@@ -293,7 +293,7 @@ class Engines:
         Raises:
             VisionFluxError: no engine could be reached there.
         """
-        link = self._open(Link(pairing.url, joined=False), pairing)
+        link = self._open(EngineLink(pairing.url, joined=False), pairing)
         try:
             await self._answer(link)
         except VisionFluxError:
@@ -308,7 +308,7 @@ class Engines:
                 await self.forget(known.key)
         return self._join(link, pairing)
 
-    def _join(self, link: Link, pairing: Pairing) -> EngineView:
+    def _join(self, link: EngineLink, pairing: Pairing) -> EngineView:
         """Save and choose a new engine, and follow its jobs."""
         self._links[link.key] = link
         self._saved.save(pairing)
@@ -317,7 +317,7 @@ class Engines:
         self._note(link, link.state)
         return self.view(link)
 
-    async def _answer(self, link: Link) -> None:
+    async def _answer(self, link: EngineLink) -> None:
         """Wait until the engine lets us in; raise what stands in the way."""
         try:
             async with asyncio.timeout(PATIENCE):
@@ -329,12 +329,12 @@ class Engines:
         if link.state.error:
             raise VisionFluxError.restore(link.state.error)
 
-    async def _keep_local(self, link: Link) -> None:
+    async def _keep_local(self, link: EngineLink) -> None:
         """Find or start the engine on this computer, and again whenever it is lost."""
         delay = 1.0
         while True:
             try:
-                pairing = await aside(lambda: self._start_local(self._folder))
+                pairing = await in_daemon_thread(lambda: self._start_local(self._folder))
             except VisionFluxError as error:
                 log.warning("the local engine did not start: %s", error)
                 self._note(link, LinkState(name="waiting", error=error.report(), retry_in=delay))
@@ -346,14 +346,14 @@ class Engines:
             await self._lost(link)
             await self._disconnect(link)
 
-    async def _lost(self, link: Link) -> None:
+    async def _lost(self, link: EngineLink) -> None:
         """Return once the engine has been out of reach for a while."""
         missed = 0
         while missed < LOST:
             await asyncio.sleep(1)
             missed = 0 if link.state.name in ("connected", "connecting") else missed + 1
 
-    def _open(self, link: Link, pairing: Pairing) -> Link:
+    def _open(self, link: EngineLink, pairing: Pairing) -> EngineLink:
         link.connection = self._connect(
             pairing,
             on_message=lambda message: self._hear(link, message),
@@ -361,14 +361,14 @@ class Engines:
         )
         link.follower = self._follow(link.connection, link.key == LOCAL)
         link.follower.begin(link.connection.run())
-        link.follower.begin(tend(link, link.connection, self._meter))
+        link.follower.begin(refresh_hello(link, link.connection, self._meter))
         return link
 
-    def _hear(self, link: Link, message: Message) -> None:
+    def _hear(self, link: EngineLink, message: Message) -> None:
         if link.follower:
             link.follower.hear(message)
 
-    def _note(self, link: Link, state: LinkState) -> None:
+    def _note(self, link: EngineLink, state: LinkState) -> None:
         link.state = state
         if state.name == "connected" and link.connection and link.connection.hello:
             link.engine = link.connection.hello.engine
@@ -377,16 +377,16 @@ class Engines:
         if link.follower and link.joined:
             self._tell(link, link.follower, connected=state.name == "connected")
 
-    def _tell(self, link: Link, follower: Follower, *, connected: bool) -> None:
+    def _tell(self, link: EngineLink, follower: Follower, *, connected: bool) -> None:
         resting = link.key == LOCAL and self.resting
         follower.link_changed(connected, resting=resting and not connected)
 
-    async def _shut(self, link: Link) -> None:
+    async def _shut(self, link: EngineLink) -> None:
         if link.task:
             link.task.cancel()
         await self._disconnect(link)
 
-    async def _disconnect(self, link: Link) -> None:
+    async def _disconnect(self, link: EngineLink) -> None:
         if link.connection:
             await link.connection.close()
         if link.follower:

@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.errors import ErrorReport, TransportError, VisionFluxError
 from engine.film.events import Finished
 from engine.wire.client import Connection
-from ui.storage.job_views import Board
+from ui.storage.job_views import JobViews
 from ui.storage.library import Library
 from ui.storage.pieces import Pieces
 from ui.storage.preferences import Preferences
@@ -22,13 +22,13 @@ from ui.storage.tables import Piece
 log = logging.getLogger(__name__)
 
 
-class Mirror:
+class PieceDownloads:
     """The pieces of one engine's films on their way here."""
 
     def __init__(
         self,
         connection: Connection,
-        board: Board,
+        board: JobViews,
         pieces: Pieces,
         preferences: Preferences,
         on_piece: Callable[[Piece], None],
@@ -96,10 +96,10 @@ log = logging.getLogger(__name__)
 RETRIES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
 
 
-class Homecoming:
+class FilmDownloads:
     """The finished films of one engine on their way here."""
 
-    def __init__(self, connection: Connection, board: Board, library: Library) -> None:
+    def __init__(self, connection: Connection, board: JobViews, library: Library) -> None:
         """Bring nothing yet.
 
         Args:

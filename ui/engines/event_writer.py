@@ -9,16 +9,18 @@ from typing import Any
 
 from engine.film.events import FINAL, KeyframeFinished, Logged, SegmentFinished
 from engine.wire.messages.responses import JobEvent
-from ui.storage.event_log import Record
+from ui.storage.event_log import EventLog
 
 SOON = 1.0  # seconds until events that tell of steps are written down
 WEIGHTY = (KeyframeFinished, SegmentFinished, *FINAL)
 
 
-class Scribe:
+class EventWriter:
     """Keeps events in memory until they are in the record, in order."""
 
-    def __init__(self, record: Record, begin: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def __init__(
+        self, record: EventLog, begin: Callable[[Coroutine[Any, Any, None]], None]
+    ) -> None:
         """Write nothing yet.
 
         Args:

@@ -17,18 +17,18 @@ from engine.film.recipe import Recipe
 from engine.local import ensure_local_engine
 from engine.wire.client import Connection
 from engine.wire.pairing import Pairing
-from ui.engines.connections import Engines, EngineView, Link
+from ui.engines.connections import EngineLink, Engines, EngineView
 from ui.engines.job_follower import Follower
-from ui.engines.migration import Mover
-from ui.storage.draft import Desk
-from ui.storage.event_log import Record
-from ui.storage.job_views import Board, View
+from ui.engines.migration import Migration
+from ui.storage.draft import DraftFile
+from ui.storage.event_log import EventLog
+from ui.storage.job_views import JobView, JobViews
 from ui.storage.library import Library
 from ui.storage.pieces import Pieces
 from ui.storage.preferences import Preferences
 from ui.storage.start_images import Stills
 from ui.storage.tables import Piece
-from ui.storage.traffic_meter import Meter
+from ui.storage.traffic_meter import TrafficMeter
 
 T = TypeVar("T")
 
@@ -57,13 +57,13 @@ class Hub:
             connect: makes a connection.
         """
         self.library = library
-        self.board = Board()
+        self.board = JobViews()
         self.pieces = Pieces(library.engine, folder / "mirror", library.owner)
-        self.record = Record(library.engine)
-        self.meter = Meter(library.engine, library.owner)
+        self.record = EventLog(library.engine)
+        self.meter = TrafficMeter(library.engine, library.owner)
         self.preferences = Preferences(folder / "preferences.json")
         self.stills = Stills(folder / "stills")
-        self.desk = Desk(folder / "storyboard.json")
+        self.desk = DraftFile(folder / "storyboard.json")
         self._engines = Engines(
             folder,
             self.meter,
@@ -160,7 +160,7 @@ class Hub:
         """
         return self._call(self._submit(recipe))
 
-    def find(self, job: str) -> View | None:
+    def find(self, job: str) -> JobView | None:
         """Return what is known of a job; None if this laptop never had it."""
         with self.board.reading(job) as view:
             if view is not None:
@@ -233,7 +233,7 @@ class Hub:
                 return
             name = self._engines.view(link).name
             view.moving, view.trouble = f"Asking {name} what it lacks…", None
-            mover = Mover(
+            mover = Migration(
                 job,
                 view.recipe,
                 link.connection,
@@ -269,7 +269,7 @@ class Hub:
         await follower.submit(job, recipe)
         return job
 
-    def _ready(self) -> Link:
+    def _ready(self) -> EngineLink:
         """Return the chosen engine's link, or say that it is not connected."""
         link = self._engines.chosen
         if link.follower is None or link.state.name != "connected":
@@ -286,7 +286,7 @@ class Hub:
             raise EngineUnreachableError("the engine did not answer in time") from None
 
 
-def _may_move(view: View, engine: str) -> bool:
+def _may_move(view: JobView, engine: str) -> bool:
     """Tell whether a film can go on on an engine: one that ended, or one of another engine."""
     if view.moving or view.successor or view.progress.status == "finished":
         return False

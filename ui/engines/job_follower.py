@@ -18,11 +18,11 @@ from engine.film.progress import advance
 from engine.film.recipe import Recipe
 from engine.wire.client import Connection
 from engine.wire.messages.responses import JobEvent, Preview, Snapshot
-from ui.engines.downloads import Homecoming, Mirror
-from ui.engines.event_writer import Scribe
+from ui.engines.downloads import FilmDownloads, PieceDownloads
+from ui.engines.event_writer import EventWriter
 from ui.engines.thumbnails import Pictures
-from ui.storage.event_log import Record
-from ui.storage.job_views import Board, View
+from ui.storage.event_log import EventLog
+from ui.storage.job_views import JobView, JobViews
 from ui.storage.library import Library
 from ui.storage.pieces import Pieces
 from ui.storage.preferences import Preferences
@@ -32,13 +32,13 @@ from ui.storage.tables import Film, Piece
 log = logging.getLogger(__name__)
 
 
-class Wishes:
+class JobCommands:
     """The wishes for one engine's jobs; each returns at once."""
 
     def __init__(
         self,
         connection: Connection,
-        board: Board,
+        board: JobViews,
         begin: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         """Pass on nothing yet.
@@ -91,10 +91,10 @@ class Follower:
     def __init__(
         self,
         connection: Connection,
-        board: Board,
+        board: JobViews,
         library: Library,
         pieces: Pieces,
-        record: Record,
+        record: EventLog,
         preferences: Preferences,
         stills: Stills,
         *,
@@ -117,22 +117,22 @@ class Follower:
         self._preferences = preferences
         self._stills = stills
         self._pictures = Pictures(connection, board, library, preferences, self.begin, near=near)
-        self._mirror = Mirror(
+        self._mirror = PieceDownloads(
             connection,
             board,
             pieces,
             preferences,
             lambda piece: self._pictures.arrived(piece, pieces.path(piece)),
         )
-        self._homecoming = Homecoming(connection, board, library)
+        self._homecoming = FilmDownloads(connection, board, library)
         self._pieces = pieces
         self.tasks: set[asyncio.Task[Any]] = set()
         self._connection = connection
         self._board = board
         self._library = library
         self._record = record
-        self._scribe = Scribe(record, self.begin)
-        self.wishes = Wishes(connection, board, self.begin)
+        self._scribe = EventWriter(record, self.begin)
+        self.wishes = JobCommands(connection, board, self.begin)
         self._offered: set[str] = set()
         self._settling: set[str] = set()
 
@@ -169,7 +169,7 @@ class Follower:
         with self._offering(job):
             await asyncio.to_thread(self._library.add, job, recipe, self.engine)
             try:
-                await self._offer(View(job, recipe, self.engine))
+                await self._offer(JobView(job, recipe, self.engine))
             except VisionFluxError:
                 await asyncio.to_thread(self._library.delete, job)
                 raise
@@ -191,7 +191,7 @@ class Follower:
         with self._offering(job):
             if not await asyncio.to_thread(replace) or not before:
                 return False
-            view = View(job, recipe, self.engine, shown=before.shown)
+            view = JobView(job, recipe, self.engine, shown=before.shown)
             view.pictures = set(await asyncio.to_thread(self._library.pictures, job))
             try:
                 await self._offer(view)
@@ -212,7 +212,7 @@ class Follower:
         finally:
             self._offered.discard(job)
 
-    async def _offer(self, view: View) -> None:
+    async def _offer(self, view: JobView) -> None:
         """Put a job on the board and hand it in; if it is refused, it was never there."""
         self._board.open(view)
         try:
@@ -241,7 +241,7 @@ class Follower:
             self._settling.add(message.job)
             self.begin(self._settle(message.job))
 
-    def _update(self, view: View, message: Snapshot | JobEvent | Preview) -> None:
+    def _update(self, view: JobView, message: Snapshot | JobEvent | Preview) -> None:
         view.heard_at, view.reachable = time.monotonic(), True
         match message:
             case Snapshot(progress=progress) if progress.seq >= view.progress.seq:

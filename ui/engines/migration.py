@@ -20,7 +20,7 @@ from engine.errors import (
 from engine.film.recipe import Recipe
 from engine.wire.client import Connection
 from ui.engines.job_follower import Follower
-from ui.storage.job_views import Board
+from ui.storage.job_views import JobViews
 from ui.storage.pieces import Pieces
 from ui.storage.tables import Piece
 
@@ -33,7 +33,7 @@ RETRIES = (1.0, 4.0)  # seconds between attempts to bring what is missing
 
 
 @dataclass(frozen=True)
-class Mover:
+class Migration:
     """One film on its way to one engine.
 
     Attributes:
@@ -49,7 +49,7 @@ class Mover:
     connection: Connection
     follower: Follower
     name: str
-    board: Board
+    board: JobViews
     pieces: Pieces
     source: Connection | None = None
     ended: bool = False

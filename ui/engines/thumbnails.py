@@ -16,7 +16,7 @@ from engine.film.events import KeyframeFinished, remarks
 from engine.film.progress import Progress
 from engine.wire.client import Connection
 from engine.wire.messages.responses import JobEvent, Preview, Snapshot
-from ui.storage.job_views import Board
+from ui.storage.job_views import JobViews
 from ui.storage.library import Library
 from ui.storage.preferences import Preferences
 from ui.storage.tables import Piece
@@ -33,7 +33,7 @@ class Pictures:
     def __init__(
         self,
         connection: Connection,
-        board: Board,
+        board: JobViews,
         library: Library,
         preferences: Preferences,
         begin: Callable[[Coroutine[Any, Any, None]], None],

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from engine.film.recipe import Recipe
 from engine.models import Card
-from ui.estimate.history import Lesson
+from ui.estimate.history import Measurement
 
 Works = Mapping[str, float]  # by the model's name
 
@@ -49,7 +49,7 @@ class Speed(NamedTuple):
         return self.loading + keyframes * self.painting + frames * self.drawing + self.joining
 
 
-class Price(NamedTuple):
+class Estimate(NamedTuple):
     """What a film will probably cost.
 
     Attributes:
@@ -84,7 +84,7 @@ def piece_seconds(recipe: Recipe, works: Works = NO_WORKS) -> tuple[float, float
 
 def speed(
     recipe: Recipe,
-    lessons: Sequence[Lesson],
+    lessons: Sequence[Measurement],
     *,
     cold: bool,
     gpu: bool = False,
@@ -118,7 +118,7 @@ def speed(
     )
 
 
-def doubt(lessons: Sequence[Lesson], *, gpu: bool = False, works: Works = NO_WORKS) -> float:
+def doubt(lessons: Sequence[Measurement], *, gpu: bool = False, works: Works = NO_WORKS) -> float:
     """Return how far off a prediction may be, as a difference of logarithms.
 
     Each of the films is predicted from those before it; one error more is added out of caution.
@@ -139,7 +139,7 @@ def doubt(lessons: Sequence[Lesson], *, gpu: bool = False, works: Works = NO_WOR
 
 def price(
     recipe: Recipe,
-    lessons: Sequence[Lesson],
+    lessons: Sequence[Measurement],
     *,
     keyframes: int,
     frames: int,
@@ -151,7 +151,7 @@ def price(
     far: bool = False,
     previews: int = 0,
     mirror: int = 0,
-) -> Price:
+) -> Estimate:
     """Return what a film will cost.
 
     Args:
@@ -172,7 +172,7 @@ def price(
     seconds = parts.whole(keyframes, frames)
     away = math.exp(doubt(lessons, gpu=gpu, works=works))
     weights = card.download if card else 0
-    return Price(
+    return Estimate(
         seconds,
         low=seconds / away,
         high=seconds * away,
@@ -184,7 +184,7 @@ def price(
 
 
 def _ratio(
-    recipe: Recipe, seen: list[tuple[Lesson, float]], part: int, unknown: float, works: Works
+    recipe: Recipe, seen: list[tuple[Measurement, float]], part: int, unknown: float, works: Works
 ) -> float:
     """Return seconds seen per second expected: the median, near and recent films weighing more.
 
@@ -212,7 +212,7 @@ def _weighted_median(weighed: list[tuple[float, float]]) -> float:
     return ordered[-1][0]
 
 
-def _memory(recipe: Recipe, lessons: Sequence[Lesson], card: Card | None) -> int:
+def _memory(recipe: Recipe, lessons: Sequence[Measurement], card: Card | None) -> int:
     """Return the memory of the film that was closest in size, adjusted to this one.
 
     Before there was one, what the model's card says counts.
@@ -228,7 +228,7 @@ def _memory(recipe: Recipe, lessons: Sequence[Lesson], card: Card | None) -> int
 
 
 def _data(
-    recipe: Recipe, lessons: Sequence[Lesson], keyframes: int, previews: int, mirror: int
+    recipe: Recipe, lessons: Sequence[Measurement], keyframes: int, previews: int, mirror: int
 ) -> int:
     """Return the bytes of the film, its events, its previews and the pieces that are mirrored."""
     pixels, films = recipe.width * recipe.height, [past for past in lessons if past.size]
@@ -240,7 +240,7 @@ def _data(
     return round(film + min(mirror, pieces) + previews + told)
 
 
-def _pixels(past: Lesson) -> int:
+def _pixels(past: Measurement) -> int:
     return past.recipe.width * past.recipe.height
 
 

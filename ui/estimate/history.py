@@ -15,11 +15,11 @@ from engine.film.events import Logged
 from engine.film.plan import Plan, grown, most_keyframes
 from engine.film.progress import fold
 from engine.film.recipe import Recipe
-from ui.storage.event_log import Record
-from ui.storage.tables import Entry, Film, Piece
+from ui.storage.event_log import EventLog
+from ui.storage.tables import EventRow, Film, Piece
 
 
-class Lesson(NamedTuple):
+class Measurement(NamedTuple):
     """What one film that was made tells.
 
     Attributes:
@@ -48,7 +48,7 @@ class Lesson(NamedTuple):
     devices: int = 1
 
 
-def lesson(recipe: Recipe, log: Sequence[Logged]) -> Lesson | None:
+def lesson(recipe: Recipe, log: Sequence[Logged]) -> Measurement | None:
     """Return what the log of a finished film tells; None if it tells nothing."""
     progress = fold(log)
     if progress.film is None:
@@ -61,7 +61,7 @@ def lesson(recipe: Recipe, log: Sequence[Logged]) -> Lesson | None:
     devices = max(1, progress.at_once)  # among which progress shares time out
     pictures = [one.size for one in heard if isinstance(one, events.KeyframeFinished)]
     pieces = [one.size for one in heard if isinstance(one, events.SegmentFinished)]
-    return Lesson(
+    return Measurement(
         recipe,
         loading=planned - started if whole and started and planned else 0.0,
         painting=progress.painting.mean(0.0) * devices,
@@ -82,14 +82,14 @@ FILMS = 12  # that are looked at
 PLANNABLE = 400  # keyframes up to which it is worth while to ask what is made already
 
 
-class Past:
+class FilmHistory:
     """The films of one owner on one engine; safe to use from any thread."""
 
     def __init__(self, database: sa.Engine, owner: str, engine: str) -> None:
-        self._database, self._record = database, Record(database)
+        self._database, self._record = database, EventLog(database)
         self._mine = sa.and_(Film.owner == owner, Film.engine == engine)
 
-    def lessons(self) -> list[Lesson]:
+    def lessons(self) -> list[Measurement]:
         """Return what the newest films tell, the newest first."""
         done = sa.select(Film).where(self._mine, Film.status == "finished")
         newest = done.order_by(Film.finished_at.desc()).limit(FILMS)
@@ -131,7 +131,9 @@ class Past:
 
     def _planned(self, session: Session, model: str) -> events.Planned | None:
         """Return the newest plan of a film that a model painted."""
-        query = sa.select(Entry.event_json).join(Film, Film.job == Entry.job).where(self._mine)
-        query = query.where(Entry.kind == "planned").order_by(Entry.at.desc()).limit(FILMS)
+        query = (
+            sa.select(EventRow.event_json).join(Film, Film.job == EventRow.job).where(self._mine)
+        )
+        query = query.where(EventRow.kind == "planned").order_by(EventRow.at.desc()).limit(FILMS)
         plans = (msgspec.json.decode(text, type=events.Planned) for text in session.scalars(query))
         return next((plan for plan in plans if plan.model.rpartition("@")[0] == model), None)

@@ -10,8 +10,8 @@ from engine.film.recipe import Recipe
 from engine.wire.messages.responses import Hello
 from ui import app_state as resources
 from ui.engines.connections import EngineView
-from ui.estimate.cost import Price, price
-from ui.estimate.history import Past
+from ui.estimate.cost import Estimate, price
+from ui.estimate.history import FilmHistory
 from ui.shell import text as words
 from ui.storage import draft
 
@@ -31,10 +31,10 @@ def quote(engine: EngineView) -> None:
     st.caption(f"{content(recipe, keyframes)}  \n{words.plain(_source(cost, engine))}")
 
 
-def estimate(engine: EngineView, recipe: Recipe) -> tuple[Price, int]:
+def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
     """Return what a film will cost on an engine, and how many keyframes are to be painted."""
     hub, hello = resources.get_hub(), engine.hello
-    past = Past(hub.library.engine, hub.library.owner, hello.engine if hello else "")
+    past = FilmHistory(hub.library.engine, hub.library.owner, hello.engine if hello else "")
     keyframes, frames = past.missing(recipe)
     kind = hello.device.kind if hello else ""
     cards = {model.name: model.card for model in hello.models} if hello else {}
@@ -75,7 +75,7 @@ def between(low: float, high: float) -> str:
     return f"{first} to {last}"
 
 
-def _figures(cost: Price, hello: Hello | None) -> str:
+def _figures(cost: Estimate, hello: Hello | None) -> str:
     total = hello.device.total_memory if hello else 0
     tight = total and cost.memory > TIGHT * total
     device = f"of {words.size(total)}" if total else ""
@@ -94,7 +94,7 @@ def _figures(cost: Price, hello: Hello | None) -> str:
     return f'<dl class="quote">{parts}</dl>'
 
 
-def _source(cost: Price, engine: EngineView) -> str:
+def _source(cost: Estimate, engine: EngineView) -> str:
     if not cost.films:
         line = "A first guess: no film of yours has been made on this engine yet."
     else:

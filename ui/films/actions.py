@@ -117,7 +117,7 @@ def _continue(job: str) -> None:
     try:
         resources.get_hub().move(job)
     except VisionFluxError as error:
-        look.tell(error.report())
+        look.show_error(error.report())
     else:
         st.switch_page("pages/create.py", query_params={"job": job})
 

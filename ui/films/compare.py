@@ -30,7 +30,7 @@ _HTML = """
 _component = component("compare", _HTML, "convert")
 
 
-def duo(first: Film, second: Film) -> None:
+def side_by_side(first: Film, second: Film) -> None:
     """Show two films with one set of controls."""
     films = tuple(playable(film) | {"fps": film.recipe.fps} for film in (first, second))
     _component(key=f"duo-{first.job}-{second.job}", data={"films": films})

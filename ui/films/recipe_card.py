@@ -9,7 +9,7 @@ from msgspec import UNSET
 from engine.film.camera import name_of
 from engine.film.events import Finished, Logged, Scores, Started, remarks
 from engine.film.recipe import Motion, Recipe
-from engine.models.interpolators import title
+from engine.models.interpolators import display_name
 from ui.shell.text import plain, size
 from ui.storage.tables import Film, Piece
 
@@ -176,7 +176,7 @@ def recipe_card(film: Film, pieces: Sequence[Piece] = (), log: Sequence[Logged] 
     facts = [f"{name} {getattr(recipe, field)}" for field, name in NAMES.items()]
     facts += ["Loop"] * recipe.loop + ["Identity lock"] * recipe.shared_noise
     facts += ["Subject kept"] * recipe.anchor_attention
-    if drawn_by := title(film.interpolator):
+    if drawn_by := display_name(film.interpolator):
         facts.append(f"In-betweens {drawn_by}")
     st.caption(plain(" · ".join(facts)))
     for line in (smoothness(log), goes(log), made_where(pieces)):

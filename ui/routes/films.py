@@ -19,8 +19,8 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from engine.errors import VisionFluxError
 from ui.engines.hub import Hub
 from ui.routes.conversions import FORMATS, Exports, exported
-from ui.routes.live import Live
-from ui.routes.partial_film import Rushes
+from ui.routes.live import LiveChannel
+from ui.routes.partial_film import PartialFilms
 from ui.shell.text import sentence
 from ui.shell.tickets import Tickets
 from ui.storage.tables import Film
@@ -43,7 +43,7 @@ def routes(
     """
     relay = Relay(hub, tickets)
     return [
-        WebSocketRoute("/api/jobs/{job}/stream", Live(hub, tickets).stream),
+        WebSocketRoute("/api/jobs/{job}/stream", LiveChannel(hub, tickets).stream),
         Route("/api/jobs/{job}/rushes", relay.rushes),
         Route("/api/films/{job}", relay.film),
         Route("/api/films/{job}/convert/{kind}", relay.convert),
@@ -60,7 +60,7 @@ class Relay:
         self._hub = hub
         self._tickets = tickets
         self._exports = Exports()
-        self._rushes = Rushes()
+        self._rushes = PartialFilms()
 
     async def film(self, request: Request) -> Response:
         """Send a film, in parts if asked; ``?save`` makes the browser keep it as a file.

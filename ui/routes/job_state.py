@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.film.events import remarks
 from engine.film.progress import Phase, Progress
-from ui.storage.job_views import View
+from ui.storage.job_views import JobView
 
 FINAL_WORDS = {
     "finished": "Your film is ready",
@@ -14,7 +14,7 @@ FINAL_WORDS = {
 }
 
 
-def headline(view: View) -> str:
+def headline(view: JobView) -> str:
     """Return what is being done right now, in one line."""
     progress = view.progress
     if progress.final:
@@ -92,7 +92,7 @@ _PHASES: dict[Phase, Callable[[Progress], str]] = {
 }
 
 
-def timeline(view: View) -> list[dict[str, str]]:
+def timeline(view: JobView) -> list[dict[str, str]]:
     """Return the phases in order, each ``todo``, ``active`` or ``done``, with its count."""
     progress = view.progress
     lists = progress.keyframes, progress.segments
@@ -115,7 +115,7 @@ def timeline(view: View) -> list[dict[str, str]]:
     ]
 
 
-def calm(view: View) -> str:
+def calm(view: JobView) -> str:
     """Return one reassuring line where something is out of the ordinary, else nothing."""
     if view.moving:
         return view.moving
@@ -133,7 +133,7 @@ def calm(view: View) -> str:
     )
 
 
-def state(view: View, *, silent: float = 0.0) -> dict[str, Any]:
+def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:
     """Return all that the stage shows, as JSON.
 
     Args:

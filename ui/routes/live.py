@@ -27,7 +27,7 @@ KINDS = {"step": 0, "keyframe": 1, "frame": 2}
 HEADER = struct.Struct(">BHHH")  # kind, index, step, steps; the JPEG follows
 
 
-class Live:
+class LiveChannel:
     """The handler of its route."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Live:
             await socket.close(1008)
             return
         await socket.accept(subprotocol=PROTOCOL)
-        eye = Eye()
+        eye = Viewer()
         reading = asyncio.create_task(_hear(socket, hub, job, eye))
         reading.add_done_callback(lambda _: eye.woken.set())
         try:
@@ -62,7 +62,7 @@ class Live:
 
 
 @dataclass(eq=False)
-class Eye:
+class Viewer:
     """One page that shows a job.
 
     Attributes:
@@ -82,7 +82,7 @@ class Eye:
 
 
 async def _tell(
-    socket: WebSocket, hub: Hub, job: str, eye: Eye, reading: asyncio.Task[None]
+    socket: WebSocket, hub: Hub, job: str, eye: Viewer, reading: asyncio.Task[None]
 ) -> None:
     """Speak until the job is settled or the browser leaves; only the newest counts."""
     seen, shown, spoke = -1, None, float("-inf")
@@ -115,7 +115,7 @@ async def _news(woken: asyncio.Event, patience: float | None) -> None:
             await woken.wait()
 
 
-async def _hear(socket: WebSocket, hub: Hub, job: str, eye: Eye) -> None:
+async def _hear(socket: WebSocket, hub: Hub, job: str, eye: Viewer) -> None:
     """Read until the browser leaves."""
     while True:
         message = await socket.receive()

@@ -20,7 +20,7 @@ from ui.storage.tables import SEGMENT, Piece
 SAFE = ("-protocol_whitelist", "file", "-format_whitelist", "concat,mov")  # no playlists
 
 
-class Rushes:
+class PartialFilms:
     """Joins finished segments; safe to use from any thread."""
 
     def __init__(self) -> None:

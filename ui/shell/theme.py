@@ -14,7 +14,7 @@ _STYLE = Path(__file__).with_name("theme.css")
 ASSETS = Path(__file__).parents[2] / "static"
 
 
-def dress() -> None:
+def apply_theme() -> None:
     """Apply the studio's style to the page."""
     st.html(_STYLE)
 
@@ -27,7 +27,7 @@ def heading(title: str, line: str = "", *, small: bool = False) -> None:
             st.caption(line)
 
 
-def tell(report: ErrorReport) -> None:
+def show_error(report: ErrorReport) -> None:
     """Say calmly what is wrong and what to do next."""
     message, remedy = sentence(report.message), sentence(report.remedy)
     st.warning(f"**{plain(message)}**  \n{plain(remedy)}", icon=":material/info:")
@@ -39,10 +39,10 @@ def guarded(page: Callable[[], None]) -> None:
         page()
     except VisionFluxError as error:
         log.warning("a page could not do its work: %s", error)
-        tell(error.report())
+        show_error(error.report())
     except Exception:
         log.exception("a page failed")
-        tell(
+        show_error(
             ErrorReport(
                 "E_INTERNAL",
                 "this page ran into a defect of ours",

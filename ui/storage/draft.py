@@ -34,7 +34,7 @@ SCENE = ("prompt", "seconds", "motion")
 DRESS = ("camera", "start_image", "strength")  # what only some scenes have
 
 
-class Kept(msgspec.Struct, frozen=True):
+class SavedDraft(msgspec.Struct, frozen=True):
     """A draft as it lies on the desk.
 
     ``empty`` names the scenes without a prompt; ``gate``: whether its keyframes come first;
@@ -91,7 +91,7 @@ def load(state: State, recipe: Recipe) -> None:
     }
 
 
-def take_up(state: State, kept: Kept) -> None:
+def take_up(state: State, kept: SavedDraft) -> None:
     """Go on with a draft that was kept, unless one is being composed."""
     if "draft" in state:
         return
@@ -103,7 +103,7 @@ def take_up(state: State, kept: Kept) -> None:
             scene["prompt"] = ""
 
 
-def put_down(state: State) -> Kept | None:
+def put_down(state: State) -> SavedDraft | None:
     """Return the draft as it can be kept; None while no film can be made of it."""
     draft = state["draft"]
     try:
@@ -112,7 +112,7 @@ def put_down(state: State) -> Kept | None:
         return None
     empty = (i for i, scene in enumerate(draft["scenes"]) if not scene["prompt"].strip())
     kept = {name: draft[name] for name in ("locked", "gate", "guessed")}
-    return Kept(recipe, tuple(empty), **kept)
+    return SavedDraft(recipe, tuple(empty), **kept)
 
 
 def key(state: State, name: str) -> str:
@@ -291,22 +291,22 @@ def _ordering(state: State, scene_id: str = "") -> tuple[list[dict[str, Any]], i
     return scenes, next((i for i, scene in enumerate(scenes) if scene["id"] == scene_id), 0)
 
 
-class Desk:
+class DraftFile:
     """Reads and writes the draft; safe to use from any thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept: Kept | None = None
+        self._kept: SavedDraft | None = None
         self._writing = threading.Lock()
 
-    def read(self) -> Kept | None:
+    def read(self) -> SavedDraft | None:
         """Return what lies there; a file that cannot be read counts as none."""
         with self._writing:
             if self._kept is None:
-                self._kept = files.recall(self._path, Kept)
+                self._kept = files.recall(self._path, SavedDraft)
             return self._kept
 
-    def write(self, kept: Kept | None) -> None:
+    def write(self, kept: SavedDraft | None) -> None:
         """Keep a draft if there is one to keep and it is another than before."""
         with self._writing:
             if kept is not None and kept != self._kept:

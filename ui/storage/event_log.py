@@ -14,14 +14,14 @@ from sqlalchemy.orm import Session
 from engine.film import events
 from engine.film.events import KeyframeFinished, Logged, SegmentFinished
 from engine.film.progress import fold
-from ui.storage.job_views import View
+from ui.storage.job_views import JobView
 from ui.storage.pieces import piece_of
-from ui.storage.tables import UNFINISHED, Entry, Film, Former
+from ui.storage.tables import UNFINISHED, EventRow, Film, FormerJob
 
 PASSING = ("keyframe_step", "segment_frame", "model_loading")  # of no interest afterwards
 
 
-class Record:
+class EventLog:
     """Rows of events; safe to use from any thread."""
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -38,31 +38,31 @@ class Record:
 
     def last(self, job: str) -> int:
         """Return the number of a job's last event that is kept; 0 if there is none."""
-        query = sa.select(sa.func.max(Entry.seq)).where(Entry.job == job)
+        query = sa.select(sa.func.max(EventRow.seq)).where(EventRow.job == job)
         with Session(self._engine) as session:
             return session.scalar(query) or 0
 
     def of(self, job: str) -> list[Logged]:
         """Return a job's events in order."""
-        query = sa.select(Entry).where(Entry.job == job).order_by(Entry.seq)
+        query = sa.select(EventRow).where(EventRow.job == job).order_by(EventRow.seq)
         with Session(self._engine) as session:
             return [_logged(entry) for entry in session.scalars(query)]
 
     def of_film(self, job: str) -> list[Logged]:
         """Return the events of a film: of the jobs that it was before, then of its own."""
-        query = sa.select(Former.job).where(Former.film == job).order_by(Former.number)
+        query = sa.select(FormerJob.job).where(FormerJob.film == job).order_by(FormerJob.number)
         with Session(self._engine) as session:
             jobs = [*session.scalars(query), job]
         return [logged for one in jobs for logged in self.of(one)]
 
-    def view(self, film: Film, pictures: Iterable[int]) -> View:
+    def view(self, film: Film, pictures: Iterable[int]) -> JobView:
         """Return the view of a job as this laptop knows it, out of reach until its engine speaks.
 
         Args:
             film: the job's row.
             pictures: indexes of the keyframes whose small pictures are here.
         """
-        view = View(film.job, film.recipe, film.engine, reachable=False)
+        view = JobView(film.job, film.recipe, film.engine, reachable=False)
         view.progress = fold(self.of(film.job))
         view.pictures, view.shown = set(pictures), film.shown
         if film.status not in UNFINISHED:
@@ -73,7 +73,7 @@ class Record:
 
     def abridge(self, job: str) -> None:
         """Drop what was of interest only while the film was made."""
-        query = sa.delete(Entry).where(Entry.job == job, Entry.kind.in_(PASSING))
+        query = sa.delete(EventRow).where(EventRow.job == job, EventRow.kind.in_(PASSING))
         with self._noting, Session(self._engine) as session, session.begin():
             session.execute(query)
 
@@ -81,19 +81,21 @@ class Record:
 
     def orphans(self, engine: str) -> list[str]:
         """Return the jobs that an engine may still work on although their films have moved."""
-        query = sa.select(Former.job).where(Former.engine == engine, Former.told.is_(False))
+        query = sa.select(FormerJob.job).where(
+            FormerJob.engine == engine, FormerJob.told.is_(False)
+        )
         with Session(self._engine) as session:
             return list(session.scalars(query))
 
     def told(self, job: str) -> None:
         """Note that an engine knows that it need not go on with a job."""
-        query = sa.update(Former).where(Former.job == job).values(told=True)
+        query = sa.update(FormerJob).where(FormerJob.job == job).values(told=True)
         with self._noting, Session(self._engine) as session, session.begin():
             session.execute(query)
 
 
-def _entry(job: str, logged: Logged) -> Entry:
-    return Entry(
+def _entry(job: str, logged: Logged) -> EventRow:
+    return EventRow(
         job=job,
         seq=logged.seq,
         at=logged.at,
@@ -102,6 +104,6 @@ def _entry(job: str, logged: Logged) -> Entry:
     )
 
 
-def _logged(entry: Entry) -> Logged:
+def _logged(entry: EventRow) -> Logged:
     event = msgspec.json.decode(entry.event_json, type=events.AnyEvent)
     return Logged(seq=entry.seq, at=entry.at, event=event)

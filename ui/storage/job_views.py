@@ -18,7 +18,7 @@ from engine.wire.messages.responses import Preview
 
 
 @dataclass
-class View:
+class JobView:
     """One job as this app sees it.
 
     Attributes:
@@ -62,16 +62,16 @@ class View:
         return self.saved if self.progress.status == "finished" else self.progress.final
 
 
-class Board:
+class JobViews:
     """All views; every read and write goes through one lock."""
 
     def __init__(self) -> None:
-        self._views: dict[str, View] = {}
+        self._views: dict[str, JobView] = {}
         self._readers: dict[str, set[Callable[[], None]]] = {}
         self._eyes: dict[str, set[object]] = {}
         self._lock = threading.Lock()
 
-    def open(self, view: View) -> None:
+    def open(self, view: JobView) -> None:
         """Put a view on the board unless its job has one."""
         with self._lock:
             self._views.setdefault(view.job, view)
@@ -82,13 +82,13 @@ class Board:
             self._views.pop(job, None)
 
     @contextmanager
-    def reading(self, job: str) -> Iterator[View | None]:
+    def reading(self, job: str) -> Iterator[JobView | None]:
         """Hold a view still while it is read; None if there is none."""
         with self._lock:
             yield self._views.get(job)
 
     @contextmanager
-    def changing(self, job: str) -> Iterator[View | None]:
+    def changing(self, job: str) -> Iterator[JobView | None]:
         """Hold a view still while it is changed, then wake whoever follows it."""
         with self._lock:
             view = self._views.get(job)

@@ -21,7 +21,7 @@ from engine.errors import ErrorReport
 from engine.film.events import Finished
 from engine.film.recipe import Recipe
 from ui.storage.migrations import upgrade
-from ui.storage.tables import ENDED, UNFINISHED, Entry, Film, Former, Piece
+from ui.storage.tables import ENDED, UNFINISHED, EventRow, Film, FormerJob, Piece
 
 Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
 Sort = Literal["newest", "oldest", "title", "longest", "largest"]
@@ -121,18 +121,18 @@ class Library:
                 return False
             session.execute(sa.delete(Piece).where(Piece.job == by))  # of a late word
             session.execute(sa.update(Piece).where(Piece.job == job).values(job=by))
-            session.execute(sa.update(Former).where(Former.film == job).values(film=by))
-            undone = session.execute(sa.delete(Former).where(Former.job == by))
+            session.execute(sa.update(FormerJob).where(FormerJob.film == job).values(film=by))
+            undone = session.execute(sa.delete(FormerJob).where(FormerJob.job == by))
             if not undone.rowcount:  # type: ignore[attr-defined]
-                session.add(Former(job=job, film=by, engine=before))
+                session.add(FormerJob(job=job, film=by, engine=before))
         with suppress(FileNotFoundError):
             (self.folder / job).rename(self.folder / by)
         return True
 
     def successor(self, job: str) -> str | None:
         """Return the job that goes on in place of a former one; None if none does."""
-        query = sa.select(Former.film).join(Film, Film.job == Former.film)
-        query = query.where(Former.job == job, Film.owner == self.owner, _KEPT)
+        query = sa.select(FormerJob.film).join(Film, Film.job == FormerJob.film)
+        query = query.where(FormerJob.job == job, Film.owner == self.owner, _KEPT)
         with self._session() as session:
             return session.scalar(query)
 
@@ -223,10 +223,10 @@ class Library:
         with self._session() as session:
             if session.scalar(sa.select(Film.owner).where(Film.job == job)) != self.owner:
                 return
-            former = list(session.scalars(sa.select(Former.job).where(Former.film == job)))
-            for table in (Film, Piece, Entry):
+            former = list(session.scalars(sa.select(FormerJob.job).where(FormerJob.film == job)))
+            for table in (Film, Piece, EventRow):
                 session.execute(sa.delete(table).where(table.job.in_([job, *former])))
-            session.execute(sa.delete(Former).where(Former.film == job, Former.told))
+            session.execute(sa.delete(FormerJob).where(FormerJob.film == job, FormerJob.told))
         shutil.rmtree(self.folder / job, ignore_errors=True)
 
     def file(self, film: Film) -> Path:

@@ -13,7 +13,7 @@ from ui.storage.files import keep, recall
 LOCAL = "local"  # stands for the engine on this computer, which needs no saved link
 
 
-class Saved(msgspec.Struct):
+class SavedPairings(msgspec.Struct):
     """The file's content.
 
     Attributes:
@@ -28,12 +28,12 @@ class Saved(msgspec.Struct):
     engines: dict[str, str] = {}
 
 
-class Links:
+class Pairings:
     """Reads once, writes on every change."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._saved = recall(path, Saved) or Saved()
+        self._saved = recall(path, SavedPairings) or SavedPairings()
 
     @property
     def chosen(self) -> str:

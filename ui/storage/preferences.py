@@ -9,7 +9,7 @@ from ui.storage.files import keep, recall
 MEGABYTE = 1_000_000  # bytes
 
 
-class Saved(msgspec.Struct):
+class SavedPreferences(msgspec.Struct):
     """The file's content, in megabytes a film."""
 
     mirror: int = 50
@@ -21,7 +21,7 @@ class Preferences:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._saved = recall(path, Saved) or Saved()
+        self._saved = recall(path, SavedPreferences) or SavedPreferences()
 
     @property
     def mirror(self) -> int:

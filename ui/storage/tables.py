@@ -103,7 +103,7 @@ class Piece(Base):
 KEYFRAME, SEGMENT = "image/png", "video/mp4"
 
 
-class Entry(Base):
+class EventRow(Base):
     """An event of a job's log, as its engine told it.
 
     Attributes:
@@ -121,7 +121,7 @@ class Entry(Base):
     event_json: Mapped[str] = mapped_column(sa.Text)
 
 
-class Former(Base):
+class FormerJob(Base):
     """A job that a film was before it moved or was started again.
 
     Attributes:
@@ -140,7 +140,7 @@ class Former(Base):
     told: Mapped[bool] = mapped_column(default=False)
 
 
-class Month(Base):
+class MonthlyTraffic(Base):
     """Bytes that crossed the way between one account and one engine in one month."""
 
     __tablename__ = "traffic"

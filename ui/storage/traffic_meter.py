@@ -9,13 +9,13 @@ import time
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ui.storage.tables import Month
+from ui.storage.tables import MonthlyTraffic
 
 ALLOWED = 1_000_000_000  # bytes a month that free tunnels allow, roughly
 NEAR = 0.8  # share of that from which on it is worth a word
 
 
-class Meter:
+class TrafficMeter:
     """Adds up bytes; safe to use from any thread."""
 
     def __init__(self, engine: sa.Engine, owner: str = "") -> None:
@@ -28,14 +28,16 @@ class Meter:
         month = this_month()
         with self._adding, Session(self._engine) as session, session.begin():
             key = {"owner": self._owner, "engine": engine, "month": month}
-            row = session.get(Month, key) or Month(**key)
+            row = session.get(MonthlyTraffic, key) or MonthlyTraffic(**key)
             row.received = (row.received or 0) + received
             row.sent = (row.sent or 0) + sent
             session.add(row)
 
     def month(self) -> dict[str, int]:
         """Return this month's bytes, both ways together, by engine."""
-        query = sa.select(Month).where(Month.owner == self._owner, Month.month == this_month())
+        query = sa.select(MonthlyTraffic).where(
+            MonthlyTraffic.owner == self._owner, MonthlyTraffic.month == this_month()
+        )
         with Session(self._engine) as session:
             return {row.engine: row.received + row.sent for row in session.scalars(query)}
 

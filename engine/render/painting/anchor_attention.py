@@ -30,7 +30,7 @@ SEED = 0xA2C402  # of the subject's noise: one and the same, so that neighbours 
 
 
 @contextmanager
-def looking_at(
+def anchored_to(
     picture: Picture | None, pipe: Any, scheduler: Any, device: Device, size: tuple[int, int]
 ) -> Iterator[None]:
     """Have everything that a pipeline paints meanwhile look at a picture; None: at nothing.
@@ -53,7 +53,7 @@ def looking_at(
     ]
     try:
         for layer, processor in layers:
-            layer.set_processor(Looking(processor, beside))
+            layer.set_processor(AnchorAttnProcessor(processor, beside))
         yield
     finally:
         for handle in handles:
@@ -92,7 +92,7 @@ class _Beside:
         return (output[0].chunk(2)[0],) if self.there else output
 
 
-class Looking:
+class AnchorAttnProcessor:
     """An attention processor by which a picture's rows also see the subject's, behind them.
 
     How attention is computed stays what it was: torch's own way, or in slices.

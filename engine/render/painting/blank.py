@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import structs
 
-from engine.film.graph import KeyframeNode, Weighted
+from engine.film.graph import Blend, KeyframeNode
 from engine.render.image import Picture
 
 MORE = 2  # seeds that are tried after the node's own
@@ -52,4 +52,4 @@ def _word(picture: Picture, again: bool) -> str:
 
 def _from_next_seed(node: KeyframeNode, number: int) -> KeyframeNode:
     first, second = ((int(seed) + number) % 2**32 for seed in (node.noise.first, node.noise.second))
-    return structs.replace(node, noise=Weighted(first, second, node.noise.position))
+    return structs.replace(node, noise=Blend(first, second, node.noise.position))

@@ -27,7 +27,7 @@ PLAIN = 2.0  # of 255: spread of painted details from which on all of the lost o
 BLANK = 1.0  # of 255: spread of all values below which a picture shows nothing
 
 
-class Canvas(NamedTuple):
+class InitImage(NamedTuple):
     """What is painted over.
 
     Attributes:
@@ -50,7 +50,7 @@ class Canvas(NamedTuple):
         return max(1, math.ceil(self.border_steps if self.fresh.any() else self.steps))
 
 
-def canvas_of(node: KeyframeNode, source: Picture | None) -> Canvas | None:
+def canvas_of(node: KeyframeNode, source: Picture | None) -> InitImage | None:
     """Return what a keyframe is painted over; None: it begins from noise, as over a blank one."""
     if source is None or source.std() < BLANK:
         return None
@@ -61,10 +61,10 @@ def canvas_of(node: KeyframeNode, source: Picture | None) -> Canvas | None:
         picture, fresh = moved(picture, node.warp), ~in_view(node.warp, node.height, node.width)
     steps = steps_of(node.strength, node.num_inference_steps)
     border = steps_of(node.border, node.num_inference_steps)
-    return Canvas(picture, fresh, steps, max(steps, border), kept)
+    return InitImage(picture, fresh, steps, max(steps, border), kept)
 
 
-def restored(canvas: Canvas, painted: Picture, decoded: Picture) -> Picture:
+def restored(canvas: InitImage, painted: Picture, decoded: Picture) -> Picture:
     """Return a painted picture with what its canvas lost by being encoded.
 
     An autoencoder draws a picture a little otherwise, and more so where its matter lies otherwise
@@ -127,7 +127,7 @@ def begin_with(scheduler: Any, noise: Tensor) -> None:
     scheduler.add_noise = with_ours
 
 
-class Border:
+class RegionStrength:
     """Paints what came into view with more steps than what was there before.
 
     The whole picture runs through all the steps, but until a place's own last steps begin, what was
@@ -137,7 +137,7 @@ class Border:
     Source: Levin & Fried, "Differential diffusion", 2023, arXiv:2306.00950, with two strengths.
     """
 
-    def __init__(self, canvas: Canvas, factor: int, then: Callable[..., Any]) -> None:
+    def __init__(self, canvas: InitImage, factor: int, then: Callable[..., Any]) -> None:
         """Take up a picture.
 
         Args:

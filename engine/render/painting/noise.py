@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from engine.film.graph import Turn
+from engine.film.graph import LoopPhase
 
 PARALLEL = 1e-4  # radians; below this angle the arc is its chord
 HORIZON = 0.45  # share of the height above which nothing drifts
@@ -80,7 +80,7 @@ def drifted_noise(seed: int, shape: tuple[int, ...], drift: float) -> Tensor:
     return _drifted(strip, shape, drift, len(left) * shape[-1])
 
 
-def turned_noise(seed: int, turn: Turn, shape: tuple[int, ...], drift: float) -> Tensor:
+def turned_noise(seed: int, turn: LoopPhase, shape: tuple[int, ...], drift: float) -> Tensor:
     """Return the noise of a way that ends where it began.
 
     It goes round a circle whose centre leans towards the seed's own noise, through those of two

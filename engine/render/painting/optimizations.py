@@ -159,7 +159,7 @@ log = logging.getLogger(__name__)
 PAYS = 600.0  # seconds of painting to come from which on a tenth saved outweighs compiling
 
 
-class Quickener:
+class Compiler:
     """Lays a pipeline's weights out for its device, and compiles its UNet for long films.
 
     Compiled, a network rounds otherwise: pictures differ as those of two GPUs do.

@@ -23,18 +23,18 @@ from engine.models import Model
 from engine.render import Cancelled
 from engine.render.device import Device, memory_errors
 from engine.render.image import Picture
-from engine.render.painting.anchor_attention import looking_at
+from engine.render.painting.anchor_attention import anchored_to
 from engine.render.painting.blank import is_blank
 from engine.render.painting.image_to_image import (
-    Border,
-    Canvas,
+    InitImage,
+    RegionStrength,
     begin_with,
     canvas_of,
     in_colours,
     restored,
 )
 from engine.render.painting.noise import blended_noise, step_noises, turned_noise
-from engine.render.painting.optimizations import MemorySaver, Quickener, Way
+from engine.render.painting.optimizations import Compiler, MemorySaver, Way
 from engine.render.painting.prompts import Prompts
 from engine.render.painting.schedulers import make_scheduler
 from engine.render.previews.latent_rgb import (
@@ -91,7 +91,7 @@ def _step_noises(node: KeyframeNode, shape: Shape) -> Iterator[Tensor]:
 OnStep = Callable[[int, int, Tensor], None]
 
 
-class Watch:
+class StepCallback:
     """Follows a pipeline's run: the predicted clean latents of each step, and cancelling.
 
     diffusers hands only the noisy latents to ``callback_on_step_end``. The clean ones are the
@@ -137,10 +137,10 @@ OnSteps = Callable[[tuple[int, ...], int, int, Tensor], None]
 SMALLER = (0.75, 0.5, 0.375, 0.25)  # shares of a side that are tried where a picture does not fit
 
 
-class Ground(NamedTuple):
+class Conditioning(NamedTuple):
     """What a lone keyframe is painted over, and what it looks at meanwhile."""
 
-    canvas: Canvas | None
+    canvas: InitImage | None
     subject: Picture | None
 
 
@@ -171,7 +171,7 @@ class Painter:
         self._pipe = pipe
         self._config = pipe.scheduler.config
         self._prompts = Prompts(pipe, device.name)
-        self.speed = Quickener(pipe, device)
+        self.speed = Compiler(pipe, device)
         self.projection: Projection | None = None
         self.tiny: TinyDecoder | None = None
         pipe.set_progress_bar_config(disable=True)
@@ -258,7 +258,7 @@ class Painter:
         """
         begun, (first, *_) = time.monotonic(), nodes.values()
         subject = None if subject is None or is_blank(subject) else subject
-        ground = Ground(canvas_of(first, source), subject)
+        ground = Conditioning(canvas_of(first, source), subject)
         try:
             pictures = self._attempt(nodes, ground, on_step, cancelled)
             took, thriftily = time.monotonic() - begun, bool(self.memory.ways)
@@ -271,7 +271,7 @@ class Painter:
         raise DeviceMemoryError(problem, remedy=self._smaller(first, subject))
 
     def _attempt(
-        self, nodes: Nodes, ground: Ground, on_step: OnSteps, cancelled: Callable[[], bool]
+        self, nodes: Nodes, ground: Conditioning, on_step: OnSteps, cancelled: Callable[[], bool]
     ) -> dict[int, Picture]:
         def work() -> dict[int, Picture]:
             first = next(iter(nodes.values()))
@@ -284,7 +284,7 @@ class Painter:
         return self.memory.attempt(work)
 
     def _paint_all(
-        self, nodes: Nodes, ground: Ground, on_step: OnSteps, cancelled: Callable[[], bool]
+        self, nodes: Nodes, ground: Conditioning, on_step: OnSteps, cancelled: Callable[[], bool]
     ) -> dict[int, Picture]:
         """Paint keyframes at once or, where memory is short, one by one."""
         pictures: dict[int, Picture] = {}
@@ -303,14 +303,16 @@ class Painter:
             )
             trial = structs.replace(node, width=width, height=height, num_inference_steps=2)
             with contextlib.suppress(DeviceMemoryError):
-                self._attempt({0: trial}, Ground(None, subject), lambda *_: None, lambda: False)
+                self._attempt(
+                    {0: trial}, Conditioning(None, subject), lambda *_: None, lambda: False
+                )
                 return f"choose {width}x{height}, which fits, or free the device's memory"
         return ""
 
     def _paint(
         self,
         nodes: Sequence[KeyframeNode],
-        ground: Ground,
+        ground: Conditioning,
         on_step: OnStep,
         cancelled: Callable[[], bool],
     ) -> list[Picture]:
@@ -319,7 +321,7 @@ class Painter:
         scheduler = make_scheduler(
             node.scheduler, self._config, step_noises_of(rows, shape), node.num_inference_steps
         )
-        watch = Watch(scheduler, on_step, cancelled, len(nodes))
+        watch = StepCallback(scheduler, on_step, cancelled, len(nodes))
         noise = noises_of(rows, shape).to(self.device.name, self.device.torch_dtype)
         asked = {
             **arguments_of(rows, self._prompts),
@@ -327,7 +329,7 @@ class Painter:
             "guidance_scale": node.guidance_scale,
         }
         size = node.height, node.width
-        with looking_at(ground.subject, self._pipe, scheduler, self.device, size):
+        with anchored_to(ground.subject, self._pipe, scheduler, self.device, size):
             if ground.canvas:
                 return [self._paint_over(ground.canvas, scheduler, watch, noise, asked)]
             self._pipe.scheduler = scheduler
@@ -341,7 +343,12 @@ class Painter:
         return [np.array(image.convert("RGB")) for image in result.images]  # to be written to
 
     def _paint_over(
-        self, canvas: Canvas, scheduler: Any, watch: Watch, noise: Tensor, asked: dict[str, Any]
+        self,
+        canvas: InitImage,
+        scheduler: Any,
+        watch: StepCallback,
+        noise: Tensor,
+        asked: dict[str, Any],
     ) -> Picture:
         pipe: Any = AutoPipelineForImage2Image.from_pipe(self._pipe)  # of the same parts
         pipe.set_progress_bar_config(disable=True)
@@ -354,7 +361,7 @@ class Painter:
                 image=image,  # (1, 3, height, width) in [0, 1]
                 strength=min(1.0, (canvas.most_steps + 1e-3) / asked["num_inference_steps"]),
                 generator=torch.Generator("cpu").manual_seed(0),  # of what the encoder samples
-                callback_on_step_end=Border(canvas, self._pipe.vae_scale_factor, watch),
+                callback_on_step_end=RegionStrength(canvas, self._pipe.vae_scale_factor, watch),
             )
             painted = np.array(result.images[0].convert("RGB"))
             if not canvas.kept or is_blank(painted):  # a safety checker's hit stays one

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from engine.film.graph import Weighted
+from engine.film.graph import Blend
 from engine.render.painting.noise import blended_embeddings
 
 REMEMBERED = 64  # prompts kept; 236 kB each with Stable Diffusion 1.5 in float32, 635 with SDXL
@@ -34,7 +34,7 @@ class Prompts:
         self._pipe, self._device = pipe, device
         self._known: OrderedDict[str, Embedded] = OrderedDict()
 
-    def arguments(self, prompt: Weighted, negative_prompt: str | None) -> dict[str, Tensor]:
+    def arguments(self, prompt: Blend, negative_prompt: str | None) -> dict[str, Tensor]:
         """Return what a pipeline's call takes in place of texts; None: it paints unguided."""
         positive = self.mixed(prompt)
         found = {"prompt_embeds": positive.tokens}
@@ -47,7 +47,7 @@ class Prompts:
                 found["negative_pooled_prompt_embeds"] = negative.pooled
         return found
 
-    def mixed(self, prompt: Weighted) -> Embedded:
+    def mixed(self, prompt: Blend) -> Embedded:
         """Return a mix of two prompts: each encoder's embeddings turned on their own arcs."""
         first, second = self.encode(str(prompt.first)), self.encode(str(prompt.second))
         tokens = blended_embeddings(first.tokens, second.tokens, prompt.position)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.film.preview_budget import SETTINGS, Setting
+from engine.film.preview_budget import SETTINGS, PreviewQuality
 from engine.render.image import Picture
 from engine.render.previews.latent_rgb import Projection
 from engine.render.previews.tiny_decoder import TinyDecoder
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 BEST = SETTINGS[0]
 
 Header = dict[str, Any]
-Render = Callable[[Setting], Picture | None]
+Render = Callable[[PreviewQuality], Picture | None]
 Beside = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
-def encode_jpeg(picture: Picture, setting: Setting = BEST) -> bytes:
+def encode_jpeg(picture: Picture, setting: PreviewQuality = BEST) -> bytes:
     """Return a JPEG of ``picture``, made smaller if it is larger than ``setting`` says."""
     height, width = picture.shape[:2]
     if max(height, width) > setting.side:
@@ -72,7 +72,7 @@ class Previewer:
         """Offer latents that nobody changes any more; never waits for the device or the encoder."""
         projection, tiny, work = self.projection, self.tiny, _beside(latents)
 
-        def render(setting: Setting) -> Picture | None:
+        def render(setting: PreviewQuality) -> Picture | None:
             if tiny and tiny.has_time() and (picture := self._decoded(tiny, work)) is not None:
                 return picture
             if projection is None:
@@ -85,7 +85,7 @@ class Previewer:
         """Offer a finished picture, uint8 RGB ``(height, width, 3)``, that nobody changes."""
         self._put(lambda _: picture, header)
 
-    def credit(self, setting: Setting | None = BEST) -> None:
+    def credit(self, setting: PreviewQuality | None = BEST) -> None:
         """Allow one preview to be encoded, made as ``setting`` says; None allows none."""
         with self._changed:
             self._setting, self._credited = setting or self._setting, setting is not None
@@ -119,7 +119,7 @@ class Previewer:
                 self._waiting[kind == "keyframe"] = render, header
                 self._changed.notify()
 
-    def _take(self) -> tuple[Render, Header, Setting] | None:
+    def _take(self) -> tuple[Render, Header, PreviewQuality] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or (self._waiting and self._credited))
             if self._closed:
@@ -132,7 +132,7 @@ class Previewer:
             if not self._deliver(*taken):
                 self.credit(self._setting)
 
-    def _deliver(self, render: Render, header: Header, setting: Setting) -> bool:
+    def _deliver(self, render: Render, header: Header, setting: PreviewQuality) -> bool:
         """Encode and send; return whether that used up the credit."""
         try:
             picture = render(setting)

@@ -14,7 +14,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from engine.errors import VisionFluxError
-from engine.models import Part
+from engine.models import WeightSource
 from engine.models.known import TINY_DECODERS
 from engine.render.device import Device
 from engine.render.image import Picture
@@ -95,7 +95,7 @@ def read_tiny(folder: Path, device: Device) -> TinyDecoder:
     return TinyDecoder(network.to(device.name))
 
 
-def _folder(part: Part, on_bytes: Callable[[int, int], None]) -> Path:
+def _folder(part: WeightSource, on_bytes: Callable[[int, int], None]) -> Path:
     choose = selection.component(part.repo, half=False)
     (folder,) = download.fetch([download.Wanted(part.repo, part.revision, choose)], on_bytes)
     return folder

@@ -86,7 +86,7 @@ RECORDED = 4  # shapes kept; each holds the memory of a whole evaluation
 Work = Callable[..., tuple[Tensor, ...]]
 
 
-class Replay:
+class CudaGraph:
     """Calls a function of tensors on a GPU, by replaying it where these shapes were seen.
 
     Args:
@@ -145,7 +145,7 @@ class FastIFNet:
         if net.encode is not None:
             encoder = copy.deepcopy(net.encode).to(dtype)
             self.encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._replays: dict[tuple[float, tuple[int, int]], Replay] = {}
+        self._replays: dict[tuple[float, tuple[int, int]], CudaGraph] = {}
         last = len(net.architecture.channels) - 1
         self.blocks = []
         for index in range(last + 1):
@@ -195,7 +195,7 @@ class FastIFNet:
         doubles = self.architecture.doubles
         work: Work = partial(self._work, scale=scale, size=size)
         if moments.is_cuda and not doubles:
-            work = self._replays.setdefault((scale, size), Replay(work))
+            work = self._replays.setdefault((scale, size), CudaGraph(work))
         frames, first, second, change = work(*stacked, *coarse, moments)
         return frames, (first, second), _far(change) if doubles else []
 

@@ -125,7 +125,7 @@ LONGEST_REPEAT = 3  # a frame shown up to this often more counts as slow motion,
 
 
 @dataclass(frozen=True)
-class Film:
+class Retiming:
     """What is to be drawn, and how.
 
     Attributes:
@@ -198,7 +198,7 @@ class Film:
         return self.interpolator.judge(first, second).mode == "crossfade"
 
 
-def interpolate_film(film: Film, output: Path, progress: Callable[[int], None]) -> None:
+def interpolate_film(film: Retiming, output: Path, progress: Callable[[int], None]) -> None:
     """Write the film with its source's sound; ``progress`` hears how many frames are done.
 
     Raises:
@@ -229,7 +229,7 @@ def check_room(width: int, height: int, free: int) -> None:
         raise DeviceMemoryError(f"{problem}, {free / 1e9:.1f} GB are free")
 
 
-def _work_folder(film: Film, output: Path) -> Path:
+def _work_folder(film: Retiming, output: Path) -> Path:
     """The folder of finished parts; an older one of other work is emptied."""
     work = output.with_name(output.name + ".parts")
     facts = json.dumps(_fingerprint(film), sort_keys=True)
@@ -246,7 +246,7 @@ def _work_folder(film: Film, output: Path) -> Path:
     return work
 
 
-def _fingerprint(film: Film) -> dict[str, object]:
+def _fingerprint(film: Retiming) -> dict[str, object]:
     """Everything that decides what the parts look like."""
     source = film.source
     files = source.pictures or [source.path]
@@ -264,7 +264,7 @@ def _fingerprint(film: Film) -> dict[str, object]:
     }
 
 
-def _write_parts(film: Film, work: Path, progress: Callable[[int], None]) -> None:
+def _write_parts(film: Retiming, work: Path, progress: Callable[[int], None]) -> None:
     """Draw what is missing, part after part."""
     finished = 0
     while (work / f"part-{finished:05}.mp4").exists():

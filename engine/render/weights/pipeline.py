@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from engine.errors import ModelLoadError
-from engine.models import Model, Part, identity
+from engine.models import Model, WeightSource, identity
 from engine.models.identity import Places, files, is_damaged
 from engine.render.device import Device, memory_errors
 from engine.render.weights import files as selection
@@ -88,7 +88,7 @@ def bring(model: Model, on_bytes: OnBytes, *, half: bool) -> Places:
     """Return where a model's parts are, after fetching those that are a hub's."""
     replaced = ("vae",) if model.vae else ()
     base = selection.pipeline(model.repo, half=half, without=replaced)
-    parts: list[tuple[Part, selection.Choose]] = [(model, base)]
+    parts: list[tuple[WeightSource, selection.Choose]] = [(model, base)]
     if model.configuration:
         parts.append((model.configuration, selection.configuration))
     if model.vae:

@@ -9,8 +9,8 @@ import msgspec
 from engine.errors import InvalidParameterError, MalformedMessageError
 from engine.film.recipe import Recipe, invalid
 from engine.wire.messages.limits import LIMITS, RequestId
-from engine.wire.messages.requests import Part, Request
-from engine.wire.messages.responses import Answer, AnyAnswer, Chunk, Preview
+from engine.wire.messages.requests import Request, UploadPart
+from engine.wire.messages.responses import AnyResponse, Chunk, Preview, Response
 
 HEAD = struct.Struct(">BI")  # kind, length of the JSON header
 T = TypeVar("T", bound=msgspec.Struct)
@@ -57,7 +57,7 @@ def unpack(parts: Parts, type_: type[T], payload: str) -> T:
 PREVIEW_KIND, CHUNK_KIND, PART_KIND = 1, 2, 3
 
 
-def encode(message: Request | Answer) -> str:
+def encode(message: Request | Response) -> str:
     """Return the text of a message."""
     return msgspec.json.encode(message).decode()
 
@@ -77,12 +77,12 @@ def encode_chunk(chunk: Chunk) -> bytes:
     return pack(CHUNK_KIND, chunk, "data")
 
 
-def encode_part(part: Part) -> bytes:
+def encode_part(part: UploadPart) -> bytes:
     """Return the binary message of a part."""
     return pack(PART_KIND, part, "data")
 
 
-def decode_part(data: bytes) -> Part:
+def decode_part(data: bytes) -> UploadPart:
     """Read a client's binary message.
 
     Raises:
@@ -94,7 +94,7 @@ def decode_part(data: bytes) -> Part:
         if parts.kind != PART_KIND:
             problem = f"unknown kind of binary message: {parts.kind}"
             raise MalformedMessageError(problem, field="message")
-        part = unpack(parts, Part, "data")
+        part = unpack(parts, UploadPart, "data")
     except msgspec.ValidationError as error:
         raise _refusal(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -121,7 +121,7 @@ def decode_request(data: str | bytes, kind: Any) -> Any:
         raise MalformedMessageError(f"this is no JSON: {error}", field="message") from error
 
 
-def decode_answer(data: str | bytes) -> AnyAnswer | Preview | Chunk:
+def decode_answer(data: str | bytes) -> AnyResponse | Preview | Chunk:
     """Read an engine's message.
 
     Raises:
@@ -129,7 +129,7 @@ def decode_answer(data: str | bytes) -> AnyAnswer | Preview | Chunk:
     """
     try:
         if isinstance(data, str):
-            answer: AnyAnswer = msgspec.json.decode(data, type=AnyAnswer)
+            answer: AnyResponse = msgspec.json.decode(data, type=AnyResponse)
             return answer
         return _read_binary(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

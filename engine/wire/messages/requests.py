@@ -98,7 +98,7 @@ class Read(Request, frozen=True, kw_only=True, tag="read", forbid_unknown_fields
     length: Annotated[int, Meta(ge=1, le=LIMITS.chunk)]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UploadPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of an object that a client uploads, as a binary message; parts come in order.
 
     Attributes:

@@ -14,7 +14,7 @@ from engine.models import Card
 from engine.wire.messages.limits import LIMITS, VERSION, Limits
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+class Response(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of what an engine sends as text."""
 
 
@@ -41,7 +41,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     card: Card
 
 
-class Hello(Answer, frozen=True, kw_only=True, tag="hello"):
+class Hello(Response, frozen=True, kw_only=True, tag="hello"):
     """Sent first on a control socket, and as the answer to ``describe``.
 
     ``others``: devices that share a film with ``device``; ``interpolator`` is "" until a film was
@@ -66,7 +66,7 @@ class Hello(Answer, frozen=True, kw_only=True, tag="hello"):
         return self.device, *self.others
 
 
-class Accepted(Answer, frozen=True, kw_only=True, tag="accepted"):
+class Accepted(Response, frozen=True, kw_only=True, tag="accepted"):
     """The job exists; ``duplicate`` says that it did before."""
 
     re: int
@@ -74,7 +74,7 @@ class Accepted(Answer, frozen=True, kw_only=True, tag="accepted"):
     duplicate: bool
 
 
-class Snapshot(Answer, frozen=True, kw_only=True, tag="snapshot"):
+class Snapshot(Response, frozen=True, kw_only=True, tag="snapshot"):
     """The state of a job after ``progress.seq`` events; ``remaining`` in seconds."""
 
     re: int
@@ -86,7 +86,7 @@ class Snapshot(Answer, frozen=True, kw_only=True, tag="snapshot"):
     remaining: float | None
 
 
-class JobEvent(Answer, frozen=True, kw_only=True, tag="event"):
+class JobEvent(Response, frozen=True, kw_only=True, tag="event"):
     """One event of a watched job's log."""
 
     job: str
@@ -104,27 +104,27 @@ class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
 
 
-class JobList(Answer, frozen=True, kw_only=True, tag="job_list"):
+class JobList(Response, frozen=True, kw_only=True, tag="job_list"):
     """The jobs of this engine, newest first, at most 200."""
 
     re: int
     jobs: tuple[JobSummary, ...]
 
 
-class Missing(Answer, frozen=True, kw_only=True, tag="missing"):
+class Missing(Response, frozen=True, kw_only=True, tag="missing"):
     """Those of the named objects that the engine lacks."""
 
     re: int
     objects: tuple[str, ...]
 
 
-class Done(Answer, frozen=True, kw_only=True, tag="done"):
+class Done(Response, frozen=True, kw_only=True, tag="done"):
     """A request without another answer was carried out."""
 
     re: int
 
 
-class ObjectInfo(Answer, frozen=True, kw_only=True, tag="object"):
+class ObjectInfo(Response, frozen=True, kw_only=True, tag="object"):
     """Size (bytes), SHA-256 of the content and media type of an object."""
 
     re: int
@@ -134,14 +134,16 @@ class ObjectInfo(Answer, frozen=True, kw_only=True, tag="object"):
     media_type: str
 
 
-class Refused(Answer, frozen=True, kw_only=True, tag="error"):
+class Refused(Response, frozen=True, kw_only=True, tag="error"):
     """A request was not carried out; ``re`` is None where no id could be read."""
 
     re: int | None
     error: ErrorReport
 
 
-AnyAnswer = Hello | Accepted | Snapshot | JobEvent | JobList | Missing | Done | ObjectInfo | Refused
+AnyResponse = (
+    Hello | Accepted | Snapshot | JobEvent | JobList | Missing | Done | ObjectInfo | Refused
+)
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):

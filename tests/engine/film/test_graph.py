@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from engine.film.graph import BATCHES, Weighted, keyframe, prompt_at
+from engine.film.graph import BATCHES, Blend, keyframe, prompt_at
 from engine.film.plan import Plan
 from engine.film.recipe import Recipe, parse_recipe
 
@@ -114,7 +114,7 @@ def test_a_retake_changes_its_keyframe_and_both_segments_beside_it() -> None:
     after = planned("a", retakes=[{"seconds": 8 / 24, "seed": 99}])
     changed = [one != two for one, two in zip(before.keyframes, after.keyframes, strict=True)]
     assert changed == [index == 1 for index in range(len(changed))]
-    assert after.keyframes[1].noise == Weighted(99, 99, 0.0)
+    assert after.keyframes[1].noise == Blend(99, 99, 0.0)
     assert after.keyframes[1].prompt == second.prompt
     segments = [one != two for one, two in zip(before.segments, after.segments, strict=True)]
     assert segments == [index < 2 for index in range(len(segments))]

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from engine.film.camera import REST, Move, Pose
 from engine.film.graph import KeyframeNode
 from engine.film.keyframe_chain import BORDER, CHANGE, Pin
-from engine.film.plan import Paint, Plan
+from engine.film.plan import PaintStep, Plan
 from engine.film.recipe import Recipe, parse_recipe
 from tests.stand_ins.plans import worked
 
@@ -193,7 +193,7 @@ def test_no_keyframe_is_painted_before_what_it_is_made_of(seed: int) -> None:
     plan, steps = worked(made, mix=random.Random(seed))
     painted = {UNSET, "", STILL}
     for step in steps:
-        if isinstance(step, Paint):
+        if isinstance(step, PaintStep):
             node = step.node
             assert {node.source, node.anchor, node.subject} <= painted
             painted.add(step.node.name)

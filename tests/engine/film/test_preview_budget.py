@@ -1,6 +1,6 @@
 import pytest
 
-from engine.film.preview_budget import SETTINGS, Purse, to_come
+from engine.film.preview_budget import SETTINGS, PreviewBudget, to_come
 from engine.film.progress import Progress
 from engine.film.recipe import Recipe, Scene
 
@@ -21,7 +21,7 @@ def begun(recipe: Recipe) -> Progress:
 
 def watched(recipe: Recipe, budget: int | None, weight: float) -> list[tuple[int, int]]:
     """Take all previews of a film, each ``weight`` times its guess; return (side, size) of each."""
-    progress, purse, taken = begun(recipe), Purse(budget), []
+    progress, purse, taken = begun(recipe), PreviewBudget(budget), []
 
     def offer(kind: str, step: int) -> None:
         setting = purse.choose(progress, recipe)
@@ -79,7 +79,7 @@ def test_less_to_spend_means_smaller_or_fewer_previews() -> None:
 
 
 def test_a_slow_link_gets_smaller_previews_and_a_quick_one_larger_ones_again() -> None:
-    recipe, purse = a_film(1), Purse()
+    recipe, purse = a_film(1), PreviewBudget()
     for _ in range(20):
         purse.acknowledged(5.0)
     assert purse.choose(begun(recipe), recipe) == SETTINGS[-1]
@@ -95,7 +95,7 @@ def test_the_first_and_the_last_of_a_keyframe_go_at_every_setting() -> None:
 
 
 def test_an_empty_purse_stays_empty() -> None:
-    purse = Purse(100)
+    purse = PreviewBudget(100)
     purse.spend(101, SETTINGS[0])
     assert purse.empty
-    assert Purse(0).empty
+    assert PreviewBudget(0).empty

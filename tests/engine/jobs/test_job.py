@@ -6,14 +6,14 @@ import pytest
 
 from engine.film import events
 from engine.jobs.job import Job
-from engine.storage.journal import JobRow
+from engine.storage.journal import JobRecord
 from tests.conftest import a_recipe
 
 pytestmark = pytest.mark.anyio
 
 
 def a_job() -> Job:
-    return Job(JobRow("job-0001", a_recipe(), 0.0, False), [])
+    return Job(JobRecord("job-0001", a_recipe(), 0.0, False), [])
 
 
 def add(job: Job) -> None:

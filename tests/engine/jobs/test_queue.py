@@ -20,9 +20,9 @@ from engine.errors import (
 from engine.film.events import Interrupted
 from engine.film.progress import fold
 from engine.jobs.job import Job
-from engine.jobs.queue import Jobs
+from engine.jobs.queue import JobQueue
 from engine.storage.journal import Journal
-from engine.storage.object_store import Store
+from engine.storage.object_store import ObjectStore
 from engine.wire.messages import limits as terms
 from engine.wire.messages.responses import JobEvent
 from engine.wire.pairing import Pairing
@@ -356,8 +356,8 @@ async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_cancelled_jobs_are_not_kept_in_memory(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    idle = foreman.Foreman(STAND_IN, "cpu", lambda _: None)
-    jobs = Jobs(journal, Store(tmp_path, journal), MODELS, idle)
+    idle = foreman.WorkerProcess(STAND_IN, "cpu", lambda _: None)
+    jobs = JobQueue(journal, ObjectStore(tmp_path, journal), MODELS, idle)
     jobs.submit(JOB, a_recipe())
     for _ in range(2):  # while it waits, and once it has ended
         job = weakref.ref(jobs.get(JOB))

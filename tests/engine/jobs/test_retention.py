@@ -8,11 +8,11 @@ import pytest
 from engine.errors import UnknownJobError
 from engine.film.events import Cancelled, Finished, Logged, Queued
 from engine.jobs import retention
-from engine.jobs.queue import Jobs
+from engine.jobs.queue import JobQueue
 from engine.jobs.retention import KEPT_SECONDS, prune
-from engine.storage.journal import JobRow, Journal
-from engine.storage.object_store import Store
-from engine.workers.process import Foreman
+from engine.storage.journal import JobRecord, Journal
+from engine.storage.object_store import ObjectStore
+from engine.workers.process import WorkerProcess
 from tests.conftest import MODELS, STAND_IN, a_recipe
 
 NOW = 2_000_000_000.0
@@ -45,7 +45,7 @@ def end(journal: Journal, job: str, at: float, film: str = "") -> None:
     """Keep a job that has ended, with a film that nobody has fetched or without one."""
     last = finished(film) if film else Cancelled()
     log = [Logged(seq=1, at=at, event=Queued(position=0)), Logged(seq=2, at=at, event=last)]
-    journal.take_in(JobRow(job, a_recipe(), at, True), log)
+    journal.take_in(JobRecord(job, a_recipe(), at, True), log)
     if film:
         journal.keep(film)
 
@@ -71,7 +71,7 @@ def test_there_are_never_more_than_so_many(journal: Journal) -> None:
 
 
 def test_a_job_that_has_not_ended_stays(journal: Journal) -> None:
-    journal.take_in(JobRow("waits", a_recipe(), OLD, False), [])
+    journal.take_in(JobRecord("waits", a_recipe(), OLD, False), [])
     for number in range(6):
         end(journal, f"job-{number}", OLD)
     prune(journal, NOW)
@@ -98,7 +98,12 @@ def test_a_film_of_a_forgotten_job_is_no_longer_protected(journal: Journal) -> N
 def test_an_engine_forgets_when_it_starts(tmp_path: Path, journal: Journal) -> None:
     for job in ("job-0001", "job-0002", "job-0003"):
         end(journal, job, 1.0, f"film-of-{job}")
-    jobs = Jobs(journal, Store(tmp_path, journal), MODELS, Foreman(STAND_IN, "cpu", lambda _: None))
+    jobs = JobQueue(
+        journal,
+        ObjectStore(tmp_path, journal),
+        MODELS,
+        WorkerProcess(STAND_IN, "cpu", lambda _: None),
+    )
     jobs.restore()
     with pytest.raises(UnknownJobError):
         jobs.get("job-0001")

@@ -9,7 +9,7 @@ from msgspec import structs
 from engine import models
 from engine.errors import ModelLoadError
 from engine.film.recipe import parse_recipe
-from engine.models import KNOWN, Card, Lora, Model, Part, catalogue
+from engine.models import KNOWN, Card, Lora, Model, WeightSource, catalogue
 from engine.models.identity import Places, identity
 
 ROOT = Path(__file__).parents[3]
@@ -203,13 +203,15 @@ def write_head(file: Path, *names: str) -> Path:
 def test_a_checkpoint_tells_its_family(tmp_path: Path, name: str, base: str, width: int) -> None:
     model = offered(str(write_head(tmp_path / "one.safetensors", name)))
     assert (model.name, model.card.defaults.width) == ("one", width)
-    assert model.configuration == Part(source=KNOWN[base].source, revision=KNOWN[base].revision)
+    assert model.configuration == WeightSource(
+        source=KNOWN[base].source, revision=KNOWN[base].revision
+    )
 
 
 def test_a_folder_beside_a_checkpoint_is_its_configuration(tmp_path: Path) -> None:
     file = write_head(tmp_path / "one.safetensors", "cond_stage_model.transformer.x")
     (tmp_path / "one").mkdir()
-    assert offered(str(file)).configuration == Part(source=str(tmp_path / "one"))
+    assert offered(str(file)).configuration == WeightSource(source=str(tmp_path / "one"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 64, b"\2\0\0\0\0\0\0\0{}"])

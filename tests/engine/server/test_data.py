@@ -12,11 +12,11 @@ from engine.errors import InvalidParameterError
 from engine.film.plan import Plan
 from engine.server.data import Uploads
 from engine.storage.journal import Journal
-from engine.storage.object_store import Store
-from engine.wire.handshake import opened
+from engine.storage.object_store import ObjectStore
+from engine.wire.handshake import open_socket
 from engine.wire.messages.codec import decode_part, encode_part
 from engine.wire.messages.limits import DATA_PATH, LIMITS
-from engine.wire.messages.requests import Part
+from engine.wire.messages.requests import UploadPart
 from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, an_engine, connected
 
@@ -36,15 +36,15 @@ def a_png(width: int = 64, height: int = 64, kind: int = 2) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def a_part(content: bytes, **change: object) -> Part:
+def a_part(content: bytes, **change: object) -> UploadPart:
     about = {"object": NAME, "offset": 0, "media_type": "image/png", "size": len(content)}
     sha256 = hashlib.sha256(content).hexdigest()
-    return Part(**{"id": 1, **about, "sha256": sha256, "data": content, **change})  # type: ignore[arg-type]
+    return UploadPart(**{"id": 1, **about, "sha256": sha256, "data": content, **change})  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def uploads(tmp_path: Path) -> Uploads:
-    return Uploads(Store(tmp_path, Journal(tmp_path / "j.db")))
+    return Uploads(ObjectStore(tmp_path, Journal(tmp_path / "j.db")))
 
 
 @pytest.mark.parametrize("detail", ["", "crossfade", "tiled rerolled"])
@@ -55,7 +55,7 @@ def test_a_part_survives_the_wire(detail: str) -> None:
 
 
 async def test_an_object_counts_once_it_is_whole(tmp_path: Path) -> None:
-    store = Store(tmp_path, Journal(tmp_path / "j.db"))
+    store = ObjectStore(tmp_path, Journal(tmp_path / "j.db"))
     uploads, content = Uploads(store), a_png()
     first = a_part(content, data=content[:20])
     await uploads.take(first)
@@ -66,7 +66,7 @@ async def test_an_object_counts_once_it_is_whole(tmp_path: Path) -> None:
 
 async def test_a_part_at_the_beginning_begins_anew(tmp_path: Path) -> None:
     """What an error about an offset advises works on the same connection."""
-    store = Store(tmp_path, Journal(tmp_path / "j.db"))
+    store = ObjectStore(tmp_path, Journal(tmp_path / "j.db"))
     uploads, content = Uploads(store), a_png()
     first = a_part(content, data=content[:20])
     await uploads.take(first)
@@ -90,7 +90,7 @@ async def test_a_part_at_the_beginning_begins_anew(tmp_path: Path) -> None:
     ],
 )
 async def test_what_is_not_what_it_says_is_refused(
-    uploads: Uploads, field: str, part: Part
+    uploads: Uploads, field: str, part: UploadPart
 ) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         await uploads.take(part)
@@ -112,7 +112,7 @@ def test_more_than_was_announced_is_refused() -> None:
 
 
 async def test_what_is_unfinished_goes_with_its_connection(tmp_path: Path) -> None:
-    uploads = Uploads(Store(tmp_path, Journal(tmp_path / "j.db")))
+    uploads = Uploads(ObjectStore(tmp_path, Journal(tmp_path / "j.db")))
     await uploads.take(a_part(a_png(), size=10_000))
     assert list((tmp_path / "scratch").iterdir())
     uploads.close()
@@ -142,7 +142,7 @@ async def test_a_refused_upload_leaves_the_socket_usable(engine: Pairing, tmp_pa
         file.write_bytes(a_png())
         await client.connection.upload(NAME, file, "image/png", origin="elsewhere")
         assert await client.connection.find_missing([NAME]) == ()
-    async with opened(engine, DATA_PATH) as socket:
+    async with open_socket(engine, DATA_PATH) as socket:
         await socket.send(b"\x09")
         assert "E_MALFORMED" in str(await socket.recv())
 

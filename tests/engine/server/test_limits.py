@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import LimitError
 from engine.film.events import KeyframeFinished, SegmentFinished
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages import codec as encoding
 from engine.wire.messages.limits import CONTROL_PATH, DATA_PATH, LIMITS
 from engine.wire.pairing import Pairing
@@ -42,7 +42,7 @@ async def test_a_recipe_beyond_a_limit_is_refused_with_the_limit(
     engine: Pairing, code: str, limit: int, change: dict[str, Any]
 ) -> None:
     recipe = {"scenes": [{"prompt": "a"}], **change}
-    async with opened(engine, CONTROL_PATH) as socket:
+    async with open_socket(engine, CONTROL_PATH) as socket:
         await socket.recv()
         answer = await ask(socket, {"type": "submit", "id": 1, "job": "job-0001", "recipe": recipe})
         assert answer["error"]["code"] == code
@@ -50,7 +50,7 @@ async def test_a_recipe_beyond_a_limit_is_refused_with_the_limit(
 
 
 async def test_no_more_names_than_stated_are_looked_up_at_once(engine: Pairing) -> None:
-    async with opened(engine, CONTROL_PATH) as socket:
+    async with open_socket(engine, CONTROL_PATH) as socket:
         await socket.recv()
         names = ["a" * 64] * (8192 + 1)
         answer = await ask(socket, {"type": "find_missing", "id": 1, "objects": names})
@@ -96,7 +96,7 @@ async def test_the_queue_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 async def test_one_connection_brings_no_more_at_once_than_stated(engine: Pairing) -> None:
-    async with opened(engine, DATA_PATH) as socket:
+    async with open_socket(engine, DATA_PATH) as socket:
         for number in range(LIMITS.uploads):
             part = a_part(a_png(), object=f"{number:064x}", size=10_000)
             assert (await ask(socket, encoding.encode_part(part)))["type"] == "done"
@@ -106,14 +106,14 @@ async def test_one_connection_brings_no_more_at_once_than_stated(engine: Pairing
 
 
 async def test_what_is_announced_must_have_room(tmp_path: Path) -> None:
-    async with an_engine(tmp_path, room=15_000) as engine, opened(engine, DATA_PATH) as socket:
+    async with an_engine(tmp_path, room=15_000) as engine, open_socket(engine, DATA_PATH) as socket:
         first = a_part(a_png(), object="1" * 64, size=10_000)
         assert (await ask(socket, encoding.encode_part(first)))["type"] == "done"
         second = a_part(a_png(), object="2" * 64, size=10_000)
         refused = await ask(socket, encoding.encode_part(second))
         assert refused["error"]["code"] == "E_STORAGE"
         assert "1.5e-05 GB" in refused["error"]["message"]
-    async with an_engine(tmp_path, room=15_000) as engine, opened(engine, DATA_PATH) as socket:
+    async with an_engine(tmp_path, room=15_000) as engine, open_socket(engine, DATA_PATH) as socket:
         assert (await ask(socket, encoding.encode_part(second)))["type"] == "done"
 
 
@@ -127,7 +127,7 @@ async def test_uploaded_files_are_touched_only_in_threads(tmp_path: Path) -> Non
             opens.append((arguments[0], threading.get_ident() == loop))
 
     sys.addaudithook(hear)
-    async with an_engine(tmp_path) as engine, opened(engine, DATA_PATH) as socket:
+    async with an_engine(tmp_path) as engine, open_socket(engine, DATA_PATH) as socket:
         opens.clear()
         assert (await ask(socket, encoding.encode_part(a_part(a_png()))))["type"] == "done"
         assert opens

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.film.preview_budget import Purse
+from engine.film.preview_budget import PreviewBudget
 from engine.jobs.job import Job
 from engine.server import control as session
-from engine.storage.journal import JobRow
+from engine.storage.journal import JobRecord
 from engine.wire.messages import codec as encoding
 from engine.wire.messages.responses import Preview
 from engine.wire.pairing import Pairing
@@ -128,10 +128,10 @@ async def test_a_queued_film_asks_for_no_previews(
     assert number(client.previews[0]) == 1  # nothing was encoded of the film before it
 
 
-def a_watching() -> session.Watching:
-    job = Job(JobRow(JOB, a_recipe(), 0.0, False), [])
+def a_watching() -> session.Subscriber:
+    job = Job(JobRecord(JOB, a_recipe(), 0.0, False), [])
     job.show(b"a preview", ("step", 1))
-    return session.Watching(job, 0, Purse())
+    return session.Subscriber(job, 0, PreviewBudget())
 
 
 def test_quick_pongs_stand_for_more_previews_and_slow_ones_for_one() -> None:

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from engine.errors import VisionFluxError
 from engine.wire import pairing
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.messages import requests
@@ -109,7 +109,7 @@ async def test_a_client_whose_clock_is_wrong_gets_in(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch, ahead: float
 ) -> None:
     set_clock(monkeypatch, ahead)
-    async with opened(engine, CONTROL_PATH) as socket:
+    async with open_socket(engine, CONTROL_PATH) as socket:
         assert await socket.recv()
 
 
@@ -130,7 +130,7 @@ async def test_plain_http_gets_no_further_than_the_door(engine: Pairing) -> None
 
 
 async def test_the_engine_begins_with_hello(engine: Pairing) -> None:
-    async with opened(engine, CONTROL_PATH) as socket:
+    async with open_socket(engine, CONTROL_PATH) as socket:
         hello = json.loads(await socket.recv())
     assert (hello["type"], hello["protocol"]) == ("hello", 1)
     assert hello["limits"]["prompt"] == 2000
@@ -153,7 +153,7 @@ BAD: list[tuple[str, str, str | bytes | dict[str, Any]]] = [
 async def test_bad_messages_get_a_coded_error_and_nothing_else_happens(
     engine: Pairing, code: str, field: str, message: str | bytes | dict[str, Any]
 ) -> None:
-    async with opened(engine, CONTROL_PATH) as socket:
+    async with open_socket(engine, CONTROL_PATH) as socket:
         await socket.recv()
         answer = await ask(socket, message)
         assert (answer["type"], answer["error"]["code"]) == ("error", code)
@@ -177,7 +177,7 @@ async def test_bad_messages_get_a_coded_error_and_nothing_else_happens(
 async def test_bad_recipes_name_their_field_and_others_go_on(
     engine: Pairing, field: str, change: dict[str, Any]
 ) -> None:
-    async with connected(engine) as other, opened(engine, CONTROL_PATH) as socket:
+    async with connected(engine) as other, open_socket(engine, CONTROL_PATH) as socket:
         await other.connection.submit("job-good", a_recipe())
         await socket.recv()
         recipe = {"scenes": [{"prompt": "a"}], **change}
@@ -202,7 +202,7 @@ async def test_bad_recipes_name_their_field_and_others_go_on(
 async def test_recipes_of_strange_json_are_refused_and_break_nothing(
     engine: Pairing, field: str, recipe: str
 ) -> None:
-    async with opened(engine, CONTROL_PATH) as socket:
+    async with open_socket(engine, CONTROL_PATH) as socket:
         await socket.recv()
         answer = await ask(socket, f'{{"type":"submit","id":1,"job":"{JOB}","recipe":{recipe}}}')
         assert (answer["re"], answer["error"]["code"]) == (1, "E_INVALID_PARAMETER")
@@ -312,7 +312,7 @@ async def test_a_client_that_reads_nothing_delays_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.001")
-    async with an_engine(tmp_path) as engine, opened(engine, CONTROL_PATH) as deaf:
+    async with an_engine(tmp_path) as engine, open_socket(engine, CONTROL_PATH) as deaf:
         deaf.transport.pause_reading()
         async with connected(engine) as client:
             await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
@@ -337,7 +337,7 @@ async def test_an_object_is_pulled_in_chunks_from_any_offset(engine: Pairing) ->
     async with connected(engine) as client:
         film = (await finished_film(client)).event
     name = film.object  # type: ignore[union-attr]
-    async with opened(engine, DATA_PATH) as socket:
+    async with open_socket(engine, DATA_PATH) as socket:
         info = await ask(socket, {"type": "open", "id": 1, "object": name})
         assert (info["size"], info["sha256"]) == (film.size, film.sha256)  # type: ignore[union-attr]
         read = {"type": "read", "id": 2, "object": name, "offset": 3, "length": 4}
@@ -351,7 +351,7 @@ async def test_an_object_is_pulled_in_chunks_from_any_offset(engine: Pairing) ->
 async def test_beyond_the_end_of_an_object_there_is_nothing(engine: Pairing, beyond: int) -> None:
     async with connected(engine) as client:
         film: Any = (await finished_film(client)).event
-    async with opened(engine, DATA_PATH) as socket:
+    async with open_socket(engine, DATA_PATH) as socket:
         offset = film.size + beyond
         read = {"type": "read", "id": 2, "object": film.object, "offset": offset, "length": 4}
         await socket.send(json.dumps(read))
@@ -362,14 +362,14 @@ async def test_beyond_the_end_of_an_object_there_is_nothing(engine: Pairing, bey
 
 @pytest.mark.parametrize("name", ["0" * 64, "../../engine.key", "A" * 64])
 async def test_nothing_but_finished_objects_can_be_read(engine: Pairing, name: str) -> None:
-    async with opened(engine, DATA_PATH) as socket:
+    async with open_socket(engine, DATA_PATH) as socket:
         answer = await ask(socket, {"type": "open", "id": 1, "object": name})
         assert answer["type"] == "error"
         assert answer["error"]["field"] == "object"
 
 
 async def test_control_and_data_do_not_mix(engine: Pairing) -> None:
-    async with opened(engine, DATA_PATH) as socket:
+    async with open_socket(engine, DATA_PATH) as socket:
         answer = await ask(socket, {"type": "jobs", "id": 1})
         assert answer["error"]["code"] == "E_MALFORMED"
 

@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import StorageError
 from engine.film import events
-from engine.storage.journal import Journal, ObjectRow
+from engine.storage.journal import Journal, ObjectRecord
 from tests.conftest import a_recipe
 
 QUEUED = events.Queued(position=0)
@@ -52,7 +52,7 @@ def test_newest_jobs_come_first(tmp_path: Path) -> None:
 
 def test_objects_are_found_by_name(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    row = ObjectRow("a" * 64, "b" * 64, 3, "image/png", "detail")
+    row = ObjectRecord("a" * 64, "b" * 64, 3, "image/png", "detail")
     journal.add_object(row)
     assert journal.object(row.name) == row
     journal.forget_object(row.name)

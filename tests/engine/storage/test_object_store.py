@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import StorageError, UnknownObjectError
-from engine.storage.journal import Journal, ObjectRow
-from engine.storage.object_store import Store
+from engine.storage.journal import Journal, ObjectRecord
+from engine.storage.object_store import ObjectStore
 
-ROW = ObjectRow("a" * 64, "b" * 64, 5, "image/png")
+ROW = ObjectRecord("a" * 64, "b" * 64, 5, "image/png")
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal.close()
 
 
-def put(store: Store) -> None:
+def put(store: ObjectStore) -> None:
     file = store.scratch("image/png")
     file.write_bytes(b"12345")
     store.place(file, ROW)
@@ -26,7 +26,7 @@ def put(store: Store) -> None:
 
 
 def test_what_was_taken_in_is_found_and_read(tmp_path: Path, journal: Journal) -> None:
-    store = Store(tmp_path, journal)
+    store = ObjectStore(tmp_path, journal)
     put(store)
     assert store.find(ROW.name) == ROW
     assert store.path(ROW.name).read_bytes() == b"12345"
@@ -35,7 +35,7 @@ def test_what_was_taken_in_is_found_and_read(tmp_path: Path, journal: Journal) -
 
 
 def test_a_placed_file_counts_only_once_it_is_indexed(tmp_path: Path, journal: Journal) -> None:
-    store = Store(tmp_path, journal)
+    store = ObjectStore(tmp_path, journal)
     file = store.scratch("image/png")
     file.write_bytes(b"12345")
     store.place(file, ROW)
@@ -46,7 +46,7 @@ def test_a_placed_file_counts_only_once_it_is_indexed(tmp_path: Path, journal: J
 def test_a_lost_or_shortened_file_is_forgotten(
     tmp_path: Path, journal: Journal, content: bytes | None
 ) -> None:
-    store = Store(tmp_path, journal)
+    store = ObjectStore(tmp_path, journal)
     put(store)
     path = store.path(ROW.name)
     if content is None:
@@ -59,9 +59,9 @@ def test_a_lost_or_shortened_file_is_forgotten(
 
 
 def test_half_written_files_are_swept_at_the_next_start(tmp_path: Path, journal: Journal) -> None:
-    file = Store(tmp_path, journal).scratch("video/mp4")
+    file = ObjectStore(tmp_path, journal).scratch("video/mp4")
     file.write_bytes(b"half")
-    Store(tmp_path, journal)
+    ObjectStore(tmp_path, journal)
     assert not file.exists()
 
 
@@ -71,17 +71,17 @@ def test_half_written_files_are_swept_at_the_next_start(tmp_path: Path, journal:
 NAMES = [digit * 64 for digit in "abcd"]
 
 
-def fill(store: Store, *names: str) -> None:
+def fill(store: ObjectStore, *names: str) -> None:
     for name in names:
         file = store.scratch("image/png")
         file.write_bytes(bytes(100))
-        row = ObjectRow(name, hashlib.sha256(bytes(100)).hexdigest(), 100, "image/png")
+        row = ObjectRecord(name, hashlib.sha256(bytes(100)).hexdigest(), 100, "image/png")
         store.place(file, row)
         store.index(row)
 
 
 def test_what_was_used_longest_ago_makes_way(tmp_path: Path, journal: Journal) -> None:
-    store = Store(tmp_path, journal, room=320)
+    store = ObjectStore(tmp_path, journal, room=320)
     fill(store, *NAMES[:3])
     store.hold("job", NAMES[:1])
     store.release("job")
@@ -92,7 +92,7 @@ def test_what_was_used_longest_ago_makes_way(tmp_path: Path, journal: Journal) -
 def test_what_an_unfinished_job_needs_stays_and_there_is_no_room(
     tmp_path: Path, journal: Journal
 ) -> None:
-    store = Store(tmp_path, journal, room=150)
+    store = ObjectStore(tmp_path, journal, room=150)
     store.hold("job", NAMES)
     fill(store, *NAMES[:2])  # what is finished stays, even beyond the room
     with pytest.raises(StorageError, match=r"room for 1\.5e-07 GB, .* need 2e-07 GB") as caught:
@@ -105,10 +105,10 @@ def test_what_an_unfinished_job_needs_stays_and_there_is_no_room(
 
 
 def test_a_film_is_kept_until_it_was_fetched(tmp_path: Path, journal: Journal) -> None:
-    store = Store(tmp_path, journal, room=150)
+    store = ObjectStore(tmp_path, journal, room=150)
     fill(store, NAMES[0])
     store.keep(NAMES[0])
-    fill(Store(tmp_path, journal, room=150), NAMES[1])  # another process of the same engine
+    fill(ObjectStore(tmp_path, journal, room=150), NAMES[1])  # another process of the same engine
     assert store.find(NAMES[0])
     store.fetched(NAMES[0])
     fill(store, NAMES[2])
@@ -116,7 +116,7 @@ def test_a_film_is_kept_until_it_was_fetched(tmp_path: Path, journal: Journal) -
 
 
 def test_what_is_announced_takes_room_until_it_is_dropped(tmp_path: Path, journal: Journal) -> None:
-    store = Store(tmp_path, journal, room=150)
+    store = ObjectStore(tmp_path, journal, room=150)
     file = store.scratch("image/png", 100)
     with pytest.raises(StorageError):
         store.scratch("image/png", 100)
@@ -126,7 +126,7 @@ def test_what_is_announced_takes_room_until_it_is_dropped(tmp_path: Path, journa
 
 @pytest.mark.anyio
 async def test_missing_objects_are_found_at_once(tmp_path: Path, journal: Journal) -> None:
-    store = Store(tmp_path, journal)
+    store = ObjectStore(tmp_path, journal)
     fill(store, *NAMES[:3])
     store.path(NAMES[1]).unlink()
     assert await store.missing(NAMES) == (NAMES[1], NAMES[3])
@@ -136,5 +136,5 @@ async def test_missing_objects_are_found_at_once(tmp_path: Path, journal: Journa
 def test_a_folder_that_cannot_be_used_is_an_error(tmp_path: Path, journal: Journal) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StorageError) as caught:
-        Store(tmp_path / "file", journal)
+        ObjectStore(tmp_path / "file", journal)
     assert caught.value.remedy

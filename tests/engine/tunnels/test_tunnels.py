@@ -22,7 +22,7 @@ from engine.errors import EngineUnreachableError, TunnelError
 from engine.tunnels import cloudflared, ngrok
 from engine.tunnels import supervisor as keeper
 from engine.wire import outages, transport
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages.limits import CONTROL_PATH
 from engine.wire.pairing import LINK_FILE, TUNNEL_FILE, Pairing
 from tests.conftest import PATIENCE, a_recipe, connected
@@ -87,7 +87,7 @@ async def kept(engine: Pairing, folder: Path, name: str, **more: str) -> AsyncIt
 async def refusal(way: Pairing) -> str:
     """Return what a client is told by whom it finds at an address."""
     with pytest.raises(EngineUnreachableError) as refused:
-        async with opened(way, CONTROL_PATH):
+        async with open_socket(way, CONTROL_PATH):
             pass
     return f"{refused.value}: {refused.value.remedy}"
 

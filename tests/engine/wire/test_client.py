@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import EngineUnreachableError
 from engine.wire.client import FIRST_DELAY, Connection, LinkState
-from engine.wire.handshake import opened
+from engine.wire.handshake import open_socket
 from engine.wire.messages.limits import CONTROL_PATH
 from engine.wire.pairing import Pairing
 from tests.conftest import PATIENCE, a_recipe, an_engine, connected, set_clock
@@ -59,10 +59,10 @@ async def test_a_handshake_that_breaks_is_no_refusal(
     cut = Cut("engine", "handshake", "before", nth=2)
     async with cutting(engine, [cut]) as (proxy, way):
         with pytest.raises(EngineUnreachableError):
-            async with opened(way, CONTROL_PATH):
+            async with open_socket(way, CONTROL_PATH):
                 pass
         assert proxy.made == [cut]
-        async with opened(way, CONTROL_PATH) as socket:
+        async with open_socket(way, CONTROL_PATH) as socket:
             assert await socket.recv()
 
 

@@ -13,12 +13,12 @@ import pytest
 
 from engine.errors import DeviceMemoryError
 from engine.film.events import Interrupted
-from engine.film.graph import KeyframeNode, Weighted
+from engine.film.graph import Blend, KeyframeNode
 from engine.film.progress import Progress, advance, fold
 from engine.wire.messages.responses import DeviceInfo, label
 from engine.workers import messages as tasks
-from engine.workers.pool import ROOM, Crew, MemoryShortError, roomy
-from engine.workers.process import Foreman, TaskStoppedError, WorkerDiedError
+from engine.workers.pool import ROOM, MemoryShortError, WorkerPool, roomy
+from engine.workers.process import TaskStoppedError, WorkerDiedError, WorkerProcess
 from tests.conftest import MODELS, PATIENCE, STAND_IN, Client, a_recipe, an_engine, connected
 
 pytestmark = pytest.mark.anyio
@@ -28,17 +28,17 @@ OTHER = {"WEIGHTS": "other"}
 
 
 @asynccontextmanager
-async def a_crew(*environments: dict[str, str], mates: int = 0) -> AsyncIterator[Crew]:
+async def a_crew(*environments: dict[str, str], mates: int = 0) -> AsyncIterator[WorkerPool]:
     """Run a crew of stand-in workers, one for each environment, all of them ready.
 
     ``mates``: how often there is room for one.
     """
     rooms = iter(range(mates))
 
-    def second(device: DeviceInfo) -> Foreman | None:
+    def second(device: DeviceInfo) -> WorkerProcess | None:
         return None if next(rooms, None) is None else a_foreman({})
 
-    crew = Crew([a_foreman(each) for each in environments], second)
+    crew = WorkerPool([a_foreman(each) for each in environments], second)
     try:
         await crew.start()
         await until(lambda: crew.ready == crew.size)
@@ -47,8 +47,8 @@ async def a_crew(*environments: dict[str, str], mates: int = 0) -> AsyncIterator
         await crew.close()
 
 
-def a_foreman(environment: dict[str, str]) -> Foreman:
-    return Foreman(STAND_IN, "cpu", lambda _: None, environment)
+def a_foreman(environment: dict[str, str]) -> WorkerProcess:
+    return WorkerProcess(STAND_IN, "cpu", lambda _: None, environment)
 
 
 async def until(condition: object) -> None:
@@ -58,7 +58,7 @@ async def until(condition: object) -> None:
 
 
 async def test_an_end_that_comes_with_a_reply_is_heard() -> None:
-    silent = Foreman((sys.executable, "-c", "input()"), "cpu", lambda _: None)
+    silent = WorkerProcess((sys.executable, "-c", "input()"), "cpu", lambda _: None)
     work = asyncio.create_task(silent.run(LOAD))
     await until(lambda: silent._process)
     await asyncio.sleep(0)  # from here on it waits for a reply
@@ -69,16 +69,16 @@ async def test_an_end_that_comes_with_a_reply_is_heard() -> None:
     await silent.close()
 
 
-async def loaded(crew: Crew, **changes: object) -> tasks.Loaded:
+async def loaded(crew: WorkerPool, **changes: object) -> tasks.Loaded:
     return await crew.load(msgspec.structs.replace(LOAD, **changes), lambda _: None)
 
 
 def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Paint:
     node = KeyframeNode(
         model="landscapes@0",
-        prompt=Weighted(prompt, prompt, 0.0),
+        prompt=Blend(prompt, prompt, 0.0),
         negative_prompt="",
-        noise=Weighted(1, 1, 0.0),
+        noise=Blend(1, 1, 0.0),
         width=64,
         height=64,
         num_inference_steps=steps,
@@ -91,12 +91,12 @@ def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Pain
 class Borrower:
     """Holds a worker in a task of its own until it is let go."""
 
-    def __init__(self, crew: Crew, *, paints: bool = False) -> None:
-        self.foreman: Foreman | None = None
+    def __init__(self, crew: WorkerPool, *, paints: bool = False) -> None:
+        self.foreman: WorkerProcess | None = None
         self.go = asyncio.Event()
         self.task = asyncio.create_task(self._hold(crew, paints))
 
-    async def _hold(self, crew: Crew, paints: bool) -> None:
+    async def _hold(self, crew: WorkerPool, paints: bool) -> None:
         async with crew.borrowed(paints=paints) as self.foreman:
             await self.go.wait()
 
@@ -221,7 +221,7 @@ async def test_the_last_worker_without_room_says_so(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def a_worker_and_its_mate() -> AsyncIterator[Crew]:
+async def a_worker_and_its_mate() -> AsyncIterator[WorkerPool]:
     """Run a crew of one that has loaded the model, with a mate that is ready."""
     async with a_crew({}, mates=1) as crew:
         assert crew.mates == 0
@@ -416,8 +416,11 @@ async def test_a_keyframe_that_kills_every_worker_fails_the_film(tmp_path: Path)
 
 
 async def test_a_device_that_is_not_there_leaves_the_film_to_the_others(tmp_path: Path) -> None:
-    good, bad = Foreman(STAND_IN, "cpu", lambda _: None), Foreman(("false",), "x", lambda _: None)
-    crew = Crew([bad, good])
+    good, bad = (
+        WorkerProcess(STAND_IN, "cpu", lambda _: None),
+        WorkerProcess(("false",), "x", lambda _: None),
+    )
+    crew = WorkerPool([bad, good])
     try:
         await crew.start()
         await until(lambda: good.ready)
@@ -429,6 +432,6 @@ async def test_a_device_that_is_not_there_leaves_the_film_to_the_others(tmp_path
         await crew.close()
 
 
-def kill(foreman: Foreman) -> None:
+def kill(foreman: WorkerProcess) -> None:
     assert foreman._process
     psutil.Process(foreman._process.pid).kill()

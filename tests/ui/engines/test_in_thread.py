@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ui.engines.connections import aside
+from ui.engines.connections import in_daemon_thread
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
@@ -34,9 +34,9 @@ hub.close()
 
 
 def test_work_beside_the_loop_returns_and_raises() -> None:
-    assert asyncio.run(aside(lambda: 42)) == 42
+    assert asyncio.run(in_daemon_thread(lambda: 42)) == 42
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(aside(lambda: 1 // 0))
+        asyncio.run(in_daemon_thread(lambda: 1 // 0))
 
 
 def test_the_app_ends_while_its_engine_is_still_starting(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tests.stand_ins.connection import FINISHED, StandIn, World, png, until
 from tests.ui.storage.test_start_images import a_file, halves
 from ui.engines import migration as mover
 from ui.engines.hub import Hub
-from ui.storage.job_views import View
+from ui.storage.job_views import JobView
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
 
@@ -87,7 +87,7 @@ def replace(world: World, hub: Hub, job: str, far: StandIn) -> StandIn:
     return world.made[-1]
 
 
-def view_of(hub: Hub, job: str) -> View:
+def view_of(hub: Hub, job: str) -> JobView:
     view = hub.find(job)
     assert view is not None
     return view

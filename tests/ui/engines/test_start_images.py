@@ -12,7 +12,7 @@ from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, an_engine, connected
 from tests.ui.storage.test_start_images import a_file, halves
 from ui import app_state as resources
-from ui.storage.draft import Kept
+from ui.storage.draft import SavedDraft
 from ui.storage.start_images import Stills
 
 
@@ -46,7 +46,7 @@ def test_a_picture_stays_while_a_film_or_the_draft_begins_from_it(
     hub.library.add("job1", beginning(film), "engine")
     hub.library.end("job1", "cancelled")
     hub.library.discard("job1")  # which can be undone
-    hub.desk.write(Kept(beginning(draft)))
+    hub.desk.write(SavedDraft(beginning(draft)))
     hubs.close()
     hub = hubs.of("")
     assert [hub.stills.has(name) for name in (film, draft, dropped)] == [True, True, False]

@@ -9,15 +9,15 @@ import pytest
 
 from engine.film import events
 from engine.film.events import Event, Logged
-from engine.film.plan import Draw, Paint, most_keyframes
+from engine.film.plan import DrawStep, PaintStep, most_keyframes
 from engine.film.recipe import Recipe, parse_recipe
 from engine.models import KNOWN
 from tests.stand_ins.connection import FINISHED
 from tests.stand_ins.plans import worked
-from ui.estimate.cost import Price, price
-from ui.estimate.history import Lesson, Past, lesson
+from ui.estimate.cost import Estimate, price
+from ui.estimate.history import FilmHistory, Measurement, lesson
 from ui.estimate.panel import between, content
-from ui.storage.event_log import Record
+from ui.storage.event_log import EventLog
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
 
@@ -59,12 +59,12 @@ def log_of(made: Recipe, *, step: float, frame: float, load: float = 6.0) -> lis
     )
     for work in steps:
         match work:
-            case Paint(index=index, node=node):
+            case PaintStep(index=index, node=node):
                 say(events.KeyframeStarted(index=index))
                 painted = made.num_inference_steps * step
                 done = events.KeyframeFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
                 say(done, painted)
-            case Draw(index=index, node=node):
+            case DrawStep(index=index, node=node):
                 say(events.SegmentStarted(index=index, frames=lengths[index]))
                 drawn = events.SegmentFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
                 say(drawn, lengths[index] * frame)
@@ -73,13 +73,13 @@ def log_of(made: Recipe, *, step: float, frame: float, load: float = 6.0) -> lis
     return log
 
 
-def lessons(*films: Recipe, **speed: float) -> list[Lesson]:
+def lessons(*films: Recipe, **speed: float) -> list[Measurement]:
     """Return what films tell, the newest first."""
     found = [lesson(film, log_of(film, **speed)) for film in films]
     return [one for one in reversed(found) if one]
 
 
-def asked(made: Recipe, learnt: list[Lesson], **about: Any) -> Price:
+def asked(made: Recipe, learnt: list[Measurement], **about: Any) -> Estimate:
     keyframes = most_keyframes(made)
     about = {"keyframes": keyframes, "frames": made.frames, "cold": True, **about}
     return price(made, learnt, **about)
@@ -112,7 +112,7 @@ def test_after_five_films_a_price_is_right_within_a_quarter(speed: dict[str, flo
 def test_real_films_are_priced_right_within_a_quarter_after_five() -> None:
     """What ``python -m benchmarks.price --logs`` kept of ten films, names of objects left out."""
     films = [json.loads(line) for line in FILMS.read_text().splitlines()]
-    learnt: list[Lesson] = []
+    learnt: list[Measurement] = []
     for number, film in enumerate(films):
         made = parse_recipe(film["recipe"])
         told = lesson(made, msgspec.convert(film["log"], list[Logged]))
@@ -243,17 +243,17 @@ def library(tmp_path: Path) -> Library:
 
 def keep(library: Library, job: str, made: Recipe) -> None:
     library.add(job, made, "engine-1")
-    Record(library.engine).note(job, log_of(made, step=0.1, frame=0.1))
+    EventLog(library.engine).note(job, log_of(made, step=0.1, frame=0.1))
     library.finish(job, FINISHED)
 
 
 def test_the_past_of_an_engine_is_what_its_own_films_tell(library: Library) -> None:
     keep(library, "job-1", recipe(1.0))
     keep(library, "job-2", recipe(2.0))
-    past = Past(library.engine, "me", "engine-1")
+    past = FilmHistory(library.engine, "me", "engine-1")
     assert [one.recipe.seconds for one in past.lessons()] == [2.0, 1.0]
-    assert Past(library.engine, "me", "engine-2").lessons() == []
-    assert Past(library.engine, "somebody", "engine-1").lessons() == []
+    assert FilmHistory(library.engine, "me", "engine-2").lessons() == []
+    assert FilmHistory(library.engine, "somebody", "engine-1").lessons() == []
 
 
 def test_only_what_changed_is_to_be_paid(library: Library) -> None:
@@ -261,13 +261,13 @@ def test_only_what_changed_is_to_be_paid(library: Library) -> None:
     made = parse_recipe({"scenes": scenes})
     changed = parse_recipe({"scenes": [*scenes[:2], {"prompt": "night"}]})
     keep(library, "job-1", made)
-    past = Past(library.engine, "me", "engine-1")
+    past = FilmHistory(library.engine, "me", "engine-1")
     assert past.missing(made) == (0, 0)
     keyframes, frames = past.missing(changed)
     assert 0 < keyframes < most_keyframes(changed)
     assert 0 < frames < changed.frames
     assert "of them made already" in content(changed, keyframes)
-    fresh = Past(library.engine, "me", "engine-2").missing(made)
+    fresh = FilmHistory(library.engine, "me", "engine-2").missing(made)
     assert fresh == (most_keyframes(made), made.frames)
 
 

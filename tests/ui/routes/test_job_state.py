@@ -6,15 +6,15 @@ from engine.film import events
 from engine.film.recipe import Recipe, Scene
 from tests.stand_ins.connection import FINISHED, PLANNED, progress
 from ui.routes import job_state as status
-from ui.storage.job_views import View
+from ui.storage.job_views import JobView
 
 STARTED = events.Started(attempt=1, device="cpu")
 PAINTED = events.KeyframeFinished(index=0, object="o", sha256="s", size=1, reused=False)
 
 
-def view(*happened: events.Event) -> View:
+def view(*happened: events.Event) -> JobView:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),))
-    return View("job", recipe, "engine", progress=progress(*happened))
+    return JobView("job", recipe, "engine", progress=progress(*happened))
 
 
 @pytest.mark.parametrize(

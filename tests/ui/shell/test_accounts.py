@@ -15,7 +15,7 @@ from engine.errors import EngineUnreachableError
 from engine.wire.pairing import Pairing
 from ui import app_state as resources
 from ui.shell import accounts
-from ui.storage.pairings import Links
+from ui.storage.pairings import Pairings
 
 ADA = {"iss": "https://id.example", "sub": "1", "is_logged_in": True, "name": "Ada"}
 FAR = Pairing("https://far.example", b"r" * 32)
@@ -84,8 +84,8 @@ def test_each_account_has_its_own_films_links_and_preferences(
     assert (ada.library.owner, ben.library.owner) == ("a" * 32, "b" * 32)
     ada.preferences.mirror = 7
     assert (ben.preferences.mirror, hubs.of("").preferences.mirror) == (50, 50)
-    Links(tmp_path / "accounts" / ("a" * 32) / "links.json").save(FAR)
-    assert Links(tmp_path / "accounts" / ("b" * 32) / "links.json").pairings() == {}
+    Pairings(tmp_path / "accounts" / ("a" * 32) / "links.json").save(FAR)
+    assert Pairings(tmp_path / "accounts" / ("b" * 32) / "links.json").pairings() == {}
     again = resources.Hubs()
     assert [view.key for view in again.of("a" * 32).engines()] == ["local", FAR.url]
     assert [view.key for view in again.of("b" * 32).engines()] == ["local"]

@@ -9,7 +9,7 @@ from engine.film.recipe import Recipe, Retake, Scene, parse_recipe
 from engine.models import Defaults
 from ui.create.settings_panel import PRESETS, Preset, chosen
 from ui.storage import draft
-from ui.storage.draft import Desk
+from ui.storage.draft import DraftFile
 
 RECIPE = Recipe(
     scenes=(Scene(prompt="dawn", seconds=2.0), Scene(prompt="night", seconds=1.5)),
@@ -136,8 +136,8 @@ def test_a_seed_stays_only_if_it_is_locked(state: dict[Any, Any]) -> None:
 def test_a_draft_lies_on_the_desk_for_the_next_visit(state: dict[Any, Any], tmp_path: Path) -> None:
     draft.add_scene(state)
     draft.lock(state, False)
-    Desk(tmp_path / "desk.json").write(draft.put_down(state))
-    kept = Desk(tmp_path / "desk.json").read()
+    DraftFile(tmp_path / "desk.json").write(draft.put_down(state))
+    kept = DraftFile(tmp_path / "desk.json").read()
     assert kept
     other: dict[Any, Any] = {}
     draft.take_up(other, kept)
@@ -152,18 +152,18 @@ def test_a_draft_lies_on_the_desk_for_the_next_visit(state: dict[Any, Any], tmp_
 @pytest.mark.parametrize("content", [b"", b"{", b'{"recipe": {"scenes": []}}', b"\xff"])
 def test_a_desk_that_cannot_be_read_is_empty(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "desk.json").write_bytes(content)
-    assert Desk(tmp_path / "desk.json").read() is None
+    assert DraftFile(tmp_path / "desk.json").read() is None
 
 
 def test_a_film_that_cannot_be_made_is_not_kept(state: dict[Any, Any], tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "desk.json")
+    desk = DraftFile(tmp_path / "desk.json")
     desk.write(draft.put_down(state))
     draft.put(state, fps=60)
     for scene in state["draft"]["scenes"]:
         state[draft.scene_key(scene, "seconds")] = 120.0
     draft.keep(state)
     desk.write(draft.put_down(state))
-    assert desk.read() == draft.Kept(RECIPE, (), True)
+    assert desk.read() == draft.SavedDraft(RECIPE, (), True)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)

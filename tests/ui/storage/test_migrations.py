@@ -9,7 +9,7 @@ from engine.film.recipe import Recipe, Scene
 from ui.storage.library import Library
 from ui.storage.migrations import STEPS, sqlite_engine, upgrade
 from ui.storage.tables import Base
-from ui.storage.traffic_meter import Meter, this_month
+from ui.storage.traffic_meter import TrafficMeter, this_month
 
 FIRST = """
 CREATE TABLE films (
@@ -80,8 +80,8 @@ def test_older_keyframes_that_wait_are_no_films(tmp_path: Path) -> None:
 def test_an_older_meter_keeps_its_count(tmp_path: Path) -> None:
     engine = made(tmp_path, SECOND)
     upgrade(engine)
-    assert Meter(engine).month() == {"e": 42}
-    assert Meter(engine, "somebody").month() == {}
+    assert TrafficMeter(engine).month() == {"e": 42}
+    assert TrafficMeter(engine, "somebody").month() == {}
     assert not sa.inspect(engine).has_table("months")
 
 

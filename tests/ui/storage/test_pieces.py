@@ -6,7 +6,7 @@ import pytest
 from engine.film.events import KeyframeFinished, Logged, SegmentFinished
 from engine.film.recipe import Recipe, Scene
 from tests.stand_ins.connection import FINISHED
-from ui.storage.event_log import Record
+from ui.storage.event_log import EventLog
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
 from ui.storage.pieces import KEPT, Pieces, choose
@@ -43,7 +43,7 @@ def told(pieces: Pieces, one: Piece) -> None:
     kind = KeyframeFinished if one.is_keyframe else SegmentFinished
     event = kind(index=one.index, reused=False, **about)
     number = 1 + one.index * 2 + (not one.is_keyframe)
-    Record(pieces._engine).note(one.job, [Logged(seq=number, at=1.0, event=event)])
+    EventLog(pieces._engine).note(one.job, [Logged(seq=number, at=1.0, event=event)])
 
 
 def bring(pieces: Pieces, *wanted: Piece) -> None:

@@ -8,10 +8,10 @@ import torch
 from diffusers.models.attention_processor import SlicedAttnProcessor
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
-from engine.film.graph import KeyframeNode, Weighted
+from engine.film.graph import Blend, KeyframeNode
 from engine.models import OFFLINE, catalogue
 from engine.render import Cancelled
-from engine.render.painting.anchor_attention import FINE, SETTLED, Looking, fine_layers
+from engine.render.painting.anchor_attention import FINE, SETTLED, AnchorAttnProcessor, fine_layers
 from engine.render.painting.optimizations import WAYS
 from engine.render.painting.painter import Painter, noises_of
 from engine.render.painting.schedulers import SCHEDULERS
@@ -53,7 +53,7 @@ def paint(
 
 def other(painter: Painter) -> np.ndarray:
     """Return a picture to look at."""
-    return paint(painter, node(prompt=Weighted("a city", "a city", 0.0)))
+    return paint(painter, node(prompt=Blend("a city", "a city", 0.0)))
 
 
 # --- What attention makes of it ---
@@ -68,10 +68,10 @@ def test_a_subject_that_is_the_picture_itself_changes_nothing(painters: dict[str
     for layer in fine_layers(painters["xl"]._pipe.unet):
         own, different = torch.randn(2, 3, 64, layer.query_dim).unbind()
         plain = layer.processor
-        seen = Looking(plain, Here())(layer, torch.cat([own, own]))
+        seen = AnchorAttnProcessor(plain, Here())(layer, torch.cat([own, own]))
         expected = plain(layer, torch.cat([own, own]))
         assert torch.allclose(seen, expected, atol=1e-6)
-        seen = Looking(plain, Here())(layer, torch.cat([own, different]))
+        seen = AnchorAttnProcessor(plain, Here())(layer, torch.cat([own, different]))
         assert not torch.allclose(seen[:3], expected[:3], atol=1e-3)
         alone = plain(layer, different)
         assert torch.equal(seen[3:], alone)  # the subject sees itself alone
@@ -116,7 +116,7 @@ def test_a_subject_leaves_no_trace(
     unet = painter._pipe.unet
     assert not unet._forward_hooks
     assert not unet._forward_pre_hooks
-    assert not any(isinstance(one, Looking) for one in unet.attn_processors.values())
+    assert not any(isinstance(one, AnchorAttnProcessor) for one in unet.attn_processors.values())
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 4.0])
@@ -138,7 +138,7 @@ def test_every_sampler_runs_a_subject_beside(
 
 @pytest.mark.parametrize("strength", [0.25, 0.75])
 def test_pictures_that_are_painted_over_look_too(painter: Painter, strength: float) -> None:
-    subject, source = other(painter), paint(painter, node(noise=Weighted(9, 9, 0.0)))
+    subject, source = other(painter), paint(painter, node(noise=Blend(9, 9, 0.0)))
     wanted = node(source="a" * 64, strength=strength, border=strength)
     plain = paint(painter, wanted, source=source)
     looking = paint(painter, wanted, source=source, subject=subject)

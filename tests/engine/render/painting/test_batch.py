@@ -9,7 +9,7 @@ import pytest
 import torch
 from msgspec import structs
 
-from engine.film.graph import BATCHES, KeyframeNode, Turn, Weighted
+from engine.film.graph import BATCHES, Blend, KeyframeNode, LoopPhase
 from engine.models import catalogue
 from engine.render import Cancelled
 from engine.render.device import choose_device
@@ -45,8 +45,8 @@ def keyframes(layout: str, batch: int, **changes: Any) -> list[KeyframeNode]:
     made = [
         node(
             scheduler=LAYOUTS[layout][2],
-            prompt=Weighted(text, TEXTS[number - 1], 0.2 * number),
-            noise=Weighted(number, number + 1, 0.3),
+            prompt=Blend(text, TEXTS[number - 1], 0.2 * number),
+            noise=Blend(number, number + 1, 0.3),
             drift=0.1 * number,
             num_inference_steps=2,
             batch=batch,
@@ -54,7 +54,7 @@ def keyframes(layout: str, batch: int, **changes: Any) -> list[KeyframeNode]:
         )
         for number, text in enumerate(TEXTS)
     ]
-    round_ = structs.replace(made[3], turn=Turn(radius=0.5, share=0.3, behind=-0.4))
+    round_ = structs.replace(made[3], turn=LoopPhase(radius=0.5, share=0.3, behind=-0.4))
     return [*made[:3], round_]
 
 

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from engine import daemon
 from engine.film.camera import REST, Move, Pose
-from engine.film.graph import KeyframeNode, Weighted
+from engine.film.graph import Blend, KeyframeNode
 from engine.models import Model, catalogue
 from engine.render.device import choose_device
 from engine.render.painting.blank import is_blank, painted
@@ -52,9 +52,9 @@ def load(folder: Path) -> Painter:
 def node(seed: int) -> KeyframeNode:
     return KeyframeNode(
         model="tiny@0",
-        prompt=Weighted("a", "a", 0.0),
+        prompt=Blend("a", "a", 0.0),
         negative_prompt="",
-        noise=Weighted(seed, seed, 0.0),
+        noise=Blend(seed, seed, 0.0),
         width=64,
         height=64,
         num_inference_steps=2,

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from engine.render.device import choose_device
 from engine.render.painting import optimizations
-from engine.render.painting.optimizations import PAYS, Quickener
+from engine.render.painting.optimizations import PAYS, Compiler
 from tests.stand_ins.pipelines import save_tiny_pipeline
 
 CPU = choose_device("cpu")
@@ -42,7 +42,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Pipe:
 
 
 def test_a_long_film_is_worth_compiling_once(pipe: Pipe) -> None:
-    quickener = Quickener(pipe, GPU)
+    quickener = Compiler(pipe, GPU)
     quickener.expect(1000)
     for _ in range(10):
         quickener.painted(PAYS / 500, thriftily=False)
@@ -61,7 +61,7 @@ def test_a_long_film_is_worth_compiling_once(pipe: Pipe) -> None:
 def test_other_films_are_not(
     pipe: Pipe, device: Any, keyframes: int, seconds: float, thriftily: bool
 ) -> None:
-    quickener = Quickener(pipe, device)
+    quickener = Compiler(pipe, device)
     quickener.expect(keyframes)
     for _ in range(10):
         quickener.painted(seconds, thriftily=thriftily)
@@ -69,16 +69,16 @@ def test_other_films_are_not(
 
 
 def test_the_first_keyframe_is_not_judged_by(pipe: Pipe) -> None:
-    quickener = Quickener(pipe, GPU)
+    quickener = Compiler(pipe, GPU)
     quickener.expect(20)
     quickener.painted(PAYS, thriftily=False)
     assert pipe.unet.compiled == 0
 
 
 def test_weights_lie_channels_last_on_a_gpu_only(pipe: Pipe) -> None:
-    Quickener(pipe, CPU)
+    Compiler(pipe, CPU)
     assert not pipe.unet.weight.is_contiguous(memory_format=torch.channels_last)
-    Quickener(pipe, GPU)
+    Compiler(pipe, GPU)
     for network in (pipe.unet, pipe.vae):
         assert network.weight.is_contiguous(memory_format=torch.channels_last)
 

@@ -20,8 +20,8 @@ from diffusers import (
 from msgspec import structs
 
 from engine.errors import InvalidParameterError, ModelLoadError
-from engine.film.graph import KeyframeNode, Weighted
-from engine.models import KNOWN, Lora, Model, Part, catalogue
+from engine.film.graph import Blend, KeyframeNode
+from engine.models import KNOWN, Lora, Model, WeightSource, catalogue
 from engine.render import Cancelled
 from engine.render.device import choose_device
 from engine.render.painting.optimizations import Way
@@ -99,9 +99,9 @@ def load(model: Model | Path | str) -> Painter:
 def node(**changes: Any) -> KeyframeNode:
     values: dict[str, Any] = {
         "model": "tiny@0",
-        "prompt": Weighted("a sea", "a sea", 0.0),
+        "prompt": Blend("a sea", "a sea", 0.0),
         "negative_prompt": "fog",
-        "noise": Weighted(SEED, SEED, 0.0),
+        "noise": Blend(SEED, SEED, 0.0),
         "width": SIZE,
         "height": SIZE,
         "num_inference_steps": STEPS,
@@ -159,7 +159,7 @@ def test_no_negative_prompt_means_to_xl_what_it_means_to_diffusers(xl: Path) -> 
 def test_a_mix_of_xl_prompts_mixes_both_kinds_of_embeddings(xl: Path) -> None:
     painter = load(xl)
     sea, mixed, city = (
-        painter._prompts.mixed(Weighted("a sea", "a city", position)) for position in (0, 0.5, 1)
+        painter._prompts.mixed(Blend("a sea", "a city", position)) for position in (0, 0.5, 1)
     )
     for part in range(2):  # tokens, pooled
         ends = [torch.linalg.vector_norm(end[part] - mixed[part]) for end in (sea, city)]
@@ -188,7 +188,7 @@ def test_another_vae_takes_the_place_of_the_pipelines_own(xl: Path, tmp_path: Pa
     other = AutoencoderKL.from_config(pipe.vae.config)
     other.save_pretrained(tmp_path / "vae")
     pipe.vae = AutoencoderKL.from_pretrained(tmp_path / "vae")
-    model = structs.replace(offered(xl), vae=Part(source=str(tmp_path / "vae")))
+    model = structs.replace(offered(xl), vae=WeightSource(source=str(tmp_path / "vae")))
     painter = load(model)
     assert np.array_equal(paint(painter, node()), plainly(pipe))
     assert painter.identity != load(xl).identity
@@ -242,7 +242,7 @@ def test_injected_noise_walks_along_with_the_noise_of_the_beginning(base: Path) 
     painter = load(base)
     here, near, elsewhere = (
         paint(painter, node(scheduler="lcm", noise=noise)).astype(int)
-        for noise in (Weighted(3, 4, 0.5), Weighted(3, 4, 0.502), Weighted(7, 8, 0.5))
+        for noise in (Blend(3, 4, 0.5), Blend(3, 4, 0.502), Blend(7, 8, 0.5))
     )
     assert abs(here - near).mean() < abs(here - elsewhere).mean() / 10
 
@@ -262,7 +262,7 @@ def test_every_family_paints_over_pictures(
     request: pytest.FixtureRequest, layout: str, scheduler: str
 ) -> None:
     painter = load(request.getfixturevalue(layout))
-    source = paint(painter, node(noise=Weighted(9, 9, 0.0)))
+    source = paint(painter, node(noise=Blend(9, 9, 0.0)))
 
     def over(strength: float) -> np.ndarray:
         wanted = node(scheduler=scheduler, source="a" * 64, strength=strength)

@@ -11,7 +11,7 @@ from diffusers import LCMScheduler, StableDiffusionPipeline
 
 from engine import models
 from engine.errors import DeviceMemoryError
-from engine.film.graph import KeyframeNode, Weighted
+from engine.film.graph import Blend, KeyframeNode
 from engine.models import Model
 from engine.render import Cancelled
 from engine.render.device import choose_device
@@ -46,9 +46,9 @@ def ignore(*anything: Any) -> None:
 def node(**changes: Any) -> KeyframeNode:
     values: dict[str, Any] = {
         "model": "tiny@0",
-        "prompt": Weighted("a sea", "a sea", 0.0),
+        "prompt": Blend("a sea", "a sea", 0.0),
         "negative_prompt": "fog",
-        "noise": Weighted(3, 3, 0.0),
+        "noise": Blend(3, 3, 0.0),
         "width": SIZE,
         "height": SIZE,
         "num_inference_steps": STEPS,
@@ -117,21 +117,21 @@ def test_the_same_node_gives_the_same_picture_in_any_order(
 ) -> None:
     mixed = node(
         scheduler=scheduler,
-        prompt=Weighted("a sea", "a city", 0.4),
-        noise=Weighted(3, 4, 0.4),
+        prompt=Blend("a sea", "a city", 0.4),
+        noise=Blend(3, 4, 0.4),
     )
     first = paint(painter, mixed)
-    paint(painter, node(prompt=Weighted("a lake", "a lake", 0.0), num_inference_steps=2))
+    paint(painter, node(prompt=Blend("a lake", "a lake", 0.0), num_inference_steps=2))
     assert np.array_equal(paint(painter, mixed), first)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"prompt": Weighted("a sea", "a city", 0.5)},
-        {"prompt": Weighted("a city", "a city", 0.0)},
-        {"noise": Weighted(3, 4, 0.5)},
-        {"noise": Weighted(4, 4, 0.0)},
+        {"prompt": Blend("a sea", "a city", 0.5)},
+        {"prompt": Blend("a city", "a city", 0.0)},
+        {"noise": Blend(3, 4, 0.5)},
+        {"noise": Blend(4, 4, 0.0)},
         {"negative_prompt": "rain"},
         {"guidance_scale": 9.0},
         {"num_inference_steps": STEPS + 1},
@@ -144,7 +144,7 @@ def test_every_ingredient_changes_the_picture(painter: Painter, change: dict[str
 
 
 def test_at_position_zero_only_the_first_counts(painter: Painter) -> None:
-    wanted = node(prompt=Weighted("a sea", "a city", 0.0), noise=Weighted(3, 9, 0.0))
+    wanted = node(prompt=Blend("a sea", "a city", 0.0), noise=Blend(3, 9, 0.0))
     assert np.array_equal(paint(painter, wanted), paint(painter, node()))
 
 
@@ -156,7 +156,7 @@ def test_the_picture_has_the_size_asked_for(painter: Painter, width: int, height
 
 def test_a_prompt_longer_than_the_model_reads_is_cut(painter: Painter) -> None:
     long = "sea " * 400
-    assert paint(painter, node(prompt=Weighted(long, long, 0.0))).shape == (SIZE, SIZE, 3)
+    assert paint(painter, node(prompt=Blend(long, long, 0.0))).shape == (SIZE, SIZE, 3)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -243,7 +243,7 @@ def landscapes() -> Painter:
 
 def landscape(**changes: Any) -> KeyframeNode:
     prompt = "dawn over the sea, sun on the left"
-    values = {"prompt": Weighted(prompt, prompt, 0.0), "width": 256, "height": 256}
+    values = {"prompt": Blend(prompt, prompt, 0.0), "width": 256, "height": 256}
     return node(**{**values, "num_inference_steps": 20, **changes})
 
 

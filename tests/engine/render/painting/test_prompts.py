@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from engine.film.graph import Weighted
+from engine.film.graph import Blend
 from engine.render.painting import prompts
 from engine.render.painting.prompts import Prompts
 from tests.stand_ins.pipelines import save_tiny_pipeline, save_tiny_xl
@@ -40,7 +40,7 @@ def test_embeddings_are_remembered(pipe: Any, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(pipe, "encode_prompt", counting)
     known = Prompts(pipe, "cpu")
     for position in (0.0, 0.25, 0.5):
-        known.arguments(Weighted("a sea", "a city", position), "fog")
+        known.arguments(Blend("a sea", "a city", position), "fog")
     assert sorted(encoded) == ["a city", "a sea", "fog"]
 
 
@@ -60,12 +60,12 @@ def test_shapes_are_those_that_are_said(small: Any, large: Any) -> None:
 
 
 def test_an_unguided_picture_takes_no_negative_prompt(pipe: Any) -> None:
-    arguments = Prompts(pipe, "cpu").arguments(Weighted("a sea", "a sea", 0.0), None)
+    arguments = Prompts(pipe, "cpu").arguments(Blend("a sea", "a sea", 0.0), None)
     assert not [name for name in arguments if "negative" in name]
 
 
 def test_position_zero_is_the_first_prompt_exactly(pipe: Any) -> None:
     known = Prompts(pipe, "cpu")
-    mixed, first = known.mixed(Weighted("a sea", "a city", 0.0)), known.encode("a sea")
+    mixed, first = known.mixed(Blend("a sea", "a city", 0.0)), known.encode("a sea")
     for ours, theirs in zip(mixed, first, strict=True):
         assert ours is theirs is None or torch.equal(ours, theirs)

@@ -11,7 +11,7 @@ from diffusers import AutoencoderTiny
 from msgspec import structs
 
 from engine.errors import ModelLoadError
-from engine.models import Part
+from engine.models import WeightSource
 from engine.render.device import choose_device
 from engine.render.previews import tiny_decoder as tiny
 from engine.render.previews.tiny_decoder import find_tiny, read_tiny
@@ -83,4 +83,4 @@ def test_without_it_films_are_made_all_the_same(monkeypatch: pytest.MonkeyPatch)
 
 def test_both_families_are_pinned() -> None:
     assert all(len(part.revision) == 40 for part in tiny.TINY_DECODERS.values())
-    assert all(isinstance(part, Part) for part in tiny.TINY_DECODERS.values())
+    assert all(isinstance(part, WeightSource) for part in tiny.TINY_DECODERS.values())

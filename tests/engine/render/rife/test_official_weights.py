@@ -257,7 +257,7 @@ def test_a_cpu_needs_no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "fetch_official", never)
     for asked in (networks.AUTO, networks.OFFLINE):
         interpolator, notice = choice.open_interpolator(asked, "cpu", ignore)
-        assert networks.title(interpolator.identity) == "offline network"
+        assert networks.display_name(interpolator.identity) == "offline network"
         assert notice == ""
 
 
@@ -275,14 +275,14 @@ def test_what_was_fetched_draws(
         lambda version, on_bytes: fetch_official(version, on_bytes, places(server, tmp_path)),
     )
     interpolator, notice = choice.open_interpolator("4.25", "cpu", ignore)
-    assert (networks.title(interpolator.identity), notice) == ("RIFE 4.25", "")
+    assert (networks.display_name(interpolator.identity), notice) == ("RIFE 4.25", "")
     server.sent = {name: b"something else" for name in server.sent}
     for path in left(tmp_path):
         path.unlink()
     with pytest.raises(ModelLoadError):
         choice.open_interpolator("4.25", "cpu", ignore, insist=True)
     fallback, notice = choice.open_interpolator("4.25", "cpu", ignore)
-    assert networks.title(fallback.identity) == "offline network"
+    assert networks.display_name(fallback.identity) == "offline network"
     assert "RIFE 4.25" in notice
     assert fallback.identity == load_interpolator().identity != interpolator.identity
 
@@ -325,6 +325,6 @@ def test_unknown_choices_are_refused(text: str) -> None:
 
 
 def test_titles() -> None:
-    assert networks.title("rife-offline@0+3") == "offline network"
-    assert networks.title("rife-4.25.lite@0") == "RIFE 4.25.lite"
-    assert networks.title("") == ""
+    assert networks.display_name("rife-offline@0+3") == "offline network"
+    assert networks.display_name("rife-4.25.lite@0") == "RIFE 4.25.lite"
+    assert networks.display_name("") == ""
