@@ -10,7 +10,7 @@ from engine.errors import StorageError
 from engine.film.events import Finished
 from tests.conftest import PATIENCE, Client, a_recipe, connected
 from tests.engine.server.test_data import a_png
-from tests.faults.processes.processes import (
+from tests.faults.processes import (
     a_disk,
     an_engine_process,
     failure_of,

@@ -188,7 +188,7 @@ def test_two_films_are_seen_side_by_side(studio: Studio, monkeypatch: pytest.Mon
         second: "Compare with this",
     }
     at = act(studio, monkeypatch, "open", second, compare=first)
-    assert components(at) == ["visionflux_duo"]
+    assert components(at) == ["visionflux_compare"]
     assert [caption.value for caption in at.caption] == ["Seed"]
     assert {"4711", "1"} <= {text.value for text in at.markdown}
 
