@@ -79,6 +79,7 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
         listening = await _listen(server, options.host, options.port)
         jobs.restore()
         work = asyncio.create_task(jobs.work())
+        work.add_done_callback(_report_end)
         port = listening.sockets[0].getsockname()[1]
         engine = Pairing(f"http://{_reachable(options.host)}:{port}", key)
         link = options.data / LINK_FILE
@@ -94,6 +95,12 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
                 await work
             await crew.close()
             journal.close()
+
+
+def _report_end(work: asyncio.Task[None]) -> None:
+    """Log why the queue ended, if it did so by itself: no job would be taken up any more."""
+    if not work.cancelled() and (error := work.exception()):
+        log.critical("The queue has ended; restart the engine.", exc_info=error)
 
 
 async def _muster(options: Options, on_preview: Callable[[bytes], None]) -> WorkerPool:

@@ -17,6 +17,7 @@ VisionFluxError
 │   ├── StorageError              a full disk, a read-only folder, a damaged database
 │   ├── PortError                the port to listen on is taken or not ours to take
 │   ├── TunnelError              a tunnel's vendor or its agent refused
+│   ├── WorkerStartError          the system cannot start a worker process
 │   ├── WorkerLostError           the worker process died or hung again and again
 │   └── InternalError             a defect of ours; the log has the traceback
 └── TransportError            retry, or correct the address
@@ -219,6 +220,13 @@ class TunnelError(EngineError):
     def __init__(self, name: str, problem: str, remedy: str = "", *, passes: bool = False) -> None:
         super().__init__(f"{name}: {problem}", remedy=remedy)
         self.passes = passes
+
+
+class WorkerStartError(EngineError):
+    """A worker process could not be started at all."""
+
+    code = "E_WORKER_START"
+    default_remedy = "check the engine's installation: python -m engine doctor"
 
 
 class WorkerLostError(EngineError):

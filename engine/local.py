@@ -32,6 +32,10 @@ def data_folder() -> Path:
     return Path(given) if given else Path(platformdirs.user_data_dir("visionflux"))
 
 
+# Never through a proxy that the environment names: the engine is on this computer.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 def find_engine(data: Path) -> Pairing | None:
     """Return the engine that runs on ``data`` and answers, if there is one."""
     with contextlib.suppress(OSError):
@@ -44,7 +48,7 @@ def find_engine(data: Path) -> Pairing | None:
 def healthy(engine: Pairing) -> bool:
     """Tell whether an engine answers on its address."""
     try:
-        with urllib.request.urlopen(engine.url + HEALTH_PATH, timeout=2) as response:
+        with DIRECT.open(engine.url + HEALTH_PATH, timeout=2) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -243,6 +243,8 @@ def _paint(progress: Progress, logged: Numbered) -> None:
         case events.KeyframeStep(index=index, step=step, steps=steps):
             progress.open_keyframes.setdefault(index, PieceTiming()).done = step
             progress.steps = steps
+        case events.KeyframeFinished(index=index) if index >= len(progress.keyframes):
+            pass  # no plan names it
         case events.KeyframeFinished() as event:
             progress.keyframe, progress.keyframes[event.index] = event.index, event.object
             progress.words[event.index] = event.detail
@@ -259,6 +261,8 @@ def _draw(progress: Progress, logged: Numbered) -> None:
             progress.segment, progress.open_segments[index] = index, PieceTiming()
         case events.SegmentFrame(index=index, frame=frame):
             progress.open_segments.setdefault(index, PieceTiming()).done = frame
+        case events.SegmentFinished(index=index) if index >= len(progress.segments):
+            pass  # no plan names it
         case events.SegmentFinished() as event:
             progress.segment, progress.segments[event.index] = event.index, event.object
             progress.judgements[event.index] = event.judgement

@@ -228,10 +228,12 @@ class FilmBuilder:
 
     async def _plan(self, model: Model) -> Plan:
         nodes = self.nodes
-        loaded = await nodes.load(model, most_keyframes(nodes.recipe), self.batch)
+        most = await asyncio.to_thread(most_keyframes, nodes.recipe)
+        loaded = await nodes.load(model, most, self.batch)
         names = {"model": loaded.model, "interpolator": loaded.interpolator}
-        plan = Plan(nodes.recipe, batch=self.batch, **names)
-        planned, known = plan_event(plan, loaded), nodes.progress.plan
+        # Large plans take a second, in which the server has to answer its clients.
+        plan = await asyncio.to_thread(Plan, nodes.recipe, batch=self.batch, **names)
+        planned, known = await asyncio.to_thread(plan_event, plan, loaded), nodes.progress.plan
         if known is None or not is_part(planned, known):
             nodes.record(planned)
         nodes.store.hold(nodes.job, plan.names)

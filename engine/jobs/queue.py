@@ -16,6 +16,7 @@ from engine.errors import (
     StorageError,
     UnknownJobError,
     UnknownModelError,
+    WorkerStartError,
 )
 from engine.film import events
 from engine.film.events import AnyEvent
@@ -219,7 +220,10 @@ class JobQueue:
 
     async def work(self) -> None:
         """Make films for ever, oldest job first."""
-        await self.crew.start()
+        try:
+            await self.crew.start()
+        except WorkerStartError:  # each job that needs the worker fails with it
+            log.exception("No film can be made now.")
         try:
             await self._work()
         finally:

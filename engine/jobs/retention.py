@@ -35,14 +35,16 @@ class PinnedNodes:
         self._queue, self._store = queue, store
         # By model: its identity, its interpolator's, and how many keyframes are painted at once.
         self._identities: dict[str, tuple[str, str, int]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references only
 
     def learn(self, model: str, planned: Planned) -> None:
         """Take in what a plan tells of a model's weights; hold more if that is new."""
         known = planned.model, planned.interpolator, planned.batch
         if self._identities.get(model) != known:
             self._identities[model] = known
-            self._task = asyncio.create_task(self._hold_all())
+            task = asyncio.create_task(self._hold_all())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def hold(self, name: str) -> None:
         """Hold what a job will need, if it waits and its model's weights are known."""
@@ -65,8 +67,8 @@ class PinnedNodes:
 
     def close(self) -> None:
         """Stop what is under way."""
-        if self._task:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
 
 
 KEPT_SECONDS = 30 * 86_400.0  # that a job is remembered, and a film nobody fetches is protected

@@ -178,14 +178,16 @@ class ControlSession:
         if full and request.job not in self._watched:
             raise LimitError("this connection watches too many jobs", remedy="unwatch one")
         job = self._jobs.get(request.job)
-        if known := self._watched.pop(job.id, None):
-            self._leave(known)
-        sent = len(job.frames) if request.after is None else request.after
+        if watched := self._watched.pop(job.id, None):
+            self._leave(watched)
+        known = len(job.frames)
+        after = known if request.after is None else request.after
+        sent = after if after <= known else 0  # a log that lost its end is sent from its beginning
         purse = PreviewBudget(request.budget) if request.previews else None
         watching = self._watched[job.id] = Subscriber(job, sent, purse)
         job.watchers.add(self._news.set)
         self._want(watching)
-        return _snapshot(request.id, job)
+        return _snapshot(request.id, job, self._hello(None).epoch)
 
     def _leave(self, watching: Subscriber) -> None:
         watching.job.watchers.discard(self._news.set)
@@ -234,7 +236,7 @@ class ControlSession:
         self._news.set()
 
 
-def _snapshot(re: int, job: Job) -> answers.Snapshot:
+def _snapshot(re: int, job: Job, epoch: str) -> answers.Snapshot:
     return answers.Snapshot(
         re=re,
         job=job.id,
@@ -243,4 +245,5 @@ def _snapshot(re: int, job: Job) -> answers.Snapshot:
         progress=job.progress,
         fraction=job.progress.fraction,
         remaining=job.progress.remaining,
+        epoch=epoch,
     )

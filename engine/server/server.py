@@ -152,6 +152,7 @@ class EngineServer:
             queue=self._jobs.waiting,
             interpolator=self._jobs.crew.interpolator,
             notice=self._jobs.crew.notice,
+            epoch=self._journal.epoch,
         )
 
 

@@ -116,7 +116,8 @@ class Journal:
         self.fresh = not made_by  # nothing was in it
         self._path, self._reserve = path, path.with_suffix(".reserve")
         self._uses = itertools.count(int(used) + 1)
-        self.engine_id = self._identity()
+        self.engine_id = self._meta("engine")
+        self.epoch = self._meta("epoch")  # changes with the file: logs may have lost their ends
         self._hold_reserve()
 
     def become(self, engine_id: str) -> None:
@@ -289,12 +290,13 @@ class Journal:
             rows = self._db.execute(f"SELECT seq, at, body FROM event {clause}", values).fetchall()
             return [read_event(row) for row in rows]
 
-    def _identity(self) -> str:
+    def _meta(self, name: str) -> str:
+        """Return a value that was drawn at random when it was first asked for."""
         with translated(self._path):
             self._db.execute(
-                "INSERT OR IGNORE INTO meta VALUES ('engine', ?)", (secrets.token_hex(8),)
+                "INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, secrets.token_hex(8))
             )
-            row = self._db.execute("SELECT value FROM meta WHERE name = 'engine'").fetchone()
+            row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return str(row[0])
 
     def _hold_reserve(self) -> None:

@@ -6,6 +6,7 @@ It knows the protocol and sockets; it knows nothing of Streamlit, files of the a
 import asyncio
 import contextlib
 import itertools
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,8 @@ from engine.wire.messages.requests import Watch
 from engine.wire.messages.responses import Chunk, JobEvent, Preview, Snapshot
 from engine.wire.pairing import Pairing
 from engine.wire.transport import ByteCounter
+
+log = logging.getLogger(__name__)
 
 A = TypeVar("A", bound=answers.Response)
 
@@ -110,11 +113,13 @@ class Subscription:
         after: number of the last event that was seen; None while only new ones are wanted.
         previews: whether previews are wanted.
         budget: bytes of previews that may still come; None: no limit.
+        epoch: of the engine's journal when the job was last followed; "" before that.
     """
 
     after: int | None
     previews: bool
     budget: int | None
+    epoch: str = ""
 
     def request(self, number: int, job: str) -> Watch:
         """Return the request, under a number, that has the engine tell of ``job``."""
@@ -122,10 +127,18 @@ class Subscription:
             id=number, job=job, after=self.after, previews=self.previews, budget=self.budget
         )
 
+    def enter(self, epoch: str) -> None:
+        """Begin again if the engine's journal is not the one that was followed before."""
+        if self.after is not None and epoch and self.epoch not in ("", epoch):
+            self.after = 0
+        self.epoch = epoch
+
     def begin(self, seq: int) -> None:
         """Take in the number of a snapshot's last event."""
         if self.after is None:
             self.after = seq  # what is new begins here, whatever breaks
+        elif seq < self.after:
+            self.after = 0  # the log lost its end: all of it comes again
 
     def is_new(self, seq: int) -> bool:
         """Tell whether an event was not seen before; remember that it was."""
@@ -251,7 +264,8 @@ class Connection:
             budget: bytes that the previews of this film may take, reconnections included; None:
                 no limit.
         """
-        watched = self._watched[job] = Subscription(after, previews, budget)
+        epoch = self.hello.epoch if self.hello else ""
+        watched = self._watched[job] = Subscription(after, previews, budget, epoch)
         try:
             return await self._ask(watched.request(self._number(), job), answers.Snapshot)
         except TransportError:
@@ -358,6 +372,7 @@ class Connection:
         self._connected.set()
         self._change(LinkState(name="connected"))
         for job, watched in tuple(self._watched.items()):
+            watched.enter(hello.epoch)
             await socket.send(encoding.encode(watched.request(self._number(), job)))
         async for data in socket:
             self._take(encoding.decode_answer(data), len(data))
@@ -368,18 +383,25 @@ class Connection:
         match message:
             case JobEvent(seq=seq):
                 if watched and watched.is_new(seq):
-                    self._on_message(message)
+                    self._hand_over(message)
                 return
             case Preview():
                 if watched:
                     watched.pay(size)
-                self._on_message(message)
+                self._hand_over(message)
                 return
             case Snapshot(progress=progress):
                 if watched:
                     watched.begin(progress.seq)
-                self._on_message(message)
+                self._hand_over(message)
         self._questions.answer(message)
+
+    def _hand_over(self, message: Message) -> None:
+        """Call the handler; a message that it cannot take is logged, and the link goes on."""
+        try:
+            self._on_message(message)
+        except Exception:
+            log.exception("a message about job %s could not be handled", message.job)
 
     def _forget(self) -> None:
         self._socket = None

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from engine.errors import DeviceMemoryError, VisionFluxError
+from engine.errors import DeviceMemoryError, VisionFluxError, WorkerStartError
 from engine.film.preview_budget import PreviewQuality
 from engine.wire.messages.responses import DeviceInfo
 from engine.workers import messages as tasks
@@ -71,17 +71,24 @@ class WorkerProcess:
         return self._is_ready and self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Start the process unless it runs; it gets ready in the background."""
+        """Start the process unless it runs; it gets ready in the background.
+
+        Raises:
+            WorkerStartError: the system cannot start it.
+        """
         if self._process and self._process.returncode is None:
             return
         self._replies, self._is_ready = asyncio.Queue(), False
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, **self._environment},
-        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                cwd=ROOT,
+                env={**os.environ, **self._environment},
+            )
+        except OSError as error:
+            raise WorkerStartError(f"the worker cannot be started: {error}") from error
         self._reader = asyncio.create_task(self._read(self._process, self._replies))
         if self._credit:
             self._send(tasks.Credit(setting=self._credit))

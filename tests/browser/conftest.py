@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from engine.local import DIRECT
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60_000  # milliseconds that anything on a page may take
@@ -97,7 +98,7 @@ def _wait(server: Server) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(server.address + "/_stcore/health", timeout=2).close()
+            DIRECT.open(server.address + "/_stcore/health", timeout=2).close()
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)

@@ -4,6 +4,7 @@ import contextlib
 import random
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from engine.errors import StorageError
 from engine.film import events
 from engine.storage.journal import RESERVE, Journal, ObjectRecord
 from engine.storage.recovery import open_journal
-from tests.conftest import a_recipe, connected
+from tests.conftest import a_recipe, an_engine, connected
 from tests.faults.processes import an_engine_process, film_of, painted, refused_to_start
 
 pytestmark = pytest.mark.anyio
@@ -168,3 +169,21 @@ def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
     assert len(journal.jobs(9)) == 2
     assert (tmp_path / "engine.reserve").stat().st_size == RESERVE
     journal.close()
+
+
+async def test_a_log_that_was_cut_short_is_followed_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.004")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.begin(FIRST, a_recipe("a", "b", num_inference_steps=40))
+        await client.reached(FIRST, "SegmentFinished", 2)
+        await client.rest(FIRST)
+        heard, epoch = client.events(FIRST)[-1].seq, client.connection.hello.epoch
+    with closing(sqlite3.connect(tmp_path / JOURNAL)) as db, db:
+        db.execute("UPDATE event SET body = 'x' WHERE job = ? AND seq = 6", (FIRST,))
+    monkeypatch.setenv("STEP_SECONDS", "0")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        assert client.connection.hello.epoch != epoch
+        await client.connection.watch(FIRST, after=heard)
+        assert await client.ended(FIRST) == "Finished"

@@ -151,9 +151,10 @@ class StandIn:
         if job not in self.recipes:
             raise UnknownJobError(job)
         log = self.logs[job]
-        for logged in log[len(log) if after is None else after :]:
+        known = len(log) if after is None else after
+        for logged in log[known if known <= len(log) else 0 :]:
             asyncio.get_running_loop().call_soon(self._send, job, logged)
-        return Snapshot(
+        snapshot = Snapshot(
             re=1,
             job=job,
             recipe=self.recipes[job],
@@ -162,6 +163,8 @@ class StandIn:
             fraction=0.0,
             remaining=None,
         )
+        self.on_message(snapshot)
+        return snapshot
 
     async def show_previews(self, job: str, wanted: bool) -> None:
         self.shown.append(wanted)

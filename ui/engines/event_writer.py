@@ -53,6 +53,16 @@ class EventWriter:
         if weighty or len(waiting) == 1:
             self._begin(self._write_soon(message.job, 0.0 if weighty else SOON, then))
 
+    def begin_again(self, job: str, seq: int) -> None:
+        """Drop what was heard of a job: its engine's log has ``seq`` events, and all come again."""
+        self._heard[job] = 0
+        self._unwritten.pop(job, None)
+        self._begin(self._drop(job, seq))
+
+    async def _drop(self, job: str, seq: int) -> None:
+        async with self._writing:
+            await asyncio.to_thread(self._record.drop_after, job, seq)
+
     async def _write_soon(
         self, job: str, wait: float, then: Callable[[str], Coroutine[Any, Any, None]]
     ) -> None:

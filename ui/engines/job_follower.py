@@ -244,7 +244,9 @@ class Follower:
     def _update(self, view: JobView, message: Snapshot | JobEvent | Preview) -> None:
         view.heard_at, view.reachable = time.monotonic(), True
         match message:
-            case Snapshot(progress=progress) if progress.seq >= view.progress.seq:
+            case Snapshot(progress=progress):
+                if progress.seq < view.progress.seq:  # the engine's log lost its end
+                    self._scribe.begin_again(view.job, progress.seq)
                 view.progress = progress
             case JobEvent(seq=seq, at=at, event=event):
                 self._scribe.hear(message, self._catch_up)
@@ -307,13 +309,12 @@ class Follower:
     async def _watch(self, job: str) -> None:
         """Follow a job from the last event that was heard of it, be it before a restart."""
         after = await self._scribe.recall(job)
-        snapshot = await self._connection.watch(
+        await self._connection.watch(
             job,
             after=after,
             previews=self._board.seen(job),
             budget=self._allowance(job),
         )
-        self.hear(snapshot)
         self.begin(self._catch_up(job))
 
     def _allowance(self, job: str) -> int | None:

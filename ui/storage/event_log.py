@@ -36,6 +36,12 @@ class EventLog:
                 if isinstance(logged.event, KeyframeFinished | SegmentFinished):
                     session.merge(piece_of(job, logged.event))
 
+    def drop_after(self, job: str, seq: int) -> None:
+        """Drop the events of a job beyond ``seq``: its engine does not have them any more."""
+        query = sa.delete(EventRow).where(EventRow.job == job, EventRow.seq > seq)
+        with self._noting, Session(self._engine) as session, session.begin():
+            session.execute(query)
+
     def last(self, job: str) -> int:
         """Return the number of a job's last event that is kept; 0 if there is none."""
         query = sa.select(sa.func.max(EventRow.seq)).where(EventRow.job == job)

@@ -45,7 +45,9 @@ class Hello(Response, frozen=True, kw_only=True, tag="hello"):
     """Sent first on a control socket, and as the answer to ``describe``.
 
     ``others``: devices that share a film with ``device``; ``interpolator`` is "" until a film was
-    begun; ``notice`` as in ``events.Planned``.
+    begun; ``notice`` as in ``events.Planned``. ``epoch`` names the engine's journal: another one
+    means that logs may have lost their ends, so what a client knows of them does not count; "" from
+    older engines.
     """
 
     re: int | None = None
@@ -59,6 +61,7 @@ class Hello(Response, frozen=True, kw_only=True, tag="hello"):
     queue: int
     interpolator: str = ""
     notice: str = ""
+    epoch: str = ""
 
     @property
     def devices(self) -> tuple[DeviceInfo, ...]:
@@ -75,7 +78,11 @@ class Accepted(Response, frozen=True, kw_only=True, tag="accepted"):
 
 
 class Snapshot(Response, frozen=True, kw_only=True, tag="snapshot"):
-    """The state of a job after ``progress.seq`` events; ``remaining`` in seconds."""
+    """The state of a job after ``progress.seq`` events; ``remaining`` in seconds.
+
+    A ``progress.seq`` below the ``after`` that was asked for means that the log lost its end. The
+    engine then sends all of it again, and a client drops what it knew. ``epoch`` as in ``Hello``.
+    """
 
     re: int
     job: str
@@ -84,6 +91,7 @@ class Snapshot(Response, frozen=True, kw_only=True, tag="snapshot"):
     progress: Progress
     fraction: float
     remaining: float | None
+    epoch: str = ""
 
 
 class JobEvent(Response, frozen=True, kw_only=True, tag="event"):

@@ -115,3 +115,12 @@ def test_a_lost_keyframe_is_begun_anew_while_the_others_go_on() -> None:
     progress = fold(log(*TWO[:-1], lost))
     assert (progress.status, list(progress.open_keyframes)) == ("running", [0])
     assert fold(log(*TWO[:-1], events.Interrupted(reason="worker"))).open_keyframes == {}
+
+
+def test_an_event_about_a_piece_that_no_plan_names_changes_no_piece() -> None:
+    lost = events.KeyframeFinished(index=7, object="o", sha256="s", size=1, reused=True)
+    gap = events.SegmentFinished(index=7, object="o", sha256="s", size=1, reused=True)
+    progress = fold(
+        Logged(seq=seq, at=0.0, event=event) for seq, event in enumerate((lost, gap), 1)
+    )
+    assert (progress.seq, progress.keyframes, progress.segments) == (2, [], [])

@@ -423,3 +423,16 @@ async def test_a_film_of_blanks_fails_with_a_word_about_it(engine: Pairing) -> N
     async with connected(engine) as client:
         await made(client, JOB, "paint nothing")
         assert client.events(JOB)[-1].event.error.code == "E_BLANK"  # type: ignore[union-attr]
+
+
+async def test_a_worker_that_cannot_be_started_fails_its_jobs_and_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        an_engine(tmp_path, worker=(str(tmp_path / "no-python"),)) as engine,
+        connected(engine) as client,
+    ):
+        await client.begin(JOB, a_recipe())
+        assert await client.ended(JOB) == "Failed"
+        assert client.events(JOB)[-1].event.error.code == "E_WORKER_START"  # type: ignore[union-attr]
+    assert "no-python" in caplog.text

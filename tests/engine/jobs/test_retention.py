@@ -1,15 +1,16 @@
 """What an engine forgets, and what it never does."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.errors import UnknownJobError
-from engine.film.events import Cancelled, Finished, Logged, Queued
+from engine.film.events import Cancelled, Finished, Logged, Planned, Queued
 from engine.jobs import retention
 from engine.jobs.queue import JobQueue
-from engine.jobs.retention import KEPT_SECONDS, prune
+from engine.jobs.retention import KEPT_SECONDS, PinnedNodes, prune
 from engine.storage.journal import JobRecord, Journal
 from engine.storage.object_store import ObjectStore
 from engine.workers.process import WorkerProcess
@@ -109,3 +110,17 @@ def test_an_engine_forgets_when_it_starts(tmp_path: Path, journal: Journal) -> N
         jobs.get("job-0001")
     assert jobs.get("job-0003").progress.status == "finished"
     assert journal.kept() == set()
+
+
+@pytest.mark.anyio
+async def test_everything_that_is_under_way_ends_with_it(tmp_path: Path, journal: Journal) -> None:
+    pinned = PinnedNodes((), ObjectStore(tmp_path, journal))
+    before = asyncio.all_tasks()
+    for model in ("one", "two"):
+        pinned.learn(
+            model, Planned(keyframes=(), segments=(), segment_frames=(), frames=0, model=model)
+        )
+    tasks = asyncio.all_tasks() - before
+    pinned.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert [task.cancelled() for task in tasks] == [True, True]

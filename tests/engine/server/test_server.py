@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from engine.errors import VisionFluxError
+from engine.local import DIRECT
 from engine.wire import pairing
 from engine.wire.handshake import open_socket
 from engine.wire.messages import codec as encoding
@@ -63,7 +64,7 @@ async def ask(socket: ClientConnection, message: str | bytes | dict[str, Any]) -
 
 async def test_health_needs_no_key_and_tells_no_secret(engine: Pairing) -> None:
     def get() -> dict[str, Any]:
-        with urllib.request.urlopen(engine.url + "/healthz") as response:
+        with DIRECT.open(engine.url + "/healthz") as response:
             return dict(json.load(response))
 
     assert set(await asyncio.to_thread(get)) == {"version", "protocol", "device", "queue"}
@@ -117,7 +118,7 @@ async def test_plain_http_gets_no_further_than_the_door(engine: Pairing) -> None
     def get(path: str, method: str) -> int:
         request = urllib.request.Request(engine.url + path, method=method)
         try:
-            return int(urllib.request.urlopen(request).status)
+            return int(DIRECT.open(request).status)
         except urllib.error.HTTPError as error:
             return error.code
 

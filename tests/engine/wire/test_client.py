@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.clients import running
 from engine.errors import EngineUnreachableError
-from engine.wire.client import FIRST_DELAY, Connection, LinkState
+from engine.wire.client import FIRST_DELAY, Connection, LinkState, Message, Subscription
 from engine.wire.handshake import open_socket
 from engine.wire.messages.limits import CONTROL_PATH
 from engine.wire.pairing import Pairing
@@ -118,3 +119,40 @@ async def everything(engine: Pairing) -> list[object]:
         await other.connection.watch(JOB)
         await other.ended(JOB)
         return list(other.events(JOB))
+
+
+async def test_a_handler_that_raises_is_logged_and_the_link_goes_on(
+    engine: Pairing, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[str] = []
+
+    def take(message: Message) -> None:
+        heard.append(type(getattr(message, "event", message)).__name__)
+        if len(heard) == 3:
+            raise IndexError("an event that does not fit what is known")
+
+    connection = Connection(engine, on_message=take)
+    async with running(connection):
+        await connection.submit(JOB, a_recipe())
+        await connection.watch(JOB)
+        async with asyncio.timeout(PATIENCE):
+            while "Finished" not in heard:
+                await asyncio.sleep(0.01)
+        assert connection.state.name == "connected"
+        assert "could not be handled" in caplog.text
+
+
+async def test_a_log_that_became_shorter_is_followed_from_its_beginning(tmp_path: Path) -> None:
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.submit(JOB, a_recipe())
+        await client.connection.watch(JOB, after=10_000)
+        assert await client.ended(JOB) == "Finished"
+        assert client.events(JOB)[0].seq == 1
+
+
+async def test_a_log_is_followed_from_its_beginning_once_the_journal_is_another_one() -> None:
+    watched = Subscription(after=5, previews=False, budget=None, epoch="one")
+    watched.enter("one")
+    assert watched.after == 5
+    watched.enter("two")
+    assert watched.after == 0

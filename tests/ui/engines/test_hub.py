@@ -15,6 +15,7 @@ from engine.errors import (
     UnknownObjectError,
 )
 from engine.film import events
+from engine.film.events import Logged
 from engine.film.recipe import Recipe, Scene
 from engine.wire.pairing import Pairing
 from tests.stand_ins.connection import FILM, FINISHED, PLANNED, World, png, until
@@ -281,3 +282,25 @@ def test_without_an_engine_submitting_says_so(world: World) -> None:
     hub = world.start()
     with pytest.raises(EngineUnreachableError):
         hub.submit(RECIPE)
+
+
+def test_a_film_comes_home_although_its_engines_log_became_shorter(world: World) -> None:
+    hub = world.start()
+    engine, job = world.made[0], hub.submit(RECIPE)
+    steps = [events.KeyframeStep(index=0, step=step, steps=40) for step in range(1, 41)]
+    engine.say(job, events.Started(attempt=1, device="cpu"), PLANNED, *steps)
+    until(lambda: (view := hub.find(job)) and view.progress.seq >= 42)
+    until(lambda: hub.record.last(job) >= 42)
+    engine.drop()
+    until(lambda: (view := hub.find(job)) and not view.reachable)
+    short = [
+        *(events.Queued(position=0), events.Started(attempt=1, device="cpu"), PLANNED),
+        *(events.Interrupted(reason="engine"), events.Queued(position=0)),
+        *(events.Started(attempt=2, device="cpu"), FINISHED),
+    ]
+    engine.logs[job] = [
+        Logged(seq=seq, at=float(seq), event=event) for seq, event in enumerate(short, 1)
+    ]
+    engine.come_back()
+    until(lambda: (film := hub.library.get(job)) and film.status == "finished")
+    assert hub.record.last(job) == len(short)
