@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from engine.errors import UnknownJobError
-from engine.film.events import Cancelled, Finished, Logged, Planned, Queued
+from engine.film.events import Cancelled, Finished, Logged, Queued
 from engine.jobs import retention
 from engine.jobs.queue import JobQueue
 from engine.jobs.retention import KEPT_SECONDS, PinnedNodes, prune
@@ -15,6 +16,7 @@ from engine.storage.journal import JobRecord, Journal
 from engine.storage.object_store import ObjectStore
 from engine.workers.process import WorkerProcess
 from tests.conftest import MODELS, STAND_IN, a_recipe
+from tests.stand_ins.connection import PLANNED
 
 NOW = 2_000_000_000.0
 OLD = NOW - KEPT_SECONDS - 1
@@ -117,9 +119,7 @@ async def test_everything_that_is_under_way_ends_with_it(tmp_path: Path, journal
     pinned = PinnedNodes((), ObjectStore(tmp_path, journal))
     before = asyncio.all_tasks()
     for model in ("one", "two"):
-        pinned.learn(
-            model, Planned(keyframes=(), segments=(), segment_frames=(), frames=0, model=model)
-        )
+        pinned.learn(model, structs.replace(PLANNED, model=model))
     tasks = asyncio.all_tasks() - before
     pinned.close()
     await asyncio.gather(*tasks, return_exceptions=True)
