@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from engine.errors import VisionFluxError
 from ui.engines.hub import Hub
-from ui.routes.conversions import FORMATS, Exports, exported
+from ui.routes.conversions import FORMATS, Conversions, converted
 from ui.routes.live import LiveChannel
 from ui.routes.partial_film import PartialFilms
 from ui.shell.text import sentence
@@ -59,8 +59,8 @@ class Relay:
     ) -> None:
         self._hub = hub
         self._tickets = tickets
-        self._exports = Exports()
-        self._rushes = PartialFilms()
+        self._conversions = Conversions()
+        self._partial_films = PartialFilms()
 
     async def film(self, request: Request) -> Response:
         """Send a film, in parts if asked; ``?save`` makes the browser keep it as a file.
@@ -73,7 +73,7 @@ class Relay:
         kind = request.query_params.get("as") or (film.format if film else "")
         if film is None or kind not in MEDIA:
             return MISSING
-        path = exported(hub.library.file(film), kind)
+        path = converted(hub.library.file(film), kind)
         if not path.is_file():
             return MISSING
         return FileResponse(
@@ -93,7 +93,7 @@ class Relay:
         if film is None or not re.fullmatch(r"[0-9]{1,4}", count):
             return MISSING
         try:
-            path = await asyncio.to_thread(self._rushes.play, hub, film.job, int(count))
+            path = await asyncio.to_thread(self._partial_films.play, hub, film.job, int(count))
         except VisionFluxError as error:
             return PlainTextResponse(sentence(error.problem), 503)
         return FileResponse(path, media_type=MEDIA["mp4"], headers=PRIVATE)
@@ -123,7 +123,7 @@ class Relay:
 
     async def _converting(self, source: Path, kind: str, seconds: float) -> AsyncIterator[str]:
         try:
-            async with aclosing(self._exports.convert(source, kind, seconds)) as progress:
+            async with aclosing(self._conversions.convert(source, kind, seconds)) as progress:
                 async for done in progress:
                     yield json.dumps({"done": round(done, 3)}) + "\n"
         except VisionFluxError as error:

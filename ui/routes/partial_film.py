@@ -1,37 +1,36 @@
 """The part of a film that is finished, joined so that it can be played while the rest is made.
 
-It knows pieces and ffmpeg; ``ui.engines.hub`` brings what is not here yet. What it makes lies among
-the pieces under an address of its own, so that their sweep takes it away with them.
+It knows pieces; ``ui.engines.hub`` downloads those that are not here yet. A part lies among the
+pieces under an address of its own, so that sweeping the pieces removes it too.
 """
 
 import hashlib
-import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-import imageio_ffmpeg
-
 from engine.errors import AssemblyError, LimitError
 from ui.engines.hub import Hub
+from ui.routes import ffmpeg
+from ui.storage.files import make_private_folder
 from ui.storage.tables import SEGMENT, Piece
 
-SAFE = ("-protocol_whitelist", "file", "-format_whitelist", "concat,mov")  # no playlists
+PARTS_PER_JOB = 4  # kept: the last ones asked for, of which pages may still play an older one
 
 
 class PartialFilms:
     """Joins finished segments; safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._newest: dict[str, Path] = {}  # by job
+        self._parts: dict[str, list[Path]] = {}  # by job, the one asked for last at the end
         self._joining = threading.Lock()
 
     def play(self, hub: Hub, job: str, count: int) -> Path:
         """Return a film of the first ``count`` segments of a job; may take a while.
 
         Raises:
-            VisionFluxError: they are not all finished, or cannot be had now.
+            VisionFluxError: not all of them are finished, or one cannot be downloaded now.
         """
         segments = _first(hub.pieces.of(job), count)
         hub.bring(job, [piece for piece in segments if not hub.pieces.path(piece).is_file()])
@@ -41,17 +40,17 @@ class PartialFilms:
         target = hub.pieces.path(whole)
         with self._joining:
             if not target.is_file():
-                target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_private_folder(target.parent)
                 _join([hub.pieces.path(piece) for piece in segments], target)
             self._keep(job, target)
         return target
 
-    def _keep(self, job: str, newest: Path) -> None:
-        """Let a longer part take the place of the one before it."""
-        before = self._newest.get(job)
-        if before and before != newest:
-            before.unlink(missing_ok=True)
-        self._newest[job] = newest
+    def _keep(self, job: str, asked: Path) -> None:
+        """Keep the parts of a job that were asked for last; remove the others."""
+        parts = [part for part in self._parts.get(job, []) if part != asked] + [asked]
+        self._parts[job] = parts[-PARTS_PER_JOB:]
+        for part in parts[:-PARTS_PER_JOB]:
+            part.unlink(missing_ok=True)
 
 
 def _first(pieces: Sequence[Piece], count: int) -> list[Piece]:
@@ -65,20 +64,15 @@ def _join(segments: Sequence[Path], target: Path) -> None:
     """Copy the packets of segments into one file.
 
     Raises:
-        AssemblyError: ffmpeg could not do it.
+        AssemblyError: ffmpeg could not join them.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        listing = Path(scratch, "segments.txt")
-        lines = ("file '" + str(path).replace("'", r"'\''") + "'\n" for path in segments)
-        listing.write_text("".join(lines), "utf-8")
         part = target.with_suffix(".joining")
-        source = [*SAFE, "-f", "concat", "-safe", "0", "-i", str(listing)]
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *source]
-        command += ["-c", "copy", "-movflags", "+faststart", "-f", "mp4", str(part)]
+        films = ffmpeg.joined_input(segments, Path(scratch, "segments.txt"))
+        copied = ["-c", "copy", "-movflags", "+faststart", *ffmpeg.output(part, "mp4")]
+        failure = AssemblyError("the finished part could not be joined")
         try:
-            subprocess.run(command, check=True, capture_output=True)
-        except subprocess.CalledProcessError as error:
+            ffmpeg.run([*films, *copied], failure)
+            part.replace(target)
+        finally:
             part.unlink(missing_ok=True)
-            said = error.stderr.decode(errors="replace").strip()
-            raise AssemblyError(f"the finished part could not be joined: {said[-200:]}") from error
-        part.replace(target)

@@ -7,13 +7,12 @@ import pytest
 
 from engine.errors import AssemblyError
 from tests.stand_ins.films import draw
-from ui.routes import conversions as exports
-from ui.routes.conversions import Exports, exported
+from ui.routes.conversions import Conversions, converted
 
 
 def convert(source: Path, kind: str, seconds: float = 1.0) -> list[float]:
     async def run() -> list[float]:
-        return [done async for done in Exports().convert(source, kind, seconds)]
+        return [done async for done in Conversions().convert(source, kind, seconds)]
 
     return asyncio.run(run())
 
@@ -30,7 +29,7 @@ def test_a_film_is_converted_once_and_kept(film: Path, kind: str) -> None:
     shares = convert(film, kind)
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    made = exported(film, kind)
+    made = converted(film, kind)
     size, seconds = facts(made)
     assert size == (256, 160)
     assert seconds == pytest.approx(1.0, abs=0.15)
@@ -51,7 +50,7 @@ def test_a_gif_becomes_a_film(tmp_path: Path) -> None:
     gif = tmp_path / "film.gif"
     draw(gif, size="255x161")
     assert convert(gif, "mp4")[-1] == 1.0
-    assert facts(exported(gif, "mp4"))[0] == (254, 160)
+    assert facts(converted(gif, "mp4"))[0] == (254, 160)
 
 
 def test_its_own_format_needs_no_conversion(film: Path) -> None:
@@ -74,7 +73,7 @@ def test_a_playlist_that_poses_as_a_film_is_not_followed(tmp_path: Path) -> None
     film.write_text(f"ffconcat version 1.0\nfile {tmp_path / 'private.mp4'}\n")
     with pytest.raises(AssemblyError):
         convert(film, "webm")
-    assert not exported(film, "webm").exists()
+    assert not converted(film, "webm").exists()
 
 
 def test_who_stops_listening_ends_the_conversion(tmp_path: Path) -> None:
@@ -89,12 +88,12 @@ def test_who_stops_listening_ends_the_conversion(tmp_path: Path) -> None:
             started.append(await start(*words, **pipes))
             return started[-1]
 
-        exports.asyncio.create_subprocess_exec = noted  # type: ignore[attr-defined]
+        asyncio.create_subprocess_exec = noted  # type: ignore[assignment]
         try:
-            async with aclosing(Exports().convert(film, "webm", 20.0)) as progress:
+            async with aclosing(Conversions().convert(film, "webm", 20.0)) as progress:
                 await anext(progress)
         finally:
-            exports.asyncio.create_subprocess_exec = start  # type: ignore[attr-defined]
+            asyncio.create_subprocess_exec = start
 
     asyncio.run(run())
     assert started[0].returncode == -9

@@ -12,6 +12,7 @@ from engine.film.events import SegmentFinished
 from tests.stand_ins.connection import PLANNED, World, progress, until
 from tests.stand_ins.films import draw
 from tests.ui.routes.test_films import RECIPE, App
+from ui.routes import partial_film
 from ui.routes.job_state import ready
 
 PLAN = events.Planned(
@@ -72,13 +73,25 @@ def test_the_first_segments_come_as_one_film(app: App, drawn: bytes, tmp_path: P
     assert app.engine.fetched.count("s0") == 1
 
 
-def test_a_longer_part_takes_the_place_of_the_one_before(app: App, drawn: bytes) -> None:
+def test_a_part_that_is_played_stays_while_a_longer_one_is_asked_for(
+    app: App, drawn: bytes
+) -> None:
     job = begun(app, segment(app, 0, "s0", drawn), segment(app, 1, "s1", drawn))
-    ask(app, job, 1)
-    before = len(list(app.hub.pieces.path(app.hub.pieces.of(job)[0]).parents[1].glob("*/*.mp4")))
+    played = ask(app, job, 1)
     ask(app, job, 2)
-    after = len(list(app.hub.pieces.path(app.hub.pieces.of(job)[0]).parents[1].glob("*/*.mp4")))
-    assert (before, after) == (2, 3)  # one segment and the part; two segments and the part
+    assert ask(app, job, 1).headers["etag"] == played.headers["etag"]  # it was not made again
+
+
+def test_only_the_parts_that_were_asked_for_last_are_kept(
+    app: App, drawn: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partial_film, "PARTS_PER_JOB", 2)
+    job = begun(app, *(segment(app, index, f"s{index}", drawn) for index in range(3)))
+    folder = app.hub.pieces.path(app.hub.pieces.of(job)[0]).parents[1]
+    for count in (1, 2, 1, 3):
+        assert ask(app, job, count).status_code == 200
+    kept = [frames(path) for path in folder.glob("*/*.mp4")]
+    assert sorted(kept) == [6, 6, 6, 6, 18]  # three segments, and parts of one and of three
 
 
 def test_only_what_is_finished_without_a_gap_is_sent(app: App, drawn: bytes) -> None:
