@@ -210,7 +210,7 @@ class Engines:
     @property
     def resting(self) -> bool:
         """Whether the user has stopped the engine on this computer."""
-        return self._end_local is not None and self._saved.resting
+        return self._end_local is not None and self._saved.local_stopped
 
     def rests(self, engine: str) -> bool:
         """Tell whether a known engine is the one on this computer, and stopped."""
@@ -265,7 +265,7 @@ class Engines:
         link, end = self.local, self._end_local
         if end is None or self.resting:
             return
-        self._saved.rest(True)
+        self._saved.stop_local(True)
         await self._shut(link)
         try:
             await in_daemon_thread(lambda: end(self._folder))
@@ -276,7 +276,7 @@ class Engines:
     async def wake_local(self) -> None:
         """Start the engine on this computer again."""
         if self.resting:
-            self._saved.rest(False)
+            self._saved.stop_local(False)
             self.local.task = asyncio.create_task(self._keep_local(self.local))
 
     async def forget(self, key: str) -> None:
@@ -372,7 +372,7 @@ class Engines:
         link.state = state
         if state.name == "connected" and link.connection and link.connection.hello:
             link.engine = link.connection.hello.engine
-            self._saved.met(link.key, link.engine)
+            self._saved.save_engine(link.key, link.engine)
         link.changed.set()
         if link.follower and link.joined:
             self._tell(link, link.follower, connected=state.name == "connected")

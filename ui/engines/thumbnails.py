@@ -16,6 +16,7 @@ from engine.film.events import KeyframeFinished, remarks
 from engine.film.progress import Progress
 from engine.wire.client import Connection
 from engine.wire.messages.responses import JobEvent, Preview, Snapshot
+from ui.storage.files import write_private
 from ui.storage.job_views import JobViews
 from ui.storage.library import Library
 from ui.storage.preferences import Preferences
@@ -93,7 +94,7 @@ class Pictures:
     async def _keep(self, preview: Preview) -> None:
         """Keep the preview of a finished keyframe."""
         path = self._library.picture(preview.job, preview.index)
-        await asyncio.to_thread(path.write_bytes, preview.jpeg)
+        await asyncio.to_thread(write_private, path, preview.jpeg)
         self._show(preview.job, preview.index)
 
     async def _fetch(self, job: str, index: int, name: str) -> None:
@@ -109,7 +110,7 @@ class Pictures:
                 log.info("keyframe %s of %s could not be fetched: %s", index, job, error)
                 return
             await self._make(job, index, whole)
-            whole.unlink()
+            whole.unlink(missing_ok=True)
 
     async def _make(self, job: str, index: int, keyframe: Path) -> None:
         """Make the picture of a keyframe whose file is here, if there is none."""

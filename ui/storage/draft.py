@@ -303,7 +303,7 @@ class DraftFile:
         """Return what lies there; a file that cannot be read counts as none."""
         with self._writing:
             if self._kept is None:
-                self._kept = files.recall(self._path, SavedDraft)
+                self._kept = files.read_json(self._path, SavedDraft)
             return self._kept
 
     def write(self, kept: SavedDraft | None) -> None:
@@ -311,4 +311,4 @@ class DraftFile:
         with self._writing:
             if kept is not None and kept != self._kept:
                 self._kept = kept
-                files.keep(self._path, kept)
+                files.write_json(self._path, kept)

@@ -1,6 +1,13 @@
-"""Where this laptop keeps its films, links and engine. It knows folders, not what is in them."""
+"""The app's data folder, and how files in it are written and read.
 
+Everything that the app writes there itself is readable by its owner only. It knows folders and
+files, not what is in them.
+"""
+
+import logging
 import os
+import tempfile
+import time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,28 +15,56 @@ import msgspec
 
 from engine import local
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 
 def data_folder() -> Path:
     """Return the app's data folder, made if missing, readable by its owner only."""
     folder = local.data_folder().absolute()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(folder)
     return folder
 
 
-def keep(path: Path, value: Any) -> None:
-    """Replace ``path`` at once by JSON that only its owner may read."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(value))
-    part.replace(path)
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that only its owner may read, unless it exists."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def recall(path: Path, kind: type[T]) -> T | None:
-    """Return what was kept; a file that is missing or damaged counts as none."""
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file atomically by one that only its owner may read.
+
+    Safe to use from several threads and processes: the last one to finish wins.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".part")
+    part = Path(name)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file atomically by JSON that only its owner may read."""
+    write_private(path, msgspec.json.encode(value))
+
+
+def read_json(path: Path, kind: type[T]) -> T | None:
+    """Return the value that a file holds; None if the file is missing or cannot be decoded.
+
+    A file that cannot be decoded is kept beside its old place as ``….damaged`` and logged, so that
+    what it held is not lost with the next write.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        aside = path.with_name(f"{path.name}.{time.time_ns()}.damaged")
+        path.replace(aside)
+        log.error("%s cannot be read (%s); it is kept as %s", path, error, aside.name)
         return None

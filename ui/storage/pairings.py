@@ -1,25 +1,29 @@
 """The pairing links that this laptop has saved, and which engine is chosen.
 
-They hold keys, so their file is readable by its owner only. It does not know connections.
+Links hold keys, so their file is readable by its owner only. It does not know connections.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from engine.wire.pairing import Pairing
-from ui.storage.files import keep, recall
+from ui.storage.files import read_json, write_json
 
-LOCAL = "local"  # stands for the engine on this computer, which needs no saved link
+LOCAL = "local"  # key of the engine on this computer, which needs no saved link
 
 
 class SavedPairings(msgspec.Struct):
     """The file's content.
 
     Attributes:
-        resting: whether the engine on this computer is to stay stopped.
-        links: by address.
-        engines: their ids, where they are known, by address.
+        chosen: ``LOCAL`` or the address of the engine that new films go to.
+        resting: whether the user has stopped the engine on this computer.
+        links: pairing links by address.
+        engines: ids of the engines, where they are known, by address.
     """
 
     chosen: str = LOCAL
@@ -29,11 +33,12 @@ class SavedPairings(msgspec.Struct):
 
 
 class Pairings:
-    """Reads once, writes on every change."""
+    """Reads the file once and writes it on every change; safe to use from any thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._saved = recall(path, SavedPairings) or SavedPairings()
+        self._lock = threading.Lock()
+        self._saved = read_json(path, SavedPairings) or SavedPairings()
 
     @property
     def chosen(self) -> str:
@@ -41,46 +46,53 @@ class Pairings:
         return self._saved.chosen
 
     @property
-    def resting(self) -> bool:
-        """Whether the engine on this computer is to stay stopped."""
+    def local_stopped(self) -> bool:
+        """Whether the user has stopped the engine on this computer."""
         return self._saved.resting
 
-    def rest(self, resting: bool) -> None:
-        """Remember whether the engine on this computer is to stay stopped."""
-        self._saved.resting = resting
-        self._write()
+    def stop_local(self, stopped: bool) -> None:
+        """Save whether the engine on this computer is stopped."""
+        with self._changing() as saved:
+            saved.resting = stopped
 
     def pairings(self) -> dict[str, Pairing]:
         """Return the saved pairings by address."""
-        return {key: Pairing.parse(link) for key, link in self._saved.links.items()}
+        with self._lock:
+            return {key: Pairing.parse(link) for key, link in self._saved.links.items()}
 
     def engine(self, key: str) -> str:
         """Return the id of the engine at an address; empty if it was never reached."""
-        return self._saved.engines.get(key, "")
+        with self._lock:
+            return self._saved.engines.get(key, "")
 
-    def met(self, key: str, engine: str) -> None:
-        """Remember the id of the engine at a saved address."""
-        if key in self._saved.links and self._saved.engines.get(key) != engine:
-            self._saved.engines[key] = engine
-            self._write()
+    def save_engine(self, key: str, engine: str) -> None:
+        """Save the id of the engine at a saved address."""
+        with self._lock:
+            if key in self._saved.links and self._saved.engines.get(key) != engine:
+                self._saved.engines[key] = engine
+                write_json(self._path, self._saved)
 
     def save(self, pairing: Pairing) -> None:
-        """Keep a pairing; one of the same address is replaced."""
-        self._saved.links[pairing.url] = pairing.link
-        self._write()
+        """Save a pairing; one of the same address is replaced."""
+        with self._changing() as saved:
+            saved.links[pairing.url] = pairing.link
 
     def choose(self, key: str) -> None:
-        """Remember which engine new films go to."""
-        self._saved.chosen = key
-        self._write()
+        """Save which engine new films go to."""
+        with self._changing() as saved:
+            saved.chosen = key
 
     def forget(self, key: str) -> None:
-        """Drop a pairing; if it was chosen, this computer's engine is."""
-        self._saved.links.pop(key, None)
-        self._saved.engines.pop(key, None)
-        if self._saved.chosen == key:
-            self._saved.chosen = LOCAL
-        self._write()
+        """Remove a pairing; the engine on this computer takes its place if it was chosen."""
+        with self._changing() as saved:
+            saved.links.pop(key, None)
+            saved.engines.pop(key, None)
+            if saved.chosen == key:
+                saved.chosen = LOCAL
 
-    def _write(self) -> None:
-        keep(self._path, self._saved)
+    @contextmanager
+    def _changing(self) -> Iterator[SavedPairings]:
+        """Let one thread at a time change the content, then write it."""
+        with self._lock:
+            yield self._saved
+            write_json(self._path, self._saved)

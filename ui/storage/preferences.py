@@ -1,27 +1,32 @@
-"""What the user has set for all films, kept in one small file. It does not know what it is for."""
+"""Settings of the user that apply to all films, kept in one small file.
 
+It does not know what they are used for.
+"""
+
+import threading
 from pathlib import Path
 
 import msgspec
 
-from ui.storage.files import keep, recall
+from ui.storage.files import read_json, write_json
 
 MEGABYTE = 1_000_000  # bytes
 
 
 class SavedPreferences(msgspec.Struct):
-    """The file's content, in megabytes a film."""
+    """The file's content, in megabytes per film."""
 
     mirror: int = 50
     previews: int = 6
 
 
 class Preferences:
-    """Reads once, writes on every change."""
+    """Reads the file once and writes it on every change; safe to use from any thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._saved = recall(path, SavedPreferences) or SavedPreferences()
+        self._lock = threading.Lock()
+        self._saved = read_json(path, SavedPreferences) or SavedPreferences()
 
     @property
     def mirror(self) -> int:
@@ -30,28 +35,29 @@ class Preferences:
 
     @mirror.setter
     def mirror(self, megabytes: int) -> None:
-        self._saved.mirror = max(0, megabytes)
-        self._write()
+        self._change(mirror=megabytes)
 
     @property
     def mirror_budget(self) -> int:
-        """The same in bytes."""
+        """Bytes of each unfinished film that may be kept on this laptop."""
         return self.mirror * MEGABYTE
 
     @property
     def previews(self) -> int:
-        """Megabytes that the previews of a film from an engine elsewhere may take."""
+        """Megabytes that the previews of a film from a remote engine may take."""
         return self._saved.previews
 
     @previews.setter
     def previews(self, megabytes: int) -> None:
-        self._saved.previews = max(0, megabytes)
-        self._write()
+        self._change(previews=megabytes)
 
     @property
     def preview_budget(self) -> int:
-        """The same in bytes."""
+        """Bytes that the previews of a film from a remote engine may take."""
         return self.previews * MEGABYTE
 
-    def _write(self) -> None:
-        keep(self._path, self._saved)
+    def _change(self, **megabytes: int) -> None:
+        with self._lock:
+            limited = {name: max(0, value) for name, value in megabytes.items()}
+            self._saved = msgspec.structs.replace(self._saved, **limited)
+            write_json(self._path, self._saved)

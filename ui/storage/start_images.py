@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from engine.errors import InvalidParameterError
 from engine.film.recipe import Recipe
 from engine.wire.client import Connection
+from ui.storage.files import make_private_folder, write_private
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MOST_PIXELS = 64_000_000  # that are decoded; 256 MB as RGBA
@@ -117,11 +118,9 @@ class Stills:
             InvalidParameterError: it is no picture that can be used.
         """
         still = still_of(data)
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self._folder)
         if not self.has(still.name):
-            part = self.path(still.name).with_suffix(".part")
-            part.write_bytes(still.png)
-            part.replace(self.path(still.name))
+            write_private(self.path(still.name), still.png)
         return still.name
 
     def path(self, name: str) -> Path:
