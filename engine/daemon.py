@@ -18,7 +18,7 @@ import msgspec
 from filelock import FileLock, Timeout
 from websockets.asyncio.server import Server
 
-from engine.errors import PortError, StorageError
+from engine.errors import FolderInUseError, PortError
 from engine.jobs.queue import JobQueue
 from engine.models import Model
 from engine.models import interpolators as networks
@@ -66,7 +66,7 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
     """Run an engine while the context lasts; its pairing link also stands in the data folder.
 
     Raises:
-        StorageError: the folder cannot be used, or another engine uses it.
+        StorageError: the folder cannot be used; FolderInUseError: another engine uses it.
         InvalidParameterError: nothing answers that could do the work.
     """
     with _locked(options.data):
@@ -188,10 +188,7 @@ def _locked(data: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise StorageError(
-                f"another engine uses the data folder {data}",
-                remedy="stop it, or choose another folder with --data",
-            ) from error
+            raise FolderInUseError(str(data)) from error
     try:
         yield
     finally:

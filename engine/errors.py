@@ -15,6 +15,8 @@ VisionFluxError
 │   ├── DeviceMemoryError         out of memory on the device
 │   ├── AssemblyError             the encoder failed
 │   ├── StorageError              a full disk, a read-only folder, a damaged database
+│   │   └── FolderInUseError          another engine uses the data folder
+│   ├── JobCancelledError         another client cancelled the film
 │   ├── PortError                the port to listen on is taken or not ours to take
 │   ├── TunnelError              a tunnel's vendor or its agent refused
 │   ├── WorkerStartError          the system cannot start a worker process
@@ -196,6 +198,23 @@ class StorageError(EngineError):
     default_remedy = (
         "free disk space or choose another folder with --data; nothing finished is lost"
     )
+
+
+class FolderInUseError(StorageError):
+    """Another engine uses the data folder."""
+
+    code = "E_FOLDER_IN_USE"
+    default_remedy = "stop it, or choose another folder with --data"
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"another engine uses the data folder {folder}")
+
+
+class JobCancelledError(EngineError):
+    """Another client cancelled the film."""
+
+    code = "E_CANCELLED"
+    default_remedy = "render it again: what is finished is reused"
 
 
 class PortError(EngineError):

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,15 +19,29 @@ import msgspec
 from tqdm import tqdm
 
 from engine import daemon, local
-from engine.errors import InvalidParameterError, StorageError, VisionFluxError
+from engine.errors import (
+    ConnectionLostError,
+    EngineUnreachableError,
+    FolderInUseError,
+    InvalidParameterError,
+    JobCancelledError,
+    NotPairedError,
+    StorageError,
+    TransportError,
+    VisionFluxError,
+)
 from engine.film.camera import PRESETS
 from engine.film.progress import PieceTiming, Progress, advance
 from engine.film.recipe import Recipe, Scheduler, parse_recipe
 from engine.models import KNOWN, Model, catalogue
 from engine.models import interpolators as networks
-from engine.wire.client import Connection, Message
+from engine.wire.client import Connection, LinkState, LogRestarted, Message
 from engine.wire.messages.responses import Hello, JobEvent
 from engine.wire.pairing import Pairing
+
+RECONNECT_TIMEOUT = 60.0  # seconds that the engine of --engine may be away while a film is made
+JOIN_TIMEOUT = 60.0  # seconds that another engine of this computer may take to start or to end
+TAKEOVER_PAUSE = 0.2  # seconds between two looks for the engine of this computer
 
 NO_MOVE = "none"
 SETTINGS = (
@@ -172,37 +187,74 @@ async def _render(options: argparse.Namespace) -> int:
     _check_output(options.output)
     _cameras(options.camera, len(options.prompts))  # before an engine is started for nothing
     model = _offered(options)
-    async with _engine(options, model) as engine:
-        following = Following(str(uuid.uuid4()))
-        connection = Connection(engine, on_message=following.take)
-        link = asyncio.create_task(connection.run())
-        try:
-            hello = await connection.connected()
-            recipe = recipe_from(options, hello)
-            await following.through(connection, recipe)
-            await _save(connection, following.progress, options.output)
-        except asyncio.CancelledError:
-            with contextlib.suppress(VisionFluxError):
-                await connection.cancel(following.job)
-            raise
-        finally:
-            await connection.close()
-            await link
-    return 0
+    with contextlib.closing(Following(str(uuid.uuid4()))) as following:
+        while True:
+            async with _engine(options, model) as (engine, joined):
+                patience = 0.0 if joined else RECONNECT_TIMEOUT
+                try:
+                    await _make(engine, following, options, patience)
+                    return 0
+                except NotPairedError:
+                    raise
+                except TransportError as error:
+                    if not joined:
+                        raise
+                    following.note(f"{error}; the film is continued by another engine here")
+            await asyncio.sleep(TAKEOVER_PAUSE)
+
+
+async def _make(
+    engine: Pairing, following: "Following", options: argparse.Namespace, patience: float
+) -> None:
+    """Have an engine make the film, or finish it, and save the film.
+
+    Raises:
+        TransportError: the engine went away, for longer than ``patience`` seconds.
+        VisionFluxError: the engine refused the film, or could not make it.
+    """
+    connection = Connection(
+        engine,
+        on_message=following.take,
+        on_state=following.link_changed,
+        on_refused=following.refused,
+    )
+    link = asyncio.create_task(connection.run())
+    try:
+        hello = await connection.connected()
+        following.recipe = following.recipe or recipe_from(options, hello)
+        await following.through(connection, following.recipe, patience)
+        await _save(connection, following.progress, options.output)
+    except asyncio.CancelledError:
+        with contextlib.suppress(VisionFluxError):
+            await connection.cancel(following.job)
+        raise
+    finally:
+        await connection.close()
+        await link
 
 
 class Following:
-    """One job followed to its end, with a progress bar on the terminal."""
+    """One job followed to its end, with a progress bar on the terminal.
+
+    It outlives connections and engines: another engine on the same data folder has the same job.
+    """
 
     def __init__(self, job: str) -> None:
         self.job, self.progress = job, Progress()
-        self._ended = asyncio.Event()
+        self.recipe: Recipe | None = None  # that was submitted
+        self._failure: VisionFluxError | None = None
+        self._connected = True
+        self._news = asyncio.Event()
         layout = "{percentage:3.0f}% |{bar}| {desc} [{elapsed}{postfix}]"
         self._bar = tqdm(total=100, bar_format=layout, delay=0.2)
 
     def take(self, message: Message) -> None:
         """Take in an event of the job."""
-        if not isinstance(message, JobEvent) or message.job != self.job:
+        if message.job != self.job:
+            return
+        if isinstance(message, LogRestarted):
+            self.progress = Progress()
+        if not isinstance(message, JobEvent):
             return
         advance(self.progress, message)
         self._bar.n = round(100 * self.progress.fraction, 1)
@@ -210,40 +262,100 @@ class Following:
         left = f" < {remaining:.0f} s left" if remaining else ""
         self._bar.set_postfix_str(left, refresh=False)
         self._bar.set_description_str(activity(self.progress))
-        if self.progress.final:
-            self._ended.set()
+        self._news.set()
 
-    async def through(self, connection: Connection, recipe: Recipe) -> None:
-        """Submit the job and wait for its end; raise what it failed with."""
-        try:
-            await connection.submit(self.job, recipe)
-            await connection.watch(self.job, previews=False)
-            await self._ended.wait()
-        finally:
-            self._bar.close()
+    def link_changed(self, state: LinkState) -> None:
+        """Note whether the engine is connected; one that refuses the connection ends the wait."""
+        self._connected = state.name == "connected"
+        if state.name == "refused" and state.error:
+            self._failure = VisionFluxError.restore(state.error)
+        self._news.set()
+
+    def refused(self, job: str, error: VisionFluxError) -> None:
+        """Note that the engine, after a reconnection, does not know the job."""
+        if job == self.job:
+            self._failure = error
+            self._news.set()
+
+    def close(self) -> None:
+        """Leave the progress bar as it is."""
+        self._bar.close()
+
+    def note(self, text: str) -> None:
+        """Print a line above the progress bar."""
+        self._bar.write(text, file=sys.stderr)
+
+    async def through(self, connection: Connection, recipe: Recipe, patience: float) -> None:
+        """Submit the job, unless it is submitted, and wait for its end.
+
+        Args:
+            connection: to the engine.
+            recipe: of the film.
+            patience: seconds that a broken connection may take until it is back.
+
+        Raises:
+            TransportError: the connection did not come back in time, or was refused.
+            VisionFluxError: the job failed, was cancelled, or the engine does not have it any more.
+        """
+        await connection.submit(self.job, recipe)
+        await connection.watch(self.job, after=self.progress.seq, previews=False)
+        await self._end(connection, patience)
+        self.close()
         if self.progress.error:
             raise VisionFluxError.restore(self.progress.error)
         if self.progress.status == "cancelled":
-            raise KeyboardInterrupt
+            raise JobCancelledError("the film was cancelled by another client of the engine")
+
+    async def _end(self, connection: Connection, patience: float) -> None:
+        """Wait until the job has ended; raise if its engine cannot be reached any more."""
+        while not self.progress.final:
+            if self._failure:
+                raise self._failure
+            if self._connected:
+                self._news.clear()
+                await self._news.wait()
+                continue
+            if patience:
+                self.note(f"the connection to the engine broke; trying again for {patience:.0f} s")
+            try:
+                await connection.connected(patience)
+            except (ConnectionLostError, EngineUnreachableError) as error:
+                problem = f"the engine went away while it made the film: {error}"
+                remedy = "run the command again once it is back: what is finished is reused"
+                raise EngineUnreachableError(problem, remedy=remedy) from error
 
 
 @asynccontextmanager
-async def _engine(options: argparse.Namespace, model: Model | None) -> AsyncIterator[Pairing]:
-    """Give the engine to use: the one of --engine, the running one, or one of our own."""
+async def _engine(
+    options: argparse.Namespace, model: Model | None
+) -> AsyncIterator[tuple[Pairing, bool]]:
+    """Give the engine to use: the one of --engine, the running one, or one of our own.
+
+    With it comes whether we joined an engine of another program, which may end before the film.
+    """
     if options.engine:
-        yield Pairing.parse(options.engine)
+        yield Pairing.parse(options.engine), False
         return
     data = (options.data or local.data_folder()) / "engine"
-    found = await asyncio.to_thread(local.find_engine, data)
-    if found:
-        yield found
-        return
     models = catalogue() | ({model.name: model} if model else {})
     rife = networks.check_choice(options.rife)
     work = {"device": options.device, "rife": rife, "batch": options.batch}
-    running = daemon.Options(data=data, models=models, **work)
-    async with daemon.running(running) as engine:
-        yield engine
+    deadline = time.monotonic() + JOIN_TIMEOUT
+    while True:
+        if found := await asyncio.to_thread(local.find_engine, data):
+            yield found, True
+            return
+        async with contextlib.AsyncExitStack() as stack:
+            running = daemon.running(daemon.Options(data=data, models=models, **work))
+            try:
+                engine = await stack.enter_async_context(running)
+            except FolderInUseError:  # another one starts, or ends
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                yield engine, False
+                return
+        await asyncio.sleep(TAKEOVER_PAUSE)
 
 
 def _offered(options: argparse.Namespace) -> Model | None:

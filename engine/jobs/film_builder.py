@@ -229,6 +229,8 @@ class FilmBuilder:
     async def _plan(self, model: Model) -> Plan:
         nodes = self.nodes
         most = await asyncio.to_thread(most_keyframes, nodes.recipe)
+        if nodes.stopping():  # meanwhile
+            raise TaskStoppedError
         loaded = await nodes.load(model, most, self.batch)
         names = {"model": loaded.model, "interpolator": loaded.interpolator}
         # Large plans take a second, in which the server has to answer its clients.

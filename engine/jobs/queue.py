@@ -16,7 +16,6 @@ from engine.errors import (
     StorageError,
     UnknownJobError,
     UnknownModelError,
-    WorkerStartError,
 )
 from engine.film import events
 from engine.film.events import AnyEvent
@@ -220,10 +219,7 @@ class JobQueue:
 
     async def work(self) -> None:
         """Make films for ever, oldest job first."""
-        try:
-            await self.crew.start()
-        except WorkerStartError:  # each job that needs the worker fails with it
-            log.exception("No film can be made now.")
+        await self.crew.start()  # a worker that cannot be started fails the jobs that need it
         try:
             await self._work()
         finally:

@@ -100,8 +100,10 @@ class ControlSession:
         jobs: JobQueue,
         store: ObjectStore,
         hello: Callable[[int | None], answers.Hello],
+        epoch: str,
     ) -> None:
         self._connection, self._jobs, self._store, self._hello = connection, jobs, store, hello
+        self._epoch = epoch
         self._watched: dict[str, Subscriber] = {}
         self._answers: asyncio.Queue[str] = asyncio.Queue(maxsize=64)
         self._news = asyncio.Event()
@@ -178,16 +180,16 @@ class ControlSession:
         if full and request.job not in self._watched:
             raise LimitError("this connection watches too many jobs", remedy="unwatch one")
         job = self._jobs.get(request.job)
-        if watched := self._watched.pop(job.id, None):
-            self._leave(watched)
-        known = len(job.frames)
-        after = known if request.after is None else request.after
-        sent = after if after <= known else 0  # a log that lost its end is sent from its beginning
+        if known := self._watched.pop(job.id, None):
+            self._leave(known)
+        sent = len(job.frames) if request.after is None else request.after
+        if sent > len(job.frames):  # the client has seen more than is left of the log
+            sent = 0
         purse = PreviewBudget(request.budget) if request.previews else None
         watching = self._watched[job.id] = Subscriber(job, sent, purse)
         job.watchers.add(self._news.set)
         self._want(watching)
-        return _snapshot(request.id, job, self._hello(None).epoch)
+        return _snapshot(request.id, job, self._epoch)
 
     def _leave(self, watching: Subscriber) -> None:
         watching.job.watchers.discard(self._news.set)

@@ -135,7 +135,8 @@ class EngineServer:
         assert connection.request
         if connection.request.path == terms.DATA_PATH:
             return DataSession(connection, self._store)
-        return ControlSession(connection, self._jobs, self._store, self.hello)
+        epoch = self._journal.epoch
+        return ControlSession(connection, self._jobs, self._store, self.hello, epoch)
 
     def hello(self, re: int | None = None) -> answers.Hello:
         """Say who this engine is and what it can do."""

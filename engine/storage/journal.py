@@ -8,6 +8,7 @@ business.
 
 import contextlib
 import itertools
+import logging
 import secrets
 import sqlite3
 import time
@@ -17,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from engine.errors import StorageError
 from engine.film.events import AnyEvent, Finished, Logged
 from engine.film.recipe import Recipe
+
+log = logging.getLogger(__name__)
 
 RECIPES, EVENTS = msgspec.json.Decoder(Recipe), msgspec.json.Decoder(AnyEvent)
 
@@ -116,19 +120,39 @@ class Journal:
         self.fresh = not made_by  # nothing was in it
         self._path, self._reserve = path, path.with_suffix(".reserve")
         self._uses = itertools.count(int(used) + 1)
-        self.engine_id = self._meta("engine")
-        self.epoch = self._meta("epoch")  # changes with the file: logs may have lost their ends
+        self.engine_id = self._identity("engine")
+        self.epoch = self._identity("epoch")
+        self._open()
         self._hold_reserve()
 
     def become(self, engine_id: str) -> None:
-        """Take over the identity of a journal that this one replaces."""
+        """Take over the identity of a journal that this one replaces; the epoch is a new one."""
         with translated(self._path):
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'engine'", (engine_id,))
         self.engine_id = engine_id
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and note in it that all of it was written."""
+        try:
+            with translated(self._path):
+                self._db.execute("DELETE FROM meta WHERE name = 'opened'")
+        except StorageError:  # the next start then begins another epoch, which loses nothing
+            log.warning("The journal cannot be closed in order.", exc_info=True)
         self._db.close()
+
+    def _open(self) -> None:
+        """Begin another epoch if the computer went down with the journal open.
+
+        Its last transactions may be lost then: ``synchronous = NORMAL`` does not flush each one.
+        """
+        boot = _boot()
+        with translated(self._path):
+            row = self._db.execute("SELECT value FROM meta WHERE name = 'opened'").fetchone()
+            if row and row[0] != boot:
+                self.epoch = secrets.token_hex(8)
+                query = "UPDATE meta SET value = ? WHERE name = 'epoch'"
+                self._db.execute(query, (self.epoch,))
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('opened', ?)", (boot,))
 
     # Jobs
 
@@ -290,8 +314,8 @@ class Journal:
             rows = self._db.execute(f"SELECT seq, at, body FROM event {clause}", values).fetchall()
             return [read_event(row) for row in rows]
 
-    def _meta(self, name: str) -> str:
-        """Return a value that was drawn at random when it was first asked for."""
+    def _identity(self, name: str) -> str:
+        """Return a random identity that is kept under a name, made at the first start."""
         with translated(self._path):
             self._db.execute(
                 "INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, secrets.token_hex(8))
@@ -315,6 +339,13 @@ class Journal:
             if self._db.in_transaction:  # SQLite may have rolled it back already
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _boot() -> str:
+    """Return what identifies the time since this computer was started."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return str(round(psutil.boot_time()))
 
 
 def is_damage(error: Exception) -> bool:

@@ -41,15 +41,15 @@ from engine.wire.messages.responses import Chunk, JobEvent, Preview, Snapshot
 from engine.wire.pairing import Pairing
 from engine.wire.transport import ByteCounter
 
-log = logging.getLogger(__name__)
-
 A = TypeVar("A", bound=answers.Response)
 
-PATIENCE = 30.0  # seconds to wait for an answer
+ANSWER_TIMEOUT = 30.0  # seconds to wait for an answer
+
+log = logging.getLogger(__name__)
 
 
 class PendingRequests:
-    """What was asked and not answered yet."""
+    """The requests that were sent and not answered yet."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -78,7 +78,7 @@ class PendingRequests:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = future
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
                 await socket.send(encoding.encode(request))
                 answer = await future
         except (ConnectionClosed, TimeoutError) as error:
@@ -90,7 +90,7 @@ class PendingRequests:
         return answer
 
     def answer(self, message: object) -> None:
-        """Hand a message on to who waits for it, if anybody does."""
+        """Resolve the request that a message answers, if it is still awaited."""
         future = self._waiting.get(getattr(message, "re", None) or -1)
         if future and not future.done():
             if isinstance(message, answers.Refused):
@@ -99,7 +99,7 @@ class PendingRequests:
                 future.set_result(message)
 
     def lose(self) -> None:
-        """Tell all who wait that the connection broke."""
+        """Fail every pending request: the connection broke."""
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(ConnectionLostError("the connection to the engine broke"))
@@ -113,55 +113,70 @@ class Subscription:
         after: number of the last event that was seen; None while only new ones are wanted.
         previews: whether previews are wanted.
         budget: bytes of previews that may still come; None: no limit.
-        epoch: of the engine's journal when the job was last followed; "" before that.
+        epoch: of the engine's logs, in which ``after`` counts; "" while it is unknown.
+        restarted: whether the log has to be asked for again, from its start.
     """
 
     after: int | None
     previews: bool
     budget: int | None
     epoch: str = ""
+    restarted: bool = False
 
     def request(self, number: int, job: str) -> Watch:
-        """Return the request, under a number, that has the engine tell of ``job``."""
+        """Return the request, with an id, that makes the engine report on ``job``."""
         return Watch(
             id=number, job=job, after=self.after, previews=self.previews, budget=self.budget
         )
 
-    def enter(self, epoch: str) -> None:
-        """Begin again if the engine's journal is not the one that was followed before."""
-        if self.after is not None and epoch and self.epoch not in ("", epoch):
-            self.after = 0
-        self.epoch = epoch
+    def begin(self, snapshot: Snapshot) -> bool:
+        """Take in a snapshot; return False if the log must be read again from its start.
 
-    def begin(self, seq: int) -> None:
-        """Take in the number of a snapshot's last event."""
+        That is so if the log is shorter than what was seen of it, or if its epoch has changed: the
+        engine has lost the end of its log, and what it has recorded since is unknown here.
+        """
+        known, self.epoch = self.epoch, snapshot.epoch
         if self.after is None:
-            self.after = seq  # what is new begins here, whatever breaks
-        elif seq < self.after:
-            self.after = 0  # the log lost its end: all of it comes again
+            self.after = snapshot.progress.seq  # what is new begins here, whatever breaks
+            return True
+        changed = bool(known and snapshot.epoch) and known != snapshot.epoch
+        if self.after <= snapshot.progress.seq and not changed:
+            return True
+        self.after, self.restarted = 0, True
+        return False
 
     def is_new(self, seq: int) -> bool:
-        """Tell whether an event was not seen before; remember that it was."""
+        """Return whether an event was not seen before, and remember that it was."""
         if self.after is not None and seq <= self.after:
             return False
         self.after = seq
         return True
 
     def pay(self, size: int) -> None:
-        """Take what a preview took, in bytes, from the budget."""
+        """Subtract a preview's size, in bytes, from the budget."""
         if self.budget is not None:
             self.budget = max(0, self.budget - size)
 
 
-Message = Snapshot | JobEvent | Preview
+class LogRestarted(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine lost the end of a job's log: events are reported again, from number 1.
+
+    ``seq``: number of the log's last event now. What was recorded after it is void.
+    """
+
+    job: str
+    seq: int
+
+
+Message = Snapshot | JobEvent | Preview | LogRestarted
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between attempts, growing by 1.6, with jitter
-HEALTHY = 30.0  # seconds after which a connection counts as good and the delay starts anew
+HEALTHY_AFTER = 30.0  # seconds after which a connection counts as good and the delay starts anew
 FATAL = (NotPairedError, ProtocolVersionError, BadLinkError)
 
 
 class LinkState(msgspec.Struct, frozen=True, kw_only=True):
-    """How the connection is; ``retry_in`` seconds until the next attempt while it waits."""
+    """The state of a connection; while it waits, the next attempt is in ``retry_in`` seconds."""
 
     name: Literal["connecting", "connected", "waiting", "refused", "closed"]
     error: ErrorReport | None = None
@@ -169,12 +184,16 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connection:
-    """One engine, kept connected; watched jobs go on from the last event that was seen.
+    """A connection to one engine that reconnects; watched jobs resume after the last event seen.
+
+    An exception that a callback raises is logged. It does not end the connection.
 
     Args:
-        engine: where it is, and the key.
+        engine: its address and key.
         on_message: called with every snapshot, event and preview, in the loop of ``run``.
-        on_state: called when the connection changes.
+        on_state: called when the state of the connection changes.
+        on_refused: called with a job and an error when the engine, after a reconnection, refuses to
+            have the job watched: it is not watched any more.
     """
 
     def __init__(
@@ -183,17 +202,20 @@ class Connection:
         *,
         on_message: Callable[[Message], None] = lambda _: None,
         on_state: Callable[[LinkState], None] = lambda _: None,
+        on_refused: Callable[[str, VisionFluxError], None] = lambda *_: None,
     ) -> None:
         self.engine = engine
         self.hello: answers.Hello | None = None
         self.state = LinkState(name="connecting")
         self.traffic = ByteCounter()
         self._on_message, self._on_state = on_message, on_state
+        self._on_refused = on_refused
         self._socket: ClientConnection | None = None
         self._questions = PendingRequests()
         self._number = self._questions.number
         self._watched: dict[str, Subscription] = {}
-        self._connected = asyncio.Event()
+        self._watching: set[asyncio.Task[None]] = set()  # requests after a reconnection
+        self._settled = asyncio.Event()  # the state is connected, refused or closed
         self._closed = asyncio.Event()
 
     async def run(self) -> None:
@@ -207,7 +229,7 @@ class Connection:
             if isinstance(error, FATAL):
                 self._change(LinkState(name="refused", error=error.report()))
                 return
-            delay = FIRST_DELAY if time.monotonic() - began > HEALTHY else delay
+            delay = FIRST_DELAY if time.monotonic() - began > HEALTHY_AFTER else delay
             wait = delay * random.uniform(0.5, 1.0)
             self._change(LinkState(name="waiting", error=error.report(), retry_in=wait))
             delay = min(LONGEST_DELAY, delay * 1.6)
@@ -217,7 +239,7 @@ class Connection:
         self._change(LinkState(name="closed"))
 
     async def close(self) -> None:
-        """End the connection; jobs go on at the engine."""
+        """End the connection; the engine continues its jobs."""
         self._closed.set()
         if self._socket:
             await self._socket.close()
@@ -228,14 +250,12 @@ class Connection:
         Raises:
             TransportError: the engine refuses us, or it did not answer in time.
         """
-        deadline = time.monotonic() + patience
-        while not self._connected.is_set():
-            if self.state.name in ("refused", "closed") or time.monotonic() > deadline:
-                report = self.state.error or EngineUnreachableError("no engine answers").report()
-                raise VisionFluxError.restore(report)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    await self._connected.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._settled.wait()
+        if self.state.name != "connected":
+            report = self.state.error or EngineUnreachableError("no engine answers").report()
+            raise VisionFluxError.restore(report)
         assert self.hello
         return self.hello
 
@@ -264,15 +284,35 @@ class Connection:
             budget: bytes that the previews of this film may take, reconnections included; None:
                 no limit.
         """
-        epoch = self.hello.epoch if self.hello else ""
-        watched = self._watched[job] = Subscription(after, previews, budget, epoch)
+        known = self._watched.get(job)
+        self._watched[job] = Subscription(after, previews, budget, known.epoch if known else "")
         try:
-            return await self._ask(watched.request(self._number(), job), answers.Snapshot)
+            return await self._subscribe(job)
         except TransportError:
             raise  # it is watched as soon as the connection is back
         except VisionFluxError:
             self._watched.pop(job, None)
             raise
+
+    async def _subscribe(self, job: str) -> answers.Snapshot:
+        """Ask for a job; if its log has to be read again from its start, ask for that as well."""
+        watched = self._watched[job]
+        snapshot = await self._ask(watched.request(self._number(), job), answers.Snapshot)
+        if watched.restarted:
+            watched.restarted = False
+            snapshot = await self._ask(watched.request(self._number(), job), answers.Snapshot)
+        return snapshot
+
+    async def _watch_again(self, job: str) -> None:
+        """Watch a job after a reconnection."""
+        try:
+            if job in self._watched:
+                await self._subscribe(job)
+        except TransportError as error:
+            log.info("job %s is watched once the connection is back: %s", job, error)
+        except VisionFluxError as error:
+            self._watched.pop(job, None)
+            self._call(self._on_refused, job, error)
 
     async def show_previews(self, job: str, wanted: bool) -> None:
         """Begin or end previews of a job that is followed, within what its budget has left."""
@@ -293,11 +333,11 @@ class Connection:
         await self._ask(requests.Cancel(id=self._number(), job=job), answers.Done)
 
     async def pause(self, job: str) -> None:
-        """Let a job rest."""
+        """Pause a job."""
         await self._ask(requests.Pause(id=self._number(), job=job), answers.Done)
 
     async def resume(self, job: str) -> None:
-        """Have a job that rests go on."""
+        """Resume a paused job."""
         await self._ask(requests.Resume(id=self._number(), job=job), answers.Done)
 
     async def jobs(self) -> tuple[answers.JobSummary, ...]:
@@ -318,7 +358,7 @@ class Connection:
     async def fetch(
         self, name: str, target: Path, on_bytes: Callable[[int, int], None] = lambda *_: None
     ) -> None:
-        """Fetch an object into ``target``, going on where an earlier attempt broke off.
+        """Download an object into ``target``; an earlier attempt that broke off is resumed.
 
         Raises:
             TransportError: the connection broke; what came is kept in ``target`` + ``.part``.
@@ -330,7 +370,7 @@ class Connection:
     async def upload(
         self, name: str, file: Path, media_type: str, *, origin: str = "", detail: str = ""
     ) -> None:
-        """Bring an object, made by another engine, to this one; both ends check its hash.
+        """Upload an object that another engine made; both ends check its hash.
 
         Args:
             name: the node's content address.
@@ -358,6 +398,9 @@ class Connection:
             return error
         except ConnectionClosed as error:
             return ConnectionLostError(f"the connection to the engine broke: {error}")
+        except Exception as error:  # a defect of ours must not leave a dead link behind
+            log.exception("The connection to the engine failed.")
+            return ConnectionLostError(f"the connection failed: {type(error).__name__}")
         finally:
             self._forget()
         return ConnectionLostError("the engine closed the connection")
@@ -369,45 +412,50 @@ class Connection:
         if self._closed.is_set():
             return  # while this attempt was under way, when there was no socket to close
         self.hello, self._socket = hello, socket
-        self._connected.set()
         self._change(LinkState(name="connected"))
-        for job, watched in tuple(self._watched.items()):
-            watched.enter(hello.epoch)
-            await socket.send(encoding.encode(watched.request(self._number(), job)))
+        for job in tuple(self._watched):
+            task = asyncio.create_task(self._watch_again(job))
+            self._watching.add(task)
+            task.add_done_callback(self._watching.discard)
         async for data in socket:
             self._take(encoding.decode_answer(data), len(data))
 
     def _take(self, message: answers.AnyResponse | Preview | Chunk, size: int) -> None:
-        """Hand a message of ``size`` bytes on to whoever waits for it."""
+        """Pass a message of ``size`` bytes to its callback, or to the request that it answers."""
         watched = self._watched.get(getattr(message, "job", ""))
         match message:
             case JobEvent(seq=seq):
                 if watched and watched.is_new(seq):
-                    self._hand_over(message)
+                    self._call(self._on_message, message)
                 return
             case Preview():
                 if watched:
                     watched.pay(size)
-                self._hand_over(message)
+                self._call(self._on_message, message)
                 return
-            case Snapshot(progress=progress):
-                if watched:
-                    watched.begin(progress.seq)
-                self._hand_over(message)
+            case Snapshot(job=job, progress=progress):
+                if watched and not watched.begin(message):
+                    self._call(self._on_message, LogRestarted(job=job, seq=progress.seq))
+                self._call(self._on_message, message)
         self._questions.answer(message)
-
-    def _hand_over(self, message: Message) -> None:
-        """Call the handler; a message that it cannot take is logged, and the link goes on."""
-        try:
-            self._on_message(message)
-        except Exception:
-            log.exception("a message about job %s could not be handled", message.job)
 
     def _forget(self) -> None:
         self._socket = None
-        self._connected.clear()
         self._questions.lose()
+        for task in self._watching:
+            task.cancel()
 
     def _change(self, state: LinkState) -> None:
         self.state = state
-        self._on_state(state)
+        if state.name in ("connected", "refused", "closed"):
+            self._settled.set()
+        else:
+            self._settled.clear()
+        self._call(self._on_state, state)
+
+    def _call(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Call a callback; what it raises is logged, for it is no fault of the connection."""
+        try:
+            callback(*arguments)
+        except Exception:
+            log.exception("A callback of the connection to the engine failed.")

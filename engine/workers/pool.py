@@ -17,7 +17,12 @@ from functools import partial
 import msgspec
 import psutil
 
-from engine.errors import DeviceMemoryError, InvalidParameterError, VisionFluxError
+from engine.errors import (
+    DeviceMemoryError,
+    InvalidParameterError,
+    VisionFluxError,
+    WorkerStartError,
+)
 from engine.film.preview_budget import PreviewQuality
 from engine.wire.messages.responses import DeviceInfo
 from engine.workers import messages as tasks
@@ -90,9 +95,18 @@ class WorkerPool:
         return max(foreman.peak for foreman in self._foremen) + max(mates, default=0)
 
     async def start(self) -> None:
-        """Start every process that does not run; they get ready in the background."""
+        """Start every process that does not run; they get ready in the background.
+
+        A process that cannot be started is logged. Its next task raises WorkerStartError.
+        """
         for foreman in self._foremen:
+            await self._start(foreman)
+
+    async def _start(self, foreman: WorkerProcess) -> None:
+        try:
             await foreman.start()
+        except WorkerStartError as error:
+            log.error("%s: %s. Remedy: %s.", error.code, error, error.remedy)
 
     async def close(self) -> None:
         """End every process."""
@@ -135,6 +149,7 @@ class WorkerPool:
             TaskStoppedError: the film was stopped meanwhile.
             WorkerDiedError: the worker died, here or in the context; it is started anew, a mate
                 for the next film.
+            WorkerStartError: its process cannot be started.
             MemoryShortError: its device was short of memory; it begins more thriftily next time.
             VisionFluxError: the model cannot be loaded.
         """
@@ -149,13 +164,13 @@ class WorkerPool:
                     return
             except WorkerDiedError as death:
                 if foreman in self._foremen:
-                    await foreman.start()
+                    await self._start(foreman)
                 else:
                     self._rule_out(foreman, str(death))
                 raise
             except DeviceMemoryError as error:
                 if len(foreman.ways) > ways:
-                    await foreman.start()
+                    await self._start(foreman)
                 elif not self._rule_out(foreman, str(error)):
                     raise
                 raise MemoryShortError from error
@@ -254,7 +269,7 @@ class WorkerPool:
         if mate and mate not in self._unfit:
             self._mates[foreman] = mate
             mate.on_change = partial(self._changed, mate)
-            await mate.start()
+            await self._start(mate)
 
     async def _dismiss(self) -> None:
         """End the mates of workers that run short of memory, once they are free."""
@@ -328,9 +343,13 @@ def roomy(device: DeviceInfo) -> bool:
 
 async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
     """Return what a command prints; it must print something and end well."""
-    asked = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, **SILENT}
-    )
+    problem = "nothing answers that could do the work"
+    try:
+        asked = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, **SILENT}
+        )
+    except OSError as error:
+        raise InvalidParameterError(field, f"{problem} ({error})", remedy) from error
     try:
         async with asyncio.timeout(PATIENCE):
             said, _ = await asked.communicate()
@@ -339,7 +358,7 @@ async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
         await asked.wait()
         said = b""
     if asked.returncode or not said:
-        raise InvalidParameterError(field, "nothing answers that could do the work", remedy)
+        raise InvalidParameterError(field, problem, remedy)
     return said.decode()
 
 

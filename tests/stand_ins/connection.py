@@ -18,7 +18,7 @@ from engine.film.events import Event, Logged
 from engine.film.progress import Progress, fold
 from engine.film.recipe import Recipe
 from engine.models import Card, Defaults
-from engine.wire.client import LinkState
+from engine.wire.client import LinkState, LogRestarted
 from engine.wire.messages.responses import (
     Accepted,
     DeviceInfo,
@@ -151,8 +151,10 @@ class StandIn:
         if job not in self.recipes:
             raise UnknownJobError(job)
         log = self.logs[job]
-        known = len(log) if after is None else after
-        for logged in log[known if known <= len(log) else 0 :]:
+        if after and after > len(log):
+            after = 0
+            self.on_message(LogRestarted(job=job, seq=len(log)))
+        for logged in log[len(log) if after is None else after :]:
             asyncio.get_running_loop().call_soon(self._send, job, logged)
         snapshot = Snapshot(
             re=1,

@@ -31,6 +31,7 @@ class EventWriter:
         self._begin = begin
         self._heard: dict[str, int] = {}  # number of the last event of each job
         self._unwritten: dict[str, list[Logged]] = {}
+        self._void: dict[str, int] = {}  # number of the last event that still counts, by job
         self._writing = asyncio.Lock()
 
     def last(self, job: str) -> int:
@@ -53,15 +54,11 @@ class EventWriter:
         if weighty or len(waiting) == 1:
             self._begin(self._write_soon(message.job, 0.0 if weighty else SOON, then))
 
-    def begin_again(self, job: str, seq: int) -> None:
-        """Drop what was heard of a job: its engine's log has ``seq`` events, and all come again."""
-        self._heard[job] = 0
+    def restart(self, job: str, seq: int) -> None:
+        """Begin a job's log again; events after number ``seq`` are void."""
+        self._heard[job], self._void[job] = 0, seq
         self._unwritten.pop(job, None)
-        self._begin(self._drop(job, seq))
-
-    async def _drop(self, job: str, seq: int) -> None:
-        async with self._writing:
-            await asyncio.to_thread(self._record.drop_after, job, seq)
+        self._begin(self.write(job))
 
     async def _write_soon(
         self, job: str, wait: float, then: Callable[[str], Coroutine[Any, Any, None]]
@@ -73,6 +70,8 @@ class EventWriter:
     async def write(self, job: str) -> None:
         """Write down what was heard of a job so far."""
         async with self._writing:
+            if (seq := self._void.pop(job, None)) is not None:
+                await asyncio.to_thread(self._record.drop_after, job, seq)
             if waiting := self._unwritten.pop(job, None):
                 await asyncio.to_thread(self._record.note, job, waiting)
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from engine.errors import TransportError, UnknownJobError, VisionFluxError
 from engine.film.events import Logged
-from engine.film.progress import advance
+from engine.film.progress import Progress, advance
 from engine.film.recipe import Recipe
-from engine.wire.client import Connection
+from engine.wire.client import Connection, LogRestarted, Message
 from engine.wire.messages.responses import JobEvent, Preview, Snapshot
 from ui.engines.downloads import FilmDownloads, PieceDownloads
 from ui.engines.event_writer import EventWriter
@@ -228,7 +228,7 @@ class Follower:
         """Bring finished pieces here that somebody wants to see now; raises as a fetch does."""
         await self._mirror.bring(pieces)
 
-    def hear(self, message: Snapshot | JobEvent | Preview) -> None:
+    def hear(self, message: Message) -> None:
         """Take in what the engine says of a job."""
         with self._board.changing(message.job) as view:
             if view is None or view.successor:
@@ -236,17 +236,19 @@ class Follower:
             self._update(view, message)
             caught_up = self._scribe.last(message.job) >= view.progress.seq
             final = view.progress.final
-        self._pictures.hear(message, final)
+        if not isinstance(message, LogRestarted):
+            self._pictures.hear(message, final)
         if final and caught_up and message.job not in self._settling:
             self._settling.add(message.job)
             self.begin(self._settle(message.job))
 
-    def _update(self, view: JobView, message: Snapshot | JobEvent | Preview) -> None:
+    def _update(self, view: JobView, message: Message) -> None:
         view.heard_at, view.reachable = time.monotonic(), True
         match message:
-            case Snapshot(progress=progress):
-                if progress.seq < view.progress.seq:  # the engine's log lost its end
-                    self._scribe.begin_again(view.job, progress.seq)
+            case LogRestarted(job=job, seq=seq):
+                self._scribe.restart(job, seq)
+                view.progress = Progress()
+            case Snapshot(progress=progress) if progress.seq >= view.progress.seq:
                 view.progress = progress
             case JobEvent(seq=seq, at=at, event=event):
                 self._scribe.hear(message, self._catch_up)

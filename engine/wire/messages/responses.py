@@ -45,9 +45,9 @@ class Hello(Response, frozen=True, kw_only=True, tag="hello"):
     """Sent first on a control socket, and as the answer to ``describe``.
 
     ``others``: devices that share a film with ``device``; ``interpolator`` is "" until a film was
-    begun; ``notice`` as in ``events.Planned``. ``epoch`` names the engine's journal: another one
-    means that logs may have lost their ends, so what a client knows of them does not count; "" from
-    older engines.
+    begun; ``notice`` as in ``events.Planned``. Another ``epoch`` than before means that
+    logs may have lost their ends: an event's number may stand for another event. Older engines
+    leave it out ("").
     """
 
     re: int | None = None

@@ -2,19 +2,24 @@
 
 import asyncio
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from benchmarks.clients import running
-from engine.errors import EngineUnreachableError
-from engine.wire.client import FIRST_DELAY, Connection, LinkState, Message, Subscription
+from engine.daemon import JOURNAL, KEY
+from engine.errors import EngineUnreachableError, UnknownJobError, VisionFluxError
+from engine.film.events import Finished
+from engine.wire.client import FIRST_DELAY, Connection, LinkState, LogRestarted
 from engine.wire.handshake import open_socket
 from engine.wire.messages.limits import CONTROL_PATH
+from engine.wire.messages.responses import JobEvent
 from engine.wire.pairing import Pairing
-from tests.conftest import PATIENCE, a_recipe, an_engine, connected, set_clock
+from tests.conftest import PATIENCE, Client, a_recipe, an_engine, connected, set_clock
 from tests.stand_ins.proxy import through
 from tests.torture.proxy import Cut, cutting
+from tests.torture.rig import free_port
 
 pytestmark = pytest.mark.anyio
 JOB = "job-0001"
@@ -39,6 +44,89 @@ async def test_who_wants_only_what_is_new_misses_nothing_that_is(
         assert proxy.made == [cut]
         numbers = [message.seq for message in client.events(JOB)]
         assert numbers == list(range(snapshot.progress.seq + 1, numbers[-1] + 1))
+
+
+async def test_a_log_that_became_shorter_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEP_SECONDS", "0.004")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.begin(JOB, a_recipe("a", "b", num_inference_steps=40))
+        await client.reached(JOB, "SegmentFinished", 2)
+        await client.rest(JOB)
+        heard = client.events(JOB)[-1].seq
+    db = sqlite3.connect(tmp_path / JOURNAL)
+    db.execute("UPDATE event SET body='x' WHERE job=? AND seq=6", (JOB,))
+    db.commit()
+    db.close()
+    monkeypatch.setenv("STEP_SECONDS", "0")
+    async with an_engine(tmp_path) as engine, connected(engine) as client:
+        await client.connection.watch(JOB, after=heard)
+        assert [type(message) for message in client.heard[:1]] == [LogRestarted]
+        assert await client.ended(JOB) == "Finished"
+        numbers = [message.seq for message in client.events(JOB)]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_a_log_of_another_epoch_is_read_from_its_start_though_it_is_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a power cut: what was recorded since has the numbers of what was lost."""
+    port = free_port()
+    async with an_engine(tmp_path, port=port) as engine:
+        client = Client(engine)
+        run = asyncio.create_task(client.connection.run())
+        await client.connection.connected()
+        await client.begin(JOB, a_recipe())
+        assert await client.ended(JOB) == "Finished"
+    before = len(client.events(JOB))
+    db = sqlite3.connect(tmp_path / JOURNAL)
+    db.execute("INSERT INTO meta VALUES ('opened', 'before the power cut')")
+    db.commit()
+    db.close()
+    async with an_engine(tmp_path, port=port):
+        await client.until(lambda: len(client.events(JOB)) == 2 * before)
+        assert sum(isinstance(message, LogRestarted) for message in client.heard) == 1
+        await client.connection.close()
+        await run
+
+
+async def test_a_job_that_is_gone_after_a_reconnection_is_reported(tmp_path: Path) -> None:
+    port, refusals = free_port(), asyncio.Queue[tuple[str, VisionFluxError]]()
+    async with an_engine(tmp_path / "a", port=port) as engine:
+        connection = Connection(engine, on_refused=lambda *each: refusals.put_nowait(each))
+        run = asyncio.create_task(connection.run())
+        await connection.connected()
+        await connection.submit(JOB, a_recipe())
+        await connection.watch(JOB)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / KEY).write_text((tmp_path / "a" / KEY).read_text())
+    async with an_engine(tmp_path / "b", port=port):
+        job, error = await asyncio.wait_for(refusals.get(), PATIENCE)
+        assert (job, type(error)) == (JOB, UnknownJobError)
+        await connection.close()
+        await run
+
+
+async def test_a_callback_that_raises_does_not_end_the_connection(
+    engine: Pairing, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[object] = []
+
+    def take(message: object) -> None:
+        heard.append(message)
+        if len(heard) == 3:
+            raise IndexError("an event that does not fit what is known")
+
+    connection = Connection(engine, on_message=take)
+    async with running(connection):
+        await connection.submit(JOB, a_recipe())
+        await connection.watch(JOB)
+        async with asyncio.timeout(PATIENCE):
+            while not (isinstance(heard[-1], JobEvent) and isinstance(heard[-1].event, Finished)):
+                await asyncio.sleep(0.01)
+        assert connection.state.name == "connected"
+    assert "an event that does not fit" in caplog.text
 
 
 async def test_closing_ends_an_attempt_that_is_under_way(engine: Pairing) -> None:
@@ -119,40 +207,3 @@ async def everything(engine: Pairing) -> list[object]:
         await other.connection.watch(JOB)
         await other.ended(JOB)
         return list(other.events(JOB))
-
-
-async def test_a_handler_that_raises_is_logged_and_the_link_goes_on(
-    engine: Pairing, caplog: pytest.LogCaptureFixture
-) -> None:
-    heard: list[str] = []
-
-    def take(message: Message) -> None:
-        heard.append(type(getattr(message, "event", message)).__name__)
-        if len(heard) == 3:
-            raise IndexError("an event that does not fit what is known")
-
-    connection = Connection(engine, on_message=take)
-    async with running(connection):
-        await connection.submit(JOB, a_recipe())
-        await connection.watch(JOB)
-        async with asyncio.timeout(PATIENCE):
-            while "Finished" not in heard:
-                await asyncio.sleep(0.01)
-        assert connection.state.name == "connected"
-        assert "could not be handled" in caplog.text
-
-
-async def test_a_log_that_became_shorter_is_followed_from_its_beginning(tmp_path: Path) -> None:
-    async with an_engine(tmp_path) as engine, connected(engine) as client:
-        await client.connection.submit(JOB, a_recipe())
-        await client.connection.watch(JOB, after=10_000)
-        assert await client.ended(JOB) == "Finished"
-        assert client.events(JOB)[0].seq == 1
-
-
-async def test_a_log_is_followed_from_its_beginning_once_the_journal_is_another_one() -> None:
-    watched = Subscription(after=5, previews=False, budget=None, epoch="one")
-    watched.enter("one")
-    assert watched.after == 5
-    watched.enter("two")
-    assert watched.after == 0
