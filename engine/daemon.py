@@ -6,7 +6,6 @@ It knows which parts there are and how they start and stop; what they do is thei
 import asyncio
 import contextlib
 import logging
-import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -19,6 +18,7 @@ from filelock import FileLock, Timeout
 from websockets.asyncio.server import Server
 
 from engine.errors import FolderInUseError, PortError
+from engine.files import write_private
 from engine.jobs.queue import JobQueue
 from engine.models import Model
 from engine.models import interpolators as networks
@@ -83,7 +83,7 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
         port = listening.sockets[0].getsockname()[1]
         engine = Pairing(f"http://{_reachable(options.host)}:{port}", key)
         link = options.data / LINK_FILE
-        write_private(link, engine.link)
+        _write(link, engine.link)
         try:
             yield engine
         finally:
@@ -133,7 +133,7 @@ def announce(way: Pairing | None, file: Path) -> None:
     if way is None:
         file.unlink(missing_ok=True)
     else:
-        write_private(file, way.link)
+        _write(file, way.link)
         print(f"Pairing link: {way.link}", flush=True)
 
 
@@ -154,18 +154,13 @@ def load_key(data: Path) -> bytes:
     path = data / KEY
     with translated(path):
         if not path.exists():
-            write_private(path, new_key().hex())
+            _write(path, new_key().hex())
         return bytes.fromhex(path.read_text().strip())
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    new = path.with_name(path.name + ".new")
+def _write(path: Path, text: str) -> None:
     with translated(path):
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        new.replace(path)
+        write_private(path, text.encode())
 
 
 async def _listen(server: EngineServer, host: str, port: int) -> Server:

@@ -9,9 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ENGINE = (
-    *("engine", "engine.errors", "engine.film", "engine.models", "engine.storage", "engine.wire"),
-    *("engine.workers", "engine.jobs", "engine.server", "engine.tunnels", "engine.daemon"),
-    *("engine.local", "engine.render", "engine.cli", "engine.__main__"),
+    *("engine", "engine.errors", "engine.files", "engine._compat", "engine.film", "engine.models"),
+    *("engine.storage", "engine.wire", "engine.workers", "engine.jobs", "engine.server"),
+    *("engine.tunnels", "engine.daemon", "engine.local", "engine.render", "engine.cli"),
+    "engine.__main__",
 )
 APP = (
     *("ui.shell", "ui.storage", "ui.engines", "ui.app_state", "ui.routes", "ui.films"),
@@ -20,12 +21,16 @@ APP = (
 APP_KNOWS = {
     "engine",
     "engine.errors",
+    "engine.files",
     "engine.film",
     "engine.models",
     "engine.wire",
     "engine.local",
 }
-RENDER_KNOWS = {"engine.errors", "engine.film", "engine.models", "engine.render"}
+RENDER_KNOWS = {
+    *("engine.errors", "engine.files", "engine._compat", "engine.film", "engine.models"),
+    "engine.render",
+}
 TORCH = {"torch", "diffusers", "transformers", "accelerate", "safetensors"}
 HAVE_TORCH = ("engine.render", "training", "benchmarks")
 

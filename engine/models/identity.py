@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from engine.files import file_sha256
 from engine.models.card import Model
 
 SUMS = "SHA256SUMS"  # beside the weights that come with VisionFlux
@@ -78,10 +79,9 @@ def is_damaged(path: Path) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def file_sha256(path: Path, size: int, mtime_ns: int) -> str:
+def cached_sha256(path: Path, size: int, mtime_ns: int) -> str:
     """Return a file's SHA-256; ``size`` and ``mtime_ns`` make the cache notice changes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def _inside(part: Path) -> list[Path]:
@@ -104,4 +104,4 @@ def _tree(part: Path) -> bytes:
 
 def _sha256(path: Path) -> str:
     stat = path.stat()
-    return file_sha256(path, stat.st_size, stat.st_mtime_ns)
+    return cached_sha256(path, stat.st_size, stat.st_mtime_ns)

@@ -5,7 +5,6 @@ It knows one device and no clients. It ends when its input ends, so it never out
 
 import argparse
 import contextlib
-import hashlib
 import logging
 import os
 import queue
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import InternalError, VisionFluxError
+from engine.files import file_sha256
 from engine.models import Model
 from engine.models import interpolators as networks
 from engine.render import Cancelled, segment
@@ -289,9 +289,7 @@ class Worker:
 
 
 def _file(target: Path, detail: str) -> tasks.File:
-    with target.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return tasks.File(sha256=digest, size=target.stat().st_size, detail=detail)
+    return tasks.File(sha256=file_sha256(target), size=target.stat().st_size, detail=detail)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ threads; the journal is asked and told in the server's own.
 """
 
 import asyncio
-import hashlib
 import struct
 from pathlib import Path
 
 from engine.errors import InvalidParameterError, LimitError, UnknownObjectError, VisionFluxError
+from engine.files import file_sha256
 from engine.storage.journal import ObjectRecord
 from engine.storage.object_store import ObjectStore, translated
 from engine.wire.messages import codec as encoding
@@ -91,10 +91,10 @@ def _append(file: Path, part: UploadPart) -> int:
 
 
 def _check(part: UploadPart, file: Path) -> None:
-    with translated(file), file.open("rb") as source:
-        head = source.read(PNG_HEAD.size)
-        source.seek(0)
-        if hashlib.file_digest(source, "sha256").hexdigest() != part.sha256:
+    with translated(file):
+        with file.open("rb") as source:
+            head = source.read(PNG_HEAD.size)
+        if file_sha256(file) != part.sha256:
             raise InvalidParameterError("sha256", "the content has another", "upload it again")
     if part.media_type == "image/png":
         _check_png(head)

@@ -10,7 +10,6 @@ nor a film that no client has fetched.
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
 import logging
 import os
@@ -23,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import StorageError, UnknownObjectError
+from engine.files import file_sha256
 from engine.storage.journal import Journal, ObjectRecord
 
 log = logging.getLogger(__name__)
@@ -214,8 +214,8 @@ class ObjectStore:
             return False
 
     def _is_intact(self, row: ObjectRecord) -> bool:
-        with contextlib.suppress(OSError), self._path(row).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256
+        with contextlib.suppress(OSError):
+            return file_sha256(self._path(row)) == row.sha256
         return False
 
     def _forget(self, row: ObjectRecord, why: str) -> None:

@@ -5,7 +5,6 @@ business.
 """
 
 import asyncio
-import hashlib
 import os
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from engine.errors import ConnectionLostError, MalformedMessageError, VisionFluxError
+from engine.files import file_sha256
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import limits as terms
 from engine.wire.messages import requests
@@ -49,7 +49,7 @@ class Download:
             await self._pull(info)
         except ConnectionClosed as error:
             raise ConnectionLostError("the connection broke during the download") from error
-        if await asyncio.to_thread(_sha256, self._part) != info.sha256:
+        if await asyncio.to_thread(file_sha256, self._part) != info.sha256:
             self._part.unlink()
             raise ConnectionLostError("what arrived is damaged; it is fetched anew next time")
         self._part.replace(self._target)
@@ -101,7 +101,7 @@ async def upload(socket: ClientConnection, file: Path, about: dict[str, Any]) ->
         file: the content.
         about: the fields of ``requests.Part`` that stay the same.
     """
-    digest, chunks = await asyncio.to_thread(_sha256, file), 1
+    digest, chunks = await asyncio.to_thread(file_sha256, file), 1
     with file.open("rb") as source:
         about = {**about, "size": os.fstat(source.fileno()).st_size, "sha256": digest}
         while data := source.read(min(chunks * CHUNK, terms.LIMITS.chunk)):
@@ -123,8 +123,3 @@ def _adapted(chunks: int, seconds: float) -> int:
     if seconds < QUICK:
         return min(chunks + 1, MOST)
     return max(chunks - 1, 1) if seconds > SLOW else chunks
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,6 +16,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
+from engine._compat import send_serialized
+
 HALF_OPEN = 128  # connections that may be at the door at once
 
 
@@ -57,13 +59,12 @@ class ServerTransport(ServerConnection):
         self._coming.pop(self, None)
 
     async def send_frames(self, frames: bytes) -> None:
-        """Send what ``framed`` gave; wait while the other end takes nothing.
+        """Send what ``framed`` returned; wait while the peer takes nothing.
 
         Raises:
             ConnectionClosed: the connection has ended.
         """
-        async with self.send_context():
-            self.protocol.writes.append(frames)
+        await send_serialized(self, frames)
 
 
 PAUSE = 10.0  # seconds between pings

@@ -9,7 +9,7 @@ import pytest
 from engine import models
 from engine.errors import ModelLoadError
 from engine.models import FOLDER, OFFLINE, Card, Model
-from engine.models.identity import expected_sha256, file_sha256
+from engine.models.identity import cached_sha256, expected_sha256
 from engine.render.device import choose_device
 from engine.render.rife.interpolator import load_offline
 from engine.render.weights.pipeline import load_pipeline
@@ -66,7 +66,7 @@ def test_what_a_hub_brought_is_compared_with_its_name_in_the_cache(tmp_path: Pat
     link.symlink_to(blob)
     assert not models.is_damaged(link)
     flip(blob)
-    file_sha256.cache_clear()  # the flip may fall into the same tick of the file's time
+    cached_sha256.cache_clear()  # the flip may fall into the same tick of the file's time
     assert models.is_damaged(link)
     assert not models.is_damaged(FOLDER / "rife" / "README.md")  # nobody tells
 

@@ -5,8 +5,6 @@ files, not what is in them.
 """
 
 import logging
-import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from engine import local
+from engine.files import write_private as write_private
 
 log = logging.getLogger(__name__)
 
@@ -30,22 +29,6 @@ def data_folder() -> Path:
 def make_private_folder(folder: Path) -> None:
     """Make a folder that only its owner may read, unless it exists."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file atomically by one that only its owner may read.
-
-    Safe to use from several threads and processes: the last one to finish wins.
-    """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def write_json(path: Path, value: Any) -> None:

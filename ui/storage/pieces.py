@@ -4,13 +4,13 @@ What is known of a piece is a row in SQL; whether it is here, its file alone tel
 their content address, so films that share a piece share its file. It does not know connections.
 """
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from engine.files import file_sha256
 from engine.film.events import KeyframeFinished, SegmentFinished
 from ui.storage.tables import ENDED, KEYFRAME, SEGMENT, UNFINISHED, Film, Piece
 
@@ -86,8 +86,7 @@ class Pieces:
         """Tell whether a piece's file is what it was; one that is damaged is removed."""
         path = self.path(piece)
         try:
-            with path.open("rb") as file:
-                same = hashlib.file_digest(file, "sha256").hexdigest() == piece.sha256
+            same = file_sha256(path) == piece.sha256
         except FileNotFoundError:
             return False
         if not same:

@@ -4,7 +4,6 @@ Official files and their repacks load as they are. Pickles are read by torch's w
 loader, so that a file can never run code. Knows nothing about where files come from.
 """
 
-import hashlib
 import pickle
 import re
 import struct
@@ -19,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import ModelLoadError
+from engine.files import file_sha256
 from engine.render.rife.ifnet import IFNet
 from engine.render.rife.offline_net import keep_large_blocks
 from engine.render.rife.versions import VERSIONS, Architecture, Encoder, Layers, names_of
@@ -88,12 +88,6 @@ def _read(
         raise ModelLoadError(path.name, problem, "check the path") from error
     _check_name(path.name, digest)
     return read_state(path), path.name, _version_of(digest)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _version_of(digest: str) -> str | None:

@@ -29,7 +29,8 @@ from huggingface_hub import (
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from engine.errors import ModelLoadError, StorageError
-from engine.render.rife.checkpoint import KNOWN_FILES, file_sha256
+from engine.files import file_sha256
+from engine.render.rife.checkpoint import KNOWN_FILES
 from engine.render.weights.hub import OnBytes, counter
 
 REPO = "Comfy-Org/frame_interpolation"  # MIT, as the weights themselves

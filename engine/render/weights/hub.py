@@ -23,6 +23,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import repo_folder_name
 from tqdm import tqdm
 
+from engine._compat import counts_written_bytes
 from engine.errors import ModelLoadError, StorageError
 from engine.render.weights.files import Choose
 
@@ -200,9 +201,7 @@ def counter(on_bytes: OnBytes, total: int | None = None) -> type[Any]:
 
     class Counter(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            # Other bars count files, or bytes received, which compression may make fewer.
-            received = "downloading bytes" in str(kwargs.get("desc", "")).lower()
-            self.counts = kwargs.get("unit") == "B" and not received
+            self.counts = counts_written_bytes(kwargs)
             self.whole = total or kwargs.get("total") or 0
             kwargs["disable"] = True
             super().__init__(*args, **kwargs)
