@@ -1,12 +1,9 @@
 """What the browser tests share: Chromium, the app on a free port, its engine, pages of it."""
 
-import os
+import contextlib
 import shutil
 import socket
-import subprocess
 import sys
-import time
-import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +14,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from engine.local import DIRECT
+from tests.processes import ROOT, Process
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 60_000  # milliseconds that anything on a page may take
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
@@ -34,8 +31,7 @@ class Server:
 
     address: str
     data: Path
-    process: subprocess.Popen[bytes]
-    log: Path
+    process: Process
 
 
 @dataclass
@@ -61,11 +57,11 @@ def shoot(page: Page, name: str) -> None:
 
 @contextmanager
 def serving(data: Path, log: Path, secrets: Callable[[str], str] | None = None) -> Iterator[Server]:
-    """Run the app on a free port; a file takes its output, since a full pipe would stop it.
+    """Run the app on a free port.
 
     Args:
         data: its data folder.
-        log: that file.
+        log: a file for its log.
         secrets: returns the content of its secrets, given its address.
     """
     with socket.socket() as probe:
@@ -77,32 +73,16 @@ def serving(data: Path, log: Path, secrets: Callable[[str], str] | None = None) 
         data.mkdir(parents=True, exist_ok=True)
         (data / "secrets.toml").write_text(secrets(f"http://127.0.0.1:{port}"))
         command += ["--secrets.files", str(data / "secrets.toml")]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "VISIONFLUX_DATA": str(data)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    server = Server(f"http://127.0.0.1:{port}", data, process, log)
-    try:
-        _wait(server)
-        yield server
-    finally:
-        process.terminate()
-        process.wait(30)
+    address = f"http://127.0.0.1:{port}"
+    with Process(command, log, VISIONFLUX_DATA=str(data)) as process:
+        process.until(lambda: _answers(address))
+        yield Server(address, data, process)
 
 
-def _wait(server: Server) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            DIRECT.open(server.address + "/_stcore/health", timeout=2).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise AssertionError(server.log.read_text())
+def _answers(address: str) -> bool:
+    with contextlib.suppress(OSError), DIRECT.open(f"{address}/_stcore/health", timeout=2) as page:
+        return bool(page.status == 200)
+    return False
 
 
 @pytest.fixture(scope="package")

@@ -17,9 +17,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from engine.wire.pairing import LINK_FILE, Pairing
-from tests.browser.conftest import PATIENCE, ROOT, Server, Visitor, shoot
+from tests.browser.conftest import PATIENCE, Server, Visitor, shoot
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import wait_for
+from tests.processes import Process
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]
@@ -123,11 +124,10 @@ def test_a_certificate_that_nobody_signed_is_explained(visit: Visit, tmp_path: P
 def test_an_engine_of_another_version_is_explained(visit: Visit, tmp_path: Path) -> None:
     link = tmp_path / LINK_FILE
     command = [sys.executable, "-c", NEWER, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as engine:
-        wait_for(lambda: link.exists() and link.read_text())
+    with Process(command, tmp_path / "log") as engine:
+        engine.until(lambda: link.exists() and link.read_text())
         page = visit().open("/connection")
         explains(page, link.read_text(), "speaks visionflux.v9", "the same version of VisionFlux")
-        engine.terminate()
 
 
 def test_a_wrong_key_is_explained(visit: Visit, server: Server) -> None:

@@ -1,7 +1,6 @@
 """A film whose engine dies for good goes on with another one, as a user sees it."""
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,24 +10,20 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from engine.wire.pairing import LINK_FILE
-from tests.browser.conftest import PATIENCE, ROOT, Visitor, serving
-from tests.browser.test_studio import generate, wait_for
+from tests.browser.conftest import PATIENCE, Visitor, serving
+from tests.browser.test_studio import generate
+from tests.processes import Process
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @contextmanager
-def distant(data: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def distant(data: Path) -> Iterator[tuple[Process, str]]:
     """Run an engine that the app has not started; return it with its pairing link."""
     command = [sys.executable, "-m", "engine", "serve", "--data", str(data), "--port", "0"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     link = data / "engine" / LINK_FILE
-    try:
-        wait_for(lambda: link.exists() and link.read_text())
-        yield process, link.read_text()
-    finally:
-        process.kill()
-        process.wait()
+    with Process(command, data.with_suffix(".log")) as process:
+        yield process, process.until(lambda: link.exists() and link.read_text())
 
 
 def pair(page: Page, link: str) -> None:

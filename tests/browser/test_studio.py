@@ -165,7 +165,7 @@ def test_an_engine_that_is_killed_comes_back_and_goes_on(visit: Visit, server: S
     page = visitor.open("/create")
     canvas = generate(page, "snowy mountains at dusk", "2")
     wait_for(lambda: page.locator(".strip .keyframe[data-state=done]").count() > 1)
-    for child in psutil.Process(server.process.pid).children():
+    for child in server.process.popen.children():
         if "serve" in child.cmdline():
             child.kill()
     expect(page.locator(".calm")).to_contain_text("reconnecting", timeout=PATIENCE)
@@ -178,7 +178,7 @@ def test_an_engine_that_is_killed_comes_back_and_goes_on(visit: Visit, server: S
 
 def test_the_engine_on_this_computer_is_stopped_and_started(visit: Visit, server: Server) -> None:
     def engines() -> list[psutil.Process]:
-        children = psutil.Process(server.process.pid).children()
+        children = server.process.popen.children()
         return [child for child in children if "serve" in child.cmdline()]
 
     visitor = visit()

@@ -21,21 +21,10 @@ from engine.film.events import AnyEvent, Failed, Finished
 from engine.film.recipe import Recipe
 from engine.wire.pairing import Pairing
 from tests.conftest import PATIENCE, Client, connected
+from tests.processes import ROOT, Process
 
-ROOT = Path(__file__).parents[2]
 STAND_IN = (sys.executable, "-m", "tests.stand_ins.engine")
 REAL = (sys.executable, "-m", "engine", "serve", "--until-input-ends", "--data")
-
-
-class Process:
-    """An engine in a process of its own; ``log`` grows while it runs."""
-
-    def __init__(self, popen: subprocess.Popen[str], log: Path) -> None:
-        self.popen, self._log = popen, log
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text(encoding="utf-8", errors="replace")
 
 
 @asynccontextmanager
@@ -47,46 +36,29 @@ async def an_engine_process(
     **environment: str,
 ) -> AsyncIterator[tuple[Pairing, Process]]:
     """Run an engine; ``inside`` is what to start it with, such as a disk's ``inside``."""
-    log = data.with_name(data.name + ".log")
-    popen = start(data, log, command=command, inside=inside, **environment)
-    try:
-        assert popen.stdout
-        async with asyncio.timeout(4 * PATIENCE):
-            line = await asyncio.to_thread(popen.stdout.readline)
-        assert line, log.read_text()[-3000:]
-        yield Pairing.parse(line.removeprefix("Pairing link: ")), Process(popen, log)
-    finally:
-        popen.communicate()  # ends its standard input, and so the engine
+    with start(data, command=command, inside=inside, **environment) as process:
+        line = await asyncio.to_thread(process.line)
+        yield Pairing.parse(line.removeprefix("Pairing link: ")), process
 
 
 def start(
     data: Path,
-    log: Path,
     *,
     command: Sequence[str] = STAND_IN,
     inside: Sequence[str] = (),
     **environment: str,
-) -> subprocess.Popen[str]:
+) -> Process:
     """Start an engine that ends with its standard input."""
-    with log.open("w") as sink:
-        return subprocess.Popen(
-            [*inside, *command, str(data)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=sink,
-            text=True,
-        )
+    log = data.with_name(data.name + ".log")
+    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+    return Process([*inside, *command, str(data)], log, graceful=True, **environment)
 
 
 def refused_to_start(data: Path, inside: Sequence[str] = ()) -> str:
-    """Start an engine that cannot run; return what it says."""
-    log = data.with_name(data.name + ".log")
-    popen = start(data, log, inside=inside)
-    popen.communicate(timeout=4 * PATIENCE)
-    assert popen.returncode == 1, log.read_text()
-    return log.read_text()
+    """Start an engine that cannot run; return what it writes to its log."""
+    with start(data, inside=inside) as process:
+        assert process.wait() == 1, process.output
+        return process.log
 
 
 class Disk:

@@ -1,6 +1,6 @@
 """The worker with the offline models: the real path from task to picture, watched."""
 
-import subprocess
+import asyncio
 import sys
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from engine import daemon
 from engine.models import catalogue
 from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, connected
+from tests.processes import Process
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 JOB = "job-0001"
-ROOT = Path(__file__).parents[2]
 
 
 async def test_a_film_is_painted_before_the_watchers_eyes(tmp_path: Path) -> None:
@@ -56,23 +56,18 @@ async def test_cancel_reaches_the_sampler(tmp_path: Path) -> None:
 
 async def test_a_worker_never_outlives_its_server(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "engine", "serve", "--port", "0", "--data", str(tmp_path)]
-    pipes = {"stdout": subprocess.PIPE, "text": True}
-    with (
-        (tmp_path / "log").open("w") as log,
-        subprocess.Popen(command, cwd=ROOT, stderr=log, **pipes) as server,
-    ):
-        assert server.stdout
-        engine = Pairing.parse(server.stdout.readline().rpartition(" ")[2])
+    with Process(command, tmp_path / "log") as server:
+        engine = Pairing.parse((await asyncio.to_thread(server.line)).rpartition(" ")[2])
         async with connected(engine) as client:
             await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
             await client.connection.watch(JOB)
             await client.until(lambda: "KeyframeStep" in client.types(JOB), patience=120)
-            workers = psutil.Process(server.pid).children()
+            workers = server.popen.children()
             server.kill()  # in the middle of a keyframe, with a preview on its way
     assert workers
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert alive == []
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert "Traceback" not in server.log
 
 
 def _distance(jpeg: bytes, painted: np.ndarray) -> float:  # type: ignore[type-arg]

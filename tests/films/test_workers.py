@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import subprocess
+import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,13 +22,13 @@ from engine.workers.pool import WorkerPool
 from engine.workers.process import WorkerProcess
 from tests.conftest import Client, a_recipe, connected
 from tests.engine.workers.test_pool import a_painting
+from tests.processes import Process, short_folder
 from tests.stand_ins.ray_cluster import LOOPBACK
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 JOB = "job-0001"
 PATIENCE = 240.0
 PROMPTS = ("dawn over the sea, sun on the left", "a city at night")
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -141,29 +141,22 @@ async def test_a_cluster_that_loses_a_machine_makes_the_same_frames(
 @contextmanager
 def a_cluster(nodes: int) -> Iterator[tuple[str, Callable[[], None]]]:
     """Run a Ray cluster; nothing of it is left afterwards."""
-    command = (sys.executable, "-m", "tests.stand_ins.ray_cluster")
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with (
-        tempfile.TemporaryDirectory(prefix="vf") as folder,
-        subprocess.Popen([*command, folder, str(nodes)], cwd=ROOT, **pipes) as cluster,
-    ):
-        assert cluster.stdin
-        assert cluster.stdout
-        address = cluster.stdout.readline().strip()
-        started = psutil.Process(cluster.pid).children(recursive=True)
+    folder = short_folder()
+    command = (sys.executable, "-m", "tests.stand_ins.ray_cluster", str(folder), str(nodes))
+    try:
+        with Process(command, folder / "log", graceful=True) as cluster:
+            address = cluster.line()
+            started = cluster.popen.children(recursive=True)
 
-        def remove_one() -> None:
-            print("remove", file=cluster.stdin, flush=True)
-            assert cluster.stdout
-            assert cluster.stdout.readline().strip() == "removed"
+            def remove_one() -> None:
+                cluster.send("remove")
+                assert cluster.line() == "removed"
 
-        try:
             yield address, remove_one
-        finally:
-            cluster.stdin.close()
-            cluster.wait(60)
-            _, left = psutil.wait_procs(started, timeout=5)
-            for process in left:  # agents whose node was killed
-                process.kill()
-            _, left = psutil.wait_procs(left, timeout=10)
-    assert left == []
+        _, left = psutil.wait_procs(started, timeout=5)
+        for process in left:  # agents whose node was killed
+            process.kill()
+        _, left = psutil.wait_procs(left, timeout=10)
+        assert left == []
+    finally:
+        shutil.rmtree(folder)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -13,14 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 from websockets.sync.client import ClientConnection, connect
 
 from engine.wire import pairing
 from engine.wire.messages import limits as terms
 from engine.wire.pairing import Pairing
+from tests.processes import Process
 
-ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60.0  # seconds that an answer may take on a busy machine
 TABLES = ("meta", "job", "event", "object")
 
@@ -33,18 +31,9 @@ class Target:
         self.counts: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
         self._seen = 0
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.stand_ins.engine", str(self.data)],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        self.engine = Pairing.parse(line.removeprefix("Pairing link: "))
+        command = [sys.executable, "-m", "tests.stand_ins.engine", str(self.data)]
+        self._process = Process(command, self.log, graceful=True)
+        self.engine = Pairing.parse(self._process.line().removeprefix("Pairing link: "))
         self.address = self.engine.url.removeprefix("http://").split(":")
 
     @property
@@ -55,12 +44,12 @@ class Target:
     @property
     def memory(self) -> int:
         """Resident bytes of the server process."""
-        return int(psutil.Process(self._process.pid).memory_info().rss)
+        return int(self._process.popen.memory_info().rss)
 
     @property
     def open_files(self) -> int:
         """File descriptors of the server process."""
-        return int(psutil.Process(self._process.pid).num_fds())
+        return int(self._process.popen.num_fds())
 
     def open(self, path: str) -> ClientConnection:
         """Open an admitted socket."""
@@ -81,7 +70,7 @@ class Target:
 
     def check(self) -> None:
         """Fail if the engine died or had not expected something."""
-        assert self._process.poll() is None, self.log.read_text()[-4000:]
+        self._process.check()
         with self.log.open(encoding="utf-8", errors="replace") as log:
             log.seek(self._seen)
             news = log.read()
@@ -117,15 +106,11 @@ class Target:
         """End the engine at once; its folder stays for the finder."""
         print(f"what the engine said: {self.log}", file=sys.stderr)
         self._process.kill()
-        self._process.communicate()
 
     def close(self) -> None:
         """End the engine."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        assert self._process.wait(PATIENCE) == 0, self.log.read_text()[-4000:]
-        self._process.stdout.close()
+        self._process.end()
+        assert self._process.wait() == 0, self._process.output
 
 
 @contextmanager

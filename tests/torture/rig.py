@@ -83,7 +83,9 @@ class Machine:
             )
         async with asyncio.timeout(PATIENCE):
             while not (engine := await asyncio.to_thread(find_engine, self.data / "engine")):
-                assert self.process.poll() is None, f"the engine ended; see {self.data / 'log'}"
+                if self.process.poll() is not None:
+                    log = (self.data / "log").read_text(errors="replace")
+                    raise AssertionError(f"the engine has ended at its start:\n{log[-8000:]}")
                 await asyncio.sleep(0.02)
         return engine
 

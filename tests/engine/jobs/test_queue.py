@@ -2,8 +2,6 @@
 
 import asyncio
 import gc
-import os
-import subprocess
 import sys
 import weakref
 from pathlib import Path
@@ -28,6 +26,7 @@ from engine.wire.messages.responses import JobEvent
 from engine.wire.pairing import Pairing
 from engine.workers import process as foreman
 from tests.conftest import MODELS, STAND_IN, Client, a_recipe, an_engine, connected
+from tests.processes import Process
 from tests.stand_ins.worker import MEMORY
 
 pytestmark = pytest.mark.anyio
@@ -321,14 +320,10 @@ asyncio.run(main())
 """
 
 
-def start(data: Path) -> tuple[subprocess.Popen[str], Pairing]:
+def start(data: Path) -> tuple[Process, Pairing]:
     """Start an engine in a process of its own, to be killed."""
-    env = {**os.environ, "STEP_SECONDS": "0.005"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(data)], stdout=subprocess.PIPE, text=True, env=env
-    )
-    assert process.stdout
-    return process, Pairing.parse(process.stdout.readline())
+    process = Process([sys.executable, "-c", SERVE, str(data)], data / "log", STEP_SECONDS="0.005")
+    return process, Pairing.parse(process.line())
 
 
 @pytest.mark.slow
@@ -343,8 +338,7 @@ async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
             await client.reached(JOB, "KeyframeFinished", keyframes)
             process.kill()
             seen += client.events(JOB)
-        with process:
-            process.wait()
+        process.end()
     names = [type(message.event).__name__ for message in seen]
     assert names[-1] == "Finished"
     assert names.count("Interrupted") == 2

@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
 import stat
-import subprocess
 import sys
 import types
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +24,7 @@ from engine.wire.handshake import open_socket
 from engine.wire.messages.limits import CONTROL_PATH
 from engine.wire.pairing import LINK_FILE, TUNNEL_FILE, Pairing
 from tests.conftest import PATIENCE, a_recipe, connected
+from tests.processes import Process
 from tests.stand_ins.tunnels.agent import TOKEN
 from tests.stand_ins.tunnels.edge import Edge, an_edge
 from tests.torture.tls import lacking
@@ -315,28 +314,22 @@ class Served:
     """``python -m engine serve`` with a tunnel."""
 
     def __init__(self, data: Path, name: str, **environment: str) -> None:
-        self.data = data
-        self._log = (data / "log").open("wb")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine", "serve", "--data", str(data), "--tunnel", name],
-            cwd=ROOT,
-            env={**os.environ, "NGROK_AUTHTOKEN": TOKEN, **environment},
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
+        command = [sys.executable, "-m", "engine", "serve", "--data", str(data), "--tunnel", name]
+        environment = {"NGROK_AUTHTOKEN": TOKEN, **environment}
+        self.process = Process(command, data / "log", **environment)
+        self._read: list[str] = []
 
     async def line(self) -> str:
-        assert self.process.stdout
-        async with asyncio.timeout(60):
-            return (await asyncio.to_thread(self.process.stdout.readline)).strip()
+        self._read.append(await asyncio.to_thread(self.process.line))
+        return self._read[-1]
 
     def end(self) -> str:
-        """Stop it as a terminal or a service does; return what it still said and its log."""
-        self.process.terminate()
-        said, _ = self.process.communicate(timeout=60)
-        self._log.close()
-        return said + (self.data / "log").read_text()
+        """Stop it as a terminal or a service does; return what it wrote beside the lines read."""
+        self.process.end()
+        said = self.process.output
+        for line in self._read:
+            said = said.replace(line, "", 1)
+        return said
 
 
 @pytest.mark.slow
@@ -357,10 +350,10 @@ async def test_serve_prints_each_new_link(edge: Edge, tmp_path: Path, name: str)
         assert second != first
         async with connected(Pairing.parse(second)) as client:
             assert await client.connection.jobs() == ()
-        command = served.process.args
+        command = served.process.command
         environments = [
             child.environ()
-            for child in psutil.Process(served.process.pid).children(recursive=True)
+            for child in served.process.popen.children(recursive=True)
             if "agent.py" not in " ".join(child.cmdline())
         ]
     finally:

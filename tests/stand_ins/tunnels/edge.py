@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 from pycloudflared.util import get_info
 
 from engine.wire.pairing import Pairing
+from tests.processes import ROOT, short_folder
 from tests.stand_ins.tunnels.names import DOMAINS, leading
 from tests.torture.tls import Nginx
 
@@ -66,7 +66,7 @@ class Edge:
 @asynccontextmanager
 async def an_edge(monkeypatch: pytest.MonkeyPatch, patience: str = "60s") -> AsyncIterator[Edge]:
     """Run the vendors' network; this process and its children find it."""
-    folder = Path(tempfile.mkdtemp(prefix="vf-"))  # sockets must have short names
+    folder = short_folder()  # it holds sockets
     folder.chmod(0o755)
     nginx = Nginx(
         folder / "edge",
@@ -83,7 +83,7 @@ async def an_edge(monkeypatch: pytest.MonkeyPatch, patience: str = "60s") -> Asy
     _program(site / "pycloudflared" / Path(get_info().executable).name, "cloudflared")
     _program(folder / "ngrok", "ngrok")
     port = nginx.way.url.rpartition(":")[2]
-    root = str(AGENT.parents[2])
+    root = str(ROOT)
     (site / "sitecustomize.py").write_text(SITE.format(root=root, port=port))
     environment = {
         "EDGE": str(nginx.folder),

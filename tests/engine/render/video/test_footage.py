@@ -1,10 +1,7 @@
 """engine.render.video.footage: odd and bad films and pictures, as the tool meets them."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +14,7 @@ from engine.errors import DeviceMemoryError, InvalidParameterError, StorageError
 from engine.render.rife.video import check_room
 from engine.render.video.footage import Frame, PartWriter, open_source, read_picture
 from tests.engine.cli.test_interpolate import ROOT, ffmpeg, result, run
+from tests.processes import Process
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 
@@ -201,12 +199,9 @@ def test_a_killed_run_is_taken_up_by_the_next(tmp_path: Path) -> None:
             writer.write(frame)
     command = [sys.executable, "-m", "engine", "interpolate", str(tmp_path / "in.mp4")]
     command += ["-o", str(tmp_path / "out.mp4"), "--factor", "8"]
-    first = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "out.mp4.parts" / "part-00000.mp4").exists():
-        assert first.poll() is None
-        time.sleep(0.05)
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
+    with Process(command, tmp_path / "log") as first:
+        first.until((tmp_path / "out.mp4.parts" / "part-00000.mp4").exists)
+        first.kill()
     assert not (tmp_path / "out.mp4").exists()
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "going on after frame 240" in again.stderr or "going on after frame 480" in again.stderr
