@@ -20,6 +20,7 @@ from ui.create.recovery import rescue, restart
 from ui.create.settings_panel import dials
 from ui.create.stage import stage
 from ui.create.storyboard import storyboard
+from ui.create.submit import submit
 from ui.engines.connections import EngineView
 from ui.estimate.panel import quote
 from ui.films.player import player
@@ -220,10 +221,9 @@ def _start_over(card: Card | None) -> None:
 
 
 def _submit(recipe: Recipe, then: Callable[[], None] = lambda: None) -> None:
-    """Hand in a recipe and show its job, or say why not."""
+    """Submit a recipe and show its job, or the error."""
     try:
-        with st.spinner("Handing your film to the engine…"):
-            job = resources.get_hub().submit(recipe)
+        job = submit(recipe)
     except VisionFluxError as error:
         _refuse(error)
     else:

@@ -368,7 +368,14 @@ class Connection:
             await transfer.Download(socket, name, target, on_bytes).run()
 
     async def upload(
-        self, name: str, file: Path, media_type: str, *, origin: str = "", detail: str = ""
+        self,
+        name: str,
+        file: Path,
+        media_type: str,
+        *,
+        origin: str = "",
+        detail: str = "",
+        on_bytes: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Upload an object that another engine made; both ends check its hash.
 
@@ -378,10 +385,11 @@ class Connection:
             media_type: ``image/png`` or ``video/mp4``.
             origin: the device that made it.
             detail: what its event says about it.
+            on_bytes: called with the bytes that the engine has, after each part.
         """
         about = {"object": name, "media_type": media_type, "origin": origin, "detail": detail}
         async with open_socket(self.engine, terms.DATA_PATH, self.traffic) as socket:
-            await transfer.upload(socket, file, about)
+            await transfer.upload(socket, file, about, on_bytes)
 
     async def _ask(self, request: requests.Request, kind: type[A]) -> A:
         return await self._questions.ask(self._socket, request, kind)

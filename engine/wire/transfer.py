@@ -93,13 +93,19 @@ class Download:
         return answer.data
 
 
-async def upload(socket: ClientConnection, file: Path, about: dict[str, Any]) -> None:
+async def upload(
+    socket: ClientConnection,
+    file: Path,
+    about: dict[str, Any],
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> None:
     """Send a file part by part, each one answered before the next.
 
     Args:
         socket: an open data socket.
         file: the content.
         about: the fields of ``requests.Part`` that stay the same.
+        on_bytes: called with the bytes that the engine has, after each part.
     """
     digest, chunks = await asyncio.to_thread(file_sha256, file), 1
     with file.open("rb") as source:
@@ -115,6 +121,7 @@ async def upload(socket: ClientConnection, file: Path, about: dict[str, Any]) ->
                 raise ConnectionLostError("the connection broke during the upload") from error
             if isinstance(answer, answers.Refused):
                 raise VisionFluxError.restore(answer.error)
+            on_bytes(offset + len(data))
             chunks = _adapted(chunks, time.monotonic() - began)
 
 

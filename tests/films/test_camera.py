@@ -28,7 +28,7 @@ async def made(folder: Path, name: str = "") -> Path:
         daemon.running(daemon.Options(data=folder / "data", models=catalogue())) as engine,
         connected(engine) as client,
     ):
-        await Stills(folder / "stills").bring(client.connection, recipe)
+        await Stills(folder / "stills").upload(client.connection, recipe)
         await client.connection.submit("job-12345", recipe)
         await client.connection.watch("job-12345", previews=False)
         await client.until(lambda: "Finished" in client.types("job-12345"), patience=MINUTES)

@@ -1,4 +1,6 @@
+import asyncio
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from engine.wire.pairing import Pairing
 from tests.stand_ins.connection import CARD, FINISHED, PLANNED, World, png, until
 from ui import app_state as resources
 from ui.create import recovery as rescue
+from ui.engines import hub as hub_module
 from ui.engines.hub import Hub
 from ui.shell.tickets import Tickets
 
@@ -131,6 +134,27 @@ def test_an_example_fills_the_empty_scene(studio: Studio) -> None:
     at = studio.visit("create")
     at.button(key="example-0").click().run()
     assert at.text_area[0].value == "dawn over the sea"
+
+
+def test_generate_again_after_a_time_limit_makes_one_film(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT", 0.5)
+    engine, release = studio.world.made[0], threading.Event()
+
+    async def slow() -> None:
+        await asyncio.to_thread(release.wait, 20)
+
+    engine.meanwhile = slow
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn").run()
+    at.button(key="generate").click().run()
+    assert "did not answer in time" in words(at)
+    release.set()
+    until(lambda: (films := studio.hub.library.unfinished()) and films[0].status == "running")
+    at.button(key="generate").click().run()
+    assert engine.submitted == [job_of(at)]
+    assert len(studio.hub.library.unfinished()) == 1
 
 
 def test_generate_submits_what_the_page_says(studio: Studio) -> None:
@@ -269,7 +293,7 @@ def test_a_film_whose_engine_is_lost_goes_on_where_the_user_says(studio: Studio)
     at.button(key=f"continue-{job}").click().run()
     view = studio.hub.find(job)
     assert view is not None
-    new = until(lambda: view.successor)
+    new = until(lambda: (now := studio.hub.find(job)) and now.successor)
     at.run()
     assert job_of(at) == new
     assert studio.world.made[-1].recipes == {new: RECIPE}

@@ -83,6 +83,7 @@ class StandIn:
         self.cancelled: list[str] = []
         self.submitted: list[str] = []
         self.meanwhile: Callable[[], Awaitable[None]] | None = None  # while a job is handed in
+        self.uploading: Callable[[], Awaitable[None]] | None = None  # before an upload ends
         self.watches: list[tuple[int | None, bool, int | None]] = []
         self.shown: list[bool] = []
         self.ready: list[Event] = []  # what a job finds done when it is submitted
@@ -197,11 +198,21 @@ class StandIn:
         return tuple(name for name in names if name not in self.objects)
 
     async def upload(
-        self, name: str, file: Path, media_type: str, *, origin: str = "", detail: str = ""
+        self,
+        name: str,
+        file: Path,
+        media_type: str,
+        *,
+        origin: str = "",
+        detail: str = "",
+        on_bytes: Callable[[int], None] = lambda _: None,
     ) -> None:
         if self.upload_failures:
             raise self.upload_failures.pop()
         content = await asyncio.to_thread(file.read_bytes)
+        if self.uploading:
+            await self.uploading()
+        on_bytes(len(content))
         self.brought[name] = (content, media_type, origin, detail)
 
     # What a test lets happen
@@ -301,10 +312,10 @@ def progress(*happened: Event) -> Progress:
     return fold(Logged(seq=i, at=float(i), event=event) for i, event in enumerate(happened, 1))
 
 
-def png() -> bytes:
-    """Return a small picture."""
+def png(side: int = 8) -> bytes:
+    """Return a small square picture."""
     file = io.BytesIO()
-    Image.new("RGB", (8, 8), "orange").save(file, "PNG")
+    Image.new("RGB", (side, side), "orange").save(file, "PNG")
     return file.getvalue()
 
 

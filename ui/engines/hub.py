@@ -9,6 +9,7 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,19 +21,16 @@ from engine.wire.pairing import Pairing
 from ui.engines.connections import EngineLink, Engines, EngineView
 from ui.engines.job_follower import Follower
 from ui.engines.migration import Migration
-from ui.storage.draft import DraftFile
-from ui.storage.event_log import EventLog
-from ui.storage.job_views import JobView, JobViews
+from ui.engines.submission import Submissions
+from ui.storage.job_views import JobView
 from ui.storage.library import Library
-from ui.storage.pieces import Pieces
-from ui.storage.preferences import Preferences
-from ui.storage.start_images import Stills
+from ui.storage.storage import Storage
 from ui.storage.tables import Piece
-from ui.storage.traffic_meter import TrafficMeter
 
 T = TypeVar("T")
 
-PATIENCE = 20.0  # seconds that a page waits for an engine's answer
+ANSWER_TIMEOUT = 20.0  # seconds that a page waits for an engine's answer
+UPLOAD_REPORT_INTERVAL = 0.2  # seconds between two reports of how far an upload is
 
 
 class Hub:
@@ -56,14 +54,15 @@ class Hub:
             end_local: ends it; may block. None where users may not.
             connect: makes a connection.
         """
+        self.storage = Storage.open(library, folder)
         self.library = library
-        self.board = JobViews()
-        self.pieces = Pieces(library.engine, folder / "mirror", library.owner)
-        self.record = EventLog(library.engine)
-        self.meter = TrafficMeter(library.engine, library.owner)
-        self.preferences = Preferences(folder / "preferences.json")
-        self.stills = Stills(folder / "stills")
-        self.desk = DraftFile(folder / "storyboard.json")
+        self.board = self.storage.board
+        self.pieces = self.storage.pieces
+        self.record = self.storage.record
+        self.meter = self.storage.meter
+        self.preferences = self.storage.preferences
+        self.stills = self.storage.stills
+        self.desk = self.storage.desk
         self._engines = Engines(
             folder,
             self.meter,
@@ -74,6 +73,7 @@ class Hub:
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hub", daemon=True)
+        self._under_way: set[Future[Any]] = set()  # asyncio itself holds tasks weakly
 
     # Life
 
@@ -87,7 +87,7 @@ class Hub:
         if self._thread.is_alive():
             self._call(self._engines.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(PATIENCE)
+            self._thread.join(ANSWER_TIMEOUT)
             self._loop.close()
 
     async def _open(self) -> None:
@@ -95,16 +95,7 @@ class Hub:
         await self._engines.open()
 
     def _follow(self, connection: Connection, near: bool) -> Follower:
-        return Follower(
-            connection,
-            self.board,
-            self.library,
-            self.pieces,
-            self.record,
-            self.preferences,
-            self.stills,
-            near=near,
-        )
+        return Follower(connection, self.storage, near=near)
 
     # Engines
 
@@ -152,27 +143,45 @@ class Hub:
 
     # Films
 
-    def submit(self, recipe: Recipe) -> str:
-        """Have a film made by the chosen engine; return its job's id.
+    def submit(
+        self,
+        recipe: Recipe,
+        job: str | None = None,
+        on_upload: Callable[[int, int], None] = lambda *_: None,
+    ) -> str:
+        """Submit a film to the chosen engine; return its job's id.
+
+        The engine's answer has a time limit, the upload of start pictures has none. After an error
+        the same film may be submitted under the same id: that never makes a second film.
+
+        Args:
+            recipe: of the film.
+            job: its id; a new one unless given.
+            on_upload: called in this thread with the bytes that were sent and the bytes to send,
+                while start pictures are uploaded.
 
         Raises:
-            VisionFluxError: the engine refused the recipe, or is not connected.
+            VisionFluxError: the engine refused the recipe, is not connected, or did not answer.
         """
-        return self._call(self._submit(recipe))
+        follower = self._ready().follower
+        assert follower
+        job = job or uuid.uuid4().hex
+        if recipe.start_images:
+            self._upload(follower.submissions, recipe, on_upload)
+        self._call(follower.submissions.submit(job, recipe))
+        return job
 
     def find(self, job: str) -> JobView | None:
-        """Return what is known of a job; None if this laptop never had it."""
-        with self.board.reading(job) as view:
-            if view is not None:
-                return view
+        """Return what is known of a job, as a copy; None if this laptop never had it."""
+        if view := self.board.snapshot(job):
+            return view
         film = self.library.get(job)
         if film is None:
             return None
         view = self.record.view(film, self.library.pictures(job))
         view.resting = self.rests(view.engine)
         self.board.open(view)
-        with self.board.reading(job) as view:
-            return view
+        return self.board.snapshot(job)
 
     def cancel(self, job: str) -> None:
         """Cancel a job as soon as its engine can be reached; returns at once."""
@@ -181,14 +190,14 @@ class Hub:
                 return
             view.cancelling, engine = True, view.engine
         if follower := self._engines.follower(engine):
-            self._loop.call_soon_threadsafe(follower.wishes.cancel, job)
+            self._loop.call_soon_threadsafe(follower.commands.cancel, job)
         elif all(link.follower and link.follower.engine for link in self._engines.links()):
             self._give_up(job)  # no paired engine has it, so none will ever answer
 
     def rest(self, job: str, resting: bool) -> None:
         """Pause a job or have it go on, if its engine can be reached; returns at once."""
         if follower := self._follower(job):
-            self._loop.call_soon_threadsafe(follower.wishes.rest, job, resting)
+            self._loop.call_soon_threadsafe(follower.commands.rest, job, resting)
 
     def bring(self, job: str, pieces: Sequence[Piece]) -> None:
         """Have finished pieces of a job here.
@@ -207,7 +216,7 @@ class Hub:
         if not self.board.look(job, eye, looking):
             return
         if follower := self._follower(job):
-            self._loop.call_soon_threadsafe(follower.wishes.look, job)
+            self._loop.call_soon_threadsafe(follower.commands.look, job)
 
     def refuge(self, job: str) -> EngineView | None:
         """Return the engine on which an unfinished film could go on, if its own is out of reach."""
@@ -263,11 +272,23 @@ class Hub:
             if view:
                 view.progress.status, view.progress.phase = "cancelled", "done"
 
-    async def _submit(self, recipe: Recipe) -> str:
-        job, follower = uuid.uuid4().hex, self._ready().follower
-        assert follower
-        await follower.submit(job, recipe)
-        return job
+    def _upload(
+        self,
+        submissions: Submissions,
+        recipe: Recipe,
+        on_upload: Callable[[int, int], None],
+    ) -> None:
+        """Upload start pictures, however long that takes, and report how far it is."""
+        progress = (0, 0)
+
+        def note(sent: int, whole: int) -> None:
+            nonlocal progress
+            progress = (sent, whole)
+
+        upload = self._start(submissions.upload_start_images(recipe, note))
+        while not wait([upload], UPLOAD_REPORT_INTERVAL).done:
+            on_upload(*progress)
+        upload.result()
 
     def _ready(self) -> EngineLink:
         """Return the chosen engine's link, or say that it is not connected."""
@@ -279,11 +300,18 @@ class Hub:
         return link
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the hub's thread and wait for it."""
+        """Run a coroutine in the hub's thread and wait for it; it goes on after the time limit."""
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+            return self._start(work).result(ANSWER_TIMEOUT)
         except TimeoutError:
             raise EngineUnreachableError("the engine did not answer in time") from None
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine in the hub's thread to its end, whether or not anybody waits for it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
+        return future
 
 
 def _may_move(view: JobView, engine: str) -> bool:

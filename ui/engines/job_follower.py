@@ -1,39 +1,35 @@
-"""Follows the jobs of this laptop on one engine: from submission to the film in the library.
+"""Follows the jobs of this laptop on one engine, until the film is in the library.
 
-It lives in the hub's loop. It knows a connection, the board, the library and the pieces, not the
-address.
+It passes the users' commands on to the engine: pause, resume, cancel, show previews. It lives in
+the hub's loop. It knows a connection and the stores, not the engine's address;
+``ui.engines.submission`` submits the jobs.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from engine.errors import TransportError, UnknownJobError, VisionFluxError
 from engine.film.events import Logged
 from engine.film.progress import Progress, advance
-from engine.film.recipe import Recipe
 from engine.wire.client import Connection, LogRestarted, Message
 from engine.wire.messages.responses import JobEvent, Preview, Snapshot
 from ui.engines.downloads import FilmDownloads, PieceDownloads
 from ui.engines.event_writer import EventWriter
+from ui.engines.submission import Submissions
 from ui.engines.thumbnails import Pictures
-from ui.storage.event_log import EventLog
 from ui.storage.job_views import JobView, JobViews
-from ui.storage.library import Library
-from ui.storage.pieces import Pieces
-from ui.storage.preferences import Preferences
-from ui.storage.start_images import Stills
+from ui.storage.storage import Storage
 from ui.storage.tables import Film, Piece
 
 log = logging.getLogger(__name__)
 
 
 class JobCommands:
-    """The wishes for one engine's jobs; each returns at once."""
+    """Users' commands for the jobs of one engine; each method returns at once."""
 
     def __init__(
         self,
@@ -41,27 +37,27 @@ class JobCommands:
         board: JobViews,
         begin: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
-        """Pass on nothing yet.
+        """Pass nothing on yet.
 
         Args:
             connection: to the engine.
             board: where the jobs' views are.
-            begin: runs work beside the caller's.
+            begin: runs a coroutine in the background.
         """
         self._connection = connection
         self._board = board
         self._begin = begin
 
     def rest(self, job: str, resting: bool) -> None:
-        """Pause a job or have it go on; an engine out of reach hears nothing of it."""
+        """Pause or resume a job; without a connection this does nothing."""
         self._begin(self._rest(job, resting))
 
     def cancel(self, job: str) -> None:
-        """Cancel a job; if the engine is out of reach, once it is back."""
+        """Cancel a job; without a connection, as soon as there is one again."""
         self._begin(self._cancel(job))
 
     def look(self, job: str) -> None:
-        """Have previews of a job begin or end, as somebody looks at it or nobody does."""
+        """Start or stop the previews of a job, as a page shows it or none does."""
         with self._board.reading(job) as view:
             if view is None or view.progress.final:
                 return
@@ -74,80 +70,71 @@ class JobCommands:
             log.info("job %s could not be paused or resumed: %s", job, error)
 
     async def _cancel(self, job: str) -> None:
-        with suppress(TransportError):
+        try:
             await self._connection.cancel(job)
+        except TransportError as error:  # its view notes the wish; the next connection repeats it
+            log.info("job %s will be cancelled later: %s", job, error)
 
     async def _look(self, job: str) -> None:
-        with suppress(VisionFluxError):
+        try:
             await self._connection.show_previews(job, self._board.seen(job))
-
-
-log = logging.getLogger(__name__)
+        except VisionFluxError as error:
+            log.info("previews of job %s could not be switched: %s", job, error)
 
 
 class Follower:
-    """One engine's jobs; ``tasks`` end with it."""
+    """The jobs of one engine; its tasks end with it."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        board: JobViews,
-        library: Library,
-        pieces: Pieces,
-        record: EventLog,
-        preferences: Preferences,
-        stills: Stills,
-        *,
-        near: bool = False,
-    ) -> None:
+    def __init__(self, connection: Connection, storage: Storage, *, near: bool = False) -> None:
         """Follow nothing yet.
 
         Args:
             connection: to the engine.
-            board: where the jobs' views are.
-            library: where jobs and films are noted.
-            pieces: where finished keyframes and segments are kept.
-            record: where what is heard is written down.
-            preferences: how much may be brought here while a film is made.
-            stills: what scenes begin from.
-            near: whether the engine keeps its things on this laptop: they need not be brought.
+            storage: where jobs, events, pieces and films are kept.
+            near: whether the engine keeps its files on this laptop, so that none is downloaded.
         """
         self.engine = ""
+        self.tasks: set[asyncio.Task[Any]] = set()
         self._near = near
-        self._preferences = preferences
-        self._stills = stills
-        self._pictures = Pictures(connection, board, library, preferences, self.begin, near=near)
+        self._connection = connection
+        self._board, self._library = storage.board, storage.library
+        self._record, self._pieces = storage.record, storage.pieces
+        self._preferences = storage.preferences
+        self._pictures = Pictures(
+            connection, self._board, self._library, self._preferences, self.begin, near=near
+        )
         self._mirror = PieceDownloads(
             connection,
-            board,
-            pieces,
-            preferences,
-            lambda piece: self._pictures.arrived(piece, pieces.path(piece)),
+            self._board,
+            self._pieces,
+            self._preferences,
+            lambda piece: self._pictures.arrived(piece, self._pieces.path(piece)),
         )
-        self._homecoming = FilmDownloads(connection, board, library)
-        self._pieces = pieces
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self._connection = connection
-        self._board = board
-        self._library = library
-        self._record = record
-        self._scribe = EventWriter(record, self.begin)
-        self.wishes = JobCommands(connection, board, self.begin)
-        self._offered: set[str] = set()
+        self._homecoming = FilmDownloads(connection, self._board, self._library)
+        self._writer = EventWriter(self._record, self.begin)
+        self.commands = JobCommands(connection, self._board, self.begin)
+        self.submissions = Submissions(
+            connection,
+            storage,
+            engine=lambda: self.engine,
+            watch=self._watch,
+            resume=lambda: self.begin(self._resume()),
+        )
         self._settling: set[str] = set()
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel what is under way."""
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
-        await self._scribe.close()
+        await self.submissions.close()
+        await self._writer.close()
 
     def link_changed(self, connected: bool, *, resting: bool = False) -> None:
-        """Tell every job whether its engine can be reached; take them up again if so.
+        """Note in every job's view whether its engine is connected; resume the jobs if it is.
 
         Args:
-            connected: whether it can.
+            connected: whether the engine is connected.
             resting: whether the user has stopped it.
         """
         if connected and self._connection.hello:
@@ -158,83 +145,17 @@ class Follower:
                 if view:
                     view.reachable, view.resting = connected, resting
 
-    async def submit(self, job: str, recipe: Recipe) -> None:
-        """Note the job, hand it in and follow it.
-
-        A connection that breaks meanwhile is no error: the job is handed in again later.
-
-        Raises:
-            VisionFluxError: the engine refused the recipe.
-        """
-        with self._offering(job):
-            await asyncio.to_thread(self._library.add, job, recipe, self.engine)
-            try:
-                await self._offer(JobView(job, recipe, self.engine))
-            except VisionFluxError:
-                await asyncio.to_thread(self._library.delete, job)
-                raise
-
-    async def adopt(self, old: str, job: str, recipe: Recipe, *, ended: bool = False) -> bool:
-        """Take over a film as ``job``; False if it is not what it was any more.
-
-        Args:
-            old: what the film was.
-            job: what it shall be.
-            recipe: of the film.
-            ended: whether it failed or was cancelled, rather than being unfinished.
-
-        Raises:
-            VisionFluxError: the engine refused the recipe; the film stays what it was.
-        """
-        before = await asyncio.to_thread(self._library.get, old)
-        replace = partial(self._library.replace, old, job, self.engine, ended=ended)
-        with self._offering(job):
-            if not await asyncio.to_thread(replace) or not before:
-                return False
-            view = JobView(job, recipe, self.engine, shown=before.shown)
-            view.pictures = set(await asyncio.to_thread(self._library.pictures, job))
-            try:
-                await self._offer(view)
-            except VisionFluxError:
-                await asyncio.to_thread(self._library.replace, job, old, before.engine)
-                if ended:
-                    status: Any = before.status
-                    await asyncio.to_thread(self._library.end, old, status, before.error)
-                raise
-        return True
-
-    @contextmanager
-    def _offering(self, job: str) -> Iterator[None]:
-        """Keep a connection that comes up from handing in what is being handed in already."""
-        self._offered.add(job)
-        try:
-            yield
-        finally:
-            self._offered.discard(job)
-
-    async def _offer(self, view: JobView) -> None:
-        """Put a job on the board and hand it in; if it is refused, it was never there."""
-        self._board.open(view)
-        try:
-            await self._hand_in(view.job, view.recipe)
-        except TransportError as error:
-            log.warning("job %s will be submitted again: %s", view.job, error)
-            self.begin(self._resume())  # which may have left it to us
-        except VisionFluxError:
-            self._board.close(view.job)
-            raise
-
     async def bring(self, pieces: Sequence[Piece]) -> None:
-        """Bring finished pieces here that somebody wants to see now; raises as a fetch does."""
+        """Download finished pieces that a page shows now; raises as ``Connection.fetch`` does."""
         await self._mirror.bring(pieces)
 
     def hear(self, message: Message) -> None:
-        """Take in what the engine says of a job."""
+        """Process a message of the engine about a job."""
         with self._board.changing(message.job) as view:
             if view is None or view.successor:
                 return
             self._update(view, message)
-            caught_up = self._scribe.last(message.job) >= view.progress.seq
+            caught_up = self._writer.last(message.job) >= view.progress.seq
             final = view.progress.final
         if not isinstance(message, LogRestarted):
             self._pictures.hear(message, final)
@@ -246,12 +167,12 @@ class Follower:
         view.heard_at, view.reachable = time.monotonic(), True
         match message:
             case LogRestarted(job=job, seq=seq):
-                self._scribe.restart(job, seq)
+                self._writer.restart(job, seq)
                 view.progress = Progress()
             case Snapshot(progress=progress) if progress.seq >= view.progress.seq:
                 view.progress = progress
             case JobEvent(seq=seq, at=at, event=event):
-                self._scribe.hear(message, self._catch_up)
+                self._writer.hear(message, self._catch_up)
                 advance(view.progress, Logged(seq=seq, at=at, event=event))
             case Preview():
                 view.preview = message
@@ -268,33 +189,33 @@ class Follower:
 
     async def _resume(self) -> None:
         self.begin(self._leave_orphans())
-        offered = self._offered.copy()
+        under_way = self.submissions.under_way.copy()
         films = await asyncio.to_thread(self._library.unfinished, self.engine)
-        offered |= self._offered
-        for film in [film for film in films if film.job not in offered]:
+        under_way |= self.submissions.under_way
+        for film in [film for film in films if film.job not in under_way]:
             pictures = await asyncio.to_thread(self._library.pictures, film.job)
             self._board.open(await asyncio.to_thread(self._record.view, film, pictures))
             try:
                 await self._take_up(film)
             except TransportError:
-                return  # the link's next change brings us back
+                return  # the next connection resumes
             except VisionFluxError as error:
                 await self._homecoming.fail(film.job, error.report(), lasting=True)
 
     async def _leave_orphans(self) -> None:
-        """Tell the engine of those of its jobs that go on elsewhere by now: they end there."""
+        """Cancel those of the engine's jobs whose films have moved to another engine."""
         for job in await asyncio.to_thread(self._record.orphans, self.engine):
             try:
                 with suppress(UnknownJobError):
                     await self._connection.cancel(job)
             except VisionFluxError as error:
-                log.info("the engine will be told of %s later: %s", job, error)
+                log.info("the moved job %s will be cancelled later: %s", job, error)
                 return
             await asyncio.to_thread(self._record.told, job)
 
     async def _take_up(self, film: Film) -> None:
         if film.status == "submitting":
-            await self._hand_in(film.job, film.recipe)
+            await self.submissions.hand_over(film.job, film.recipe)
         else:
             await self._watch(film.job)
         with self._board.reading(film.job) as view:
@@ -302,15 +223,9 @@ class Follower:
         if wanted:
             await self._connection.cancel(film.job)
 
-    async def _hand_in(self, job: str, recipe: Recipe) -> None:
-        await self._stills.bring(self._connection, recipe)
-        await self._connection.submit(job, recipe)
-        await asyncio.to_thread(self._library.accepted, job)
-        await self._watch(job)
-
     async def _watch(self, job: str) -> None:
-        """Follow a job from the last event that was heard of it, be it before a restart."""
-        after = await self._scribe.recall(job)
+        """Follow a job from the last event that was received, also before a restart."""
+        after = await self._writer.recall(job)
         await self._connection.watch(
             job,
             after=after,
@@ -320,7 +235,7 @@ class Follower:
         self.begin(self._catch_up(job))
 
     def _allowance(self, job: str) -> int | None:
-        """Return the bytes that a film's previews may still take; None: no limit."""
+        """Return the bytes that previews of a film may still take; None: no limit."""
         if self._near:
             return None
         with self._board.reading(job) as view:
@@ -328,7 +243,7 @@ class Follower:
         return max(0, self._preferences.preview_budget - shown)
 
     async def _settle(self, job: str) -> None:
-        """Bring the film home, or note how the job ended."""
+        """Download the finished film, or note how the job ended."""
         with self._board.reading(job) as view:
             if view is None:
                 return
@@ -339,14 +254,14 @@ class Follower:
             await asyncio.to_thread(self._library.end, job, "failed", progress.error)
         else:
             await asyncio.to_thread(self._library.end, job, "cancelled")
-        await self._scribe.write(job)
+        await self._writer.write(job)
         await asyncio.to_thread(self._record.abridge, job)
         await asyncio.to_thread(self._pieces.sweep)
         with suppress(VisionFluxError):
             await self._connection.unwatch(job)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` until it ends or the follower is closed."""
+        """Run a coroutine in the background until it ends or the follower is closed."""
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self._ended)

@@ -72,7 +72,9 @@ class Migration:
         self._check_model()
         await self._bring_all()
         new = uuid.uuid4().hex
-        adopted = await self.follower.adopt(self.job, new, self.recipe, ended=self.ended)
+        adopted = await self.follower.submissions.adopt(
+            self.job, new, self.recipe, ended=self.ended
+        )
         return new if adopted else ""
 
     def _check_model(self) -> None:
@@ -119,9 +121,11 @@ class Migration:
         return True
 
     async def _upload(self, piece: Piece) -> None:
-        path, about = self.pieces.path(piece), {"origin": piece.origin, "detail": piece.detail}
+        path, kind = self.pieces.path(piece), piece.media_type
         try:
-            await self.connection.upload(piece.object, path, piece.media_type, **about)
+            await self.connection.upload(
+                piece.object, path, kind, origin=piece.origin, detail=piece.detail
+            )
         except InvalidParameterError as error:
             raise InvalidParameterError(
                 error.field or "object",

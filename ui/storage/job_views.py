@@ -5,6 +5,8 @@ changed. It keeps the newest preview only. It knows neither sockets nor SQL nor 
 """
 
 import asyncio
+import copy
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +63,12 @@ class JobView:
             return True
         return self.saved if self.progress.status == "finished" else self.progress.final
 
+    def copy(self) -> "JobView":
+        """Return a copy that shares only what never changes."""
+        unchanging = {id(value): value for value in (self.progress.plan, self.progress.film)}
+        progress = copy.deepcopy(self.progress, unchanging)
+        return dataclasses.replace(self, progress=progress, pictures=set(self.pictures))
+
 
 class JobViews:
     """All views; every read and write goes through one lock."""
@@ -80,6 +88,12 @@ class JobViews:
         """Take a job from the board."""
         with self._lock:
             self._views.pop(job, None)
+
+    def snapshot(self, job: str) -> JobView | None:
+        """Return a copy of a view, which later changes do not touch; None if there is none."""
+        with self._lock:
+            view = self._views.get(job)
+            return None if view is None else view.copy()
 
     @contextmanager
     def reading(self, job: str) -> Iterator[JobView | None]:

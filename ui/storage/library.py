@@ -78,6 +78,16 @@ class Library:
         with self._session() as session:
             return session.scalar(sa.select(Film).where(self._own(job), _KEPT))
 
+    def may_submit(self, job: str) -> bool:
+        """Return whether a film may be submitted as a job: a new one, or one that has not ended.
+
+        A job that failed, was cancelled or was put aside takes no film any more.
+        """
+        query = sa.select(Film.status, Film.deleted_at).where(Film.job == job)
+        with self._session() as session:
+            row = session.execute(query).one_or_none()
+        return row is None or (row.status not in ENDED and not row.deleted_at)
+
     def accepted(self, job: str) -> None:
         """Note that the engine has the job; one that has ended meanwhile stays what it is."""
         self._update(job, Film.status == "submitting", status="running")

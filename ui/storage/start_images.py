@@ -6,7 +6,8 @@ nor by whom is told to an engine. It knows Pillow, not where stills are kept.
 
 import asyncio
 import hashlib
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -148,14 +149,38 @@ class Stills:
             if path.stem not in needed:
                 path.unlink(missing_ok=True)
 
-    async def bring(self, connection: Connection, recipe: Recipe) -> None:
-        """Bring an engine what a recipe's scenes begin from and it lacks; what is not here stays.
+    async def upload(
+        self,
+        connection: Connection,
+        recipe: Recipe,
+        on_bytes: Callable[[int, int], None] = lambda *_: None,
+    ) -> None:
+        """Upload the start pictures of a recipe that an engine lacks and that are here.
+
+        Args:
+            connection: to the engine.
+            recipe: of a film.
+            on_bytes: called with the bytes that were sent and the bytes to send.
 
         Raises:
             VisionFluxError: the engine cannot be reached, or did not accept one.
         """
         if not recipe.start_images:
             return
-        for name in await connection.find_missing(recipe.start_images):
-            if await asyncio.to_thread(self.has, name):
-                await connection.upload(name, self.path(name), PNG)
+        missing = await connection.find_missing(recipe.start_images)
+        sizes = await asyncio.to_thread(self._sizes, missing)
+        sent, whole = 0, sum(sizes.values())
+        for name, size in sizes.items():
+            on_bytes(sent, whole)
+            advance = partial(_advance, on_bytes, sent, whole)
+            await connection.upload(name, self.path(name), PNG, on_bytes=advance)
+            sent += size
+
+    def _sizes(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the bytes of those pictures that are here, by name."""
+        return {name: self.path(name).stat().st_size for name in names if self.has(name)}
+
+
+def _advance(on_bytes: Callable[[int, int], None], before: int, whole: int, sent: int) -> None:
+    """Report the progress of one upload as progress of all."""
+    on_bytes(before + sent, whole)

@@ -1,5 +1,8 @@
 import asyncio
+import gc
 import stat
+import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from engine.film.events import Logged
 from engine.film.recipe import Recipe, Scene
 from engine.wire.pairing import Pairing
 from tests.stand_ins.connection import FILM, FINISHED, PLANNED, World, png, until
+from ui.engines import hub as hub_module
 from ui.engines.hub import Hub
 from ui.routes.job_state import calm, state
 
@@ -143,9 +147,10 @@ def test_a_dropped_connection_is_said_and_forgotten(world: World) -> None:
     assert view is not None
     assert view.reachable
     world.made[0].drop()
-    until(lambda: not view.reachable)
+    until(lambda: (now := hub.find(job)) and not now.reachable)
+    assert view.reachable  # what a page has found does not change under its hands
     world.made[0].come_back()
-    until(lambda: view.reachable)
+    until(lambda: (now := hub.find(job)) and now.reachable)
 
 
 def test_cancelling_reaches_the_engine(world: World) -> None:
@@ -253,7 +258,8 @@ def test_the_engine_on_this_computer_rests_until_it_is_started(world: World) -> 
     assert view.resting
     hub.wake_local()
     until(lambda: hub.chosen().connected)
-    until(lambda: (view := hub.find(job)) and view.reachable and not view.resting)
+    until(lambda: (now := hub.find(job)) and now.reachable and not now.resting)
+    assert (view := hub.find(job))
     assert calm(view) == ""
 
 
@@ -304,3 +310,84 @@ def test_a_film_comes_home_although_its_engines_log_became_shorter(world: World)
     engine.come_back()
     until(lambda: (film := hub.library.get(job)) and film.status == "finished")
     assert hub.record.last(job) == len(short)
+
+
+def test_a_film_that_is_submitted_again_after_a_time_limit_is_one_film(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT", 0.5)
+    hub = world.start()
+    engine, release = world.made[0], threading.Event()
+
+    async def slow() -> None:
+        await asyncio.to_thread(release.wait, 20)
+
+    engine.meanwhile = slow
+    with pytest.raises(EngineUnreachableError, match="did not answer in time"):
+        hub.submit(RECIPE, "job1")
+    with pytest.raises(EngineUnreachableError, match="did not answer in time"):
+        hub.submit(RECIPE, "job1")
+    release.set()
+    until(lambda: (film := hub.library.get("job1")) and film.status == "running")
+    assert hub.submit(RECIPE, "job1") == "job1"
+    assert engine.submitted == ["job1"]
+    assert [film.job for film in hub.library.unfinished()] == ["job1"]
+
+
+def test_what_goes_on_after_a_time_limit_is_not_collected(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asyncio holds tasks weakly, so that one which nobody waits for could vanish."""
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT", 0.2)
+    hub = world.start()
+    ended, waiting = threading.Event(), []
+
+    async def alone() -> None:
+        future = asyncio.get_running_loop().create_future()
+        waiting.append(weakref.ref(future))
+        await future
+        ended.set()
+
+    with pytest.raises(EngineUnreachableError):
+        hub._call(alone())
+    gc.collect()
+    future = waiting[0]()
+    assert future is not None, "the task was collected"
+    hub._loop.call_soon_threadsafe(future.set_result, None)
+    assert ended.wait(20)
+
+
+def test_an_upload_has_no_part_in_the_time_limit_and_reports_its_progress(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT", 0.5)
+    hub = world.start()
+    engine, name = world.made[0], hub.stills.keep(png(64))
+    size, reported = hub.stills.path(name).stat().st_size, []
+    release = threading.Event()
+
+    async def slow() -> None:
+        await asyncio.to_thread(release.wait, 20)
+
+    def report(sent: int, whole: int) -> None:
+        reported.append((sent, whole))
+        if len(reported) == 10:  # which takes longer than the limit
+            release.set()
+
+    engine.uploading = slow
+    recipe = Recipe(scenes=(Scene(prompt="dawn", start_image=name),))
+    job = hub.submit(recipe, on_upload=report)
+    assert job in engine.recipes
+    assert (0, size) in reported
+
+
+@pytest.mark.parametrize("end", ["cancelled", "put aside"])
+def test_a_job_that_ended_takes_no_film_any_more(world: World, end: str) -> None:
+    hub = world.start()
+    assert hub.library.may_submit("job1")
+    hub.submit(RECIPE, "job1")
+    assert hub.library.may_submit("job1")
+    hub.library.end("job1", "cancelled")
+    if end == "put aside":
+        hub.library.discard("job1")
+    assert not hub.library.may_submit("job1")

@@ -83,9 +83,9 @@ async def test_a_picture_is_brought_before_its_recipe(tmp_path: Path) -> None:
     stills = Stills(tmp_path / "stills")
     recipe = beginning(stills.keep(a_file(halves())))
     async with an_engine(tmp_path / "engine") as engine, connected(engine) as client:
-        await stills.bring(client.connection, recipe)
+        await stills.upload(client.connection, recipe)
         assert await client.connection.find_missing(recipe.start_images) == ()
-        await stills.bring(client.connection, recipe)  # nothing twice
+        await stills.upload(client.connection, recipe)  # nothing twice
         assert not (await client.connection.submit("job-12345", recipe)).duplicate
         await client.connection.watch("job-12345", previews=False)
         assert await client.ended("job-12345") == "Finished"
@@ -94,8 +94,8 @@ async def test_a_picture_is_brought_before_its_recipe(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_what_is_here_no_more_is_the_engine_s_to_miss(tmp_path: Path) -> None:
     async with an_engine(tmp_path) as engine, connected(engine) as client:
-        await Stills(tmp_path / "none").bring(client.connection, beginning("b" * 64))
-        await Stills(tmp_path / "none").bring(client.connection, a_recipe("no picture"))
+        await Stills(tmp_path / "none").upload(client.connection, beginning("b" * 64))
+        await Stills(tmp_path / "none").upload(client.connection, a_recipe("no picture"))
         with pytest.raises(MissingPictureError):
             await client.connection.submit("job-12345", beginning("b" * 64))
 

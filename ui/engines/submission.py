@@ -1,0 +1,163 @@
+"""Submits films to one engine, each under one id, however often that is asked for.
+
+The only owner of a recipe between the page and the connection. It lives in the hub's loop. It knows
+a connection and the stores, not how a job is followed afterwards.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from engine.errors import TransportError, VisionFluxError
+from engine.film.recipe import Recipe
+from engine.wire.client import Connection
+from ui.storage.job_views import JobView
+from ui.storage.storage import Storage
+
+log = logging.getLogger(__name__)
+
+
+class Submissions:
+    """The films that are being submitted to one engine."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        storage: Storage,
+        engine: Callable[[], str],
+        watch: Callable[[str], Awaitable[None]],
+        resume: Callable[[], None],
+    ) -> None:
+        """Submit nothing yet.
+
+        Args:
+            connection: to the engine.
+            storage: where jobs are noted.
+            engine: returns the engine's id.
+            watch: follows a job that the engine has accepted.
+            resume: submits again what is noted as not accepted, as soon as that is possible.
+        """
+        self._connection = connection
+        self._storage = storage
+        self._engine = engine
+        self._watch = watch
+        self._resume = resume
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.under_way: set[str] = set()  # jobs that a new connection need not submit
+
+    async def close(self) -> None:
+        """End what is under way; it is submitted again with the next connection."""
+        tasks = tuple(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def submit(self, job: str, recipe: Recipe) -> None:
+        """Note a job, submit it and follow it; a second call for the same job joins the first.
+
+        A connection that breaks is no error: the job is submitted again later. A caller that stops
+        waiting does not end the submission.
+
+        Raises:
+            VisionFluxError: the engine refused the recipe.
+        """
+        if job not in self._tasks:
+            task = self._tasks[job] = asyncio.create_task(self._submit(job, recipe))
+            task.add_done_callback(lambda _: self._tasks.pop(job))
+        await asyncio.shield(self._tasks[job])
+
+    async def upload_start_images(
+        self, recipe: Recipe, on_bytes: Callable[[int, int], None]
+    ) -> None:
+        """Upload the start pictures that the engine lacks; what breaks is tried again later.
+
+        Args:
+            recipe: of the film.
+            on_bytes: called with the bytes that were sent and the bytes to send.
+
+        Raises:
+            VisionFluxError: the engine refused one.
+        """
+        try:
+            await self._storage.stills.upload(self._connection, recipe, on_bytes)
+        except TransportError as error:
+            log.warning("start pictures will be uploaded again: %s", error)
+
+    async def adopt(self, old: str, job: str, recipe: Recipe, *, ended: bool = False) -> bool:
+        """Submit a film of another job as ``job``; return whether it still was that job's film.
+
+        Args:
+            old: the job that the film was.
+            job: the job that it becomes.
+            recipe: of the film.
+            ended: whether it failed or was cancelled, rather than being unfinished.
+
+        Raises:
+            VisionFluxError: the engine refused the recipe; the film stays what it was.
+        """
+        library = self._storage.library
+        before = await asyncio.to_thread(library.get, old)
+        replace = partial(library.replace, old, job, self._engine(), ended=ended)
+        with self._marked(job):
+            if not await asyncio.to_thread(replace) or not before:
+                return False
+            view = JobView(job, recipe, self._engine(), shown=before.shown)
+            view.pictures = set(await asyncio.to_thread(library.pictures, job))
+            try:
+                await self._offer(view)
+            except VisionFluxError:
+                await asyncio.to_thread(library.replace, job, old, before.engine)
+                if ended:
+                    status: Any = before.status
+                    await asyncio.to_thread(library.end, old, status, before.error)
+                raise
+        return True
+
+    async def hand_over(self, job: str, recipe: Recipe) -> None:
+        """Submit a job that is noted already, and follow it.
+
+        Raises:
+            VisionFluxError: the engine refused it, or could not be reached.
+        """
+        await self._storage.stills.upload(self._connection, recipe)
+        await self._connection.submit(job, recipe)
+        await asyncio.to_thread(self._storage.library.accepted, job)
+        await self._watch(job)
+
+    async def _submit(self, job: str, recipe: Recipe) -> None:
+        library = self._storage.library
+        with self._marked(job):
+            film = await asyncio.to_thread(library.get, job)
+            if film and (film.status != "submitting" or film.engine != self._engine()):
+                return  # an earlier attempt was accepted, or another engine has it
+            if film is None:
+                await asyncio.to_thread(library.add, job, recipe, self._engine())
+            try:
+                await self._offer(JobView(job, recipe, self._engine()))
+            except VisionFluxError:
+                await asyncio.to_thread(library.delete, job)
+                raise
+
+    @contextmanager
+    def _marked(self, job: str) -> Iterator[None]:
+        """Keep a new connection from submitting a job that is being submitted already."""
+        self.under_way.add(job)
+        try:
+            yield
+        finally:
+            self.under_way.discard(job)
+
+    async def _offer(self, view: JobView) -> None:
+        """Open a job's view and submit the job; a job that is refused keeps no view."""
+        self._storage.board.open(view)
+        try:
+            await self.hand_over(view.job, view.recipe)
+        except TransportError as error:
+            log.warning("job %s will be submitted again: %s", view.job, error)
+            self._resume()  # a connection that came up meanwhile has left the job to us
+        except VisionFluxError:
+            self._storage.board.close(view.job)
+            raise
