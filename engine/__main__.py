@@ -18,7 +18,7 @@ from engine.errors import RequestError, TransportError, VisionFluxError
 from engine.film.graph import BATCHES
 from engine.models import KNOWN, catalogue
 from engine.models import interpolators as networks
-from engine.storage.object_store import ROOM
+from engine.storage.object_store import STORE_BYTES
 from engine.tunnels.ngrok import TOKEN
 
 EXIT_USAGE, EXIT_ENGINE, EXIT_NETWORK, EXIT_INTERRUPTED = 2, 1, 3, 130
@@ -72,7 +72,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--room",
         type=float,
-        default=ROOM / 1e9,
+        default=STORE_BYTES / 1e9,
         metavar="GB",
         help="what finished pieces and films may take on the disk (%(default).3g)",
     )

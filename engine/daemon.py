@@ -23,7 +23,7 @@ from engine.jobs.queue import JobQueue
 from engine.models import Model
 from engine.models import interpolators as networks
 from engine.server.server import EngineServer
-from engine.storage.object_store import ROOM, ObjectStore, translated
+from engine.storage.object_store import STORE_BYTES, ObjectStore, translated
 from engine.storage.recovery import open_journal
 from engine.tunnels import Tunnel
 from engine.tunnels import supervisor as keeper
@@ -52,8 +52,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     device: str = "auto"
     ray: str = ""
-    has_room: Callable[[DeviceInfo], bool] = pool.roomy
-    room: int = ROOM
+    has_room: Callable[[DeviceInfo], bool] = pool.has_room_for_two
+    room: int = STORE_BYTES
     rife: str = networks.AUTO
     batch: int = 1
     models: dict[str, Model]
@@ -70,10 +70,10 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
         InvalidParameterError: nothing answers that could do the work.
     """
     with _locked(options.data):
-        crew = await _muster(options, lambda preview: jobs.show(preview))
+        workers = await _discover_workers(options, lambda preview: jobs.show(preview))
         journal = open_journal(options.data / JOURNAL)
         store = ObjectStore(options.data, journal, options.room)
-        jobs = JobQueue(journal, store, options.models, crew, options.batch)
+        jobs = JobQueue(journal, store, options.models, workers, options.batch)
         key = load_key(options.data)
         server = EngineServer(jobs, journal, store, options.models, key)
         listening = await _listen(server, options.host, options.port)
@@ -93,7 +93,7 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await work
-            await crew.close()
+            await workers.close()
             journal.close()
 
 
@@ -103,9 +103,9 @@ def _report_end(work: asyncio.Task[None]) -> None:
         log.critical("The queue has ended; restart the engine.", exc_info=error)
 
 
-async def _muster(options: Options, on_preview: Callable[[bytes], None]) -> WorkerPool:
+async def _discover_workers(options: Options, on_preview: Callable[[bytes], None]) -> WorkerPool:
     if options.ray:
-        return await pool.muster_cluster(options.ray, options.rife, on_preview)
+        return await pool.discover_cluster_workers(options.ray, options.rife, on_preview)
     worker = (*options.worker, "--rife", options.rife)
     return await pool.discover_workers(options.device, worker, on_preview, options.has_room)
 
@@ -124,7 +124,7 @@ async def serve(options: Options, *, until_input_ends: bool) -> None:
         duties = [_input_end() if until_input_ends else asyncio.Event().wait()]
         if options.tunnel:
             file = options.data / TUNNEL_FILE
-            duties.append(keeper.keep(options.tunnel, engine, lambda way: announce(way, file)))
+            duties.append(keeper.keep_open(options.tunnel, engine, lambda way: announce(way, file)))
         await _until_one_ends(duties)
 
 

@@ -19,8 +19,8 @@ from engine.errors import EngineError, EngineUnreachableError
 from engine.wire.messages.limits import HEALTH_PATH
 from engine.wire.pairing import LINK_FILE, Pairing
 
-START = 60.0  # seconds that an engine may take until it answers
-END = 10.0  # seconds that it may take to end by itself
+START_TIMEOUT = 60.0  # seconds that an engine may take until it answers
+STOP_TIMEOUT = 10.0  # seconds that it may take to end by itself
 ROOT = Path(__file__).parent.parent
 
 _children: defaultdict[Path, list[subprocess.Popen[bytes]]] = defaultdict(list)  # by data folder
@@ -69,7 +69,7 @@ def ensure_local_engine(data: Path) -> Pairing:
     folder.mkdir(parents=True, exist_ok=True)
     log_file = folder / "engine.log"
     child = _start(data, log_file)
-    deadline = time.monotonic() + START
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and child.poll() is None:
         if engine := find_engine(folder):
             return engine
@@ -90,7 +90,7 @@ def end_local_engine(data: Path) -> None:
         assert child.stdin
         child.stdin.close()
         try:
-            child.wait(END)
+            child.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

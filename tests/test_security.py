@@ -89,7 +89,7 @@ async def test_half_requests_bar_nobody(engine: Pairing) -> None:
 async def test_only_so_many_stand_at_the_door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "HALF_OPEN", 20)
+    monkeypatch.setattr(line, "HALF_OPEN_LIMIT", 20)
     journal = Journal(tmp_path / "engine.db")
     store, idle = ObjectStore(tmp_path, journal), WorkerProcess(STAND_IN, "cpu", lambda _: None)
     door = EngineServer(JobQueue(journal, store, {}, idle), journal, store, {}, new_key())
@@ -99,13 +99,13 @@ async def test_only_so_many_stand_at_the_door(
     first = asyncio.create_task(half[0][0].read())
     async with asyncio.timeout(PATIENCE):
         while not first.done():
-            assert len(door.coming) <= 20
+            assert len(door.half_open) <= 20
             await asyncio.sleep(0.01)
     for _, writer in half:
         writer.close()
     listening.close()
     await listening.wait_closed()
-    assert not door.coming
+    assert not door.half_open
     journal.close()
 
 

@@ -20,7 +20,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PORT = 8765
 _started: list[subprocess.Popen[bytes]] = []  # they may outlive this process
-START, GOODBYE = 180.0, 20.0  # seconds that an engine may take to be reached, and to end
+START_TIMEOUT = 180.0  # seconds that an engine may take until it is reached
+STOP_TIMEOUT = 20.0  # seconds that an engine may take to end
 
 
 class Trouble(Exception):
@@ -78,7 +79,7 @@ def stop(data: Path) -> None:
     if alive(data):
         print("Ending the engine that runs…")
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + GOODBYE
+        deadline = time.monotonic() + STOP_TIMEOUT
         while alive(data) and time.monotonic() < deadline:
             time.sleep(0.1)
     if pid and (alive(data) or _over(pid)):  # else its number is somebody else's
@@ -148,7 +149,7 @@ def _launch(data: Path, asked: str, wishes: Wishes, port: int) -> None:
 
 def _link(data: Path, file: Path) -> str:
     """Wait for the pairing link of the engine that was started."""
-    deadline = time.monotonic() + START
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and alive(data):
         with suppress(FileNotFoundError):
             return file.read_text()

@@ -186,15 +186,15 @@ class FilmBuilder:
         return bool(under_way)
 
     def _next(self, fresh: list[Step], under_way: list[Group]) -> list[Group]:
-        """Return what there is room for; where mates are, all but painting is theirs."""
-        workers, mates = self.nodes.crew.size, self.nodes.crew.mates
-        if not mates:
+        """Return what there is room for; where helpers are, all but painting is theirs."""
+        workers, helpers = self.nodes.crew.size, self.nodes.crew.helpers
+        if not helpers:
             return [*islice(self._groups(fresh), max(0, workers - len(under_way)))]
         painting = sum(isinstance(group[0], PaintStep) for group in under_way)
         paints = self._groups([step for step in fresh if isinstance(step, PaintStep)])
         others = ((step,) for step in fresh if not isinstance(step, PaintStep))
         return [
-            *islice(others, max(0, mates - (len(under_way) - painting))),
+            *islice(others, max(0, helpers - (len(under_way) - painting))),
             *islice(paints, max(0, workers - painting)),
         ]
 

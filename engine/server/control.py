@@ -22,25 +22,25 @@ from engine.wire.transport import ServerTransport, framed
 
 log = logging.getLogger(__name__)
 
-WINDOW = 3  # previews of a job that may be under way to one client while each is asked after
-STRIDE = 6  # previews that one pong stands for, at most
-BUNDLE = 100  # events that go by one write, at most
-TOLERATED = 20  # malformed messages in a row before a connection is closed
+PREVIEW_WINDOW = 3  # previews of a job on their way to one client, while each is acknowledged
+PREVIEW_STRIDE = 6  # previews that one pong stands for, at most
+EVENT_BATCH = 100  # events that go by one write, at most
+MALFORMED_LIMIT = 20  # malformed messages in a row before a connection is closed
 
 
 class Subscriber:
     """How far one client has read one job, and which previews of it there is room for.
 
     Attributes:
-        purse: what previews may cost; None while none are wanted.
+        budget: what previews may cost; None while none are wanted.
         considered: number of the newest preview that was sent or passed over.
         under_way: number of previews that were sent and are not acknowledged yet.
         unasked: those of them that no ping has followed.
         stride: previews that one pong stands for; more while pongs come quickly.
     """
 
-    def __init__(self, job: Job, sent: int, purse: PreviewBudget | None) -> None:
-        self.job, self.sent, self.purse = job, sent, purse
+    def __init__(self, job: Job, sent: int, budget: PreviewBudget | None) -> None:
+        self.job, self.sent, self.budget = job, sent, budget
         self.setting = SETTINGS[0]
         self.considered = 0
         self.under_way = self.unasked = 0
@@ -49,14 +49,14 @@ class Subscriber:
     @property
     def has_room(self) -> bool:
         """Whether a preview may be sent now."""
-        window = WINDOW + self.stride - 1
-        return self.purse is not None and not self.purse.empty and self.under_way < window
+        window = PREVIEW_WINDOW + self.stride - 1
+        return self.budget is not None and not self.budget.empty and self.under_way < window
 
     def choose(self) -> PreviewQuality | None:
         """Return how the next preview should be made; None if there should be none."""
-        if self.purse is None or not self.has_room:
+        if self.budget is None or not self.has_room:
             return None
-        self.setting = self.purse.choose(self.job.progress, self.job.recipe)
+        self.setting = self.budget.choose(self.job.progress, self.job.recipe)
         return self.setting
 
     def takes_newest(self) -> bool:
@@ -74,10 +74,10 @@ class Subscriber:
 
     def preview(self) -> bytes:
         """Take the newest preview to send, as a frame."""
-        assert self.purse
+        assert self.budget
         self.under_way += 1
         self.unasked += 1
-        self.purse.spend(len(self.job.preview), self.setting)
+        self.budget.spend(len(self.job.preview), self.setting)
         return self.job.preview
 
     def acknowledged(self, previews: int, seconds: float) -> None:
@@ -86,9 +86,9 @@ class Subscriber:
         if seconds > SLOW:
             self.stride = 1
         elif seconds < QUICK:
-            self.stride = min(self.stride + 1, STRIDE)
-        if self.purse:
-            self.purse.acknowledged(seconds)
+            self.stride = min(self.stride + 1, PREVIEW_STRIDE)
+        if self.budget:
+            self.budget.acknowledged(seconds)
 
 
 class ControlSession:
@@ -131,7 +131,7 @@ class ControlSession:
             malformed = malformed + 1 if bad else 0
             await self._answers.put(encoding.encode(answer))
             self._news.set()
-            if malformed >= TOLERATED:
+            if malformed >= MALFORMED_LIMIT:
                 await self._connection.close(1008, "too many malformed messages")
 
     async def _answer(self, data: str | bytes) -> tuple[answers.AnyResponse, bool]:
@@ -158,7 +158,7 @@ class ControlSession:
                     self._leave(self._watched.pop(request.job))
             case requests.ShowPreviews():
                 if watching := self._watched.get(request.job):
-                    watching.purse = PreviewBudget(request.budget) if request.wanted else None
+                    watching.budget = PreviewBudget(request.budget) if request.wanted else None
                     self._want(watching)
             case requests.Cancel():
                 self._jobs.cancel(self._jobs.get(request.job))
@@ -185,8 +185,8 @@ class ControlSession:
         sent = len(job.frames) if request.after is None else request.after
         if sent > len(job.frames):  # the client has seen more than is left of the log
             sent = 0
-        purse = PreviewBudget(request.budget) if request.previews else None
-        watching = self._watched[job.id] = Subscriber(job, sent, purse)
+        budget = PreviewBudget(request.budget) if request.previews else None
+        watching = self._watched[job.id] = Subscriber(job, sent, budget)
         job.watchers.add(self._news.set)
         self._want(watching)
         return _snapshot(request.id, job, self._epoch)
@@ -216,8 +216,8 @@ class ControlSession:
             return framed(self._answers.get_nowait())
         frames: list[bytes] = []
         for watching in self._watched.values():
-            frames += watching.events(BUNDLE - len(frames))
-        if len(frames) < BUNDLE:
+            frames += watching.events(EVENT_BATCH - len(frames))
+        if len(frames) < EVENT_BATCH:
             shown = [each for each in self._watched.values() if each.takes_newest()]
             frames += [watching.preview() for watching in shown]
         return b"".join(frames)

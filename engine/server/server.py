@@ -1,4 +1,4 @@
-"""The engine's door: one port, who may come in, and what the others are told.
+"""The server: one port, who may connect, and the answers to those who may not.
 
 It knows proofs, paths and limits; what clients say inside is ``engine.server.control``'s and
 ``engine.server.data``'s business.
@@ -31,7 +31,8 @@ from engine.wire.transport import ServerTransport, keepalive
 
 log = logging.getLogger(__name__)
 
-LATE, FEW = 0.25, 4  # seconds until a refusal is answered, and how many at a time
+REFUSAL_DELAY = 0.25  # seconds until a refusal is answered
+REFUSAL_LIMIT = 4  # refusals that are delayed at a time
 
 
 class EngineServer:
@@ -49,8 +50,8 @@ class EngineServer:
         self._key, self._gate = key, pairing.Gatekeeper(key)
         self._nonces: dict[int, str] = {}  # of admitted handshakes, until they are answered
         self._connections = 0
-        self.coming: dict[ServerTransport, None] = {}  # connections at the door
-        self._refusals = asyncio.Semaphore(FEW)
+        self.half_open: dict[ServerTransport, None] = {}  # handshakes under way, oldest first
+        self._refusals = asyncio.Semaphore(REFUSAL_LIMIT)
 
     async def start(self, host: str, port: int) -> Server:
         """Listen; ``port`` 0 takes a free one."""
@@ -66,14 +67,14 @@ class EngineServer:
             max_size=terms.LIMITS.message,
             max_queue=2,
             ping_interval=None,  # see engine.wire.transport
-            create_connection=partial(ServerTransport, coming=self.coming),  # type: ignore[arg-type]
+            create_connection=partial(ServerTransport, half_open=self.half_open),  # type: ignore[arg-type]
             close_timeout=2,
         )
 
-    # The door
+    # Admission
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer what needs no pairing, refuse what lacks it, let the rest through."""
+        """Answer requests that need no pairing, refuse those that lack it, admit the others."""
         path = request.path
         if path == terms.HEALTH_PATH and request.method in ("GET", "HEAD"):
             return _response(http.HTTPStatus.OK, self._health())
@@ -81,7 +82,7 @@ class EngineServer:
         nonce = self._gate.admit(authorizations[0] if len(authorizations) == 1 else None, path)
         if nonce is None:
             async with self._refusals:
-                await asyncio.sleep(LATE)
+                await asyncio.sleep(REFUSAL_DELAY)
             return _response(http.HTTPStatus.UNAUTHORIZED, {})
         if "Origin" in request.headers:
             return _refusal(http.HTTPStatus.FORBIDDEN, "browsers do not talk to the engine")
@@ -103,7 +104,7 @@ class EngineServer:
     def _prove(
         self, connection: ServerConnection, _request: Request, response: Response
     ) -> Response:
-        """Show an admitted client that this engine knows the key too."""
+        """Prove to an admitted client that this engine knows the key as well."""
         nonce = self._nonces.pop(id(connection), None)
         if nonce:
             response.headers[pairing.PROOF_HEADER] = pairing.proof(self._key, nonce)
@@ -117,21 +118,21 @@ class EngineServer:
             "queue": self._jobs.waiting,
         }
 
-    # Inside
+    # Sessions
 
     async def _serve(self, connection: ServerConnection) -> None:
         assert isinstance(connection, ServerTransport)
-        connection.come_in()
+        connection.admitted()
         self._connections += 1
         try:
             async with keepalive(connection):
-                await self._guest(connection).serve()
+                await self._session(connection).serve()
         except ConnectionClosed:
             pass
         finally:
             self._connections -= 1
 
-    def _guest(self, connection: ServerTransport) -> ControlSession | DataSession:
+    def _session(self, connection: ServerTransport) -> ControlSession | DataSession:
         assert connection.request
         if connection.request.path == terms.DATA_PATH:
             return DataSession(connection, self._store)
@@ -139,7 +140,7 @@ class EngineServer:
         return ControlSession(connection, self._jobs, self._store, self.hello, epoch)
 
     def hello(self, re: int | None = None) -> answers.Hello:
-        """Say who this engine is and what it can do."""
+        """Return who this engine is and what it can do."""
         return answers.Hello(
             re=re,
             version=__version__,

@@ -94,8 +94,8 @@ CREATE TABLE IF NOT EXISTS object (
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 OBJECT = "name, sha256, size, media_type, detail, origin"  # and used_at, which counts uses
-CACHE = 256  # KiB that SQLite keeps of the file; its own 2 MiB fill up over hundreds of films
-RESERVE = 256 * 2**10  # bytes; SQLite needs some pages of 4 KiB to commit
+CACHE_KIB = 256  # KiB that SQLite keeps of the file; its own 2 MiB fill up over hundreds of films
+RESERVE_BYTES = 256 * 2**10  # bytes; SQLite needs some pages of 4 KiB to commit
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -107,7 +107,7 @@ class Journal:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute(f"PRAGMA cache_size = -{CACHE}")
+            self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             made_by = self._db.execute("PRAGMA user_version").fetchone()[0]
             if made_by not in (0, VERSION):
                 raise StorageError(
@@ -326,8 +326,8 @@ class Journal:
     def _hold_reserve(self) -> None:
         """Keep some of the disk for the day when it is full; without room there is none."""
         with contextlib.suppress(OSError):
-            if not self._reserve.exists() or self._reserve.stat().st_size < RESERVE:
-                self._reserve.write_bytes(secrets.token_bytes(RESERVE))
+            if not self._reserve.exists() or self._reserve.stat().st_size < RESERVE_BYTES:
+                self._reserve.write_bytes(secrets.token_bytes(RESERVE_BYTES))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

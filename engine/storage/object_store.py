@@ -27,8 +27,8 @@ from engine.storage.journal import Journal, ObjectRecord
 
 log = logging.getLogger(__name__)
 
-PROVED = 2**28  # bytes that are compared with their hashes when a client asks what is missing
-ROOM = 20 * 2**30  # bytes
+CHECKED_BYTES = 2**28  # bytes that are hashed when a client asks what is missing
+STORE_BYTES = 20 * 2**30  # bytes
 SLACK = 1 / 20  # of the room: emptied beyond need, so that eviction is rare
 SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
 
@@ -42,7 +42,7 @@ class ObjectStore:
         room: bytes that objects may take, and those that are being brought.
     """
 
-    def __init__(self, root: Path, journal: Journal, room: int = ROOM) -> None:
+    def __init__(self, root: Path, journal: Journal, room: int = STORE_BYTES) -> None:
         self._objects = root / "objects"
         self._scratch = root / "scratch"
         self._journal = journal
@@ -90,7 +90,8 @@ class ObjectStore:
     async def missing(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return those of some objects that are not here, or no longer what they were.
 
-        They are read in a thread, up to ``PROVED`` bytes of them; of the rest the size must do.
+        Up to ``CHECKED_BYTES`` bytes of them are read, in a thread; of the rest only the size is
+        compared.
         """
         rows = self._journal.objects(names)
         here = await asyncio.to_thread(self._whole, rows)
@@ -104,7 +105,7 @@ class ObjectStore:
         return {
             row
             for row, read in zip(rows, sizes, strict=True)
-            if self._has_file(row) and (read > PROVED or self._is_intact(row))
+            if self._has_file(row) and (read > CHECKED_BYTES or self._is_intact(row))
         }
 
     def hold(self, job: str, names: Iterable[str]) -> None:

@@ -16,8 +16,8 @@ from typing import IO
 
 from engine.errors import TunnelError
 
-START = 40.0  # seconds until an agent must have told its address
-GOODBYE = 5.0  # seconds until an agent that does not end is killed
+START_TIMEOUT = 40.0  # seconds until an agent must have told its address
+CLOSE_TIMEOUT = 5.0  # seconds until an agent that does not end is killed
 ADDRESS = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
 
 
@@ -45,7 +45,7 @@ class Cloudflared:
         told: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=_read, args=[self._process.stderr, told], daemon=True).start()
         with contextlib.suppress(queue.Empty):
-            if address := told.get(timeout=START):
+            if address := told.get(timeout=START_TIMEOUT):
                 return address
         self.close()
         raise TunnelError(
@@ -66,7 +66,7 @@ class Cloudflared:
             return
         self._process.terminate()
         try:
-            self._process.wait(GOODBYE)
+            self._process.wait(CLOSE_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

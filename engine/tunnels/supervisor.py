@@ -24,14 +24,17 @@ from engine.wire.pairing import Pairing
 log = logging.getLogger(__name__)
 
 FIRST_DELAY, LONGEST_DELAY = 2.0, 120.0  # seconds between attempts to open, doubled each time
-HEALTHY = 60.0  # seconds after which a tunnel counts as good and the delay starts anew
-REACHABLE = 30.0  # seconds that a new address has to become known to the world
-LOOK = 5.0  # seconds between looks at the agent
-PROBE = 600.0  # seconds between requests through the tunnel; vendors count them
-AGAIN, MISSES = 5.0, 3  # seconds between, and number of, misses in a row that mean a loss
+HEALTHY_AFTER = 60.0  # seconds after which a tunnel counts as good and the delay starts anew
+REACHABLE_TIMEOUT = 30.0  # seconds that a new address has to become known to the world
+CHECK_INTERVAL = 5.0  # seconds between looks at the agent
+PROBE_INTERVAL = 600.0  # seconds between requests through the tunnel; vendors count them
+RECHECK_INTERVAL = 5.0  # seconds between requests once one has failed
+MISS_LIMIT = 3  # failed requests in a row that mean a loss
 
 
-async def keep(tunnel: Tunnel, engine: Pairing, changed: Callable[[Pairing | None], None]) -> None:
+async def keep_open(
+    tunnel: Tunnel, engine: Pairing, changed: Callable[[Pairing | None], None]
+) -> None:
     """Keep a tunnel to an engine open until cancelled.
 
     Args:
@@ -74,7 +77,7 @@ class Keeper:
                 finally:
                     self._changed(None)
                 log.warning("the tunnel %s is lost; another is being opened", way.url)
-            delay = FIRST_DELAY if time.monotonic() - began > HEALTHY else delay
+            delay = FIRST_DELAY if time.monotonic() - began > HEALTHY_AFTER else delay
             await asyncio.sleep(delay)
             delay = min(LONGEST_DELAY, delay * 2)
 
@@ -99,18 +102,18 @@ class Keeper:
             log.warning("this machine itself does not reach %s; others may", way.url)
         self._changed(way)
         probed, misses = time.monotonic(), 0
-        while misses < MISSES:
-            await asyncio.sleep(AGAIN if misses else LOOK)
+        while misses < MISS_LIMIT:
+            await asyncio.sleep(RECHECK_INTERVAL if misses else CHECK_INTERVAL)
             if not await self._ask(self._tunnel.alive):
                 return
-            if misses or time.monotonic() - probed > PROBE:
+            if misses or time.monotonic() - probed > PROBE_INTERVAL:
                 answers = await asyncio.to_thread(answering, way.url)
                 misses = 0 if answers or not reached else misses + 1
                 probed = time.monotonic()
 
     async def _reached(self, way: Pairing) -> bool:
         """Wait until the world knows a new address; give up after a while."""
-        deadline = time.monotonic() + REACHABLE
+        deadline = time.monotonic() + REACHABLE_TIMEOUT
         while time.monotonic() < deadline:
             if await asyncio.to_thread(answering, way.url):
                 return True

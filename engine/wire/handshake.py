@@ -33,7 +33,7 @@ from engine.wire.messages import limits as terms
 from engine.wire.pairing import Pairing
 from engine.wire.transport import ByteCounter, CountingConnection, keepalive
 
-GOODBYE = 2.0  # seconds that the other end has to answer when a connection is closed
+CLOSE_TIMEOUT = 2.0  # seconds that the other end has to answer when a connection is closed
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def open_socket(
 async def _shut(socket: ClientConnection) -> None:
     """Say goodbye; an end that does not take even that is left."""
     try:
-        async with asyncio.timeout(2 * GOODBYE):
+        async with asyncio.timeout(2 * CLOSE_TIMEOUT):
             await socket.close()
     except TimeoutError:
         socket.transport.abort()
@@ -90,7 +90,7 @@ async def _open(
         compression=None,
         max_size=terms.LIMITS.message,
         ping_interval=None,  # see engine.wire.transport
-        close_timeout=GOODBYE,
+        close_timeout=CLOSE_TIMEOUT,
         open_timeout=15,
         create_connection=partial(CountingConnection, traffic=traffic),  # type: ignore[arg-type]
     )

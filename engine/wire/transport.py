@@ -1,7 +1,7 @@
-"""The engine's end of a WebSocket: how it comes in, and many messages by one write.
+"""WebSocket connections: admission at the server, many frames in one write, pings, byte counts.
 
-What fifty clients are sent is framed once, and costs each of them one call of the system. It knows
-no messages, and not who may come in.
+A message for fifty clients is framed once, and costs one system call for each. It knows neither the
+messages nor who may connect.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from websockets.frames import Frame, Opcode
 
 from engine._compat import send_serialized
 
-HALF_OPEN = 128  # connections that may be at the door at once
+HALF_OPEN_LIMIT = 128  # connections whose handshake may be under way at once
 
 
 def framed(message: str | bytes) -> bytes:
@@ -32,31 +32,33 @@ class ServerTransport(ServerConnection):
     """A connection that takes whole frames; nobody sends fragments on it.
 
     Args:
-        coming: those at the door, the first to come first. Where there are too many, that one is
-            cut off: who means well is through in no time.
+        half_open: connections whose handshake is under way, oldest first. Beyond
+            ``HALF_OPEN_LIMIT`` the oldest is cut off: an honest handshake takes no time.
     """
 
-    def __init__(self, *args: Any, coming: "dict[ServerTransport, None]", **options: Any) -> None:
+    def __init__(
+        self, *args: Any, half_open: "dict[ServerTransport, None]", **options: Any
+    ) -> None:
         super().__init__(*args, **options)
-        self._coming = coming
+        self._half_open = half_open
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Stand at the door."""
+        """Count as half open."""
         super().connection_made(transport)
-        self._coming[self] = None
-        if len(self._coming) > HALF_OPEN:
-            first = next(iter(self._coming))
-            first.come_in()
+        self._half_open[self] = None
+        if len(self._half_open) > HALF_OPEN_LIMIT:
+            first = next(iter(self._half_open))
+            first.admitted()
             first.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the door."""
-        self.come_in()
+        """Count no longer as half open."""
+        self.admitted()
         super().connection_lost(exc)
 
-    def come_in(self) -> None:
-        """Stand no longer at the door."""
-        self._coming.pop(self, None)
+    def admitted(self) -> None:
+        """Note that the handshake is over."""
+        self._half_open.pop(self, None)
 
     async def send_frames(self, frames: bytes) -> None:
         """Send what ``framed`` returned; wait while the peer takes nothing.
@@ -67,27 +69,27 @@ class ServerTransport(ServerConnection):
         await send_serialized(self, frames)
 
 
-PAUSE = 10.0  # seconds between pings
-PATIENCE = 15.0  # seconds until a missing pong ends the connection
+PING_INTERVAL = 10.0  # seconds between pings
+PONG_TIMEOUT = 15.0  # seconds until a missing pong ends the connection
 
 
 @asynccontextmanager
 async def keepalive(socket: Connection) -> AsyncIterator[None]:
-    """Ping while the context lasts; a peer that does not answer in time finds itself cut off."""
-    beating = asyncio.create_task(_beat(socket))
+    """Ping while the context lasts; a peer that does not answer in time is cut off."""
+    pinging = asyncio.create_task(_ping_forever(socket))
     try:
         yield
     finally:
-        beating.cancel()
+        pinging.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await beating
+            await pinging
 
 
-async def _beat(socket: Connection) -> None:
+async def _ping_forever(socket: Connection) -> None:
     while True:
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(PING_INTERVAL)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PONG_TIMEOUT):
                 await (await socket.ping())
         except TimeoutError:
             socket.transport.abort()
@@ -97,13 +99,13 @@ async def _beat(socket: Connection) -> None:
 
 
 class ByteCounter:
-    """Bytes that came and bytes that went."""
+    """Bytes received and bytes sent."""
 
     received = sent = 0
 
     @property
     def whole(self) -> int:
-        """Both ways together."""
+        """Return received and sent bytes together."""
         return self.received + self.sent
 
 
@@ -115,11 +117,11 @@ class CountingConnection(ClientConnection):
         self._traffic = traffic
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over a transport, through which everything leaves."""
+        """Wrap the transport, so that sent bytes are counted."""
         super().connection_made(cast(asyncio.BaseTransport, Tap(transport, self._traffic)))
 
     def data_received(self, data: bytes) -> None:
-        """Take in what arrived."""
+        """Count and process received bytes."""
         self._traffic.received += len(data)
         super().data_received(data)
 
@@ -131,7 +133,7 @@ class Tap:
         self._transport, self._traffic = cast(asyncio.Transport, transport), traffic
 
     def write(self, data: bytes) -> None:
-        """Send it on."""
+        """Count and send bytes."""
         self._traffic.sent += len(data)
         self._transport.write(data)
 

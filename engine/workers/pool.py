@@ -1,7 +1,7 @@
-"""Several workers as one: who is free, who holds the model, and who is out for this film.
+"""The workers of an engine: which is free, which holds the model, which is ruled out for a film.
 
-Each is a foreman with one worker process for one device, here or, through Ray, elsewhere. A device
-with room for two has a mate as well, which does all but painting while the other one paints. It
+Each is a process for one device, here or, through Ray, elsewhere. A device with memory for two has
+a helper as well: a second process that does everything but painting while the first paints. It
 knows neither films nor their order: what can be done at once is the business of
 ``engine.jobs.film_builder``.
 """
@@ -32,15 +32,15 @@ log = logging.getLogger(__name__)
 
 
 class MemoryShortError(Exception):
-    """A device had no room for a task; a fresh worker, thrifty from the start, may have."""
+    """A device lacked memory for a task; a new worker saves memory from the start."""
 
 
 class WorkerPool:
-    """The workers of an engine, at work on one film.
+    """The workers of an engine, which work on one film at a time.
 
     Args:
-        foremen: at least one; of those that are free the first is asked first.
-        second: returns a mate for a worker that has loaded a film's model, by the device as it is
+        workers: at least one; of those that are free the first is asked first.
+        second: returns a helper for a worker that has loaded a film's model, by the device as it is
             then; None if it gets none.
 
     Attributes:
@@ -50,12 +50,12 @@ class WorkerPool:
 
     def __init__(
         self,
-        foremen: Sequence[WorkerProcess],
+        workers: Sequence[WorkerProcess],
         second: Callable[[DeviceInfo], WorkerProcess | None] = lambda _: None,
     ) -> None:
-        self._foremen = tuple(foremen)
+        self._workers = tuple(workers)
         self._second = second
-        self._mates: dict[WorkerProcess, WorkerProcess] = {}
+        self._helpers: dict[WorkerProcess, WorkerProcess] = {}
         self._busy: set[WorkerProcess] = set()
         self._holding: set[WorkerProcess] = set()  # what this film needs
         self._unfit: set[WorkerProcess] = set()  # for this film
@@ -64,70 +64,70 @@ class WorkerPool:
         self._stopped = False
         self._news = asyncio.Event()
         self.interpolator = self.notice = ""
-        for foreman in self._foremen:
-            foreman.on_change = partial(self._changed, foreman)
+        for worker in self._workers:
+            worker.on_change = partial(self._changed, worker)
 
     @property
     def size(self) -> int:
-        """Number of workers, ready or not, mates aside."""
-        return len(self._foremen)
+        """Number of workers, ready or not, helpers aside."""
+        return len(self._workers)
 
     @property
-    def mates(self) -> int:
-        """Number of mates that are there for all but painting; the others only paint then."""
-        return len(self._helpers())
+    def helpers(self) -> int:
+        """Number of helpers that are there for all but painting; the others only paint then."""
+        return len(self._ready_helpers())
 
     @property
     def ready(self) -> int:
         """Number of workers that are ready."""
-        return sum(foreman.ready for foreman in self._foremen)
+        return sum(worker.ready for worker in self._workers)
 
     @property
     def devices(self) -> tuple[DeviceInfo, ...]:
         """The devices of those that are ready; while none is, what is known of the first."""
-        ready = tuple(foreman.device for foreman in self._foremen if foreman.ready)
-        return ready or (self._foremen[0].device,)
+        ready = tuple(worker.device for worker in self._workers if worker.ready)
+        return ready or (self._workers[0].device,)
 
     @property
     def memory(self) -> int:
         """Bytes of a device that the film has needed at most."""
-        mates = (mate.peak for mate in self._mates.values())
-        return max(foreman.peak for foreman in self._foremen) + max(mates, default=0)
+        helpers = (helper.peak for helper in self._helpers.values())
+        return max(worker.peak for worker in self._workers) + max(helpers, default=0)
 
     async def start(self) -> None:
         """Start every process that does not run; they get ready in the background.
 
         A process that cannot be started is logged. Its next task raises WorkerStartError.
         """
-        for foreman in self._foremen:
-            await self._start(foreman)
+        for worker in self._workers:
+            await self._start(worker)
 
-    async def _start(self, foreman: WorkerProcess) -> None:
+    async def _start(self, worker: WorkerProcess) -> None:
         try:
-            await foreman.start()
+            await worker.start()
         except WorkerStartError as error:
             log.error("%s: %s. Remedy: %s.", error.code, error, error.remedy)
 
     async def close(self) -> None:
         """End every process."""
-        for foreman in self._all():
-            await foreman.close()
+        for worker in self._all():
+            await worker.close()
 
     async def load(
         self, load: tasks.Load, on_reply: Callable[[tasks.AnyReply], None]
     ) -> tasks.Loaded:
-        """Begin with a film: one worker loads its model, the others do before their first task.
+        """Begin a film: one worker loads its model, the others do before their first task.
 
         Raises:
             as ``borrowed``, and as ``WorkerProcess.run``.
         """
         if self._load is None or self._load.job != load.job:
-            for foreman in self._all():
-                foreman.forget()
+            for worker in self._all():
+                worker.forget()
             self._unfit.clear()
         await self.start()
         self._holding.clear()
-        self._unfit -= {*self._foremen}
+        self._unfit -= {*self._workers}
         self._stopped = False
         self._load, self._loaded = load, None
         async with self.borrowed(on_reply, paints=True):
@@ -142,67 +142,67 @@ class WorkerPool:
         """Wait for a free worker and have it load what the film needs, unless it did before.
 
         Args:
-            on_reply: hears what the worker says while it loads.
-            paints: a keyframe is to be painted, which no mate does.
+            on_reply: called with the replies of the worker while it loads.
+            paints: a keyframe is to be painted, which no helper does.
 
         Raises:
             TaskStoppedError: the film was stopped meanwhile.
-            WorkerDiedError: the worker died, here or in the context; it is started anew, a mate
+            WorkerDiedError: the worker died, here or in the context; it is started anew, a helper
                 for the next film.
             WorkerStartError: its process cannot be started.
-            MemoryShortError: its device was short of memory; it begins more thriftily next time.
+            MemoryShortError: its device was short of memory; next time it starts with savings.
             VisionFluxError: the model cannot be loaded.
         """
         while True:
             await self._dismiss()
-            foreman = await self._free(paints)
-            self._busy.add(foreman)
-            ways = len(foreman.ways)
+            worker = await self._free(paints)
+            self._busy.add(worker)
+            ways = len(worker.ways)
             try:
-                if await self._prepared(foreman, on_reply):
-                    yield foreman
+                if await self._prepared(worker, on_reply):
+                    yield worker
                     return
             except WorkerDiedError as death:
-                if foreman in self._foremen:
-                    await self._start(foreman)
+                if worker in self._workers:
+                    await self._start(worker)
                 else:
-                    self._rule_out(foreman, str(death))
+                    self._rule_out(worker, str(death))
                 raise
             except DeviceMemoryError as error:
-                if len(foreman.ways) > ways:
-                    await self._start(foreman)
-                elif not self._rule_out(foreman, str(error)):
+                if len(worker.ways) > ways:
+                    await self._start(worker)
+                elif not self._rule_out(worker, str(error)):
                     raise
                 raise MemoryShortError from error
             finally:
-                self._busy.discard(foreman)
+                self._busy.discard(worker)
                 self._news.set()
 
     def stop(self, job: str) -> None:
-        """Have every task in hand given up, and no other begun."""
+        """Stop every running task, and begin no other."""
         self._stopped = self._load is not None and self._load.job == job
-        for foreman in self._all():
-            foreman.stop(job)
+        for worker in self._all():
+            worker.stop(job)
         self._news.set()
 
     def credit(self, setting: PreviewQuality | None) -> None:
-        """Allow a preview, whoever is the first to have one; None allows none."""
-        for foreman in self._all():
-            foreman.credit(setting)
+        """Allow one preview, of the first worker that has one; None allows none."""
+        for worker in self._all():
+            worker.credit(setting)
 
     def _all(self) -> tuple[WorkerProcess, ...]:
-        return (*self._foremen, *self._mates.values())
+        return (*self._workers, *self._helpers.values())
 
-    def _helpers(self) -> list[WorkerProcess]:
-        """Return the mates that are there, of workers that have enough memory."""
-        pairs = self._mates.items()
-        there = [mate for foreman, mate in pairs if mate.ready and not foreman.ways]
-        return [mate for mate in there if mate not in self._unfit]
+    def _ready_helpers(self) -> list[WorkerProcess]:
+        """Return the helpers that are there, of workers that have enough memory."""
+        pairs = self._helpers.items()
+        there = [helper for worker, helper in pairs if helper.ready and not worker.ways]
+        return [helper for helper in there if helper not in self._unfit]
 
-    def _changed(self, foreman: WorkerProcess) -> None:
+    def _changed(self, worker: WorkerProcess) -> None:
         """Note that a worker has become ready or has ended."""
-        if not foreman.ready:
-            self._holding.discard(foreman)
+        if not worker.ready:
+            self._holding.discard(worker)
         self._news.set()
 
     async def _free(self, paints: bool) -> WorkerProcess:
@@ -210,36 +210,36 @@ class WorkerPool:
         while True:
             if self._stopped:
                 raise TaskStoppedError
-            fit = [foreman for foreman in self._foremen if foreman not in self._unfit]
-            fit = fit if paints else self._helpers() or fit
-            free = [foreman for foreman in fit if foreman not in self._busy]
-            if not any(foreman.ready for foreman in fit) and free:
+            fit = [worker for worker in self._workers if worker not in self._unfit]
+            fit = fit if paints else self._ready_helpers() or fit
+            free = [worker for worker in fit if worker not in self._busy]
+            if not any(worker.ready for worker in fit) and free:
                 return free[0]
-            ready = [foreman for foreman in free if foreman.ready]
+            ready = [worker for worker in free if worker.ready]
             if ready:
                 return max(ready, key=self._holding.__contains__)
             self._news.clear()
             await self._news.wait()
 
     async def _prepared(
-        self, foreman: WorkerProcess, on_reply: Callable[[tasks.AnyReply], None]
+        self, worker: WorkerProcess, on_reply: Callable[[tasks.AnyReply], None]
     ) -> bool:
         """Have a worker load what the film needs; return whether it may take part.
 
         It may not with other weights than those by which the film's nodes are named.
         """
-        if foreman in self._holding:
+        if worker in self._holding:
             return True
         assert self._load
-        paints = foreman in self._foremen
-        load = msgspec.structs.replace(self._load, ways=len(foreman.ways))
+        paints = worker in self._workers
+        load = msgspec.structs.replace(self._load, ways=len(worker.ways))
         load = load if paints else msgspec.structs.replace(load, model=None)
         try:
-            loaded = await foreman.run(load, on_reply)
+            loaded = await worker.run(load, on_reply)
         except DeviceMemoryError:
             raise
         except VisionFluxError as error:
-            if not self._rule_out(foreman, str(error)):
+            if not self._rule_out(worker, str(error)):
                 raise
             return False
         assert isinstance(loaded, tasks.Loaded)
@@ -247,80 +247,81 @@ class WorkerPool:
         ours = (self._loaded.model if paints else "", self._loaded.interpolator)
         theirs = (loaded.model, loaded.interpolator)
         if ours == theirs:
-            self._holding.add(foreman)
-            await self._pair(foreman)
-        elif not self._rule_out(foreman, f"it has {theirs}, and the film needs {ours}"):
+            self._holding.add(worker)
+            await self._pair(worker)
+        elif not self._rule_out(worker, f"it has {theirs}, and the film needs {ours}"):
             raise WorkerDiedError("none is left that has the film's weights")
         return ours == theirs
 
-    def _rule_out(self, foreman: WorkerProcess, why: str) -> bool:
-        """Go on with this film without a worker; return False if it is the last one."""
-        if {*self._foremen} <= {*self._unfit, foreman}:
+    def _rule_out(self, worker: WorkerProcess, why: str) -> bool:
+        """Continue this film without a worker; return False if it is the last one."""
+        if {*self._workers} <= {*self._unfit, worker}:
             return False
-        log.warning("%s takes no part in this film: %s.", foreman.device.name, why)
-        self._unfit.add(foreman)
+        log.warning("%s takes no part in this film: %s.", worker.device.name, why)
+        self._unfit.add(worker)
         return True
 
-    async def _pair(self, foreman: WorkerProcess) -> None:
-        """Give a worker that has loaded the model a mate, if its device has room for two."""
-        if foreman.ways or foreman not in self._foremen:
+    async def _pair(self, worker: WorkerProcess) -> None:
+        """Give a worker that has loaded the model a helper, if its device has room for two."""
+        if worker.ways or worker not in self._workers:
             return
-        mate = self._mates.get(foreman) or self._second(foreman.device)
-        if mate and mate not in self._unfit:
-            self._mates[foreman] = mate
-            mate.on_change = partial(self._changed, mate)
-            await self._start(mate)
+        helper = self._helpers.get(worker) or self._second(worker.device)
+        if helper and helper not in self._unfit:
+            self._helpers[worker] = helper
+            helper.on_change = partial(self._changed, helper)
+            await self._start(helper)
 
     async def _dismiss(self) -> None:
-        """End the mates of workers that run short of memory, once they are free."""
-        for foreman, mate in tuple(self._mates.items()):
-            if foreman.ways and mate not in self._busy:
-                del self._mates[foreman]
-                await mate.close()
+        """End the helpers of workers that run short of memory, once they are free."""
+        for worker, helper in tuple(self._helpers.items()):
+            if worker.ways and helper not in self._busy:
+                del self._helpers[worker]
+                await helper.close()
 
 
-ALL = "all"
-PATIENCE = 90.0  # seconds until a question counts as unanswered
-ROOM = 4_000_000_000  # free bytes beside a model: what it paints with, and a second worker
-BRIDGE = (sys.executable, "-m", "engine.workers.ray_bridge")
-SILENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is told to Ray's makers
+ALL_DEVICES = "all"
+DISCOVERY_TIMEOUT = 90.0  # seconds that a list of devices or shares may take
+# Free bytes beside a model: what it paints with, and a second worker.
+SECOND_WORKER_MEMORY = 4_000_000_000
+RAY_BRIDGE_COMMAND = (sys.executable, "-m", "engine.workers.ray_bridge")
+RAY_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0"}  # no usage statistics are sent
 
 
 async def discover_workers(
     devices: str,
-    worker: Sequence[str],
+    command: Sequence[str],
     on_preview: Callable[[bytes], None],
     has_room: Callable[[DeviceInfo], bool],
 ) -> WorkerPool:
-    """Return the crew for the devices of this machine.
+    """Return the pool for the devices of this machine.
 
     Args:
         devices: names with commas between them, as ``render.device`` knows them, or ``all``.
-        worker: command that starts one; ``--device`` is appended.
+        command: starts a worker; ``--device`` is appended.
         on_preview: as ``WorkerProcess`` wants it.
         has_room: tells whether a device on which a model is loaded gets a second worker.
 
     Raises:
-        InvalidParameterError: torch did not tell which devices there are.
+        InvalidParameterError: torch did not report which devices there are.
     """
-    if devices == ALL:
-        devices = await _answer((*worker, "--list"), "device", "name the devices")
+    if devices == ALL_DEVICES:
+        devices = await _answer((*command, "--list"), "device", "name the devices")
     names = [name.strip() for name in devices.split(",")]
     environment = _threads(len(names)) if len(names) > 1 else {}
 
     def second(device: DeviceInfo) -> WorkerProcess | None:
         there = has_room(device)
-        return WorkerProcess(worker, device.kind, on_preview, environment) if there else None
+        return WorkerProcess(command, device.kind, on_preview, environment) if there else None
 
     return WorkerPool(
-        [WorkerProcess(worker, name, on_preview, environment) for name in names], second
+        [WorkerProcess(command, name, on_preview, environment) for name in names], second
     )
 
 
-async def muster_cluster(
+async def discover_cluster_workers(
     address: str, rife: str, on_preview: Callable[[bytes], None]
 ) -> WorkerPool:
-    """Return the crew for a Ray cluster: a worker for each share of it that was there just now.
+    """Return the pool for a Ray cluster: a worker for each share of it that was there just now.
 
     Args:
         address: of the cluster's head, ``host:port``; this machine is one of its nodes.
@@ -330,15 +331,17 @@ async def muster_cluster(
     Raises:
         InvalidParameterError: no cluster answers, or it has no room for a worker.
     """
-    command = (*BRIDGE, "--ray", address, "--rife", rife)
+    command = (*RAY_BRIDGE_COMMAND, "--ray", address, "--rife", rife)
     remedy = "pip install -r engine/requirements-ray.txt, and ray start on every machine"
     shares = (await _answer(command, "ray", remedy)).split()
-    return WorkerPool([WorkerProcess(command, share, on_preview, SILENT) for share in shares])
+    return WorkerPool(
+        [WorkerProcess(command, share, on_preview, RAY_ENVIRONMENT) for share in shares]
+    )
 
 
-def roomy(device: DeviceInfo) -> bool:
-    """Tell whether a GPU has room for a worker that draws beside the one that paints."""
-    return device.kind.startswith("cuda") and device.free_memory >= ROOM
+def has_room_for_two(device: DeviceInfo) -> bool:
+    """Return whether a GPU has memory for a worker that draws beside the one that paints."""
+    return device.kind.startswith("cuda") and device.free_memory >= SECOND_WORKER_MEMORY
 
 
 async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
@@ -346,12 +349,15 @@ async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
     problem = "nothing answers that could do the work"
     try:
         asked = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, **SILENT}
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, **RAY_ENVIRONMENT},
         )
     except OSError as error:
         raise InvalidParameterError(field, f"{problem} ({error})", remedy) from error
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(DISCOVERY_TIMEOUT):
             said, _ = await asked.communicate()
     except TimeoutError:
         asked.kill()

@@ -19,7 +19,7 @@ from engine.workers import messages as tasks
 ROOT = Path(__file__).parents[2]
 log = logging.getLogger(__name__)
 
-SILENCE = 300.0  # seconds without a word after which a busy worker counts as hung
+SILENCE_TIMEOUT = 300.0  # seconds without a word after which a busy worker counts as hung
 
 
 class WorkerDiedError(Exception):
@@ -160,10 +160,10 @@ class WorkerProcess:
     async def _next(self) -> tasks.AnyReply:
         try:
             # Not wait_for: before Python 3.12 it forgets a cancellation that a reply comes with.
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(SILENCE_TIMEOUT):
                 reply = await self._replies.get()
         except TimeoutError:
-            log.error("The worker was silent for %.0f s; it is started anew.", SILENCE)
+            log.error("The worker was silent for %.0f s; it is started anew.", SILENCE_TIMEOUT)
             assert self._process
             self._process.kill()
             reply = None

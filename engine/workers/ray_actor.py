@@ -1,6 +1,6 @@
 """A worker on another machine of a Ray cluster: tasks and files come as bytes, and go so.
 
-It holds a real foreman with its worker process, and a folder for the task in hand. It knows no
+It holds a real worker process, and a folder for the task in hand. It knows no
 films; ``engine.workers.ray_bridge`` is the other end. It does not import Ray: that makes an actor
 of it.
 """
@@ -22,7 +22,7 @@ from engine.workers import messages as tasks
 from engine.workers.process import TaskStoppedError, WorkerDiedError, WorkerProcess
 
 PATHS = ("source", "anchor", "subject", "first", "second")  # of what tasks read
-PART = 4 * 2**20  # bytes of a result that travel at once
+PART_BYTES = 4 * 2**20  # bytes of a result that travel at once
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class RayActor:
 
     def __init__(self, rife: str) -> None:
         command = (sys.executable, "-m", "engine.render.worker", "--rife", rife)
-        self._foreman = WorkerProcess(command, "auto", self._show)
+        self._process = WorkerProcess(command, "auto", self._show)
         self._said: asyncio.Queue[Answer | None] = asyncio.Queue()
 
     async def ready(self) -> DeviceInfo:
@@ -85,12 +85,12 @@ class RayActor:
             WorkerDiedError: it ended at once.
         """
         changed = asyncio.Event()
-        self._foreman.on_change = changed.set
-        await self._foreman.start()
+        self._process.on_change = changed.set
+        await self._process.start()
         await changed.wait()
-        if not self._foreman.ready:
+        if not self._process.ready:
             raise WorkerDiedError("before it was ready")
-        return self._foreman.device
+        return self._process.device
 
     async def run(self, work: tasks.Work, files: list[Content]) -> AsyncIterator[Answer]:
         """Carry out one task; yield what the worker says, what it made, and the result.
@@ -105,7 +105,7 @@ class RayActor:
         with tempfile.TemporaryDirectory(prefix="visionflux-") as name:
             self._said = asyncio.Queue()
             work = await asyncio.to_thread(settle, work, files, Path(name))
-            doing = asyncio.create_task(self._foreman.run(work, self._said.put_nowait))
+            doing = asyncio.create_task(self._process.run(work, self._said.put_nowait))
             doing.add_done_callback(lambda _: self._said.put_nowait(None))
             while (answer := await self._said.get()) is not None:
                 yield answer
@@ -122,11 +122,11 @@ class RayActor:
 
     async def stop(self, job: str) -> None:
         """Have the task in hand given up."""
-        self._foreman.stop(job)
+        self._process.stop(job)
 
     async def credit(self, setting: PreviewQuality | None) -> None:
         """Allow one preview, as ``WorkerProcess.credit``."""
-        self._foreman.credit(setting)
+        self._process.credit(setting)
 
     def _show(self, body: bytes) -> None:
         self._said.put_nowait(PreviewBytes(body))
@@ -177,5 +177,5 @@ def parts(files: Sequence[str]) -> Iterator[FileChunk]:
     """Read what was made, part by part."""
     for number, file in enumerate(files):
         with Path(file).open("rb") as source:
-            while data := source.read(PART):
+            while data := source.read(PART_BYTES):
                 yield FileChunk(number, data)

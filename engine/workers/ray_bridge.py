@@ -1,7 +1,7 @@
 """The worker process that stands for one on another machine: its pipe leads to a Ray actor.
 
 To the server it is a worker like any other, so whatever Ray does never takes the server along. It
-ends when its input ends or when the actor is lost; its foreman then starts another, which waits
+ends when its input ends or when the actor is lost; the server then starts another, which waits
 until the cluster has a share free. It knows neither films nor torch.
 """
 

@@ -12,7 +12,7 @@ import pytest
 from engine.daemon import JOURNAL
 from engine.errors import StorageError
 from engine.film import events
-from engine.storage.journal import RESERVE, Journal, ObjectRecord
+from engine.storage.journal import RESERVE_BYTES, Journal, ObjectRecord
 from engine.storage.recovery import open_journal
 from tests.conftest import a_recipe, an_engine, connected
 from tests.faults.processes import an_engine_process, film_of, painted, refused_to_start
@@ -167,7 +167,7 @@ def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
         journal.add_job(FIRST, RECIPE, events.Queued(position=0))
     journal.add_job(SECOND, RECIPE, events.Queued(position=0))
     assert len(journal.jobs(9)) == 2
-    assert (tmp_path / "engine.reserve").stat().st_size == RESERVE
+    assert (tmp_path / "engine.reserve").stat().st_size == RESERVE_BYTES
     journal.close()
 
 

@@ -107,7 +107,7 @@ async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path
                 await painter.run(a_painting(tmp_path / f"{number}.png", PROMPTS[0], 6 + number))
             drawn = await painter.run(a_segment("alone.mp4"))
             async with asyncio.timeout(PATIENCE):
-                while not crew.mates:
+                while not crew.helpers:
                     await asyncio.sleep(0.1)
             painting = painter.run(a_painting(tmp_path / "2.png", PROMPTS[1], 20))
             async with crew.borrowed() as mate, asyncio.TaskGroup() as group:

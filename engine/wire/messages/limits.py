@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from engine.film import preview_budget as purse
+from engine.film import preview_budget
 from engine.film.recipe import MAX_FRAMES, MAX_PROMPT, MAX_SCENES
 
 VERSION = 1
@@ -39,4 +39,4 @@ LIMITS = Limits()
 JobId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 ObjectName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 RequestId = Annotated[int, Meta(ge=0, le=2**53)]
-Budget = Annotated[int, Meta(ge=0, le=purse.MOST)] | None
+Budget = Annotated[int, Meta(ge=0, le=preview_budget.MOST)] | None

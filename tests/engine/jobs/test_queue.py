@@ -5,6 +5,7 @@ import gc
 import sys
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from engine.errors import (
 )
 from engine.film.events import Interrupted
 from engine.film.progress import fold
+from engine.jobs.film_builder import FilmBuilder
 from engine.jobs.job import Job
 from engine.jobs.queue import JobQueue
 from engine.storage.journal import Journal
@@ -283,7 +285,7 @@ async def test_a_worker_that_hangs_is_replaced(
 ) -> None:
     async with connected(engine) as client:
         with monkeypatch.context() as impatient:
-            impatient.setattr(foreman, "SILENCE", 0.7)
+            impatient.setattr(foreman, "SILENCE_TIMEOUT", 0.7)
             types = await made(client, JOB, "hang")
         assert types.count("Interrupted") == 2
         assert client.events(JOB)[-1].event.error.code == "E_WORKER_LOST"  # type: ignore[union-attr]
@@ -309,6 +311,7 @@ async def test_what_a_model_cannot_do_is_refused_with_a_remedy(engine: Pairing) 
 SERVE = """
 import asyncio, sys
 from pathlib import Path
+from types import SimpleNamespace
 from tests.conftest import an_engine
 
 async def main():
@@ -430,3 +433,33 @@ async def test_a_worker_that_cannot_be_started_fails_its_jobs_and_is_logged(
         assert await client.ended(JOB) == "Failed"
         assert client.events(JOB)[-1].event.error.code == "E_WORKER_START"  # type: ignore[union-attr]
     assert "no-python" in caplog.text
+
+
+async def test_planning_leaves_the_loop_to_others() -> None:
+    """A plan at the limits takes a second or two, in which clients want their answers."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def load(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(model="m", interpolator="i", notice="")
+
+    nodes = SimpleNamespace(
+        recipe=a_recipe("a", "b"),
+        load=load,
+        stopping=lambda: None,
+        progress=SimpleNamespace(plan=None),
+        record=lambda _: None,
+        store=SimpleNamespace(hold=lambda *_: None),
+        job=JOB,
+    )
+    busy = asyncio.create_task(others())
+    await asyncio.sleep(0)
+    plan = await FilmBuilder(nodes, {})._plan(MODELS["landscapes"])  # type: ignore[arg-type]
+    busy.cancel()
+    assert plan.keyframes
+    assert turns

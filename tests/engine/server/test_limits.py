@@ -207,7 +207,7 @@ async def test_a_worker_that_stops_is_replaced_and_the_film_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process is stopped for real (SIGSTOP), in the middle of a keyframe."""
-    monkeypatch.setattr(foreman, "SILENCE", 5.0)
+    monkeypatch.setattr(foreman, "SILENCE_TIMEOUT", 5.0)
     monkeypatch.setenv("STEP_SECONDS", "0.02")
     settings = {"interpolation_factor": 2, "num_inference_steps": 20}
     async with an_engine(tmp_path) as engine, connected(engine) as client:
@@ -227,7 +227,7 @@ async def test_a_worker_that_stops_is_replaced_and_the_film_goes_on(
 async def test_cancelling_a_job_whose_worker_hangs_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreman, "SILENCE", 5.0)
+    monkeypatch.setattr(foreman, "SILENCE_TIMEOUT", 5.0)
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.connection.submit("job-0001", a_recipe("hang"))
         await client.connection.watch("job-0001")

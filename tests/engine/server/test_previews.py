@@ -114,7 +114,7 @@ async def test_who_acknowledges_nothing_is_sent_few_previews(
         proxy.up.clear()
         before = len(client.previews)
         assert await client.ended(JOB) == "Finished"
-    assert len(client.previews) <= before + session.WINDOW + session.STRIDE - 1
+    assert len(client.previews) <= before + session.PREVIEW_WINDOW + session.PREVIEW_STRIDE - 1
 
 
 async def test_a_queued_film_asks_for_no_previews(
@@ -139,7 +139,7 @@ def test_quick_pongs_stand_for_more_previews_and_slow_ones_for_one() -> None:
     assert watching.stride == 1
     for _ in range(5):
         watching.acknowledged(0, 0.01)
-    assert watching.stride == session.STRIDE
+    assert watching.stride == session.PREVIEW_STRIDE
     watching.acknowledged(0, 2.0)
     assert watching.stride == 1
 
@@ -154,7 +154,7 @@ def test_there_is_always_room_or_a_pong_to_wait_for(moves: list[tuple[int, float
             if watching.unasked >= watching.stride:
                 asked.append(watching.unasked)
                 watching.unasked = 0
-        assert watching.under_way <= session.WINDOW + session.STRIDE - 1
+        assert watching.under_way <= session.PREVIEW_WINDOW + session.PREVIEW_STRIDE - 1
         assert watching.has_room or asked
         if asked:
             watching.acknowledged(asked.pop(0), seconds)

@@ -46,7 +46,7 @@ async def edge(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Edge]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOOK", "AGAIN", "FIRST_DELAY"):
+    for name in ("CHECK_INTERVAL", "RECHECK_INTERVAL", "FIRST_DELAY"):
         monkeypatch.setattr(keeper, name, 0.05)
     monkeypatch.setattr(ngrok, "ANSWER", 2.0)
 
@@ -74,7 +74,7 @@ async def kept(engine: Pairing, folder: Path, name: str, **more: str) -> AsyncIt
     """Keep a tunnel to an engine open while the context lasts."""
     tunnel, told = tunnels.choose(name, folder, token=TOKEN, **more), Kept()
     assert tunnel
-    task = asyncio.create_task(keeper.keep(tunnel, engine, told.ways.append))
+    task = asyncio.create_task(keeper.keep_open(tunnel, engine, told.ways.append))
     try:
         yield told
     finally:
@@ -146,8 +146,8 @@ async def test_with_an_own_domain_clients_come_back_by_themselves(
 async def test_an_agent_that_hangs_is_replaced(
     monkeypatch: pytest.MonkeyPatch, engine: Pairing, tmp_path: Path, name: str
 ) -> None:
-    monkeypatch.setattr(keeper, "PROBE", 0.2)
-    monkeypatch.setattr(cloudflared, "GOODBYE", 0.5)
+    monkeypatch.setattr(keeper, "PROBE_INTERVAL", 0.2)
+    monkeypatch.setattr(cloudflared, "CLOSE_TIMEOUT", 0.5)
     async with (
         an_edge(monkeypatch, patience="1s") as edge,
         kept(engine, tmp_path, name) as told,
@@ -176,7 +176,7 @@ async def test_an_engine_that_is_gone_is_told_from_a_tunnel_that_is_gone(
 async def test_pings_keep_a_silent_connection_through_a_proxy_that_ends_idle_ones(
     monkeypatch: pytest.MonkeyPatch, engine: Pairing, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(transport, "PAUSE", 0.2)
+    monkeypatch.setattr(transport, "PING_INTERVAL", 0.2)
     async with (
         an_edge(monkeypatch, patience="1s"),
         kept(engine, tmp_path, "ngrok") as told,
@@ -185,7 +185,7 @@ async def test_pings_keep_a_silent_connection_through_a_proxy_that_ends_idle_one
         first = client.connection._socket
         await asyncio.sleep(3)
         assert client.connection._socket is first
-        monkeypatch.setattr(transport, "PAUSE", 3600.0)  # the next beat, and no other
+        monkeypatch.setattr(transport, "PING_INTERVAL", 3600.0)  # the next beat, and no other
         await told.until(lambda: client.connection._socket not in (first, None))
         assert await client.connection.jobs() == ()
 
@@ -228,7 +228,7 @@ async def test_an_agent_without_an_address_is_given_up(
     edge: Edge, monkeypatch: pytest.MonkeyPatch, mood: str
 ) -> None:
     monkeypatch.setenv("MOOD", mood)
-    monkeypatch.setattr(cloudflared, "START", 1.0)
+    monkeypatch.setattr(cloudflared, "START_TIMEOUT", 1.0)
     tunnel = cloudflared.Cloudflared()
     with pytest.raises(TunnelError, match="no address") as refused:
         await asyncio.to_thread(tunnel.open, 9)
@@ -273,11 +273,11 @@ class Unseen:
 async def test_an_address_that_was_never_reached_from_here_is_told_and_kept(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "REACHABLE", 0.1)
-    monkeypatch.setattr(keeper, "PROBE", 0.0)
+    monkeypatch.setattr(keeper, "REACHABLE_TIMEOUT", 0.1)
+    monkeypatch.setattr(keeper, "PROBE_INTERVAL", 0.0)
     tunnel, ways = Unseen(), Kept()
-    task = asyncio.create_task(keeper.keep(tunnel, engine, ways.ways.append))
-    await ways.until(lambda: tunnel.looks > 5 * keeper.MISSES)
+    task = asyncio.create_task(keeper.keep_open(tunnel, engine, ways.ways.append))
+    await ways.until(lambda: tunnel.looks > 5 * keeper.MISS_LIMIT)
     assert ways.ways == [Pairing("https://127.0.0.1:9", engine.key)]
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -17,7 +17,7 @@ from engine.film.graph import Blend, KeyframeNode
 from engine.film.progress import Progress, advance, fold
 from engine.wire.messages.responses import DeviceInfo, label
 from engine.workers import messages as tasks
-from engine.workers.pool import ROOM, MemoryShortError, WorkerPool, roomy
+from engine.workers.pool import SECOND_WORKER_MEMORY, MemoryShortError, WorkerPool, has_room_for_two
 from engine.workers.process import TaskStoppedError, WorkerDiedError, WorkerProcess
 from tests.conftest import MODELS, PATIENCE, STAND_IN, Client, a_recipe, an_engine, connected
 
@@ -28,12 +28,12 @@ OTHER = {"WEIGHTS": "other"}
 
 
 @asynccontextmanager
-async def a_crew(*environments: dict[str, str], mates: int = 0) -> AsyncIterator[WorkerPool]:
+async def a_crew(*environments: dict[str, str], helpers: int = 0) -> AsyncIterator[WorkerPool]:
     """Run a crew of stand-in workers, one for each environment, all of them ready.
 
-    ``mates``: how often there is room for one.
+    ``helpers``: how often there is room for one.
     """
-    rooms = iter(range(mates))
+    rooms = iter(range(helpers))
 
     def second(device: DeviceInfo) -> WorkerProcess | None:
         return None if next(rooms, None) is None else a_foreman({})
@@ -201,7 +201,7 @@ async def test_want_of_memory_makes_only_that_worker_thriftier(tmp_path: Path) -
         await until(lambda: one.foreman and other.foreman)
         await one.end()
         await other.end()
-        ways = {foreman: len(foreman.ways) for foreman in crew._foremen}
+        ways = {foreman: len(foreman.ways) for foreman in crew._workers}
         assert sorted(ways.values()) == [0, 1]
         assert ways[short] == 1
         await short.run(a_painting(tmp_path / "2.png", "fresh worker"))  # it has room now
@@ -222,20 +222,20 @@ async def test_the_last_worker_without_room_says_so(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def a_worker_and_its_mate() -> AsyncIterator[WorkerPool]:
-    """Run a crew of one that has loaded the model, with a mate that is ready."""
-    async with a_crew({}, mates=1) as crew:
-        assert crew.mates == 0
+    """Run a crew of one that has loaded the model, with a helper that is ready."""
+    async with a_crew({}, helpers=1) as crew:
+        assert crew.helpers == 0
         await loaded(crew)
-        await until(lambda: crew.mates == 1)
+        await until(lambda: crew.helpers == 1)
         yield crew
 
 
-async def test_a_mate_does_all_but_painting() -> None:
+async def test_a_helper_does_all_but_painting() -> None:
     async with a_worker_and_its_mate() as crew:
         assert (crew.size, label(crew.devices)) == (1, "stand-in")
         painting, drawing = Borrower(crew, paints=True), Borrower(crew)
         await until(lambda: painting.foreman and drawing.foreman)
-        assert painting.foreman is crew._foremen[0]
+        assert painting.foreman is crew._workers[0]
         waiting = [Borrower(crew, paints=True), Borrower(crew)]
         await asyncio.sleep(0.05)
         assert [each.foreman for each in waiting] == [None, None]
@@ -245,53 +245,53 @@ async def test_a_mate_does_all_but_painting() -> None:
         assert waiting[1].foreman is drawing.foreman is not painting.foreman
 
 
-async def test_a_mate_that_dies_leaves_its_work_to_the_other_until_the_next_film(
+async def test_a_helper_that_dies_leaves_its_work_to_the_other_until_the_next_film(
     tmp_path: Path,
 ) -> None:
     async with a_worker_and_its_mate() as crew:
         with pytest.raises(WorkerDiedError):
-            async with crew.borrowed() as mate:
-                await mate.run(a_painting(tmp_path / "1.png", "always crash"))
+            async with crew.borrowed() as helper:
+                await helper.run(a_painting(tmp_path / "1.png", "always crash"))
         await loaded(crew)  # as after an interruption
         async with crew.borrowed() as foreman:
-            assert foreman is crew._foremen[0]
-        assert crew.mates == 0
+            assert foreman is crew._workers[0]
+        assert crew.helpers == 0
         await loaded(crew, job="job-0002")
-        await until(lambda: crew.mates == 1)
+        await until(lambda: crew.helpers == 1)
 
 
-async def test_a_mate_without_room_leaves_its_work_to_the_other(tmp_path: Path) -> None:
+async def test_a_helper_without_room_leaves_its_work_to_the_other(tmp_path: Path) -> None:
     async with a_worker_and_its_mate() as crew:
         with pytest.raises(MemoryShortError):
-            async with crew.borrowed() as mate:
-                await mate.run(a_painting(tmp_path / "1.png", "fail"))
+            async with crew.borrowed() as helper:
+                await helper.run(a_painting(tmp_path / "1.png", "fail"))
         async with crew.borrowed() as foreman:
-            assert foreman is crew._foremen[0]
+            assert foreman is crew._workers[0]
 
 
-async def test_a_mate_goes_where_painting_needs_its_memory(tmp_path: Path) -> None:
+async def test_a_helper_goes_where_painting_needs_its_memory(tmp_path: Path) -> None:
     async with a_worker_and_its_mate() as crew:
-        (mate,) = crew._mates.values()
+        (helper,) = crew._helpers.values()
         async with crew.borrowed(paints=True) as foreman:
             await foreman.run(a_painting(tmp_path / "1.png", "run short"))
         async with crew.borrowed() as other:
             assert other is foreman
-        assert not mate.ready
+        assert not helper.ready
         await loaded(crew, job="job-0002")  # when there is no room for another
-        assert not crew._mates
+        assert not crew._helpers
 
 
 @pytest.mark.parametrize(
     ("kind", "free", "expected"),
     [
-        ("cuda:0", ROOM, True),
-        ("cuda:1", ROOM - 1, False),
-        ("mps", ROOM, False),
-        ("cpu", ROOM, False),
+        ("cuda:0", SECOND_WORKER_MEMORY, True),
+        ("cuda:1", SECOND_WORKER_MEMORY - 1, False),
+        ("mps", SECOND_WORKER_MEMORY, False),
+        ("cpu", SECOND_WORKER_MEMORY, False),
     ],
 )
 def test_a_gpu_with_enough_memory_has_room_for_two(kind: str, free: int, expected: bool) -> None:
-    assert roomy(DeviceInfo(kind=kind, free_memory=free)) is expected
+    assert has_room_for_two(DeviceInfo(kind=kind, free_memory=free)) is expected
 
 
 # Whole films
@@ -299,7 +299,7 @@ def test_a_gpu_with_enough_memory_has_room_for_two(kind: str, free: int, expecte
 SETTINGS = {"interpolation_factor": 2, "num_inference_steps": 5}
 TWO_DEVICES: dict[str, Any] = {"device": "cpu,cpu"}
 A_MATE: dict[str, Any] = {"device": "cpu", "has_room": lambda _: True, "spacing": "even"}
-SEVERAL = pytest.mark.parametrize("several", [TWO_DEVICES, A_MATE], ids=["two devices", "a mate"])
+SEVERAL = pytest.mark.parametrize("several", [TWO_DEVICES, A_MATE], ids=["two devices", "a helper"])
 
 
 async def filmed(

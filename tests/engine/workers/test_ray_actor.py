@@ -8,7 +8,7 @@ from engine.film.graph import keyframe
 from engine.film.recipe import parse_recipe
 from engine.models import catalogue
 from engine.workers import messages as tasks
-from engine.workers.ray_actor import PART, Content, inputs, parts, settle
+from engine.workers.ray_actor import PART_BYTES, Content, inputs, parts, settle
 from engine.workers.ray_bridge import shares
 
 NODE = keyframe(parse_recipe({"scenes": [{"prompt": "dawn"}]}), 0.0, "m@1")
@@ -38,11 +38,11 @@ def test_keyframes_that_are_painted_at_once_come_back_file_by_file(tmp_path: Pat
     ]
     work = settle(tasks.Paint(job="job-0001", keyframes=tuple(there)), [], tmp_path)
     files = [Path(target) for target in tasks.targets(work)]
-    for file, content in zip(files, (b"a" * PART + b"b", b"c"), strict=True):
+    for file, content in zip(files, (b"a" * PART_BYTES + b"b", b"c"), strict=True):
         assert file.parent == tmp_path
         file.write_bytes(content)
     told = [(part.file, part.data[-1:], len(part.data)) for part in parts(tasks.targets(work))]
-    assert told == [(0, b"a", PART), (0, b"b", 1), (1, b"c", 1)]
+    assert told == [(0, b"a", PART_BYTES), (0, b"b", 1), (1, b"c", 1)]
 
 
 def test_a_file_that_was_damaged_on_its_way_is_refused(tmp_path: Path) -> None:
