@@ -1,4 +1,4 @@
-"""The engine on this computer: find the one of a data folder, start it as a child, end it.
+"""The engine on this computer: find the engine of a data folder, start it as a child, stop it.
 
 The app and the command line use it; it knows nothing of what engines do.
 """
@@ -81,7 +81,7 @@ def ensure_local_engine(data: Path) -> Pairing:
 
 
 def end_local_engine(data: Path) -> None:
-    """End the engine of a data folder; what it was making goes on when it is started again.
+    """Stop the engine of a data folder; it resumes its jobs when it is started again.
 
     Raises:
         EngineError: another program started it.

@@ -1,8 +1,8 @@
-"""Objects that a client brings from another engine: taken in part by part, checked, then kept.
+"""The data socket: downloads of objects, and uploads, which are checked before they are stored.
 
-What arrives is hostile until it is proved to be what it says: size, hash, type and dimensions. The
-pictures themselves are decoded only in the worker. Files are written, hashed and flushed in
-threads; the journal is asked and told in the server's own.
+An upload is not trusted until its size, hash, type and dimensions are checked. Pictures are decoded
+only in the worker. Files are written, hashed and flushed in threads; the journal is used in the
+server's own.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ RGB = 2  # colour type, PNG specification 11.2.1
 
 
 class Uploads:
-    """The objects that one connection is bringing; what is unfinished goes with it."""
+    """The uploads of one connection; unfinished ones are dropped with it."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._files: dict[str, Path] = {}
 
     async def take(self, part: UploadPart) -> None:
-        """Take in a part; the last one makes the object count.
+        """Store a part; the last one completes the object.
 
         Raises:
             InvalidParameterError: parts are out of order, or the whole is not what it says.
@@ -43,7 +43,7 @@ class Uploads:
             StorageError: there is no room.
         """
         if await self._has(part):
-            return  # brought before: the node's name stands for this content
+            return  # uploaded before: the node's name stands for this content
         file = self._files.get(part.object) or self._begin(part)
         if await asyncio.to_thread(_append, file, part) == part.size:
             await self._finish(part, file)
@@ -55,14 +55,14 @@ class Uploads:
         self._files.clear()
 
     async def _has(self, part: UploadPart) -> bool:
-        """Tell whether an object is here; at its first part also whether it is what it was."""
+        """Return whether an object is stored; at its first part, its content is checked too."""
         if part.offset:
             return self._store.find(part.object) is not None
         return await self._store.checked(part.object) is not None
 
     def _begin(self, part: UploadPart) -> Path:
         if len(self._files) >= LIMITS.uploads:
-            problem = f"{LIMITS.uploads} objects are being brought at once by this connection"
+            problem = f"{LIMITS.uploads} objects are being uploaded at once by this connection"
             raise LimitError(problem, remedy="finish one first", field="object")
         file = self._files[part.object] = self._store.scratch(part.media_type, part.size)
         return file

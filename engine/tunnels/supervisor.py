@@ -1,4 +1,4 @@
-"""Keeps a tunnel open: watches it from both ends, and opens another when it is lost.
+"""Keep a tunnel open: check it from both ends, and open another when it is lost.
 
 It knows the interface of a tunnel and the engine's address; it knows no vendor and no messages.
 """
@@ -40,7 +40,7 @@ async def keep_open(
     Args:
         tunnel: not yet open; closed at the end.
         engine: as this machine reaches it.
-        changed: called with each new way to the engine, and with None when it is lost.
+        changed: called with each new address of the engine, and with None when it is lost.
 
     Raises:
         TunnelError: it cannot be opened, and trying again would not help.
@@ -82,7 +82,7 @@ class Keeper:
             delay = min(LONGEST_DELAY, delay * 2)
 
     async def _open(self) -> Pairing | None:
-        """Open the tunnel and tell its address; None if that may work later."""
+        """Open the tunnel and return its address; None if that may work later."""
         port = urlsplit(self._engine.url).port
         try:
             url = await self._ask(self._tunnel.open, port)
@@ -95,7 +95,7 @@ class Keeper:
         return Pairing(url, self._engine.key)
 
     async def _until_lost(self, way: Pairing) -> None:
-        """Tell the way once it can be used, and return when it cannot be used any more."""
+        """Report the address once it can be used, and return when it cannot be used any more."""
         reached = await self._reached(way)
         log.info("%s leads here: %s", self._tunnel.name, way.url)
         if not reached:
@@ -126,7 +126,7 @@ class Keeper:
 
 
 def answering(url: str) -> bool:
-    """Tell whether an engine answers at a public address."""
+    """Return whether an engine answers at a public address."""
     headers = {"User-Agent": f"VisionFlux/{__version__}", "ngrok-skip-browser-warning": "1"}
     request = urllib.request.Request(url + HEALTH_PATH, headers=headers)
     with (
