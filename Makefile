@@ -3,6 +3,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Of the fast tests; more than cores, for they often wait for each other's processes.
+PROCESSES ?= 4
+# Tests start some hundred processes: none should compile what another has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test fast torture fuzz clean
 
@@ -13,12 +17,12 @@ test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" --numprocesses logical
+	$(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES)
 	$(BIN)/python -m pytest -m slow
 
-# The part of the tests that needs no model, no engine process and no browser: under a minute.
+# The part of the tests that loads no torch, starts no browser, and takes about a minute.
 fast: .venv/installed-dev
-	$(BIN)/python -m pytest -m "not slow" --numprocesses logical
+	$(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES)
 
 # Kills, cuts, moves, crowds and a soak: some minutes on a quiet machine. See docs/torture.md.
 torture: .venv/installed-dev

@@ -1,6 +1,7 @@
 """What several tests share: an engine with a stand-in worker, and clients of it."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,33 @@ from engine.wire.pairing import Pairing
 STAND_IN = (sys.executable, "-m", "tests.stand_ins.worker")
 MODELS = {"landscapes": Model(name="landscapes", source="nowhere", card=Card(title="Stand-in"))}
 PATIENCE = 60.0  # seconds that anything in a test may take
+
+
+# Tests run side by side, and their networks are so small that threads mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Slow as a whole: they load torch or start browsers, proxies, pages or many engines. The fast part
+# does not even read them. Elsewhere a test that takes more than 5 seconds is marked by itself.
+SLOW = ("browser", "engine/cli/test_interpolate.py", "engine/render", "engine/tunnels", "faults")
+SLOW += ("films", "pages", "test_fuzz.py", "test_torture.py", "training")
+SLOW_PATHS = tuple(str(Path(__file__).parent / name) for name in SLOW)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.option.markexpr == "not slow" and _is_slow(collection_path) else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if _is_slow(item.path):
+        item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.option.markexpr == "not slow" and "torch" in sys.modules:
+        raise pytest.UsageError("a fast test module imports torch; name it in SLOW of conftest.py")
+
+
+def _is_slow(path: Path) -> bool:
+    return str(path).startswith(SLOW_PATHS)
 
 
 @pytest.fixture

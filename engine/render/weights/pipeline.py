@@ -110,7 +110,7 @@ def bring(model: Model, on_bytes: OnBytes, *, half: bool) -> Places:
 def _load(model: Model, places: Places, device: Device) -> Any:
     pipe: Any
     diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()
     _check_parts(model.name, places)
     read = _from_file if places.configuration else _from_folder
     try:

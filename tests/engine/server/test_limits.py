@@ -203,6 +203,7 @@ async def test_a_film_that_needs_more_than_the_room_fails_with_numbers(tmp_path:
 # A step that hangs
 
 
+@pytest.mark.slow
 async def test_a_worker_that_stops_is_replaced_and_the_film_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +225,7 @@ async def test_a_worker_that_stops_is_replaced_and_the_film_goes_on(
         assert len(painted) == len(set(painted))
 
 
+@pytest.mark.slow
 async def test_cancelling_a_job_whose_worker_hangs_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

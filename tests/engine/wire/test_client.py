@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 JOB = "job-0001"
 
 
+@pytest.mark.slow
 async def test_who_wants_only_what_is_new_misses_nothing_that_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ async def followed(hub: Hub, job: str, steps: int) -> None:
     await eventually(lambda: steps_of(hub, job) > told)
 
 
+@pytest.mark.slow
 async def test_a_new_address_of_the_same_engine_takes_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +155,7 @@ async def test_a_film_that_was_half_fetched_is_fetched_on_after_a_restart(
     assert new.carried < len(content) - have + 200_000
 
 
+@pytest.mark.slow
 async def test_an_engine_that_returns_is_told_to_leave_what_has_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
