@@ -33,7 +33,7 @@ fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzz --messages 100000
 
 # A stamp is made once its packages are in; a changed list installs anew.
-.venv/installed: requirements.txt ui/requirements.txt | .venv
+.venv/installed: requirements.txt | .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 

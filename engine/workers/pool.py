@@ -332,7 +332,7 @@ async def discover_cluster_workers(
         InvalidParameterError: no cluster answers, or it has no room for a worker.
     """
     command = (*RAY_BRIDGE_COMMAND, "--ray", address, "--rife", rife)
-    remedy = "pip install -r engine/requirements-ray.txt, and ray start on every machine"
+    remedy = 'pip install "ray>=2.60,<2.61", and ray start on every machine'
     shares = (await _answer(command, "ray", remedy)).split()
     return WorkerPool(
         [WorkerProcess(command, share, on_preview, RAY_ENVIRONMENT) for share in shares]
