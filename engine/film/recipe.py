@@ -5,9 +5,10 @@ It knows the limits that hold everywhere; it does not know models, devices or fi
 
 import re
 import unicodedata
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
+import msgspec.inspect
 from msgspec import Meta
 
 from engine.errors import InvalidParameterError, LimitError
@@ -31,39 +32,6 @@ WORDS = {  # msgspec's words for JSON's kinds
     "`bool`": "true or false",
     "`array`": "a list",
     "`object`": "an object",
-}
-REMEDIES = {
-    "scenes": f"give 1 to {MAX_SCENES} scenes, each with a prompt",
-    "prompt": f"describe the scene in 1 to {MAX_PROMPT} characters",
-    "negative_prompt": f"use at most {MAX_PROMPT} characters",
-    "seconds": "let each scene last 0.1 to 120 seconds",
-    "seed": "give a whole number from 0 to 4294967295",
-    "width": "give a multiple of 8 from 64 to 1024 pixels",
-    "height": "give a multiple of 8 from 64 to 1024 pixels",
-    "num_inference_steps": "give 1 to 150 steps",
-    "guidance_scale": "give a number from 1 (off) to 30",
-    "scheduler": f"choose one of: {', '.join(get_args(Scheduler))}",
-    "fps": "give 1 to 60 frames per second",
-    "interpolation_factor": "give 1 to 64 frames per keyframe interval",
-    "drift": "give a number from 0 (still) to 1 (a picture width a second)",
-    "retakes": f"give at most {MAX_FRAMES}, each with its time in seconds",
-    "motion": f"choose one of: {', '.join(get_args(Motion))}",
-    "spacing": f"choose one of: {', '.join(get_args(Spacing))}",
-    "loop": "give true or false",
-    "shared_noise": "give true or false",
-    "anchor_attention": "give true or false",
-    "animatic": "give true or false",
-    "keyframes": f"give at most {MAX_FRAMES} times in seconds",
-    "easing": f"choose one of: {', '.join(get_args(Easing))}",
-    "zoom": "give a factor from 0.25 to 4; 1 stays",
-    "pan_x": "give picture widths from -4 to 4",
-    "pan_y": "give picture heights from -4 to 4",
-    "roll": "give degrees from -180 to 180",
-    "orbit": "give picture widths from -2 to 2",
-    "start_image": "drop the picture in again",
-    "strength": "give a number from 0 (keep the picture) to 1 (ignore it)",
-    "format": f"choose one of: {', '.join(get_args(Format))}",
-    "version": "make the recipe with the same version of VisionFlux",
 }
 
 
@@ -211,6 +179,89 @@ class Recipe(Value, frozen=True, kw_only=True):
         """How each scene follows the one before it; nothing is before the first."""
         own = (scene.motion for scene in self.scenes)
         return tuple(self.motion if motion is msgspec.UNSET else motion for motion in own)
+
+
+class Bounds(NamedTuple):
+    """The limits of a field; of a text or a list they are those of its length.
+
+    Attributes:
+        least: the smallest that is accepted.
+        most: the largest that is accepted.
+    """
+
+    least: float
+    most: float
+
+
+def bounds(field: str, of: type[msgspec.Struct] | None = None) -> Bounds:
+    """Return the limits of a field, as the ``Meta`` of its type states them.
+
+    Args:
+        field: its name.
+        of: the struct that has the field; the recipe if it is left out.
+
+    Raises:
+        KeyError: there is no such field, or its type states no limits.
+    """
+    described = msgspec.inspect.type_info(of or Recipe)
+    assert isinstance(described, msgspec.inspect.StructType)
+    found = next((each.type for each in described.fields if each.name == field), None)
+    options = found.types if isinstance(found, msgspec.inspect.UnionType) else (found,)
+    for option in options:
+        match option:
+            case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
+                most = option.le if option.le is not None else option.lt
+                if option.ge is not None and most is not None:
+                    return Bounds(option.ge, most if option.le is not None else most - 1)
+            case msgspec.inspect.StrType() | msgspec.inspect.VarTupleType():
+                if option.max_length is not None:
+                    return Bounds(option.min_length or 0, option.max_length)
+    raise KeyError(field)
+
+
+def _span(field: str, of: type[msgspec.Struct] | None = None) -> str:
+    """Return the limits of a field in words: ``1 to 150``."""
+    least, most = bounds(field, of)
+    return f"{_digits(least)} to {_digits(most)}"
+
+
+def _digits(number: float) -> str:
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+REMEDIES = {
+    "scenes": f"give {_span('scenes')} scenes, each with a prompt",
+    "prompt": f"describe the scene in {_span('prompt', Scene)} characters",
+    "negative_prompt": f"use at most {MAX_PROMPT} characters",
+    "seconds": f"let each scene last {_span('seconds', Scene)} seconds",
+    "seed": f"give a whole number from {_span('seed')}",
+    "width": f"give a multiple of 8 from {_span('width')} pixels",
+    "height": f"give a multiple of 8 from {_span('height')} pixels",
+    "num_inference_steps": f"give {_span('num_inference_steps')} steps",
+    "guidance_scale": f"give a number from {_span('guidance_scale')}; 1 switches it off",
+    "scheduler": f"choose one of: {', '.join(get_args(Scheduler))}",
+    "fps": f"give {_span('fps')} frames per second",
+    "interpolation_factor": f"give {_span('interpolation_factor')} frames per keyframe interval",
+    "drift": "give a number from 0 (still) to 1 (a picture width a second)",
+    "retakes": f"give at most {MAX_FRAMES}, each with its time in seconds",
+    "motion": f"choose one of: {', '.join(get_args(Motion))}",
+    "spacing": f"choose one of: {', '.join(get_args(Spacing))}",
+    "loop": "give true or false",
+    "shared_noise": "give true or false",
+    "anchor_attention": "give true or false",
+    "animatic": "give true or false",
+    "keyframes": f"give at most {MAX_FRAMES} times in seconds",
+    "easing": f"choose one of: {', '.join(get_args(Easing))}",
+    "zoom": f"give a factor from {_span('zoom', Camera)}; 1 stays",
+    "pan_x": f"give picture widths from {_span('pan_x', Camera)}",
+    "pan_y": f"give picture heights from {_span('pan_y', Camera)}",
+    "roll": f"give degrees from {_span('roll', Camera)}",
+    "orbit": f"give picture widths from {_span('orbit', Camera)}",
+    "start_image": "drop the picture in again",
+    "strength": "give a number from 0 (keep the picture) to 1 (ignore it)",
+    "format": f"choose one of: {', '.join(get_args(Format))}",
+    "version": "make the recipe with the same version of VisionFlux",
+}
 
 
 def parse_recipe(data: Any) -> Recipe:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.film import preview_budget
-from engine.film.recipe import MAX_FRAMES, MAX_PROMPT, MAX_SCENES
+from engine.film.recipe import MAX_FRAMES, MAX_PROMPT, MAX_SCENES, bounds
 
 VERSION = 1
 SUBPROTOCOL = "visionflux.v1"
@@ -29,9 +29,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     scenes: int = MAX_SCENES
     prompt: int = MAX_PROMPT  # characters
     frames: int = MAX_FRAMES
-    min_side: int = 64  # pixels
-    max_side: int = 1_024  # pixels
-    max_steps: int = 150
+    min_side: int = int(bounds("width").least)  # pixels
+    max_side: int = int(bounds("width").most)  # pixels
+    max_steps: int = int(bounds("num_inference_steps").most)
 
 
 LIMITS = Limits()
