@@ -16,6 +16,7 @@ from torch import Tensor
 
 from engine.film.graph import KeyframeNode
 from engine.render.image import Picture
+from engine.render.painting.blank import is_blank
 from engine.render.painting.warp import fitted, in_view, moved, with_colours_of
 
 SEAM = 1  # cells around what came into view that are painted as freshly, so that no edge shows
@@ -24,7 +25,6 @@ ALL_KEPT, NOTHING_KEPT = 0.05, 0.25  # strengths up to which all is given back, 
 FINE = 2.0  # pixels: what a Gaussian of this deviation takes away is detail
 NEAR = 15  # pixels over which details' spread is taken
 PLAIN = 2.0  # of 255: spread of painted details from which on all of the lost ones are given back
-BLANK = 1.0  # of 255: spread of all values below which a picture shows nothing
 
 
 class InitImage(NamedTuple):
@@ -52,7 +52,7 @@ class InitImage(NamedTuple):
 
 def canvas_of(node: KeyframeNode, source: Picture | None) -> InitImage | None:
     """Return what a keyframe is painted over; None: it begins from noise, as over a blank one."""
-    if source is None or source.std() < BLANK:
+    if source is None or is_blank(source):
         return None
     picture, kept = fitted(source, node.height, node.width), 0.0
     fresh = np.zeros((node.height, node.width), bool)
@@ -101,7 +101,7 @@ def _spread(picture: Picture) -> NDArray[np.float32]:
 
 def in_colours(node: KeyframeNode, picture: Picture, anchor: Picture | None) -> Picture:
     """Return a keyframe's picture in the colours of its anchor, if it has one that shows any."""
-    if anchor is None or node.since is None or anchor.std() < BLANK:
+    if anchor is None or node.since is None or is_blank(anchor):
         return picture
     return with_colours_of(picture, anchor, node.since)
 

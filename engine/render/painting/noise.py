@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from engine.film.camera import HORIZON
 from engine.film.graph import LoopPhase
 
 PARALLEL = 1e-4  # radians; below this angle the arc is its chord
-HORIZON = 0.45  # share of the height above which nothing drifts
 STRIDE = 0x9E3779B9  # between seeds of one strip; far from the walk's, which goes by ones
 LEFT = 2**31  # from a seed to that of what lies to the left of its noise
 FARTHEST = 0.25  # speed just below the horizon, as a share of the lowest row's

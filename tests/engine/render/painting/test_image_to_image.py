@@ -15,6 +15,7 @@ from engine.film.camera import REST, Move, Pose
 from engine.film.graph import KeyframeNode
 from engine.render import Cancelled
 from engine.render.image import Picture
+from engine.render.painting.blank import is_blank
 from engine.render.painting.image_to_image import canvas_of, restored, steps_of
 from engine.render.painting.optimizations import Way
 from engine.render.painting.painter import Painter
@@ -208,3 +209,9 @@ def test_the_colours_are_the_anchor_s(painter: Painter) -> None:
     held = paint(painter, over(anchor="b" * 64, since=still), anchor=anchor)
     assert abs(plain.mean() - anchor.mean()) > 40
     assert abs(held.mean() - anchor.mean()) < 4
+
+
+def test_a_picture_of_one_colour_is_blank_to_everybody_and_no_canvas() -> None:
+    red = np.full((SIZE, SIZE, 3), (200, 30, 30), np.uint8)
+    assert is_blank(red)
+    assert canvas_of(over(), red) is None

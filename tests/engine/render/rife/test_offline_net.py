@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.interpolation_cases import Case, cases
-from benchmarks.interpolation_quality import crossfade, dis, evaluate, psnr
+from benchmarks.interpolation.cases import Case, cases
+from benchmarks.interpolation.quality import crossfade, dis, evaluate, psnr
 from engine.render.rife.interpolator import load_offline
 from engine.render.rife.offline_net import OfflineNet
 from engine.render.rife.optical_flow import dis_flow, find_pan, pair_motion, project
