@@ -1,6 +1,6 @@
 """How good are the frames between two pictures?
 
-``python -m benchmarks.interpolation_quality`` prints one table: cross-fade, OpenCV's DIS
+``python -m benchmarks.interpolation.quality`` prints one table: cross-fade, OpenCV's DIS
 optical flow (its medium preset with bilinear warping as usually done, and the same flow warped
 bicubically), the offline network alone, and the network behind its judge as footage and films get
 it; on synthetic scenes of three motion sizes, on animated landscapes of the offline diffusion
@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.interpolation_cases import (
+from benchmarks.interpolation.cases import (
     SPEEDS,
     Case,
     cases,

@@ -1,6 +1,6 @@
 """Does memory stay flat however long a film is? One short and one long run of the real tool.
 
-    python -m benchmarks.interpolation_memory [--frames 100 10000] [--hold 1]
+    python -m benchmarks.interpolation.memory [--frames 100 10000] [--hold 1]
 
 Each run is ``python -m engine interpolate`` in a process of its own: real decoding, the network
 that the tool chooses, real encoding and joining. Prints the peak of resident memory of each, as

@@ -1,4 +1,4 @@
-"""Pairs of pictures for ``interpolation_quality``, with the truth between them.
+"""Pairs of pictures for ``benchmarks.interpolation.quality``, with the truth between them.
 
 Scenes, textures and outlines come from seeds, and partly from families, that training never
 saw; landscapes from seeds; film pieces from seeds, and prompts in a wording, that neither
