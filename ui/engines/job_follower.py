@@ -248,13 +248,13 @@ class Follower:
             if view is None:
                 return
             progress = view.progress
+        await self._writer.write(job)  # before the end is seen, for who starts it again
         if progress.film:
             await self._homecoming.bring(job, progress.film)
         elif progress.status == "failed":
             await asyncio.to_thread(self._library.end, job, "failed", progress.error)
         else:
             await asyncio.to_thread(self._library.end, job, "cancelled")
-        await self._writer.write(job)
         await asyncio.to_thread(self._record.abridge, job)
         await asyncio.to_thread(self._pieces.sweep)
         with suppress(VisionFluxError):
