@@ -1,7 +1,7 @@
-"""Whose films these are: accounts where the operator configured OpenID Connect, else one user.
+"""The owner of films: an account if the operator configured OpenID Connect, else the only user.
 
 Streamlit signs people in and keeps a signed cookie; pages read it through ``st.user``, routes from
-the request. It knows who somebody is, not what is theirs.
+the request. It knows accounts, not what belongs to them.
 """
 
 import hashlib
@@ -12,24 +12,24 @@ from typing import Any
 import streamlit as st
 from starlette.requests import HTTPConnection
 from streamlit.errors import StreamlitSecretNotFoundError
-from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
-from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
+
+from ui.shell import _compat
 
 EVERYBODY = ""  # owns the films of an app without accounts
 
 
 def configured() -> bool:
-    """Tell whether people sign in: whether the secrets have a section ``[auth]``."""
+    """Return whether people sign in: whether the secrets have a section ``[auth]``."""
     return bool(_section())
 
 
 def providers() -> list[str]:
-    """Return the names of the providers to choose from; none if there is a single, nameless one."""
+    """Return the names of the providers to choose from; none if there is one without a name."""
     return [name for name, value in _section().items() if isinstance(value, Mapping)]
 
 
 def signed_in() -> bool:
-    """Tell whether the visitor of this page may see it."""
+    """Return whether the visitor of this page may see it."""
     return not configured() or bool(st.user.is_logged_in)
 
 
@@ -49,12 +49,12 @@ def of_request(request: HTTPConnection) -> str | None:
     """Return the owner of what a request may ask for; None for strangers."""
     if not configured():
         return EVERYBODY
-    cookie = _get_signed_cookie_with_chunks(dict(request.cookies), USER_COOKIE_NAME)
+    cookie = _compat.user_cookie(request.cookies)
     return identity(json.loads(cookie)) if cookie else None
 
 
 def identity(claims: Mapping[str, Any]) -> str | None:
-    """Return the id of an account: of the provider and what it calls the user for ever."""
+    """Return the id of an account: a hash of the provider and its permanent id of the user."""
     if not claims.get("is_logged_in") or not claims.get("sub"):
         return None
     who = f"{claims.get('iss', '')}\n{claims['sub']}"

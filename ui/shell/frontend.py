@@ -1,30 +1,26 @@
-"""Streamlit's front end, on its way to the browser: its page is told early what it finds out late.
+"""Sends Streamlit's front end to the browser, changed so that a page shows up sooner.
 
-By itself it learns from a page below the root by a 404 and a wait where its server is, asks for the
-script of each kind of element when the first one comes, and is white until it knows our colours.
-Its menu leads nowhere from the page that is open, and stays open on a phone. ``start.html`` mends
-these. And Streamlit reads each of its files in a thread, piece by piece, whenever it is asked for:
-ninety times a page.
-It knows Streamlit's folder and the kinds of elements that our pages have, not what is on them.
+Streamlit's own page below the root finds its server only after a 404 and a wait, fetches the script
+of each kind of element when the first such element arrives, and is white until it knows the theme.
+Its menu does nothing for the page that is open, and stays open on a phone. ``start.html`` corrects
+this. Streamlit also reads each of its files from disk for every request, in a thread and in parts:
+ninety times per page; here they are read once.
+It knows the kinds of elements that each page has, not the pages.
 """
 
-import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-import streamlit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ui.shell import accounts
+from ui.shell import _compat, accounts
 
-_STATIC = Path(streamlit.__file__).with_name("static")
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
-_FOR_EVER = {"Cache-Control": "public, immutable, max-age=31536000"}  # names tell the content
-_IMPORT = re.compile(r'(?:from|import)\s*"\./([\w.-]+\.js)"')
+_CACHE_FOR_A_YEAR = {"Cache-Control": "public, immutable, max-age=31536000"}  # names have hashes
 _FONTS = ("manrope", "sora")
 _START = Path(__file__).with_name("start.html").read_text("utf-8")
 _SHELF = ("Html", "BidiComponent", "Button")
@@ -40,19 +36,19 @@ ELEMENTS = {
 
 
 class Files:
-    """ASGI middleware: what the front end consists of is read once and answered from memory."""
+    """ASGI middleware: reads the files of the front end once and sends them from memory."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._paths = {
-            "/" + path.relative_to(_STATIC).as_posix(): path
-            for path in (_STATIC / "static").glob("*/*")
+            "/" + path.relative_to(_compat.FRONT_END).as_posix(): path
+            for path in (_compat.FRONT_END / "static").glob("*/*")
             if path.suffix in _TYPES
         }
         self._answers: dict[str, Response] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass the call on."""
+        """Send a file of the front end, or pass the call on."""
         path = scope.get("path", "")
         if path not in self._paths or scope.get("method") != "GET":
             await self._app(scope, receive, send)
@@ -63,7 +59,7 @@ class Files:
 
 
 def _file(path: Path) -> Response:
-    return Response(path.read_bytes(), headers=_FOR_EVER, media_type=_TYPES[path.suffix])
+    return Response(path.read_bytes(), headers=_CACHE_FOR_A_YEAR, media_type=_TYPES[path.suffix])
 
 
 def routes() -> list[BaseRoute]:
@@ -78,12 +74,14 @@ async def _answer(request: Request) -> HTMLResponse:
 
 @cache
 def page(name: str, *, at_once: bool) -> str:
-    """Return Streamlit's page, with what the elements of one of ours need fetched beforehand.
+    """Return Streamlit's page, changed to preload what the elements of one of our pages need.
 
-    ``at_once``: whether it opens its socket before the server has answered otherwise. That answer
-    brings a cookie without which Streamlit does not believe who has signed in.
+    Args:
+        name: of the page; empty for the root.
+        at_once: whether it opens its socket before the server's first response. That response sets
+            a cookie that Streamlit needs to know who has signed in.
     """
-    html = (_STATIC / "index.html").read_text("utf-8")
+    html = _compat.PAGE_TEMPLATE.read_text("utf-8")
     links = [
         f'<link rel="modulepreload" crossorigin href="./static/js/{script}">'
         for script in sorted(scripts(ELEMENTS[name], known=html))
@@ -103,12 +101,11 @@ def scripts(kinds: Iterable[str], known: str) -> set[str]:
 
     Args:
         kinds: as Streamlit calls them.
-        known: names those that are fetched anyway.
+        known: text that names the scripts that are fetched anyway.
     """
-    folder, found = _STATIC / "static" / "js", set[str]()
-    new = {path.name for kind in kinds for path in folder.glob(f"{kind}.*.js")}
+    found = set[str]()
+    new = {script for kind in kinds for script in _compat.element_scripts(kind)}
     while new := {name for name in new if name not in known} - found:
         found |= new
-        texts = [(folder / name).read_text("utf-8") for name in new]
-        new = {name for text in texts for name in _IMPORT.findall(text)}
+        new = {imported for script in new for imported in _compat.imported_scripts(script)}
     return found

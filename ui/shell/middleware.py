@@ -1,6 +1,6 @@
-"""What every answer of the app gets: headers that keep strangers out, and no waiting in buffers.
+"""Middleware for every response of the app: security headers, and sending without delay.
 
-It knows ASGI and the server below it, not what is answered.
+It knows ASGI, not what is sent.
 """
 
 import socket
@@ -10,7 +10,9 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-POLICY = "; ".join(
+from ui.shell import _compat
+
+CONTENT_POLICY = "; ".join(
     (
         "default-src 'self'",
         # Streamlit's front end and its components need inline styles and blobs.
@@ -27,50 +29,51 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-SECURITY = {
-    "content-security-policy": POLICY,
+SECURITY_HEADERS = {
+    "content-security-policy": CONTENT_POLICY,
     "x-frame-options": "DENY",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }
 
 
-class AtOnce:
-    """ASGI middleware: what is sent leaves at once.
+class NoDelay:
+    """ASGI middleware: switches Nagle's algorithm off, so that small messages are sent at once.
 
-    Streamlit opens its socket so that asyncio does not see that it is TCP and leaves Nagle's
-    algorithm on: one preview in twenty then waited 40 ms for the browser's word on the one before.
+    Streamlit opens its socket in a way that hides from asyncio that it is TCP. With the algorithm
+    on, one preview in twenty waited 40 ms for the browser's acknowledgement of the one before.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on over a connection that does not wait."""
-        transport = getattr(getattr(receive, "__self__", None), "transport", None)
-        if transport and (connection := transport.get_extra_info("socket")):
+        """Set the option on the connection, then pass the call on."""
+        if connection := _compat.client_socket(receive):
             with suppress(OSError):  # no TCP
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await self._app(scope, receive, send)
 
 
 class SecurityHeaders:
-    """ASGI middleware: every answer forbids foreign frames, foreign sources and sniffing."""
+    """ASGI middleware: every response forbids foreign frames, foreign sources and sniffing."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on and add the headers to the answer."""
+        """Pass the call on and add the headers to the response."""
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers: list[Any] = list(message.get("headers", []))
-                headers += [(name.encode(), value.encode()) for name, value in SECURITY.items()]
+                headers += [
+                    (name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()
+                ]
                 message = {**message, "headers": headers}
             await send(message)
 
         await self._app(scope, receive, guarded)
 
 
-MIDDLEWARE = [Middleware(AtOnce), Middleware(SecurityHeaders)]
+MIDDLEWARE = [Middleware(NoDelay), Middleware(SecurityHeaders)]
