@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from engine.local import DIRECT
 from tests.processes import ROOT, Process
 
-PATIENCE = 60_000  # milliseconds that anything on a page may take
+PATIENCE = 180_000  # milliseconds that anything on a page may take while other tests run
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
 PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}

@@ -1,5 +1,6 @@
 """The app in Chromium, with the real engine and the offline model."""
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from engine.local import ensure_local_engine
 from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving, shoot
@@ -39,7 +40,8 @@ def start_over(page: Page) -> None:
     page.wait_for_selector(SETTLED)
     button = page.get_by_role("button", name="Start over")
     while button.count():
-        button.click()
+        with contextlib.suppress(TimeoutError):  # a run of the script took it away meanwhile
+            button.click(timeout=2_000)
         page.wait_for_timeout(300)
         page.wait_for_selector(SETTLED)
 
