@@ -250,7 +250,9 @@ class EngineMachine(RuleBasedStateMachine):
             case "snapshot", _:
                 after = fields.get("after")
                 seq = answer["progress"]["seq"]
-                self.awaited[fields["job"]] = seq + 1 if after is None else after + 1
+                known = seq if after is None else after
+                # A number beyond the log stands for a log that lost its end: all of it comes.
+                self.awaited[fields["job"]] = known + 1 if known <= seq else 1
             case "done", "unwatch":
                 self.awaited.pop(fields["job"], None)
         return answer
