@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import pytest
 
 import engine.render  # sets how torch's threads wait, before anything loads torch
@@ -23,6 +24,8 @@ from engine.wire.client import Connection, Message
 from engine.wire.messages.responses import JobEvent, Preview
 from engine.wire.pairing import Pairing
 
+hypothesis.settings.register_profile("untimed", deadline=None)  # no test is a timed one
+hypothesis.settings.load_profile("untimed")
 STAND_IN = (sys.executable, "-m", "tests.stand_ins.worker")
 MODELS = {"landscapes": Model(name="landscapes", source="nowhere", card=Card(title="Stand-in"))}
 PATIENCE = 60.0  # seconds that anything in a test may take
