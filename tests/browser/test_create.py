@@ -73,9 +73,9 @@ def play_while_it_rests(page: Page) -> None:
     assert_no_violation(page)
     page.reload()
     watch.click()  # the film rests, so it cannot end meanwhile
-    rushes = page.locator("video.rushes")
-    wait_for(lambda: rushes.evaluate("v => v.currentTime > 0 && v.videoWidth") == 256)
-    shoot(page, "create-rushes")
+    film = page.locator("video.partial-film")
+    wait_for(lambda: film.evaluate("v => v.currentTime > 0 && v.videoWidth") == 256)
+    shoot(page, "create-partial-film")
     page.get_by_role("button", name="Resume").click()
 
 

@@ -30,6 +30,7 @@ STEP_SECONDS = "0.01"
 CALM = (0.2, 1.5)  # seconds between two blows
 CONFIGURATION = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 2;
+{user}
 worker_shutdown_timeout 300ms;
 events {{}}
 http {{
@@ -91,6 +92,8 @@ class Nginx:
             port=port,
             target=target or engine.url,
             patience=patience,
+            # Else root's workers become somebody who may not enter a private temporary folder.
+            user="" if os.getuid() else "user root root;",
             maps=maps,
             server=server,
         )

@@ -1,6 +1,6 @@
 // What is finished of the film, played over the preview while the rest is being made. At its end it
 // goes on with what has come meanwhile, or begins again.
-class Rushes {
+class PartialFilm {
   constructor(screen, button) {
     this.screen = screen;
     this.button = button;
@@ -15,7 +15,7 @@ class Rushes {
 
   open() {
     const video = document.createElement("video");
-    Object.assign(video, { className: "rushes", controls: true, muted: true, playsInline: true });
+    Object.assign(video, { className: "partial-film", controls: true, muted: true, playsInline: true });
     video.setAttribute("aria-label", "What is finished of your film");
     video.onended = () => this.goOn();
     video.onerror = () => this.close();

@@ -27,7 +27,7 @@ class Stage {
     this.canvas = this.find("canvas.picture");
     this.picture = new Picture(this.canvas, this.find("canvas.glow"));
     this.find(".cancel").onclick = () => this.cancel();
-    this.rushes = new Rushes(this.find(".screen"), this.find(".watch"));
+    this.partialFilm = new PartialFilm(this.find(".screen"), this.find(".watch"));
     this.find(".pause").onclick = () => this.pause();
     this.drawn = Promise.resolve();
     this.clock = setInterval(() => this.tick(), 1000);
@@ -42,7 +42,7 @@ class Stage {
     if (same) return;
     this.picture.size(data.width, data.height);
     this.find(".screen").style.setProperty("--ratio", data.width / data.height);
-    this.rushes.address = `${data.rushes}?ticket=${data.filmTicket}&count=`;
+    this.partialFilm.address = `${data.partialFilm}?ticket=${data.filmTicket}&count=`;
     this.find(".strip").replaceChildren();
     this.wait = 250;
     this.failures = 0;
@@ -83,7 +83,7 @@ class Stage {
   close() {
     this.ended = true;
     clearInterval(this.clock);
-    this.rushes.close();
+    this.partialFilm.close();
     document.removeEventListener("visibilitychange", this.turn);
     clearTimeout(this.retry);
     this.socket?.close();
@@ -148,7 +148,7 @@ class Stage {
     this.offerPause(under && !state.cancelling && !state.resting, state.status === "paused");
     cancel.disabled = state.cancelling;
     cancel.textContent = state.cancelling ? "Cancelling…" : "Cancel";
-    this.rushes.offer(under ? state.ready : 0);
+    this.partialFilm.offer(under ? state.ready : 0);
     drawTimeline(this.find(".timeline"), state.timeline);
     drawStrip(this.find(".strip"), state, (index) => this.pictureAddress(index));
     this.tick();

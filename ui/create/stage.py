@@ -48,7 +48,7 @@ def stage(view: JobView) -> None:
             "path": f"/api/jobs/{job}/stream",
             "ticket": tickets.issue(f"job:{job}"),
             "pictures": f"/api/pictures/{job}",
-            "partial_film": f"/api/jobs/{job}/rushes",
+            "partialFilm": f"/api/jobs/{job}/partial_film",
             "filmTicket": tickets.issue(f"film:{job}"),
             "width": view.recipe.width,
             "height": view.recipe.height,

@@ -44,7 +44,7 @@ def routes(
     relay = Relay(hub, tickets)
     return [
         WebSocketRoute("/api/jobs/{job}/stream", LiveChannel(hub, tickets).stream),
-        Route("/api/jobs/{job}/rushes", relay.rushes),
+        Route("/api/jobs/{job}/partial_film", relay.partial_film),
         Route("/api/films/{job}", relay.film),
         Route("/api/films/{job}/convert/{kind}", relay.convert),
         Route("/api/pictures/{job}/{index:int}", relay.picture),
@@ -84,7 +84,7 @@ class Relay:
             content_disposition_type="attachment" if "save" in request.query_params else "inline",
         )
 
-    async def rushes(self, request: Request) -> Response:
+    async def partial_film(self, request: Request) -> Response:
         """Send what is finished of a film that is being made: its first ``?count`` segments."""
         count = request.query_params.get("count", "")
         if (hub := self._admitted(request)) is None:

@@ -52,7 +52,7 @@ def begun(app: App, *finished: SegmentFinished) -> str:
 
 def ask(app: App, job: str, count: object, ticket: str | None = None):
     ticket = app.tickets.issue(f"film:{job}") if ticket is None else ticket
-    return app.client.get(f"/api/jobs/{job}/rushes?ticket={ticket}&count={count}")
+    return app.client.get(f"/api/jobs/{job}/partial_film?ticket={ticket}&count={count}")
 
 
 def frames(film: Path) -> int:
@@ -68,8 +68,8 @@ def test_the_first_segments_come_as_one_film(app: App, drawn: bytes, tmp_path: P
     for count in (1, 2):
         answer = ask(app, job, count)
         assert answer.headers["content-type"] == "video/mp4"
-        (tmp_path / "rushes.mp4").write_bytes(answer.content)
-        assert frames(tmp_path / "rushes.mp4") == 6 * count
+        (tmp_path / "partial.mp4").write_bytes(answer.content)
+        assert frames(tmp_path / "partial.mp4") == 6 * count
     assert app.engine.fetched.count("s0") == 1
 
 
