@@ -1,4 +1,4 @@
-"""What the scripts of components read is what Python hands to them: nothing else checks the names."""
+"""What scripts of components read is what Python hands to them: nothing else checks the names."""
 
 import ast
 import re
