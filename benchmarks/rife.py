@@ -50,7 +50,7 @@ def random_ifnet(version: str, seed: int = 4) -> IFNet:
         for name, parameter in net.named_parameters():
             if "beta" in name:
                 parameter.uniform_(0.2, 0.6)
-            if ".conv0." in name or (".convblock." in name and not net.block(0).residual):
+            if ".conv0." in name or (".convblock." in name and not net.blocks[0].residual):
                 parameter.mul_(1.7)
             if "lastconv" in name:
                 parameter.mul_(2)

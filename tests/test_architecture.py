@@ -1,8 +1,14 @@
-"""Imports point one way: a package imports only what stands to its left."""
+"""Imports point one way: a package imports only what stands to its left, and nothing in a circle.
+
+Inside ``engine.render``, its packages and ``training`` the modules stand in an order as well.
+"""
 
 import ast
+import functools
+import graphlib
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,18 +37,45 @@ RENDER_KNOWS = {
     *("engine.errors", "engine.files", "engine._compat", "engine.film", "engine.models"),
     "engine.render",
 }
+# The modules and packages inside a package, in the order in which they may import each other;
+# "" is the package's own __init__.
+INSIDE = {
+    "engine.render": (
+        *("", "image", "device", "weights", "video", "previews", "painting", "rife", "segment"),
+        "worker",
+    ),
+    "engine.render.weights": ("", "files", "hub", "pipeline"),
+    "engine.render.video": ("", "ffmpeg", "footage", "gif", "encode", "smoothness"),
+    "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),
+    "engine.render.painting": (
+        *("", "noise", "warp", "blank", "image_to_image", "anchor_attention", "prompts"),
+        *("schedulers", "optimizations", "painter"),
+    ),
+    "engine.render.rife": (
+        *("versions", "ifnet_layers", "fused_layers", "motion", "fast_ifnet", "optical_flow"),
+        *("network", "ifnet", "offline_net", "checkpoint", "official_weights", "similarity"),
+        *("interpolator", "video", ""),
+    ),
+    "training": (
+        *("", "palettes", "scene", "canvas", "places", "weather", "world", "captions", "tokens"),
+        *("attributes", "pictures", "latents", "processes", "diffusion", "autoencoder", "export"),
+        *("train", "evaluate", "showcase", "rife"),
+    ),
+    "training.rife": ("", "banks", "scenes", "films", "pool", "train"),
+}
 TORCH = {"torch", "diffusers", "transformers", "accelerate", "safetensors"}
 HAVE_TORCH = ("engine.render", "training", "benchmarks")
+Imports = Mapping[str, set[str]]  # from each module to those that it imports
 
 
-def modules() -> list[str]:
-    found = [p for folder in ("engine", "ui", "pages") for p in (ROOT / folder).rglob("*.py")]
+def modules(*folders: str) -> list[str]:
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     names = [
         path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
         for path in found
         if path.parent.name != "cells"
     ]
-    return sorted(name.removesuffix(".__init__") for name in [*names, "streamlit_app"])
+    return sorted(name.removesuffix(".__init__") for name in names)
 
 
 def package(module: str) -> str:
@@ -50,6 +83,7 @@ def package(module: str) -> str:
     return parts[0] if parts[0] in ("pages", "streamlit_app") else ".".join(parts[:2])
 
 
+@functools.cache
 def imports(module: str) -> set[str]:
     path = ROOT / module.replace(".", "/")
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
@@ -67,7 +101,33 @@ def imports(module: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", modules())
+def circle(graph: Imports) -> list[str]:
+    """Return modules that import each other in a circle; none if there is none."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def climbs(parent: str, order: Sequence[str], graph: Imports) -> list[str]:
+    """Return the imports inside a package that point to the right in its order."""
+
+    def place(module: str) -> int:
+        name = module.removeprefix(parent).removeprefix(".").partition(".")[0]
+        assert name in order, f"{module} has no place in the order of {parent}"
+        return order.index(name)
+
+    mine = {module for module in graph if module == parent or module.startswith(f"{parent}.")}
+    return [
+        f"{module} imports {imported}"
+        for module in sorted(mine)
+        for imported in sorted(graph[module] & mine)
+        if place(imported) > place(module)
+    ]
+
+
+@pytest.mark.parametrize("module", [*modules("engine", "ui", "pages"), "streamlit_app"])
 def test_a_module_imports_only_what_stands_to_its_left(module: str) -> None:
     mine = package(module)
     for imported in imports(module):
@@ -86,6 +146,36 @@ def test_a_module_imports_only_what_stands_to_its_left(module: str) -> None:
             )
         elif mine in ENGINE:
             assert ENGINE.index(theirs) < ENGINE.index(mine), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("parent", INSIDE)
+def test_inside_a_package_imports_point_one_way(parent: str) -> None:
+    graph = {module: imports(module) for module in modules(parent.replace(".", "/"))}
+    assert not climbs(parent, INSIDE[parent], graph)
+    names = {module.removeprefix(parent).removeprefix(".").partition(".")[0] for module in graph}
+    assert names == set(INSIDE[parent])
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    found = modules("engine", "ui", "pages", "training", "benchmarks", "tests")
+    assert not circle({module: imports(module) & set(found) - {module} for module in found})
+
+
+def test_a_circle_would_be_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}
+    assert set(circle(graph)) == {"a", "b", "c"}
+    assert not circle({**graph, "c": set()})
+
+
+def test_an_import_to_the_right_would_be_found() -> None:
+    graph = {"p": {"p.right"}, "p.left": {"q"}, "p.right": {"p.left.inner"}, "p.left.inner": set()}
+    assert not climbs("p", ("left", "right", ""), graph)
+    assert climbs("p", ("", "right", "left"), graph) == [
+        "p imports p.right",
+        "p.right imports p.left.inner",
+    ]
+    with pytest.raises(AssertionError, match=r"p\.right has no place"):
+        climbs("p", ("left", ""), graph)
 
 
 def test_the_app_and_the_server_import_without_torch() -> None:

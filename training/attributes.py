@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from training.world import PLACES, SIDES, TIMES, Scene, draw, random_scene
+from training.scene import PLACES, SIDES, TIMES, Scene, random_scene
+from training.world import draw
 
 BANDS = 16
 PENALTY = 1e-3  # Ridge regression, as a share of the features' variance.

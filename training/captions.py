@@ -5,7 +5,7 @@ Knows scenes and words; nothing about pictures or tokens.
 
 import numpy as np
 
-from training.world import DARK, Scene
+from training.scene import DARK, PLACES, SIDES, TIMES, WEATHERS, Scene
 
 # For each value: a phrase that stands alone, and words for "a ... lake" or "... sky".
 TIME_PHRASES = {
@@ -92,8 +92,6 @@ HELD_OUT_TEMPLATES = (
 
 def held_out(scene: Scene) -> bool:
     """Return whether a combination is kept for the test: 1 in 9, spread over all values."""
-    from training.world import PLACES, SIDES, TIMES, WEATHERS
-
     digits = zip(
         (scene.time, scene.place, scene.side, scene.weather),
         (TIMES, PLACES, SIDES, WEATHERS),

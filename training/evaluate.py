@@ -19,7 +19,7 @@ from training.attributes import Recogniser, agreement, examples
 from training.captions import held_out, held_out_caption
 from training.export import MODEL
 from training.pictures import RUNS
-from training.world import Scene, random_scene
+from training.scene import Scene, random_scene
 
 NAMES = ("time", "place", "side")
 

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderTiny
 
 from training.pictures import RUNS, SIZES, folder_of, load
-from training.world import Scene
+from training.scene import Scene
 
 BATCH = 16
 OPPOSITE = {"left": "right", "centre": "centre", "right": "left"}

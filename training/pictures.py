@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.world import Scene, draw, random_scene
+from training.scene import Scene, random_scene
+from training.world import draw
 
 RUNS = Path(__file__).parent / "runs"
 SIZES = {"square": (256, 256), "wide": (384, 256), "tall": (256, 384)}  # width, height

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from training.canvas import CELL, Canvas, fractal
 from training.palettes import mix
-from training.world import CELL, Canvas, fractal
 
 
 def paint(canvas: Canvas) -> None:

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
 from training import captions
-from training.world import random_scene
+from training.scene import random_scene
 
 LENGTH = 48
 START, END = "<|startoftext|>", "<|endoftext|>"

@@ -20,7 +20,7 @@ from training import captions, diffusion, processes, tokens
 from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
 from training.pictures import RUNS
-from training.world import Scene
+from training.scene import Scene
 
 BATCH = 32
 PEAK_RATE = 8e-4

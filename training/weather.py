@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from training.canvas import CELL, Canvas, fractal
 from training.palettes import mix
-from training.world import CELL, Canvas, fractal
 
 
 def paint_behind(canvas: Canvas) -> None:

@@ -20,6 +20,7 @@ from training.rife.banks import Bank, make_bank
 from training.rife.films import draw_recipe, load_painter, paint
 from training.rife.pool import LANDSCAPES, repaint, to_tensor
 from training.rife.scenes import draw_scene, exact_flows, render, visible
+from training.scene import random_scene
 
 SIZE = 256
 SEED = 90210
@@ -80,7 +81,7 @@ def landscapes(count: int, *, decoded: bool) -> Iterator[Case]:
     for _ in range(count):
         start, span = rng.uniform(0, 10), rng.uniform(*SECONDS)
         times = [start + span * moment for moment in (0.0, *POSITIONS, 1.0)]
-        scene, seed = world.random_scene(rng), int(rng.integers(1 << 31))
+        scene, seed = random_scene(rng), int(rng.integers(1 << 31))
         frames = list(world.frames(scene, seed, times, SIZE, SIZE))
         first, *between, second = map(to_tensor, repaint(vae, frames) if vae else frames)
         yield Case(first, second, torch.cat(between))

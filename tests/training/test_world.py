@@ -5,16 +5,8 @@ import pytest
 
 from training import captions
 from training.attributes import Recogniser, agreement, examples
-from training.world import (
-    PLACES,
-    SIDES,
-    TIMES,
-    WEATHERS_BY_TIME,
-    Scene,
-    draw,
-    frames,
-    random_scene,
-)
+from training.scene import PLACES, SIDES, TIMES, WEATHERS_BY_TIME, Scene, random_scene
+from training.world import draw, frames
 
 SCENE = Scene("dusk", "lake", "left", "stars")
 

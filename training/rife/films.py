@@ -16,8 +16,8 @@ from engine.film.recipe import Recipe, Scene
 from engine.models import catalogue
 from engine.render.device import choose_device
 from engine.render.painting.painter import Painter
-from training import world
 from training.captions import caption, held_out_caption
+from training.scene import random_scene
 
 FPS = 24
 KEYFRAME_GAP = 8  # frames from one keyframe to the next in a film by default
@@ -39,7 +39,7 @@ def draw_recipe(rng: np.random.Generator, gap: int = KEYFRAME_GAP, *, held_out: 
     """
     write = held_out_caption if held_out else caption
     count = 2 if rng.random() < 1 / 3 else 1
-    prompts = [write(world.random_scene(rng), rng) for _ in range(count)]
+    prompts = [write(random_scene(rng), rng) for _ in range(count)]
     return Recipe(
         scenes=tuple(Scene(prompt=prompt, seconds=FRAMES / FPS / count) for prompt in prompts),
         seed=int(rng.integers(1 << 31)),

@@ -21,6 +21,7 @@ from engine.render.segment import TORN
 from training import world
 from training.rife.banks import Bank, make_bank
 from training.rife.scenes import draw_scene, exact_flows, render
+from training.scene import TIMES, WEATHERS_BY_TIME, random_scene
 
 SIZE = 256
 UNRELATED = 0.10  # share of synthetic pairs with nothing in common, whose truth is a cross-fade
@@ -110,11 +111,11 @@ class Pool:
         start = float(self.rng.uniform(0, 10))
         span = float(np.exp(self.rng.uniform(np.log(0.2), np.log(6))))
         times = (start, start + span, start + span * position)
-        scene = world.random_scene(self.rng)
+        scene = random_scene(self.rng)
         first, second, truth = world.frames(scene, seed, times, SIZE, SIZE)
         if self.rng.random() < RELIT:
-            time = str(self.rng.choice(world.TIMES))
-            weather = str(self.rng.choice(world.WEATHERS_BY_TIME[time]))
+            time = str(self.rng.choice(TIMES))
+            weather = str(self.rng.choice(WEATHERS_BY_TIME[time]))
             other = dataclasses.replace(scene, time=time, weather=weather)
             _, second, late = world.frames(other, seed, times, SIZE, SIZE)
             truth = cv2.addWeighted(truth, 1 - position, late, position, 0)

@@ -10,8 +10,8 @@ What makes it fast, all of it exact up to float32 rounding:
 3. The flow at any set of rows and columns is a sum of enlarged small flows, and enlarging is
    two small matrix products.
 4. All positions lie one below the other in one tall grid, so keyframes are never repeated.
-5. Weights are folded and laid out once (``layers.py``); outputs that nobody reads are cut off
-   (``block.py``).
+5. Weights are folded and laid out once (``fused_layers.py``); outputs that nobody reads are
+   cut off (``Block``).
 
 Knows nothing about files, 8-bit frames or when to interpolate.
 """
@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.render.rife.fused_layers import Entrance, prepare_activated, prepare_middle
-from engine.render.rife.ifnet import FAR, Activated, IFBlock, IFNet
+from engine.render.rife.ifnet_layers import Activated, IFBlock
 from engine.render.rife.motion import FLOWS, Motion, enlarge, fold, halve, pieces, places, sample
 from engine.render.rife.versions import Architecture
 
@@ -82,6 +82,7 @@ def input_order(architecture: Architecture, index: int) -> list[int]:
     return [*sides[0], *sides[1], *flow, position, *range(position + 1, total - FLOWS)]
 
 
+FAR = 32.0  # pixels; beyond this the versions that can double their scales do so
 RECORDED = 4  # shapes kept; each holds the memory of a whole evaluation
 Work = Callable[..., tuple[Tensor, ...]]
 
@@ -130,29 +131,37 @@ class FastIFNet:
     """Evaluates an IFNet's weights; built once for each network, device and precision.
 
     Args:
-        net: the network, whose weights are copied.
+        architecture: of the network.
+        encoder: its picture encoder, if it has one; the weights are copied.
+        blocks: its blocks, the coarsest first; likewise.
         dtype: of the convolutions; flows and warps are float32 always.
         together: whether all positions go through the fine blocks at once, as GPUs want it;
             None decides by the device.
     """
 
     def __init__(
-        self, net: IFNet, dtype: torch.dtype = torch.float32, together: bool | None = None
+        self,
+        architecture: Architecture,
+        encoder: nn.Module | None,
+        blocks: Sequence[IFBlock],
+        dtype: torch.dtype = torch.float32,
+        together: bool | None = None,
     ) -> None:
-        self.architecture, self.dtype = net.architecture, dtype
-        self.together = next(net.parameters()).is_cuda if together is None else together
+        self.architecture, self.dtype = architecture, dtype
+        on_gpu = next(blocks[0].parameters()).is_cuda
+        self.together = on_gpu if together is None else together
         self.encoder: nn.Module | None = None
-        if net.encode is not None:
-            encoder = copy.deepcopy(net.encode).to(dtype)
-            self.encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if encoder is not None:
+            copied = copy.deepcopy(encoder).to(dtype)
+            self.encoder = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._replays: dict[tuple[float, tuple[int, int]], CudaGraph] = {}
-        last = len(net.architecture.channels) - 1
         self.blocks = []
-        for index in range(last + 1):
-            kept = FLOWS + 1 + (self.architecture.carried if index < last else 0)
+        for index, block in enumerate(blocks):
+            last = index == len(blocks) - 1
+            kept = FLOWS + 1 + (0 if last else self.architecture.carried)
             order = input_order(self.architecture, index)
             direct = 6 + 2 * self.architecture.encoded + FLOWS
-            self.blocks.append(Block(net.block(index), dtype, order, direct, kept))
+            self.blocks.append(Block(block, dtype, order, direct, kept))
 
     def can(self, scale: float) -> bool:
         """Whether this flow scale is covered: blocks may reduce, but not enlarge."""

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.render.rife.ifnet import Activated, ResConv
+from engine.render.rife.ifnet_layers import Activated, ResConv
 
 SLOPE = 0.2
 SHAPES = 4  # input sizes whose packed weights are kept

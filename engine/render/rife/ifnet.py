@@ -8,132 +8,16 @@ published it (Practical-RIFE, MIT). "Position" is what RIFE calls timestep.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from engine.render.rife.fast_ifnet import FAR, FastIFNet
+from engine.render.rife.ifnet_layers import IFBlock, build_encoder
 from engine.render.rife.network import Drawn, Network, Pair, Prepared
-from engine.render.rife.versions import Architecture, Encoder, Layers
-
-if TYPE_CHECKING:
-    from engine.render.rife.fast_ifnet import FastIFNet
-
-MIDDLE_LAYERS = 8
-FAR = 32.0  # pixels; beyond this the versions that can double their scales do so
-
-
-class ResConv(nn.Module):
-    """A convolution scaled per channel, with its input added."""
-
-    def __init__(self, channels: int, groups: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, 1, 1, groups=groups)
-        self.beta = nn.Parameter(torch.ones(1, channels, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, h, w) → the same shape."""
-        return F.leaky_relu(self.conv(x) * self.beta + x, 0.2)
-
-
-class Activated(nn.Sequential):
-    """A convolution and its activation, named 0 and 1 as in the official files."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int, layers: Layers) -> None:
-        slope = nn.PReLU(outputs) if layers is Layers.PRELU else nn.LeakyReLU(0.2)
-        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1), slope)
-
-    @property
-    def convolution(self) -> nn.Conv2d:
-        """The convolution."""
-        found = self[0]
-        assert isinstance(found, nn.Conv2d)
-        return found
-
-    @property
-    def slope(self) -> Tensor | float:
-        """The activation's slope below zero: one number, or one for each channel."""
-        return self[1].weight if isinstance(self[1], nn.PReLU) else 0.2
-
-
-class IFBlock(nn.Module):
-    """One step from coarse to fine: better flows, a mask, features for the next block."""
-
-    def __init__(self, architecture: Architecture, index: int) -> None:
-        super().__init__()
-        layers, width = architecture.layers, architecture.channels[index]
-        self.conv0 = nn.Sequential(
-            Activated(architecture.inputs(index), width // 2, 2, layers),
-            Activated(width // 2, width, 2, layers),
-        )
-        self.residual = layers is Layers.RESIDUAL
-        if self.residual:
-            middle = [ResConv(width, architecture.groups) for _ in range(MIDDLE_LAYERS)]
-            self.convblock = nn.Sequential(*middle)
-        else:
-            plain = [Activated(width, width, 1, layers) for _ in range(MIDDLE_LAYERS)]
-            self.convblock = nn.Sequential(*plain)
-        last = nn.ConvTranspose2d(width, architecture.last, 4, 2, 1)
-        self.shuffles = architecture.last > 5
-        self.lastconv: nn.Module = last
-        if self.shuffles:
-            self.lastconv = nn.Sequential(last, nn.PixelShuffle(2))
-        self.adds = layers is Layers.PRELU
-
-    def forward(
-        self, x: Tensor, flow: Tensor | None, scale: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps (N, ., H, W) → flow change (N, 4, H, W) in pixels, mask (N, 1, H, W), features."""
-        size = x.shape[-2:]
-        x = _resize(x, 1 / scale)
-        if flow is not None:
-            x = torch.cat((x, _resize(flow, 1 / scale) / scale), 1)
-        x = self.conv0(x)
-        x = self.convblock(x) + x if self.adds else self.convblock(x)
-        factor = scale if self.shuffles else scale * 2
-        out = _resize(self.lastconv(x), factor)[..., : size[0], : size[1]]
-        return out[:, :4] * factor, out[:, 4:5], out[:, 5:]
-
-
-def _resize(x: Tensor, factor: float) -> Tensor:
-    if factor == 1:
-        return x
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
-
-
-class Head(nn.Module):
-    """The picture encoder of 4.13 and later: (N, 3, H, W) → (N, encoded, H, W)."""
-
-    def __init__(self, width: int, encoded: int) -> None:
-        super().__init__()
-        self.cnn0 = nn.Conv2d(3, width, 3, 2, 1)
-        self.cnn1 = nn.Conv2d(width, width, 3, 1, 1)
-        self.cnn2 = nn.Conv2d(width, width, 3, 1, 1)
-        self.cnn3 = nn.ConvTranspose2d(width, encoded, 4, 2, 1)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] → (N, encoded, H, W)."""
-        x = F.leaky_relu(self.cnn0(image), 0.2)
-        x = F.leaky_relu(self.cnn1(x), 0.2)
-        x = F.leaky_relu(self.cnn2(x), 0.2)
-        encoded: Tensor = self.cnn3(x)
-        return encoded
-
-
-def _encoder(architecture: Architecture) -> nn.Module | None:
-    width, encoded = architecture.encoder_width, architecture.encoded
-    if architecture.encoder is Encoder.NONE:
-        return None
-    if architecture.encoder is Encoder.NAMED:
-        return Head(width, encoded)
-    first, last = nn.Conv2d(3, width, 3, 2, 1), nn.ConvTranspose2d(width, encoded, 4, 2, 1)
-    if architecture.encoder is Encoder.PAIR:
-        return nn.Sequential(first, last)
-    layers: list[nn.Module] = [first, nn.LeakyReLU(0.2)]
-    for _ in range(2):
-        layers += [nn.Conv2d(width, width, 3, 1, 1), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, last)
+from engine.render.rife.versions import Architecture
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
@@ -157,7 +41,7 @@ class IFNet(Network):
         self.name = f"rife-{version}"
         self.precision = torch.float32  # of the convolutions
         self._fast: FastIFNet | None = None
-        self.encode = _encoder(architecture)
+        self.encode = build_encoder(architecture)
         for index in range(len(architecture.channels)):
             self.add_module(f"block{index}", IFBlock(architecture, index))
 
@@ -199,12 +83,10 @@ class IFNet(Network):
         first, second = warped.chunk(2, 1)
         return Drawn(first * share + second * (1 - share), (first[-1:], second[-1:]))
 
-    def fast(self) -> "FastIFNet":
+    def fast(self) -> FastIFNet:
         """The prepared evaluator of these weights, made when first asked for."""
         if self._fast is None:
-            from engine.render.rife.fast_ifnet import FastIFNet
-
-            self._fast = FastIFNet(self, self.precision)
+            self._fast = FastIFNet(self.architecture, self.encode, self.blocks, self.precision)
         return self._fast
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -244,29 +126,30 @@ class IFNet(Network):
         Returns:
             (1, 6, H, W), (1, 4, H, W) in pixels, and (1, 1, H, W).
         """
-        plane = torch.full_like(pictures[0][:, :1], position)
+        plane, blocks = torch.full_like(pictures[0][:, :1], position), self.blocks
         scales = [factor / scale for factor in self.architecture.scales]
         still = torch.cat((*pictures, *encoded, plane), 1)
-        flow, mask, features = self.block(0)(still, None, scales[0])
+        flow, mask, features = blocks[0](still, None, scales[0])
         for index in range(1, len(scales)):
             inputs = self._seen(pictures, encoded, plane, flow, mask, features)
-            change, new_mask, new_features = self.block(index)(inputs, flow, scales[index])
+            change, new_mask, new_features = blocks[index](inputs, flow, scales[index])
             if index == 1 and self.architecture.doubles and _both_far(change):
                 scales = [factor * 2 for factor in scales]
-                flow, mask, features = self.block(0)(still, None, scales[0])
+                flow, mask, features = blocks[0](still, None, scales[0])
                 inputs = self._seen(pictures, encoded, plane, flow, mask, features)
-                change, new_mask, new_features = self.block(1)(inputs, flow, scales[1])
+                change, new_mask, new_features = blocks[1](inputs, flow, scales[1])
             flow = flow + change
             mask = mask + new_mask if self.architecture.mask_adds else new_mask
             features = new_features
         warped = [warp(p, f) for p, f in zip(pictures, flow.chunk(2, 1), strict=True)]
         return torch.cat(warped, 1), flow, mask
 
-    def block(self, index: int) -> IFBlock:
-        """The block at an index, 0 the coarsest."""
-        found = self.get_submodule(f"block{index}")
-        assert isinstance(found, IFBlock)
-        return found
+    @property
+    def blocks(self) -> list[IFBlock]:
+        """The blocks, the coarsest first."""
+        count = len(self.architecture.channels)
+        found = [self.get_submodule(f"block{index}") for index in range(count)]
+        return [block for block in found if isinstance(block, IFBlock)]
 
     def _seen(
         self,

@@ -87,14 +87,14 @@ def test_drawing_all_positions_together_changes_nothing(version: str) -> None:
     net = random_ifnet(version)
     first, second = moved_pictures(96, 160)
     apart = net.interpolate(first, second, [0.2, 0.5, 0.9])
-    net._fast = FastIFNet(net, together=True)
+    net._fast = FastIFNet(net.architecture, net.encode, net.blocks, together=True)
     assert (net.interpolate(first, second, [0.2, 0.5, 0.9]) - apart).abs().max() <= TOLERANCE
 
 
 def test_40_begins_again_with_doubled_scales_when_motion_is_large() -> None:
     net = random_ifnet("4.0")
     with torch.inference_mode():
-        net.block(1).lastconv.weight.mul_(20)
+        net.blocks[1].lastconv.weight.mul_(20)
         first, second = (net.pad(image, 1.0) for image in moved_pictures(64, 64))
         _, flow, _ = net((first, second), [], 0.5)
         net.architecture = replace(net.architecture, doubles=False)
