@@ -16,7 +16,7 @@ import msgspec
 
 from engine.film.recipe import Recipe, Scene, parse_recipe, read_recipe
 from engine.render.video import encode as assembly
-from engine.render.video.ffmpeg import run
+from engine.render.video.ffmpeg import address, film_input, run
 
 FOLDER = Path("static/showcase")
 DATA = Path("training/runs/showcase")  # keeps finished keyframes for the next time
@@ -43,8 +43,8 @@ def make(film: Path, recipe: Recipe) -> None:
     whole = DATA / film.name
     if not made_from(whole, recipe):
         subprocess.run([sys.executable, "-m", "engine", *arguments(whole, recipe)], check=True)
-    run(["-i", str(whole), *SMALL, str(film)])  # its recipe goes along
-    run(["-i", str(whole), *POSTER, str(film.with_suffix(".jpg"))])
+    run([*film_input(whole), *SMALL, address(film)])  # its recipe goes along
+    run([*film_input(whole), *POSTER, address(film.with_suffix(".jpg"))])
 
 
 def made_from(film: Path, recipe: Recipe) -> bool:

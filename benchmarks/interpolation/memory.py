@@ -26,7 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.render.video.footage import Frame, PartWriter, open_source
+from engine.render.video.ffmpeg import Frame
+from engine.render.video.footage import PartWriter, open_source
 from training.rife.banks import make_bank
 from training.rife.scenes import draw_scene, render
 

@@ -87,9 +87,9 @@ def _device() -> Iterator[Finding]:
 
 
 def _encoder() -> Iterator[Finding]:
-    import imageio_ffmpeg
+    from engine.render.video.ffmpeg import version
 
-    yield True, f"ffmpeg {imageio_ffmpeg.get_ffmpeg_version()}", ""
+    yield True, f"ffmpeg {version()}", ""
 
 
 def _models(sources: list[str]) -> Iterator[Finding]:

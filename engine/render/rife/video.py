@@ -17,7 +17,8 @@ from pathlib import Path
 from engine.errors import DeviceMemoryError, InvalidParameterError, StorageError
 from engine.render.device import memory
 from engine.render.rife.interpolator import Interpolator
-from engine.render.video.footage import Frame, PartWriter, Source, join
+from engine.render.video.ffmpeg import Frame
+from engine.render.video.footage import PartWriter, Source, join
 
 # Rates that films really have; a measured rate this close to one of them is that one.
 USUAL_RATES = [

@@ -10,15 +10,24 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
 
-from engine.errors import AssemblyError, StorageError
+from engine.errors import AssemblyError
 from engine.film.recipe import Format
 from engine.render.video import gif
-from engine.render.video.ffmpeg import Frame, Probe, failure, probe, run
+from engine.render.video.ffmpeg import (
+    Encoder,
+    Frame,
+    Probe,
+    address,
+    film_input,
+    joined_input,
+    probe,
+    run,
+)
 
 TICKS = 512  # of the time base per frame; any number works that all segments share
 # Where segments meet, the codec draws its noise anew, which can be seen to twitch. So colours get
@@ -95,13 +104,12 @@ def join_film(
         raise AssemblyError("the recipe holds the character U+0000, which metadata cannot")
     with _removed_on_failure(path), tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        listing = folder / "segments.txt"
-        listing.write_text("".join(map(_listed, segments)), encoding="utf-8")
+        source = joined_input(segments, folder / "segments.txt")
         if format == "gif":
-            gif.draw(listing, path, fps=fps, scratch=folder)
+            gif.draw(source, path, fps=fps, scratch=folder)
             gif.add_comment(path, recipe_json)
             return probe(path)
-        _join_mp4(listing, path, recipe_json, fps, folder)
+        _join_mp4(source, path, recipe_json, fps, folder)
         film = probe(path)
         # ffmpeg says "success" where it could not read a segment.
         expected = frames or sum(probe(segment).frames for segment in segments)
@@ -118,14 +126,14 @@ def read_recipe(path: Path) -> str | None:
     """
     if gif.is_gif(path):
         return gif.read_comment(path)
-    listing = run(["-i", str(path), "-map_metadata", "0", "-f", "ffmetadata", "-"])
+    listing = run([*film_input(path), "-map_metadata", "0", "-f", "ffmetadata", "-"])
     return _metadata(listing.decode("utf-8", errors="replace")).get("comment")
 
 
 class _Encoder(FFMPEG_VideoWriter):  # type: ignore[misc]
-    """MoviePy's writer, with colours tagged, sizes checked and the encoder's word believed.
+    """MoviePy's writer, with colours tagged, sizes checked and the encoder's failures raised.
 
-    MoviePy's own ``close`` ignores ffmpeg's exit status, and loses what ffmpeg said last.
+    MoviePy's own ``close`` ignores ffmpeg's exit status, and loses its last messages.
     """
 
     proc: Any  # MoviePy's name for the running ffmpeg; None once it is closed
@@ -134,42 +142,29 @@ class _Encoder(FFMPEG_VideoWriter):  # type: ignore[misc]
         if width % 2 or height % 2:
             raise AssemblyError(f"{width}x{height} is not even; H.264 in yuv420p must be")
         self._shape = (height, width, 3)
-        self._log: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
+        errors = tempfile.TemporaryFile()  # noqa: SIM115
         super().__init__(
-            str(path),
+            address(path),
             (width, height),
             fps,
             preset=PRESET,
-            logfile=self._log,
+            logfile=errors,
             threads=1,
             ffmpeg_params=_encoding(fps),
         )
+        self._encoder = Encoder(self.proc, errors)
 
     def write(self, frame: Frame) -> None:
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise AssemblyError(f"a frame is {frame.dtype} {frame.shape}, not uint8 {self._shape}")
-        try:
-            self.proc.stdin.write(np.ascontiguousarray(frame).data)
-        except OSError as error:
-            raise self._said() from error
+        self._encoder.write(frame)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        process = self.proc
-        if error is not None:
-            process.kill()
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-        status = process.wait()
-        said = self._said()
-        self._log.close()
         self.proc = None
-        if status and error is None:
-            raise said
-
-    def _said(self) -> AssemblyError | StorageError:
-        self.proc.wait()
-        self._log.seek(0)
-        return failure(self._log.read())
+        if error is not None:
+            self._encoder.abort()
+        else:
+            self._encoder.finish()
 
 
 def _encoding(fps: int) -> list[str]:
@@ -190,7 +185,7 @@ def _encoding(fps: int) -> list[str]:
     ]
 
 
-def _join_mp4(listing: Path, path: Path, recipe_json: str, fps: int, folder: Path) -> None:
+def _join_mp4(source: Sequence[str], path: Path, recipe_json: str, fps: int, folder: Path) -> None:
     """Copy all packets into one file and number their times anew.
 
     ffmpeg's concat demuxer adds durations up in whole microseconds, which drifts; ``setts`` puts
@@ -200,19 +195,14 @@ def _join_mp4(listing: Path, path: Path, recipe_json: str, fps: int, folder: Pat
     notes.write_bytes(f";FFMETADATA1\ncomment={_escaped(recipe_json)}\n".encode())
     run(
         [
-            *("-f", "concat", "-safe", "0", "-i", str(listing)),
-            *("-f", "ffmetadata", "-i", str(notes)),
+            *source,
+            *("-f", "ffmetadata", "-i", address(notes)),
             *("-map", "0:v:0", "-map_metadata", "1", "-c", "copy"),
             *("-bsf:v", f"setts=ts=N*{TICKS}:duration={TICKS}"),
             *("-video_track_timescale", str(fps * TICKS)),
-            *("-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4", str(path)),
+            *("-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4", address(path)),
         ]
     )
-
-
-def _listed(segment: Path) -> str:
-    """Return a line of the concat demuxer's list."""
-    return "file '" + str(segment.resolve()).replace("'", r"'\''") + "'\n"
 
 
 def _escaped(text: str) -> str:

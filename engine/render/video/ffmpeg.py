@@ -1,15 +1,19 @@
-"""ffmpeg, run to its end: its errors made ours, and what it says of a file.
+"""Runs ffmpeg for the engine: which program, what it may open, how it reports a failure.
 
-It knows no film of ours; ``engine.render.video.encode`` and ``engine.render.video.gif`` say what to
-do.
+Every input and output is a local file: a name that looks like an option or an address is still a
+name, and no playlist opens an address. It knows no film of ours; ``encode``, ``gif`` and
+``footage`` say what to do. The app, which has no MoviePy, has a module of its own for this.
 """
 
+import contextlib
+import logging
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from moviepy.config import FFMPEG_BINARY
@@ -17,7 +21,112 @@ from numpy.typing import NDArray
 
 from engine.errors import AssemblyError, StorageError
 
+log = logging.getLogger(__name__)
+
 Frame = NDArray[np.uint8]  # RGB (height, width, 3)
+PROGRAM: str = FFMPEG_BINARY  # also what MoviePy's writer starts
+PROGRAM_OPTIONS = ("-v", "error", "-nostdin", "-y")
+LOCAL_FILES = ("-protocol_whitelist", "file")
+RAW_FRAMES = ("-f", "rawvideo", "-pix_fmt", "rgb24")
+
+
+def version() -> str:
+    """Return the program's version.
+
+    Raises:
+        AssemblyError: it cannot be started.
+    """
+    return run(["-version"]).decode(errors="replace").split()[2]
+
+
+def address(file: Path) -> str:
+    """Return a file's name as ffmpeg cannot mistake it for an option or an address."""
+    return f"file:{file.absolute()}"
+
+
+def film_input(film: Path) -> list[str]:
+    """Return the arguments that open a film of any kind."""
+    return [*LOCAL_FILES, "-i", address(film)]
+
+
+def joined_input(films: Sequence[Path], listing: Path) -> list[str]:
+    """Return the arguments that open MP4 films one after another.
+
+    Args:
+        films: in order.
+        listing: where to write the list that ffmpeg reads.
+    """
+    lines = ("file '" + address(film).replace("'", r"'\''") + "'\n" for film in films)
+    listing.write_text("".join(lines), encoding="utf-8")
+    only = ("-format_whitelist", "concat,mov")
+    return [*LOCAL_FILES, *only, "-f", "concat", "-safe", "0", "-i", address(listing)]
+
+
+def run(arguments: Sequence[str]) -> bytes:
+    """Run ffmpeg to its end and return what it wrote to its standard output.
+
+    Raises:
+        AssemblyError: it failed.
+        StorageError: it failed because the disk is full.
+    """
+    with _start(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        output, errors = process.communicate()
+    if process.returncode:
+        raise failure(errors)
+    return bytes(output)
+
+
+def failure(errors: bytes) -> AssemblyError | StorageError:
+    """Return the error to raise for what ffmpeg wrote before it failed."""
+    message = errors.decode("utf-8", errors="replace").strip()
+    if "No space left" in message:
+        return StorageError("the disk filled up while a film was written")
+    last = (message.splitlines() or ["it gave no reason"])[-1][:300]
+    return AssemblyError(f"ffmpeg failed: {last}")
+
+
+class Packets(NamedTuple):
+    """The packets of a film's video stream.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        pixel_shape: width of a pixel over its height; "0/1" where the file does not say.
+        tick: seconds of one unit of the times.
+        times: when each packet is shown, in ticks.
+        durations: of each, in ticks.
+    """
+
+    width: int
+    height: int
+    pixel_shape: str
+    tick: Fraction
+    times: list[int]
+    durations: list[int]
+
+
+def read_packets(film: Path, *, decode: bool = False) -> Packets:
+    """Read the times of all packets of a film, or with ``decode`` those of its decoded frames.
+
+    Raises:
+        AssemblyError: this is no film, or it holds no frames.
+    """
+    how = ("-fps_mode", "passthrough") if decode else ("-c", "copy")
+    arguments = [*film_input(film), "-map", "0:v:0", *how, "-f", "framecrc", "-"]
+    with _start(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        output, errors = process.communicate()
+    text = output.decode("utf-8", errors="replace")
+    facts = dict(re.findall(r"^#(\w+) 0: (.*)$", text, re.MULTILINE))
+    rows = [line.split(",") for line in text.splitlines() if re.match(r"\s*0,", line)]
+    # What of a damaged film can be decoded is a film; a copy must be whole.
+    if process.returncode and not (decode and rows):
+        raise failure(errors)
+    if not rows or "dimensions" not in facts:
+        raise AssemblyError(f"{film.name} holds no frames")
+    width, height = map(int, facts["dimensions"].split("x"))
+    times, durations = ([int(row[column]) for row in rows] for column in (2, 3))
+    tick, pixel_shape = Fraction(facts["tb"]), facts.get("sar", "0/1")
+    return Packets(width, height, pixel_shape, tick, times, durations)
 
 
 class Probe(NamedTuple):
@@ -40,15 +149,9 @@ def probe(path: Path) -> Probe:
     Raises:
         AssemblyError: this is no film.
     """
-    command = ["-i", str(path), "-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"]
-    lines = run(command).decode().splitlines()
-    facts = dict(re.findall(r"^#(\w+) 0: (.*)$", "\n".join(lines), re.MULTILINE))
-    packets = [line.split(",") for line in lines if line and not line.startswith("#")]
-    if not packets:
-        raise AssemblyError(f"{path.name} holds no frames")
-    width, height = map(int, facts["dimensions"].split("x"))
-    ticks = sum(int(packet[3]) for packet in packets)
-    return Probe(len(packets), ticks * Fraction(facts["tb"]), width, height)
+    packets = read_packets(path)
+    seconds = sum(packets.durations) * packets.tick
+    return Probe(len(packets.durations), seconds, packets.width, packets.height)
 
 
 def read_frames(path: Path, size: tuple[int, int] | None = None) -> Iterator[Frame]:
@@ -57,33 +160,116 @@ def read_frames(path: Path, size: tuple[int, int] | None = None) -> Iterator[Fra
     ``size``, width first, makes them smaller; without it they are as they are.
     """
     width, height = size or probe(path)[2:]
-    command = [FFMPEG_BINARY, "-v", "error", "-nostdin", "-i", str(path), "-map", "0:v:0"]
-    command += ["-vf", f"scale={width}:{height}:flags=area"] if size else []
-    command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    length = width * height * 3
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        while len(data := process.stdout.read(length)) == length:
-            yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
+    return decode(path, width, height, f"scale={width}:{height}:flags=area" if size else "")
 
 
-def run(arguments: Sequence[str]) -> bytes:
-    """Run ffmpeg to its end and return what it wrote to its standard output.
+def decode(film: Path, width: int, height: int, filters: str = "") -> Iterator[Frame]:
+    """Decode a film and yield its frames in order, uint8 RGB ``(height, width, 3)``.
 
-    Raises:
-        AssemblyError: it failed.
-        StorageError: it failed because the disk is full.
+    Of a damaged film those that can be decoded. Closing this ends ffmpeg.
+
+    Args:
+        film: any film.
+        width: of the frames once they are filtered.
+        height: likewise.
+        filters: for ffmpeg's ``-vf``.
     """
-    command = [FFMPEG_BINARY, "-v", "error", "-nostdin", "-y", *arguments]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        raise failure(done.stderr.decode("utf-8", errors="replace"))
-    return done.stdout
+    arguments = [*film_input(film), "-map", "0:v:0", "-fps_mode", "passthrough"]
+    arguments += ["-vf", filters] if filters else []
+    arguments += [*RAW_FRAMES, "-"]
+    length = width * height * 3
+    with (
+        tempfile.TemporaryFile() as errors,
+        _start(arguments, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            while len(data := process.stdout.read(length)) == length:
+                yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
+            if process.wait():
+                errors.seek(0)
+                log.warning("%s: %s", film.name, failure(errors.read()).problem)
+        finally:
+            process.kill()
 
 
-def failure(said: str) -> AssemblyError | StorageError:
-    """Turn ffmpeg's last words into an error."""
-    if "No space left on device" in said:
-        return StorageError("the disk filled up while a film was written")
-    last = (said.strip().splitlines() or ["it said nothing"])[-1][:300]
-    return AssemblyError(f"ffmpeg failed: {last}")
+class Encoder:
+    """An ffmpeg that encodes the frames written to it.
+
+    Args:
+        process: reads raw frames from its standard input.
+        errors: the file that it writes its errors to; closed with the encoder.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
+        self._process, self._errors = process, errors
+
+    @classmethod
+    def start(cls, size: tuple[int, int], rate: Fraction, output: Sequence[str]) -> "Encoder":
+        """Start an encoder.
+
+        Args:
+            size: width and height of the frames.
+            rate: frames per second.
+            output: the arguments that say how to encode, and into which file.
+
+        Raises:
+            AssemblyError: ffmpeg cannot be started.
+        """
+        errors = tempfile.TemporaryFile()  # noqa: SIM115
+        source = [*RAW_FRAMES, "-s", f"{size[0]}x{size[1]}", "-r", str(rate), "-i", "-"]
+        try:
+            process = _start([*source, *output], stdin=subprocess.PIPE, stderr=errors)
+        except AssemblyError:
+            errors.close()
+            raise
+        return cls(process, errors)
+
+    def write(self, frame: Frame) -> None:
+        """Append a frame.
+
+        Raises:
+            AssemblyError: the encoder failed.
+            StorageError: the disk is full.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frame).data)
+        except OSError as error:
+            self._process.wait()
+            raise self._failure() from error
+
+    def finish(self) -> None:
+        """Wait until everything is encoded and written.
+
+        Raises:
+            AssemblyError: the encoder failed.
+            StorageError: the disk is full.
+        """
+        with self._errors:
+            self._close_input()
+            if self._process.wait():
+                raise self._failure()
+
+    def abort(self) -> None:
+        """End ffmpeg; what it has written is of no use."""
+        with self._errors:
+            self._process.kill()
+            self._close_input()
+            self._process.wait()
+
+    def _close_input(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+
+    def _failure(self) -> AssemblyError | StorageError:
+        self._errors.seek(0)
+        return failure(self._errors.read())
+
+
+def _start(arguments: Sequence[str], **pipes: Any) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen([PROGRAM, *PROGRAM_OPTIONS, *arguments], **pipes)
+    except OSError as error:
+        raise AssemblyError(f"ffmpeg cannot be started ({error.strerror})") from error

@@ -4,25 +4,32 @@ ffmpeg decodes, encodes and joins; nothing larger than one frame is held. Knows 
 networks or about which frames are wanted.
 """
 
+import contextlib
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
-from imageio_ffmpeg import get_ffmpeg_exe
-from numpy.typing import NDArray
 
 from engine.errors import AssemblyError, InvalidParameterError, StorageError
+from engine.render.video.ffmpeg import (
+    Encoder,
+    Frame,
+    address,
+    decode,
+    film_input,
+    joined_input,
+    read_packets,
+    run,
+)
 
-Frame = NDArray[np.uint8]  # RGB (height, width, 3)
 EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"  # without these colours drift by 3 of 255
-AGAIN = "a second start goes on where this one stopped"
+RESUME_HINT = "a second start resumes where this one stopped"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -47,26 +54,8 @@ class Source:
         """Decode the frames in order, one at a time."""
         if self.pictures:
             return (read_picture(path, (self.width, self.height)) for path in self.pictures)
-        return self._decode()
-
-    def _decode(self) -> Iterator[Frame]:
-        command = [*_ffmpeg(), "-i", str(self.path), "-map", "0:v:0", "-fps_mode", "passthrough"]
-        scaled = f"scale={self.width}:{self.height}:{EXACT}"  # streams may change their size
-        command += ["-vf", scaled, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-        size = self.width * self.height * 3
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as process:
-            assert process.stdout is not None
-            try:
-                while len(data := process.stdout.read(size)) == size:
-                    yield np.frombuffer(data, np.uint8).reshape(self.height, self.width, 3)
-            finally:
-                process.kill()
-
-
-def _ffmpeg() -> list[str]:
-    return [get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y"]
+        exact = f"scale={self.width}:{self.height}:{EXACT}"  # streams may change their size
+        return decode(self.path, self.width, self.height, exact)
 
 
 def open_source(path: Path, picture_rate: Fraction) -> Source:
@@ -130,23 +119,18 @@ def _unreadable(path: Path, error: Exception) -> InvalidParameterError:
 
 def _open_film(path: Path) -> Source:
     """Decode once without keeping pixels, to learn when each frame is shown."""
-    command = [*_ffmpeg(), "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough"]
-    done = subprocess.run([*command, "-f", "framecrc", "-"], capture_output=True, check=False)
-    said = done.stdout.decode("utf-8", errors="replace")
-    facts = dict(re.findall(r"^#(\w+) 0: (.*)$", said, re.MULTILINE))
-    stamps = [int(line.split(",")[2]) for line in said.splitlines() if re.match(r"\s*0,", line)]
-    if not stamps or "dimensions" not in facts:
-        words = (done.stderr.decode("utf-8", errors="replace").strip() or "it has no video")[-200:]
-        problem = f"{path.name} cannot be read as a film ({words.splitlines()[-1]})"
-        raise InvalidParameterError("input", problem, "pass a film, or a folder of pictures")
-    width, height = (int(side) for side in facts["dimensions"].split("x"))
-    ticks = Fraction(facts["tb"])
-    times = [stamp * ticks for stamp in stamps]
+    try:
+        film = read_packets(path, decode=True)
+    except AssemblyError as error:
+        problem = f"{path.name} cannot be read as a film ({error.problem})"
+        remedy = "pass a film, or a folder of pictures"
+        raise InvalidParameterError("input", problem, remedy) from error
+    times = [time * film.tick for time in film.times]
     rising = [times[0]]
     for time in times[1:]:  # broken files repeat a time; a frame must last some time
-        rising.append(time if time > rising[-1] else rising[-1] + ticks)
-    shape = facts.get("sar", "0/1")
-    return Source(path, width, height, rising, [], "1/1" if shape.startswith("0") else shape)
+        rising.append(time if time > rising[-1] else rising[-1] + film.tick)
+    shape = "1/1" if film.pixel_shape.startswith("0") else film.pixel_shape
+    return Source(path, film.width, film.height, rising, [], shape)
 
 
 class PartWriter:
@@ -166,11 +150,8 @@ class PartWriter:
         self.path, self.partial = path, path.with_suffix(".partial.mp4")
         width, height = (side + side % 2 for side in size)
         self.odd = (size[1] % 2, size[0] % 2)
-        command = [*_ffmpeg(), "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
-        command += ["-r", str(rate), "-i", "-", *_encoding(crf, pixel_shape), str(self.partial)]
-        self.process: subprocess.Popen[bytes] = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        output = [*_encoding(crf, pixel_shape), address(self.partial)]
+        self.encoder = Encoder.start((width, height), rate, output)
 
     def __enter__(self) -> Self:
         return self
@@ -182,14 +163,10 @@ class PartWriter:
             AssemblyError: the encoder failed.
             StorageError: the disk is full.
         """
-        stdin: IO[bytes] | None = self.process.stdin
-        assert stdin is not None
-        try:
-            if any(self.odd):
-                frame = np.pad(frame, ((0, self.odd[0]), (0, self.odd[1]), (0, 0)), "edge")
-            stdin.write(np.ascontiguousarray(frame).data)
-        except BrokenPipeError as error:
-            raise self._failure() from error
+        if any(self.odd):
+            frame = np.pad(frame, ((0, self.odd[0]), (0, self.odd[1]), (0, 0)), "edge")
+        with _resumable():
+            self.encoder.write(frame)
 
     def __exit__(
         self,
@@ -197,20 +174,13 @@ class PartWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:
-            self.process.kill()
-            self.process.communicate()
-            self.partial.unlink(missing_ok=True)
-            return
-        _, said = self.process.communicate()
-        if self.process.returncode:
-            self.partial.unlink(missing_ok=True)
-            raise _failure(said)
-        self.partial.replace(self.path)
-
-    def _failure(self) -> AssemblyError | StorageError:
-        _, said = self.process.communicate()
-        return _failure(said)
+        with _removed_on_failure(self.partial), _resumable():
+            if error is None:
+                self.encoder.finish()
+                self.partial.replace(self.path)
+            else:
+                self.encoder.abort()
+                self.partial.unlink(missing_ok=True)
 
 
 def _encoding(crf: int, pixel_shape: str) -> list[str]:
@@ -230,33 +200,42 @@ def join(parts: list[Path], source: Source, output: Path) -> None:
         AssemblyError: ffmpeg failed.
         StorageError: the disk is full.
     """
-    listing = parts[0].parent / "parts.txt"
-    listing.write_text("".join(f"file '{part.name}'\n" for part in parts))
+    films = joined_input(parts, parts[0].parent / "parts.txt")
     # A name ending in .partial.mp4 tells ffmpeg the container and nobody a finished film.
     partial = output.with_name(f"{output.stem}.partial{output.suffix}")
-    command = [*_ffmpeg(), "-itsoffset", str(float(source.times[0]))]
-    command += ["-f", "concat", "-safe", "0", "-i", str(listing)]
-    sound = ["-i", str(source.path), "-map", "0:v", "-map", "1:a?", "-map_metadata", "1"]
+    sound = [*film_input(source.path), "-map", "0:v", "-map", "1:a?", "-map_metadata", "1"]
     if source.pictures:
         sound = []
-    said: Any = b""
-    for codec in ("copy", "aac"):
-        tail = ["-c:v", "copy", "-c:a", codec, "-movflags", "+faststart", str(partial)]
-        done = subprocess.run([*command, *sound, *tail], capture_output=True, check=False)
-        if done.returncode == 0:
-            partial.replace(output)
-            return
-        said = done.stderr
-    partial.unlink(missing_ok=True)
-    raise _failure(said)
+    command = ["-itsoffset", str(float(source.times[0])), *films, *sound]
+    with _removed_on_failure(partial), _resumable():
+        try:
+            _join(command, "copy", partial)
+        except AssemblyError:
+            _join(command, "aac", partial)
+        partial.replace(output)
 
 
-def _failure(said: bytes) -> AssemblyError | StorageError:
-    words = said.decode("utf-8", errors="replace").strip()
-    if "No space left" in words:
-        problem = "the disk filled up while a film was written"
-        return StorageError(problem, remedy=f"free some space; {AGAIN}")
-    last = (words.splitlines() or ["it ended without a word"])[-1][:300]
-    return AssemblyError(
-        f"ffmpeg failed: {last}", remedy=f"look at the input and the disk; {AGAIN}"
-    )
+def _join(command: list[str], audio_codec: str, output: Path) -> None:
+    codecs = ("-c:v", "copy", "-c:a", audio_codec)
+    run([*command, *codecs, "-movflags", "+faststart", address(output)])
+
+
+@contextlib.contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Add to ffmpeg's failures that nothing finished is lost."""
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError(error.problem, remedy=f"free some space; {RESUME_HINT}") from error
+    except AssemblyError as error:
+        remedy = f"look at the input and the disk; {RESUME_HINT}"
+        raise AssemblyError(error.problem, remedy=remedy) from error

@@ -3,10 +3,11 @@
 It knows ffmpeg and the GIF file format; it knows no recipe, only text.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import AssemblyError
-from engine.render.video.ffmpeg import run
+from engine.render.video.ffmpeg import address, film_input, run
 
 MAX_SIDE = 320  # pixels
 MAX_FPS = 15
@@ -17,15 +18,15 @@ COMMENT = b"\x21\xfe"
 EXTENSION = COMMENT[0]
 
 
-def draw(listing: Path, path: Path, *, fps: int, scratch: Path) -> None:
-    """Draw the film in ``listing`` as a GIF that loops for ever.
+def draw(source: Sequence[str], path: Path, *, fps: int, scratch: Path) -> None:
+    """Draw a film as a GIF that loops for ever.
 
     Its longer side is at most ``MAX_SIDE``, its rate the film's divided by a whole number, so that
     frames are evenly spaced, and at most ``MAX_FPS``. Where it would exceed ``MAX_BYTES`` it is
     drawn smaller, with half as many frames.
 
     Args:
-        listing: for ffmpeg's concat demuxer.
+        source: the arguments with which ffmpeg opens the film.
         path: written to.
         fps: of the film.
         scratch: a folder for the palette.
@@ -35,7 +36,7 @@ def draw(listing: Path, path: Path, *, fps: int, scratch: Path) -> None:
     """
     every = -(-fps // MAX_FPS)
     for side in SIDES:
-        _draw(listing, path, scratch / "palette.png", every=every, side=side)
+        _draw(source, path, scratch / "palette.png", every=every, side=side)
         if path.stat().st_size <= MAX_BYTES:
             return
         every = min(2 * every, max(1, fps // 4))
@@ -45,20 +46,21 @@ def draw(listing: Path, path: Path, *, fps: int, scratch: Path) -> None:
     )
 
 
-def _draw(listing: Path, path: Path, palette: Path, *, every: int, side: int) -> None:
+def _draw(source: Sequence[str], path: Path, palette: Path, *, every: int, side: int) -> None:
     """Draw in two passes over the film, so that no pass holds it in memory.
 
     A palette of whole pictures, dithered in an ordered pattern: measured on two moving landscapes,
     a palette of the changes alone (``diff``) is 0.6 to 1.4 dB worse once blurred as an eye does it,
     and error diffusion 1.8 dB better, but it crawls and takes up to twice the bytes.
     """
-    source = ["-f", "concat", "-safe", "0", "-i", str(listing)]
     fit = f"min({side}\\,iw):min({side}\\,ih)"
     small = f"framestep={every},scale={fit}:force_original_aspect_ratio=decrease:flags=lanczos"
-    run([*source, "-vf", f"{small},palettegen=stats_mode=full", "-frames:v", "1", str(palette)])
+    made = ["-vf", f"{small},palettegen=stats_mode=full", "-frames:v", "1", address(palette)]
+    run([*source, *made])
     dither = "paletteuse=dither=bayer:bayer_scale=3:diff_mode=rectangle"
     graph = f"[0:v]{small}[small];[small][1:v]{dither}"
-    run([*source, "-i", str(palette), "-lavfi", graph, "-loop", "0", "-f", "gif", str(path)])
+    drawn = ["-lavfi", graph, "-loop", "0", "-f", "gif", address(path)]
+    run([*source, *film_input(palette), *drawn])
 
 
 def is_gif(path: Path) -> bool:

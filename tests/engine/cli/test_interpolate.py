@@ -17,7 +17,8 @@ from engine.cli import interpolate
 from engine.errors import InvalidParameterError, StorageError
 from engine.render.rife import video as film_module
 from engine.render.rife.similarity import judge
-from engine.render.video.footage import Frame, PartWriter, Source, open_source
+from engine.render.video.ffmpeg import Frame
+from engine.render.video.footage import PartWriter, Source, open_source
 from training.rife.banks import make_bank
 from training.rife.scenes import draw_scene, render
 

@@ -12,7 +12,8 @@ import pytest
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, StorageError
 from engine.render.rife.video import check_room
-from engine.render.video.footage import Frame, PartWriter, open_source, read_picture
+from engine.render.video.ffmpeg import Frame
+from engine.render.video.footage import PartWriter, open_source, read_picture
 from tests.engine.cli.test_interpolate import ROOT, ffmpeg, result, run
 from tests.processes import Process
 
@@ -181,7 +182,7 @@ def test_an_encoder_that_cannot_write_is_an_error_that_says_what_to_do(
     """The kernel ends the encoder at 20 KB."""
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "out.mp4"), str(frames)]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "a second start goes on" in said
+    assert "a second start resumes" in said
     assert list(tmp_path.iterdir()) == []
 
 
