@@ -6,10 +6,11 @@ does the work. Knows nothing about prompts, jobs or networks.
 
 import argparse
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from tqdm import tqdm
 
 from engine.errors import InvalidParameterError
 from engine.models import interpolators as networks
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
     from engine.render.rife import Interpolator
 
 CONTAINERS = (".mp4", ".mov", ".mkv")
-HIGHEST_RATE = 1000
+HIGHEST_RATE = 1000  # frames per second
+TERMINAL_INTERVAL = 0.5  # seconds between two states of the progress bar
+LOG_INTERVAL = 5.0  # the same where the output goes to a file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line of ``python -m engine interpolate``."""
     parser.description = (
         "Put frames between those of a film or of a folder of pictures, and keep its sound. "
-        "Started again after an interruption, it goes on where it stopped."
+        "Started again after an interruption, it resumes where it stopped."
     )
     parser.add_argument("input", type=Path, help="a film, or a folder of pictures")
     parser.add_argument("-o", "--output", type=Path, required=True, help="mp4, mov or mkv")
@@ -92,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     interpolator = _interpolator(options)
     fades, smooths = options.cuts == "fade", options.duplicates == "smooth"
     film = Retiming(source, rate, interpolator, pace, fades, smooths, options.crf)
-    with Progress(film.count) as progress:
+    with FrameProgress(film.count) as progress:
         interpolate_film(film, options.output, progress)
     drawn = networks.display_name(interpolator.identity)
     print(f"{options.output}: {film.count} frames at {float(rate):.6g} per second, by {drawn}")
@@ -106,9 +109,9 @@ def _interpolator(options: argparse.Namespace) -> "Interpolator":
 
     choice, device = networks.check_choice(options.rife), choose_device(options.device).name
     insist = choice != networks.AUTO
-    with Fetching() as fetching:
+    with DownloadProgress() as downloaded:
         found, notice = open_interpolator(
-            choice, device, fetching, insist=insist, scale=options.scale
+            choice, device, downloaded, insist=insist, scale=options.scale
         )
     if notice:
         print(f"the offline network draws: {notice}", file=sys.stderr)
@@ -152,64 +155,47 @@ def _rate(field: str, text: str) -> Fraction:
     return rate
 
 
-class Fetching:
-    """Says on the terminal how much of the weights is there."""
+class _Bar:
+    """A progress bar on the terminal, from the first report on."""
+
+    def __init__(self, **options: Any) -> None:
+        interval = TERMINAL_INTERVAL if sys.stderr.isatty() else LOG_INTERVAL
+        self._options = {"mininterval": interval, "maxinterval": interval, **options}
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _report(self, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = tqdm(initial=done, total=total, **self._options)
+        self._bar.update(done - self._bar.n)
+
+
+class DownloadProgress(_Bar):
+    """Shows how much of the network's weights has been downloaded."""
 
     def __init__(self) -> None:
-        self.said = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.said >= 0 and sys.stderr.isatty():
-            print(file=sys.stderr)
+        super().__init__(desc="downloading the network", unit="B", unit_scale=True)
 
     def __call__(self, done: int, total: int) -> None:
-        """Hear of bytes done and in total."""
-        tenth = 10 * done // total if total else 0
-        if tenth > self.said:
-            self.said = tenth
-            live = sys.stderr.isatty()
-            words = f"fetching the network, {10 * tenth} % of {total / 1e6:.0f} MB"
-            line = f"\r{words}\x1b[K" if live else words
-            print(line, end="" if live else "\n", file=sys.stderr, flush=True)
+        """Report bytes, done and in total."""
+        self._report(done, total)
 
 
-class Progress:
-    """Says on the terminal how far the work is, how fast, and how long it still takes."""
-
-    INTERVAL = 0.5  # seconds between two words; ten times that where nobody watches
+class FrameProgress(_Bar):
+    """Shows how many frames are done, how fast they are drawn and how long the rest takes."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.before = total, -1
-        self.started = self.spoken = time.monotonic()
-        self.live = sys.stderr.isatty()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.live:
-            print(file=sys.stderr)
+        super().__init__(unit=" frames")
+        self._total = total
 
     def __call__(self, done: int) -> None:
-        """Hear how many frames are done; the first time, how many an earlier run left."""
-        now = time.monotonic()
-        if self.before < 0:
-            self.before, self.started = done, now
-            if done:
-                print(f"going on after frame {done}", file=sys.stderr)
-        elif now - self.spoken >= self.INTERVAL * (1 if self.live else 10):
-            self.spoken = now
-            end = "" if self.live else "\n"
-            print(self.line(done, now), end=end, file=sys.stderr, flush=True)
-
-    def line(self, done: int, now: float) -> str:
-        """One line; starts over on a terminal."""
-        pace = (done - self.before) / max(now - self.started, 1e-6)
-        left = int((self.total - done) / max(pace, 1e-6))
-        clock = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
-        share = f"frame {done} of {self.total}, {100 * done // self.total} %"
-        words = f"{share}, {pace:.1f} per second, {clock} left"
-        return f"\r{words}\x1b[K" if self.live else words
+        """Report frames that are done; the first time, those that an earlier run has left."""
+        if self._bar is None and done:
+            print(f"resuming after frame {done}", file=sys.stderr)
+        self._report(done, self._total)

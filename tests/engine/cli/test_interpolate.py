@@ -190,23 +190,33 @@ def test_it_goes_on_where_it_was_interrupted(
     run(*arguments)
     _, whole = result(tmp_path / "out.mp4")
     (tmp_path / "out.mp4").unlink()
-    heard = interpolate.Progress.__call__
+    heard = interpolate.FrameProgress.__call__
 
-    def stop(self: interpolate.Progress, done: int) -> None:
+    def stop(self: interpolate.FrameProgress, done: int) -> None:
         heard(self, done)
         if done == 15:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(interpolate.Progress, "__call__", stop)
+    monkeypatch.setattr(interpolate.FrameProgress, "__call__", stop)
     with pytest.raises(KeyboardInterrupt):
         run(*arguments)
-    monkeypatch.setattr(interpolate.Progress, "__call__", heard)
+    monkeypatch.setattr(interpolate.FrameProgress, "__call__", heard)
     assert not (tmp_path / "out.mp4").exists()
     run(*arguments)
-    assert "going on after frame 12" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "resuming after frame 12" in shown
+    assert "18/18" in shown.splitlines()[-1]
     _, resumed = result(tmp_path / "out.mp4")
     assert len(resumed) == len(whole) == 18
     assert all(np.array_equal(*pair) for pair in zip(resumed, whole, strict=True))
+
+
+def test_a_download_is_shown_in_bytes(capsys: pytest.CaptureFixture) -> None:
+    with interpolate.DownloadProgress() as report:
+        assert not capsys.readouterr().err  # nothing is downloaded yet
+        for done in (0, 4_000_000, 8_000_000):
+            report(done, 8_000_000)
+    assert "8.00M/8.00M" in capsys.readouterr().err
 
 
 def test_odd_sizes_and_grey_pictures_with_alpha(tmp_path: Path, walk: list[Frame]) -> None:
