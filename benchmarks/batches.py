@@ -121,7 +121,8 @@ def recipes() -> dict[str, Recipe]:
 def rows(watcher: Watcher, batch: int) -> str:
     """Return what a film's log tells of its keyframes and of the rows painted for them."""
     heard = [message.event for message in watcher.events]
-    begun = [event for event in heard if isinstance(event, events.KeyframeStarted)]
+    started = [event for event in heard if isinstance(event, events.PieceStarted)]
+    begun = [event for event in started if event.stage == "keyframe"]
     batches = sum(event.row == 0 for event in begun)
     vain = 1 - len(begun) / (batches * batch)
     return f"{len(begun)} keyframes in {batches} batches of {batch}, {100 * vain:.0f} % in vain"

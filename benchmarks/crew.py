@@ -25,6 +25,7 @@ import msgspec
 from benchmarks.clients import Watcher, watching
 from benchmarks.real_sizes import SD15, SDXL, pipeline
 from engine import daemon
+from engine.film.events import PieceFinished
 from engine.film.progress import Progress, advance
 from engine.film.recipe import Recipe, parse_recipe
 from engine.models import OFFLINE, Model, catalogue
@@ -121,7 +122,7 @@ async def measured(way: Way, workers: int, model: Model, recipe: Recipe) -> Made
             cold = await warm_up(watcher, recipe, workers)
             await watcher.film("measured", recipe, previews=True)
     heard = [message.event for message in watcher.events]
-    painted = sum(type(event).__name__ == "KeyframeFinished" for event in heard)
+    painted = sum(isinstance(event, PieceFinished) and event.stage == "keyframe" for event in heard)
     print(f"{options.device}: {painted} keyframes", flush=True)
     parts = {event.object: event.sha256 for event in heard if hasattr(event, "sha256")}
     return Made(watcher.seconds(), watcher.first, cold, parts)
@@ -146,7 +147,7 @@ def most_at_once(watcher: Watcher) -> int:
     progress, most = Progress(), 0
     for message in watcher.events:
         advance(progress, message)
-        most = max(most, len(progress.open_keyframes) + len(progress.open_segments))
+        most = max(most, sum(len(pieces.open) for pieces in progress.pieces.values()))
     return most
 
 

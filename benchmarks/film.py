@@ -21,6 +21,7 @@ from benchmarks.clients import Watcher, watching
 from engine import daemon
 from engine.film.progress import fold
 from engine.film.recipe import Recipe, parse_recipe
+from engine.film.stages import KEYFRAME, SEGMENT
 from engine.models import catalogue
 
 PROMPTS = ("dawn over the sea, sun on the left", "a city at night under a starry sky")
@@ -68,11 +69,12 @@ async def film(watcher: Watcher, recipe: Recipe, job: str) -> None:
     began = time.monotonic()
     await watcher.film(job, recipe, previews=True)
     progress = fold(watcher.events)
+    painting, drawing = (progress.of(stage).timing for stage in (KEYFRAME, SEGMENT))
     print(
         f"{job}: {watcher.seconds():.1f} s from the plan to the film "
         f"({time.monotonic() - began:.1f} s with loading), {recipe.frames} frames; "
-        f"{progress.painting.count} of {len(progress.keyframes)} keyframes painted, "
-        f"{progress.painting.mean(0):.2f} s each; {1000 * progress.drawing.mean(0):.0f} ms a frame"
+        f"{painting.count} of {len(progress.keyframes)} keyframes painted, "
+        f"{painting.mean(0):.2f} s each; {1000 * drawing.mean(0):.0f} ms a frame"
     )
 
 

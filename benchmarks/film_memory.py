@@ -19,6 +19,7 @@ import psutil
 
 from benchmarks.clients import watching
 from engine import daemon
+from engine.film.events import PieceFinished
 from engine.film.recipe import parse_recipe
 from engine.models import catalogue
 
@@ -59,7 +60,11 @@ async def run(seconds: float, side: int) -> None:
             await watcher.ended.wait()
             sampling.cancel()
     log = watcher.events
-    drawn = [logged.at for logged in log if type(logged.event).__name__ == "SegmentFinished"]
+    drawn = [
+        logged.at
+        for logged in log
+        if isinstance(logged.event, PieceFinished) and logged.event.stage == "segment"
+    ]
     span = drawn[-1] - drawn[0]
     print(f"{recipe.frames} frames of {side}x{side}, {len(drawn)} segments")
     for who, column in (("server", 1), ("worker", 2)):

@@ -22,11 +22,11 @@ import msgspec
 from benchmarks.clients import Watcher, watching
 from engine import daemon
 from engine.film.events import Logged
-from engine.film.plan import most_keyframes
 from engine.film.recipe import Recipe, parse_recipe
+from engine.film.stages import KEYFRAME, SEGMENT
 from engine.models import catalogue
 from ui.estimate.cost import Estimate, price
-from ui.estimate.history import Measurement, lesson
+from ui.estimate.history import Measurement, measure, most_units
 from ui.storage.event_log import PASSING
 
 PLACES = ("the sea", "snowy mountains", "a still lake", "a pine forest", "sand dunes", "a city")
@@ -69,9 +69,7 @@ def recipes(count: int, seed: int) -> Iterator[Recipe]:
 
 def predict(recipe: Recipe, lessons: list[Measurement]) -> Estimate:
     """Return the price of a film of which nothing was made before."""
-    keyframes = most_keyframes(recipe)
-    learnt = lessons[::-1]
-    return price(recipe, learnt, keyframes=keyframes, frames=recipe.frames, cold=not lessons)
+    return price(recipe, lessons[::-1], units=most_units(recipe), cold=not lessons)
 
 
 async def make(watcher: Watcher, recipe: Recipe, job: str) -> Film:
@@ -96,7 +94,7 @@ async def run(count: int, seed: int, logs: Path | None) -> None:
             for number, recipe in enumerate(recipes(count, seed), 1):
                 expected, load = predict(recipe, lessons), os.getloadavg()[0]
                 film = await make(watcher, recipe, f"film-{number:04d}")
-                told = lesson(film.recipe, film.log)
+                told = measure(film.recipe, film.log)
                 assert told
                 assert told.seconds
                 lessons.append(told)
@@ -113,8 +111,8 @@ def _line(
     number: int, recipe: Recipe, expected: Estimate, told: Measurement, off: float, load: float
 ) -> str:
     return (
-        f"{number:3}: {recipe.width}x{recipe.height}, {told.keyframes} keyframes of "
-        f"{recipe.num_inference_steps} steps, {told.frames} frames: expected "
+        f"{number:3}: {recipe.width}x{recipe.height}, {told.units[KEYFRAME.name]} keyframes of "
+        f"{recipe.num_inference_steps} steps, {told.units[SEGMENT.name]} frames: expected "
         f"{expected.seconds:5.1f} s ({expected.low:.1f} to {expected.high:.1f}), "
         f"took {told.seconds:5.1f} s, {off:+.0%}; load {load:.0f}; {told.memory / 1e9:.2f} GB"
     )

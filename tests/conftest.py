@@ -15,7 +15,6 @@ import pytest
 import engine.render  # sets how torch's threads wait, before anything loads torch
 from benchmarks.clients import running
 from engine import daemon
-from engine.film.events import KeyframeFinished
 from engine.film.recipe import Recipe, parse_recipe
 from engine.models import Card, Model
 from engine.wire import handshake as dial
@@ -23,6 +22,7 @@ from engine.wire import pairing
 from engine.wire.client import Connection, Message
 from engine.wire.messages.responses import JobEvent, Preview
 from engine.wire.pairing import Pairing
+from tests.pieces import finished, kind_of
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # no test is a timed one
 hypothesis.settings.load_profile("untimed")
@@ -99,7 +99,7 @@ class Client:
         return [m for m in self.heard if isinstance(m, JobEvent) and m.job == job]
 
     def types(self, job: str) -> list[str]:
-        return [type(message.event).__name__ for message in self.events(job)]
+        return [kind_of(message.event) for message in self.events(job)]
 
     @property
     def previews(self) -> list[Preview]:
@@ -124,11 +124,8 @@ class Client:
 
     def finished(self, job: str) -> list[int]:
         """Return the indexes of keyframes, in the order in which they were finished."""
-        return [
-            message.event.index
-            for message in self.events(job)
-            if isinstance(message.event, KeyframeFinished)
-        ]
+        told = [message.event for message in self.events(job)]
+        return [event.index for event in finished(told, "keyframe")]
 
     async def count(self, job: str, number: int) -> None:
         """Wait until ``number`` events of a job were heard."""

@@ -41,9 +41,21 @@ RENDER_KNOWS = {
 # "" is the package's own __init__.
 INSIDE = {
     "engine.render": (
-        *("", "image", "device", "weights", "video", "previews", "painting", "rife", "segment"),
+        *(
+            "",
+            "image",
+            "device",
+            "weights",
+            "video",
+            "previews",
+            "painting",
+            "rife",
+            "bridge",
+            "stages",
+        ),
         "worker",
     ),
+    "engine.render.stages": ("context", "", "keyframe", "segment", "film"),
     "engine.render.weights": ("", "files", "hub", "pipeline"),
     "engine.render.video": ("", "ffmpeg", "footage", "gif", "encode", "smoothness"),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),

@@ -39,7 +39,7 @@ from benchmarks.interpolation.cases import (
     unrelated,
 )
 from engine.film.graph import SegmentNode
-from engine.render import segment
+from engine.render import bridge
 from engine.render.rife.interpolator import (
     OFFLINE_WEIGHTS,
     Interpolator,
@@ -112,7 +112,7 @@ def judged(interpolator: Interpolator, case: Case) -> tuple[Tensor, Tensor | Non
     """What a film of keyframes, else interpolated footage gets: copied, faded or interpolated."""
     pictures = to_frame(case.first[0]), to_frame(case.second[0])
     if case.painted:  # half-way
-        frames = islice(segment.frames(HALVES, *pictures, interpolator), 1, None)
+        frames = islice(bridge.frames(HALVES, *pictures, interpolator), 1, None)
     else:
         frames = interpolator.between(*pictures, case.positions)
     return torch.cat([to_tensor(frame) for frame in frames]), None

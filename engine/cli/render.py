@@ -30,9 +30,11 @@ from engine.errors import (
     TransportError,
     VisionFluxError,
 )
+from engine.film.activity import activity as pieces_activity
 from engine.film.camera import PRESETS
-from engine.film.progress import PieceTiming, Progress, advance
+from engine.film.progress import Progress, advance
 from engine.film.recipe import Recipe, Scheduler, parse_recipe
+from engine.film.stages import KEYFRAME
 from engine.models import KNOWN, Model, catalogue
 from engine.models import interpolators as networks
 from engine.wire.client import Connection, LinkState, LogRestarted, Message
@@ -163,24 +165,10 @@ def _number(text: str) -> float | str:
 
 
 def activity(progress: Progress) -> str:
-    """Say in a few words what goes on."""
-    match progress.phase:
-        case "painting":
-            open_ = sorted(progress.open_keyframes.items())
-            which = "+".join(str(index + 1) for index, _ in open_) or str(progress.keyframe + 1)
-            steps = "+".join(str(piece.done) for _, piece in open_) or "0"
-            place = f"keyframe {which}/{progress.whole[0]}"
-            return f"painting {place}, step {steps}/{progress.steps or '?'}"
-        case "interpolating":
-            frames = progress.segment_frames[progress.segment]
-            place = f"gap {progress.segment + 1}/{progress.whole[1]}"
-            done = progress.open_segments.get(progress.segment, PieceTiming()).done
-            return f"filling {place}, frame {done}/{frames}"
-        case "loading":
-            return f"loading {progress.model or 'the model'} {progress.loaded_percent:.0f} %"
-        case "assembling":
-            return "joining the film"
-    return progress.status
+    """Return in a few words what the engine does."""
+    if progress.phase == "loading":
+        return f"Loading {progress.model or 'the model'} · {progress.loaded_percent:.0f} %"
+    return pieces_activity(progress) or progress.status
 
 
 async def _render(options: argparse.Namespace) -> int:
@@ -396,7 +384,7 @@ async def _save(connection: Connection, progress: Progress, output: Path) -> Non
     film = progress.film
     assert film
     await connection.fetch(film.object, output)
-    painted = progress.painting.count
+    painted = progress.of(KEYFRAME).timing.count
     drawn = (
         f", in-betweens by {networks.display_name(film.interpolator)}" if film.interpolator else ""
     )

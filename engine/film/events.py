@@ -31,6 +31,29 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: float
 
 
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """What a film's file holds; a GIF has fewer and smaller frames than its recipe says.
+
+    ``scores``: how smooth it is.
+    """
+
+    frames: int
+    seconds: float
+    width: int
+    height: int
+    scores: Scores | None = None
+
+
+def encode_shape(shape: Shape) -> str:
+    """Return a shape as text, the ``detail`` of a film."""
+    return msgspec.json.encode(shape).decode()
+
+
+def read_shape(text: str) -> Shape:
+    """Read a shape."""
+    return msgspec.json.decode(text, type=Shape)
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=False):
     """Base of all events."""
 
@@ -71,6 +94,7 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
         ends: the two keyframes of each, by index.
         gaps: how much keyframes differ: two of them by index, and their distance.
         more_keyframes, more_segments: that may still be added, at most.
+        stages: names of the stages that the film has, in the order of ``engine.film.stages``.
         notice: why another network than the engine's operator chose draws the in-betweens.
         batch: keyframes that are painted at once where they do not depend on one another.
     """
@@ -83,6 +107,7 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
     gaps: tuple[tuple[int, int, float], ...] = ()
     more_keyframes: int = 0
     more_segments: int = 0
+    stages: tuple[str, ...] = ("keyframe", "segment", "film")
     frames: int
     model: str
     interpolator: str
@@ -103,22 +128,67 @@ class Grown(Event, frozen=True, kw_only=True, tag="grown"):
     more_segments: int = 0
 
 
-class KeyframeStarted(Event, frozen=True, kw_only=True, tag="keyframe_started"):
-    """Painting of keyframe ``index`` (from 0) begins.
+class PieceStarted(Event, frozen=True, kw_only=True, tag="piece_started"):
+    """Work on a piece begins: ``index`` (from 0) counts among the pieces of its stage.
 
-    ``row``: its place (from 0) among those that are painted at once.
+    ``stage``: name of one of ``engine.film.stages.STAGES``; ``row``: its place (from 0) among the
+    pieces that one device makes at once.
     """
 
-    index: int
+    stage: str
+    index: int = 0
     row: int = 0
 
 
-class KeyframeStep(Event, frozen=True, kw_only=True, tag="keyframe_step"):
-    """Denoising step ``step`` (from 1) of ``steps`` is done."""
+class PieceAdvanced(Event, frozen=True, kw_only=True, tag="piece_advanced"):
+    """Step ``done`` (from 1) of ``total`` is done: a denoising step, a frame."""
 
-    index: int
-    step: int
-    steps: int
+    stage: str
+    index: int = 0
+    done: int
+    total: int
+
+
+class PieceFinished(Event, frozen=True, kw_only=True, tag="piece_finished"):
+    """A piece is in the store.
+
+    Attributes:
+        object: its name, a content address.
+        sha256, size: of its content; bytes.
+        reused: whether it was there before.
+        origin: the device that made it.
+        detail: words about it, separated by spaces. Of a keyframe: ``singly`` or ``tiled`` if, as
+            memory was short, it was painted alone instead of in a batch or decoded in tiles, and so
+            differs a little from what it would be; ``rerolled`` if it came out blank and was
+            painted from another seed, ``blank`` if that did not help: another keyframe is seen in
+            its place. Of a segment, how its gap was bridged: ``interpolate``, ``crossfade``,
+            ``copy``, or, where the plan had it so, ``fade``, ``cut`` or ``hold``.
+    """
+
+    stage: str
+    index: int = 0
+    object: str
+    sha256: str
+    size: int
+    reused: bool
+    origin: str = ""
+    detail: str = ""
+
+
+class PieceLost(Event, frozen=True, kw_only=True, tag="piece_lost"):
+    """The worker that made a piece died, or lacked memory; other workers went on meanwhile.
+
+    ``stage`` is "" if it was a measurement, of which nothing is kept.
+    """
+
+    reason: Literal["worker", "memory"]
+    stage: str = ""
+    index: int = 0
+
+
+def remarks(detail: str) -> set[str]:
+    """Return the words about a piece that its ``detail`` holds."""
+    return set(detail.split())
 
 
 class Economized(Event, frozen=True, kw_only=True, tag="economized"):
@@ -130,65 +200,6 @@ class Economized(Event, frozen=True, kw_only=True, tag="economized"):
 
     way: str
     exact: bool
-
-
-class KeyframeFinished(Event, frozen=True, kw_only=True, tag="keyframe_finished"):
-    """A keyframe is in the store.
-
-    ``reused``: it was there before; ``origin``: the device that made it; ``detail``: words about
-    it, ``singly`` or ``tiled`` if, for want of memory, it was painted alone instead of in a batch
-    or decoded in tiles, and so differs a little from what it would be, ``rerolled`` if it came out
-    blank and was painted from another seed, ``blank`` if that did not help: another keyframe is
-    seen in its place.
-    """
-
-    index: int
-    object: str
-    sha256: str
-    size: int
-    reused: bool
-    origin: str = ""
-    detail: str = ""
-
-
-def remarks(detail: str) -> set[str]:
-    """Return the words about a keyframe that its ``detail`` holds."""
-    return set(detail.split())
-
-
-class SegmentStarted(Event, frozen=True, kw_only=True, tag="segment_started"):
-    """Drawing the frames between the two keyframes of segment ``index`` begins."""
-
-    index: int
-    frames: int
-
-
-class SegmentFrame(Event, frozen=True, kw_only=True, tag="segment_frame"):
-    """Frame ``frame`` (from 1) of ``frames`` of this segment is drawn."""
-
-    index: int
-    frame: int
-    frames: int
-
-
-class SegmentFinished(Event, frozen=True, kw_only=True, tag="segment_finished"):
-    """A segment is in the store.
-
-    ``judgement`` says how its gap was bridged: ``interpolate``, ``crossfade``, ``copy``, or, where
-    the plan had it so, ``fade``, ``cut`` or ``hold``.
-    """
-
-    index: int
-    object: str
-    sha256: str
-    size: int
-    reused: bool
-    judgement: str = ""
-    origin: str = ""
-
-
-class Assembling(Event, frozen=True, kw_only=True, tag="assembling"):
-    """Segments are being joined into the film."""
 
 
 class Finished(Event, frozen=True, kw_only=True, tag="finished"):
@@ -220,16 +231,9 @@ class Paused(Event, frozen=True, kw_only=True, tag="paused"):
 
 
 class Interrupted(Event, frozen=True, kw_only=True, tag="interrupted"):
-    """The engine or a worker died, or memory did not suffice; the job goes on by itself.
-
-    ``goes_on``: other workers went on meanwhile; only ``keyframe`` or ``segment``, by index, was
-    lost on the way (-1: none).
-    """
+    """The engine or all workers died, or memory did not suffice; the job is resumed by itself."""
 
     reason: Literal["engine", "worker", "memory"]
-    goes_on: bool = False
-    keyframe: int = -1
-    segment: int = -1
 
 
 class Failed(Event, frozen=True, kw_only=True, tag="failed"):
@@ -244,14 +248,11 @@ AnyEvent = (
     | ModelLoading
     | Planned
     | Grown
-    | KeyframeStarted
-    | KeyframeStep
+    | PieceStarted
+    | PieceAdvanced
+    | PieceFinished
+    | PieceLost
     | Economized
-    | KeyframeFinished
-    | SegmentStarted
-    | SegmentFrame
-    | SegmentFinished
-    | Assembling
     | Finished
     | Cancelled
     | Paused

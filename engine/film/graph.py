@@ -94,7 +94,7 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
         return address(self)
 
     @property
-    def sources(self) -> tuple[str, ...]:
+    def inputs(self) -> tuple[str, ...]:
         """Names of the pictures that it is made of."""
         return tuple(name for name in (self.source, self.anchor, self.subject) if name)
 
@@ -137,6 +137,11 @@ class SegmentNode(Value, frozen=True, kw_only=True, tag="segment", tag_field="no
         return address(self)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the keyframes that it is made of."""
+        return self.first, self.second
+
+    @property
     def positions(self) -> tuple[float, ...]:
         """Positions of the in-betweens, strictly between 0 and 1, ascending."""
         return self.places or tuple(step / self.frames for step in range(1, self.frames))
@@ -160,15 +165,17 @@ class FilmNode(Value, frozen=True, kw_only=True, tag="film", tag_field="node"):
         return address(self)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the segments that it is made of."""
+        return self.segments
+
+    @property
     def format(self) -> Format:
         """File format of the film."""
         return self.recipe.format
 
 
-Node = KeyframeNode | SegmentNode | FilmNode
-
-
-def address(node: Node) -> str:
+def address(node: Value) -> str:
     """Return the SHA-256 (64 hex digits) of the node's canonical JSON."""
     return hashlib.sha256(msgspec.json.encode(node, order="deterministic")).hexdigest()
 

@@ -20,14 +20,19 @@ from engine.film.camera import Move
 from engine.film.graph import Bridge, FilmNode, KeyframeNode, SegmentNode
 from engine.film.keyframe_chain import CameraChain, Pin
 from engine.film.recipe import Recipe
+from engine.film.stages import KEYFRAME, SEGMENT, STAGES, Node, Stage
 from engine.film.timeline import Stretch
 
 
-class PaintStep(msgspec.Struct, frozen=True):
-    """Keyframe ``index`` is needed; the answer is 1 if it came out blank, else 0."""
+class MakeStep(msgspec.Struct, frozen=True):
+    """Piece ``index`` of a stage is needed.
 
+    The answer is 1 if it is a keyframe that came out blank, else 0.
+    """
+
+    stage: Stage
     index: int
-    node: KeyframeNode
+    node: Node
 
 
 class MeasureStep(msgspec.Struct, frozen=True):
@@ -41,14 +46,7 @@ class MeasureStep(msgspec.Struct, frozen=True):
     second: str
 
 
-class DrawStep(msgspec.Struct, frozen=True):
-    """Segment ``index`` is needed; the answer does not matter."""
-
-    index: int
-    node: SegmentNode
-
-
-Step = PaintStep | MeasureStep | DrawStep
+Step = MakeStep | MeasureStep
 
 
 class Size(NamedTuple):
@@ -152,6 +150,7 @@ class Plan:
         self.gaps: list[tuple[int, int, float]] = []
         self._usable: dict[int, bool] = {}  # painted keyframes
         self._undrawn: list[int] = []
+        self._made: set[tuple[str, int]] = set()  # other pieces: their stage's name and index
         self._index: dict[str, int] = {}  # of keyframes, by name
         self._chains: dict[int, CameraChain] = {}  # by the scene whose camera moves
         self._pins = chain.pins(recipe)
@@ -173,9 +172,23 @@ class Plan:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all nodes that are known, and of the pictures that the user brought."""
-        keyframes = (node.name for node in self.keyframes)
-        segments = (node.name for node in self.segments)
-        return (*keyframes, *segments, self.film.name, *self.recipe.start_images)
+        nodes = (node.name for stage in self.stages for node in self.nodes(stage))
+        return (*nodes, *self.recipe.start_images)
+
+    def nodes(self, stage: Stage) -> Sequence[Node]:
+        """Return the nodes of a stage that are known, by index."""
+        laid_out: dict[str, Sequence[Node]]
+        laid_out = {KEYFRAME.name: self.keyframes, SEGMENT.name: self.segments}
+        return laid_out.get(stage.name) or [step.node for step in self._hanging(stage)]
+
+    def more(self, stage: Stage) -> int:
+        """Return the number of pieces of a stage that may still be added."""
+        return {"keyframe": self.more_keyframes, "segment": self.more_segments}.get(stage.of, 0)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that the film has, in order."""
+        return tuple(stage for stage in STAGES.values() if stage.wanted(self.recipe))
 
     @property
     def more_keyframes(self) -> int:
@@ -200,7 +213,8 @@ class Plan:
             there = all(end in self._usable for end in self.ends[index])
             if there and (seen := self._both(self.ends[index])) is not None:
                 names = {"first": seen[0], "second": seen[1]}
-                yield DrawStep(index, msgspec.structs.replace(self.segments[index], **names))
+                drawn = msgspec.structs.replace(self.segments[index], **names)
+                yield MakeStep(SEGMENT, index, drawn)
         growing = next((part for part in self._parts if not part.grown), None)
         if growing and all(index in self._usable for index in growing.keyframes):
             for pair in growing.pairs:
@@ -209,24 +223,62 @@ class Plan:
         for part in self._parts:
             for index in part.keyframes:
                 if index not in self._usable and self._has_sources(self.keyframes[index]):
-                    yield PaintStep(index, self.keyframes[index])
+                    yield MakeStep(KEYFRAME, index, self.keyframes[index])
+        yield from self._ready_others()
 
     def _has_sources(self, node: KeyframeNode) -> bool:
         """Tell whether the keyframes that one is made of are painted."""
-        indexes = (self._index.get(name) for name in node.sources)
+        indexes = (self._index.get(name) for name in node.inputs)
         return all(index is None or index in self._usable for index in indexes)
+
+    def _ready_others(self) -> Iterator[MakeStep]:
+        """Yield what hangs on finished keyframes and segments; at the end what the film has.
+
+        The stages of the film come one after the other.
+        """
+        whole = self._is_complete
+        for stage in self.stages:
+            for step in self._hanging(stage):
+                made = (stage.name, step.index) in self._made
+                whole = whole and (made or stage.of == "film")
+                if not made and (whole if stage.of == "film" else self._has(stage, step.index)):
+                    yield step
+                    if stage.of == "film":
+                        return
+
+    def _hanging(self, stage: Stage) -> Iterator[MakeStep]:
+        """Yield all pieces of a stage that this plan does not lay out itself."""
+        if stage.node is None:
+            return
+        nodes: Sequence[Node] = [self.film]
+        if stage.of != "film":
+            nodes = self.keyframes if stage.of == "keyframe" else self.segments
+        for index, node in enumerate(nodes):
+            yield MakeStep(stage, index, stage.node(node))
+
+    def _has(self, stage: Stage, index: int) -> bool:
+        """Tell whether the keyframe or segment is finished that a piece hangs on."""
+        return index in self._usable if stage.of == "keyframe" else index not in self._undrawn
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether every keyframe and every segment is there, and no more will be planned."""
+        connected = all(part.connected for part in self._parts)
+        return connected and not self._undrawn and len(self._usable) == len(self.keyframes)
 
     def take(self, step: Step, answer: float = 0.0) -> None:
         """Note that a step is done, and grow if that was what growing waited for."""
         match step:
-            case PaintStep(index=index):
+            case MakeStep(stage=stage, index=index) if stage == KEYFRAME:
                 self._usable[index] = not answer
             case MeasureStep(ends=ends):
                 part = next(part for part in self._parts if ends in part.pairs)
                 part.distances[ends] = round(answer, 4)
-            case DrawStep(index=index, node=node):
+            case MakeStep(stage=stage, index=index, node=SegmentNode() as node) if stage == SEGMENT:
                 self.segments[index] = node
                 self._undrawn.remove(index)
+            case MakeStep(stage=stage, index=index):
+                self._made.add((stage.name, index))
         self._advance()
 
     def _lay_out(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from engine.film.progress import Progress
 from engine.film.recipe import Recipe
+from engine.film.stages import STAGES, Stage
 
 MOST = 2**40  # bytes that a budget may name
 SLOW, QUICK = 1.0, 0.3  # seconds of an acknowledgement that make the next preview smaller, larger
@@ -92,12 +93,10 @@ class PreviewBudget:
 
 def to_come(progress: Progress, recipe: Recipe, every: int) -> int:
     """Return how many previews the unfinished part of a film has, one of ``every`` steps."""
-    steps = math.ceil(recipe.num_inference_steps / every) + 1  # the finished picture goes, too
-    if not progress.keyframes:  # nothing is planned yet; this is close
-        keyframes = recipe.frames // recipe.interpolation_factor + 2
-        return keyframes * steps + math.ceil(recipe.frames / every)
-    drawn = zip(progress.segment_frames, progress.segments, strict=True)
-    frames = recipe.frames - sum(count for count, name in drawn if name)
-    return (progress.whole[0] - sum(map(bool, progress.keyframes))) * steps + math.ceil(
-        frames / every
+
+    def missing(stage: Stage) -> int:
+        return progress.missing(stage) if progress.plan else stage.expected(recipe)
+
+    return sum(
+        math.ceil(missing(stage) * stage.previews(recipe, every)) for stage in STAGES.values()
     )

@@ -1,6 +1,6 @@
 """The state of a job, folded from its events. Pure: engine and app fold the same log alike."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from engine.errors import ErrorReport
 from engine.film import events
 from engine.film.events import AnyEvent
+from engine.film.stages import FILM, KEYFRAME, SEGMENT, STAGES, Stage
 
 
 class Timing(msgspec.Struct):
@@ -22,22 +23,48 @@ class Timing(msgspec.Struct):
 
 
 class PieceTiming(msgspec.Struct):
-    """A keyframe or segment in the making: steps or frames done, and its share of the time.
+    """A piece in the making: ``done`` of ``total`` steps or frames, and its share of the time.
 
     Where several are made at once, time is shared among them: so many pieces in so many seconds.
-    ``row``: place of a keyframe among those that one device paints at once.
+    ``row``: its place among those that one device makes at once.
     """
 
     done: int = 0
+    total: int = 0
     seconds: float = 0.0
     row: int = 0
 
+    @property
+    def share(self) -> float:
+        """Share of the piece that is done, in [0, 1]."""
+        return self.done / self.total if self.total else 0.0
+
+
+class Pieces(msgspec.Struct):
+    """The pieces of one stage, by index.
+
+    Attributes:
+        names: content address of each finished piece, ``""`` for those still missing.
+        details: words about finished pieces, as ``events.PieceFinished.detail`` has them.
+        open: those that are being made.
+        last: index of the one that was begun or finished last; -1 before the first.
+        timing: seconds that units of work took; see ``engine.film.stages.Stage.per_frame``.
+    """
+
+    names: list[str] = []
+    details: dict[int, str] = {}
+    open: dict[int, PieceTiming] = {}
+    last: int = -1
+    timing: Timing = msgspec.field(default_factory=Timing)
+
+    @property
+    def finished(self) -> int:
+        """Number of finished pieces."""
+        return sum(map(bool, self.names))
+
 
 Status = Literal["queued", "running", "paused", "finished", "cancelled", "failed"]
-Phase = Literal["waiting", "loading", "painting", "interpolating", "assembling", "done"]
 
-KEYFRAME_GUESS = 3.0  # seconds a keyframe takes before one was measured
-FRAME_GUESS = 0.1  # seconds an in-between takes before one was measured
 GROWING = ("keyframes", "times", "segments", "segment_frames", "ends", "gaps")  # lists of a plan
 
 
@@ -61,22 +88,17 @@ class Progress(msgspec.Struct, kw_only=True):
     """What is known of a job after ``seq`` events.
 
     Attributes:
+        phase: ``waiting``, ``loading``, the name of the stage that is worked on, or ``done``.
         plan: what is known of the graph by now.
-        at_once: pieces of one kind that were made at once, at most, a batch of keyframes counting
-            as one; as many devices took part. One alone may draw while it paints.
-        keyframe: index of the one that was begun or finished last; -1 before the first.
-        open_keyframes: those being painted, by index, and the denoising steps done of each.
-        keyframes: content address of each finished keyframe, ``""`` for those still missing.
-        words: what is said of a keyframe, by index, as ``KeyframeFinished.detail`` has it.
-        segment: index of the one that was begun or finished last; -1 before the first.
-        open_segments: those being drawn, by index, and the frames done of each.
-        segments: content address of each finished segment, ``""`` for those still missing.
+        pieces: of each stage that the film has, in the order of the stages.
+        at_once: pieces of one stage that were made at once, at most, a batch counting as one; as
+            many devices took part. One alone may draw while it paints.
         position: jobs that go before this one while it waits.
-        thrifty: whether it is painted in a thriftier way, for want of memory.
+        thrifty: whether it is painted in a way that saves memory.
     """
 
     status: Status = "queued"
-    phase: Phase = "waiting"
+    phase: str = "waiting"
     seq: int = 0
     position: int = 0
     attempt: int = 0
@@ -85,24 +107,13 @@ class Progress(msgspec.Struct, kw_only=True):
     thrifty: bool = False
     model: str = ""
     loaded_percent: float = 0.0
-    keyframe: int = -1
-    open_keyframes: dict[int, PieceTiming] = {}
-    steps: int = 0
-    keyframes: list[str] = []
-    words: dict[int, str] = {}
-    segment: int = -1
-    open_segments: dict[int, PieceTiming] = {}
-    segments: list[str] = []
-    segment_frames: list[int] = []
     plan: events.Planned | None = None
-    judgements: dict[int, str] = {}
+    pieces: dict[str, Pieces] = {}
     film: events.Finished | None = None
     error: ErrorReport | None = None
     started_at: float = 0.0
     changed_at: float = 0.0
     ended_at: float = 0.0
-    painting: Timing = msgspec.field(default_factory=Timing)
-    drawing: Timing = msgspec.field(default_factory=Timing)
     since: float = 0.0
 
     @property
@@ -110,11 +121,48 @@ class Progress(msgspec.Struct, kw_only=True):
         """Whether nothing more will happen."""
         return self.status in ("finished", "cancelled", "failed")
 
+    def of(self, stage: Stage) -> Pieces:
+        """Return the pieces of a stage; none if the film has none, or has no plan yet."""
+        return self.pieces.get(stage.name) or Pieces()
+
     @property
-    def whole(self) -> tuple[int, int]:
-        """Number of keyframes and of segments that the film will have, at most."""
-        more = (self.plan.more_keyframes, self.plan.more_segments) if self.plan else (0, 0)
-        return len(self.keyframes) + more[0], len(self.segments) + more[1]
+    def keyframes(self) -> list[str]:
+        """Content address of each keyframe, ``""`` for those still missing."""
+        return self.of(KEYFRAME).names
+
+    @property
+    def segments(self) -> list[str]:
+        """Content address of each segment, ``""`` for those still missing."""
+        return self.of(SEGMENT).names
+
+    def whole(self, stage: Stage) -> int:
+        """Return the number of pieces of a stage that the film will have, at most."""
+        return len(self.of(stage).names) + self._to_come(stage)
+
+    def frames(self, stage: Stage, index: int) -> int:
+        """Return the units of work of a piece: the frames of a segment, 1 of any other piece."""
+        if not stage.per_frame or self.plan is None:
+            return 1
+        counts = self.plan.segment_frames
+        return counts[index] if index < len(counts) else 1
+
+    def units(self, stage: Stage) -> int:
+        """Return the units of work of a stage, those still to be planned included."""
+        if stage.name not in self.pieces or self.plan is None:
+            return 0
+        return self.plan.frames if stage.per_frame else self.whole(stage)
+
+    def missing(self, stage: Stage) -> int:
+        """Return the units of work of a stage's pieces that are not finished."""
+        names = self.of(stage).names
+        done = sum(self.frames(stage, index) for index, name in enumerate(names) if name)
+        return self.units(stage) - done
+
+    def _to_come(self, stage: Stage) -> int:
+        if self.plan is None or stage.name not in self.pieces:
+            return 0
+        more = {"keyframe": self.plan.more_keyframes, "segment": self.plan.more_segments}
+        return more.get(stage.of, 0)
 
     @property
     def ends(self) -> list[tuple[int, int]]:
@@ -135,36 +183,29 @@ class Progress(msgspec.Struct, kw_only=True):
         """Expected seconds until the film is done; None while the plan is not known."""
         if self.final:
             return 0.0
-        return self._left() if self.keyframes else None
+        return self._seconds(self._left) if self.plan else None
 
     @property
     def fraction(self) -> float:
         """Share of the work that is done, in [0, 1]."""
         if self.status == "finished":
             return 1.0
-        frames = self.plan.frames if self.plan else 0
-        total = self._work(self.whole[0], frames)
-        return min(0.999, max(0.0, 1 - self._left() / total)) if total else 0.0
+        total = self._seconds(self.units)
+        return min(0.999, max(0.0, 1 - self._seconds(self._left) / total)) if total else 0.0
 
-    def _left(self) -> float:
-        drawn = zip(self.segment_frames, self.segments, strict=True)
-        frames = self.plan.frames if self.plan else 0
-        return self._work(
-            self.whole[0] - sum(map(bool, self.keyframes)) - self._part(),
-            frames
-            - sum(count for count, name in drawn if name)
-            - sum(piece.done for piece in self.open_segments.values()),
-        )
+    def _left(self, stage: Stage) -> float:
+        """Return the units of work of a stage that are still to be done."""
+        open_ = self.of(stage).open.items()
+        begun = sum(self.frames(stage, index) * piece.share for index, piece in open_)
+        return self.missing(stage) - begun
 
-    def _work(self, keyframes: float, frames: float) -> float:
+    def _seconds(self, units: Callable[[Stage], float]) -> float:
+        """Return the expected seconds of so many units of each stage."""
         devices = max(1, self.at_once)
-        painting = self.painting.mean(KEYFRAME_GUESS / devices)
-        drawing = self.drawing.mean(FRAME_GUESS / devices)
-        return max(0.0, keyframes * painting + frames * drawing)
-
-    def _part(self) -> float:
-        done = sum(piece.done for piece in self.open_keyframes.values())
-        return done / self.steps if self.steps else 0.0
+        return sum(
+            max(0.0, units(stage) * self.of(stage).timing.mean(stage.guess / devices))
+            for stage in STAGES.values()
+        )
 
 
 def fold(log: Iterable[Numbered]) -> Progress:
@@ -197,17 +238,15 @@ def advance(progress: Progress, logged: Numbered) -> None:
             _plan(progress, event)
         case events.Grown() as event:
             _grow(progress, event)
-        case events.KeyframeStarted() | events.KeyframeStep() | events.KeyframeFinished():
-            _paint(progress, logged)
-        case events.SegmentStarted() | events.SegmentFrame() | events.SegmentFinished():
-            _draw(progress, logged)
-        case events.Assembling():
-            progress.phase = "assembling"
-        case events.Interrupted(goes_on=True, keyframe=keyframe, segment=segment):
-            _pass(progress, logged.at)
-            progress.open_keyframes.pop(keyframe, None)
-            progress.open_segments.pop(segment, None)
-            _look(progress)
+        case events.PieceStarted() | events.PieceAdvanced() | events.PieceFinished() as event:
+            _share_time(progress, logged.at)
+            _make(progress, event)
+            _note_phase(progress)
+        case events.PieceLost(stage=stage, index=index):
+            _share_time(progress, logged.at)
+            if stage in progress.pieces:
+                progress.pieces[stage].open.pop(index, None)
+            _note_phase(progress)
         case events.Interrupted() | events.Paused():
             paused = isinstance(logged.event, events.Paused)
             progress.status, progress.phase = "paused" if paused else "queued", "waiting"
@@ -218,9 +257,11 @@ def advance(progress: Progress, logged: Numbered) -> None:
 
 def _plan(progress: Progress, event: events.Planned) -> None:
     progress.model, progress.plan = event.model, event
-    progress.keyframes = [""] * len(event.keyframes)
-    progress.segments = [""] * len(event.segments)
-    progress.segment_frames = list(event.segment_frames)
+    before = progress.pieces
+    progress.pieces = {name: before.get(name, Pieces()) for name in event.stages if name in STAGES}
+    for pieces in progress.pieces.values():
+        pieces.names = []
+    _lengthen(progress)
 
 
 def _grow(progress: Progress, event: events.Grown) -> None:
@@ -230,83 +271,80 @@ def _grow(progress: Progress, event: events.Grown) -> None:
     added = {name: getattr(plan, name) + getattr(event, name) for name in GROWING}
     more = {"more_keyframes": event.more_keyframes, "more_segments": event.more_segments}
     progress.plan = msgspec.structs.replace(plan, **added, **more)
-    progress.keyframes += [""] * len(event.keyframes)
-    progress.segments += [""] * len(event.segments)
-    progress.segment_frames += event.segment_frames
+    _lengthen(progress)
 
 
-def _paint(progress: Progress, logged: Numbered) -> None:
-    _pass(progress, logged.at)
-    match logged.event:
-        case events.KeyframeStarted(index=index, row=row):
-            progress.keyframe, progress.open_keyframes[index] = index, PieceTiming(row=row)
-        case events.KeyframeStep(index=index, step=step, steps=steps):
-            progress.open_keyframes.setdefault(index, PieceTiming()).done = step
-            progress.steps = steps
-        case events.KeyframeFinished(index=index) if index >= len(progress.keyframes):
-            pass  # no plan names it
-        case events.KeyframeFinished() as event:
-            progress.keyframe, progress.keyframes[event.index] = event.index, event.object
-            progress.words[event.index] = event.detail
-            piece = progress.open_keyframes.pop(event.index, None)
-            if piece and not event.reused:
-                _measure(progress.painting, piece.seconds, 1)
-    _look(progress)
+def _lengthen(progress: Progress) -> None:
+    """Give each stage a place for each of its pieces that the plan has by now."""
+    assert progress.plan
+    counts = {"keyframe": len(progress.plan.keyframes), "segment": len(progress.plan.segments)}
+    for name, pieces in progress.pieces.items():
+        pieces.names += [""] * (counts.get(STAGES[name].of, 1) - len(pieces.names))
 
 
-def _draw(progress: Progress, logged: Numbered) -> None:
-    _pass(progress, logged.at)
-    match logged.event:
-        case events.SegmentStarted(index=index):
-            progress.segment, progress.open_segments[index] = index, PieceTiming()
-        case events.SegmentFrame(index=index, frame=frame):
-            progress.open_segments.setdefault(index, PieceTiming()).done = frame
-        case events.SegmentFinished(index=index) if index >= len(progress.segments):
-            pass  # no plan names it
-        case events.SegmentFinished() as event:
-            progress.segment, progress.segments[event.index] = event.index, event.object
-            progress.judgements[event.index] = event.judgement
-            piece = progress.open_segments.pop(event.index, None)
-            if piece and not event.reused:
-                frames = progress.segment_frames[event.index]
-                _measure(progress.drawing, piece.seconds, frames)
-    _look(progress)
+def _make(
+    progress: Progress, event: events.PieceStarted | events.PieceAdvanced | events.PieceFinished
+) -> None:
+    """Note what has happened to a piece; one that no plan names is left out."""
+    pieces, index = progress.pieces.get(event.stage), event.index
+    if pieces is None or index >= len(pieces.names):
+        return
+    match event:
+        case events.PieceStarted(row=row):
+            pieces.last, pieces.open[index] = index, PieceTiming(row=row)
+        case events.PieceAdvanced(done=done, total=total):
+            piece = pieces.open.setdefault(index, PieceTiming())
+            piece.done, piece.total = done, total
+        case events.PieceFinished():
+            pieces.last, pieces.names[index] = index, event.object
+            pieces.details[index] = event.detail
+            made = pieces.open.pop(index, None)
+            if made and not event.reused:
+                pieces.timing.seconds += made.seconds
+                pieces.timing.count += progress.frames(STAGES[event.stage], index)
 
 
-def _pass(progress: Progress, at: float) -> None:
-    """Share the time since the last word among what was being made."""
-    pieces = [*progress.open_keyframes.values(), *progress.open_segments.values()]
-    for piece in pieces:
-        piece.seconds += max(0.0, at - progress.since) / len(pieces)
+def _share_time(progress: Progress, at: float) -> None:
+    """Share the time since the last event among the pieces that were being made."""
+    open_ = [piece for pieces in progress.pieces.values() for piece in pieces.open.values()]
+    for piece in open_:
+        piece.seconds += max(0.0, at - progress.since) / len(open_)
     progress.since = at
 
 
 def _close(progress: Progress) -> None:
-    progress.open_keyframes, progress.open_segments = {}, {}
+    for pieces in progress.pieces.values():
+        pieces.open = {}
 
 
-def _look(progress: Progress) -> None:
-    """Note how many take part; painting goes before drawing where both go on."""
-    painting = sum(piece.row == 0 for piece in progress.open_keyframes.values())
-    progress.at_once = max(progress.at_once, painting, len(progress.open_segments))
-    if progress.open_keyframes:
-        progress.phase = "painting"
-    elif progress.open_segments:
-        progress.phase = "interpolating"
+def _note_phase(progress: Progress) -> None:
+    """Note how many take part; of stages that go on at once the first one is the phase."""
+    first = {name: _batches(pieces) for name, pieces in progress.pieces.items() if pieces.open}
+    progress.at_once = max(progress.at_once, *first.values(), 0)
+    progress.phase = next(iter(first), progress.phase)
 
 
-def _measure(span: Timing, seconds: float, count: int) -> None:
-    span.seconds += seconds
-    span.count += count
+def _batches(pieces: Pieces) -> int:
+    return sum(piece.row == 0 for piece in pieces.open.values())
 
 
 def _end(progress: Progress, logged: Numbered) -> None:
-    progress.phase, progress.ended_at = "done", logged.at
-    _close(progress)
     match logged.event:
         case events.Finished() as event:
+            _finish_film(progress, event, logged.at)
             progress.status, progress.film = "finished", event
         case events.Cancelled():
             progress.status = "cancelled"
         case events.Failed(error=error):
             progress.status, progress.error = "failed", error
+    progress.phase, progress.ended_at = "done", logged.at
+    _close(progress)
+
+
+def _finish_film(progress: Progress, event: events.Finished, at: float) -> None:
+    """Note that the film itself is finished; logs of version 1 have no event of its own for it."""
+    _share_time(progress, at)
+    if not all(progress.of(FILM).names):
+        opened = bool(progress.of(FILM).open)
+        about = {"object": event.object, "sha256": event.sha256, "size": event.size}
+        _make(progress, events.PieceFinished(stage=FILM.name, reused=not opened, **about))  # type: ignore[arg-type]

@@ -278,6 +278,11 @@ def parse_recipe(data: Any) -> Recipe:
     return checked(recipe)
 
 
+def encode_recipe(recipe: Recipe) -> str:
+    """Return the JSON of a recipe, keys in a fixed order."""
+    return msgspec.json.encode(recipe, order="deterministic").decode()
+
+
 def read_recipe(text: bytes | str | msgspec.Raw) -> Recipe:
     """Turn JSON into a recipe; raises as ``parse_recipe`` does, also for what is no JSON."""
     try:

@@ -16,7 +16,8 @@ import msgspec
 from engine.errors import InternalError, UnknownModelError, VisionFluxError, WorkerLostError
 from engine.film import events
 from engine.film.events import AnyEvent
-from engine.film.plan import DrawStep, MeasureStep, PaintStep, Plan, Size, Step, most_keyframes
+from engine.film.graph import KeyframeNode
+from engine.film.plan import MakeStep, MeasureStep, Plan, Size, Step, most_keyframes
 from engine.film.progress import GROWING
 from engine.jobs.node_builder import NodeBuilder, NodeLostError
 from engine.models import Model
@@ -45,6 +46,7 @@ def plan_event(plan: Plan, loaded: tasks.Loaded) -> events.Planned:
         interpolator=loaded.interpolator,
         batch=plan.batch,
         notice=loaded.notice,
+        stages=tuple(stage.name for stage in plan.stages),
     )
 
 
@@ -66,7 +68,7 @@ def listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
 def is_part(plan: events.Planned, of: events.Planned) -> bool:
     """Tell whether a plan may become another one as it grows."""
     lists = ((getattr(plan, name), getattr(of, name)) for name in GROWING)
-    facts = ("frames", "model", "interpolator", "notice", "batch")
+    facts = ("frames", "model", "interpolator", "notice", "batch", "stages")
     same = all(getattr(plan, name) == getattr(of, name) for name in facts)
     return same and all(whole[: len(part)] == part for part, whole in lists)
 
@@ -143,7 +145,7 @@ class FilmBuilder:
                 return events.Failed(error=InternalError(problem).report())
 
     async def film(self) -> events.Finished:
-        """Make everything that is missing, then the film."""
+        """Make everything that is missing."""
         name = self.nodes.recipe.model
         if name not in self.models:  # offered when the job was submitted, no longer now
             raise UnknownModelError(name, list(self.models))
@@ -151,7 +153,7 @@ class FilmBuilder:
         self.nodes.record(events.Started(attempt=attempt, device=label(self.nodes.crew.devices)))
         plan = await self._plan(self.models[name])
         await self._make_all(plan)
-        return await self.nodes.assemble(plan)
+        return self.nodes.finished(plan)
 
     async def _make_all(self, plan: Plan) -> None:
         """Do what a plan asks for, as much at once as there are workers, until it has all."""
@@ -190,9 +192,9 @@ class FilmBuilder:
         workers, helpers = self.nodes.crew.size, self.nodes.crew.helpers
         if not helpers:
             return [*islice(self._groups(fresh), max(0, workers - len(under_way)))]
-        painting = sum(isinstance(group[0], PaintStep) for group in under_way)
-        paints = self._groups([step for step in fresh if isinstance(step, PaintStep)])
-        others = ((step,) for step in fresh if not isinstance(step, PaintStep))
+        painting = sum(_paints(group[0]) for group in under_way)
+        paints = self._groups([step for step in fresh if _paints(step)])
+        others = ((step,) for step in fresh if not _paints(step))
         return [
             *islice(others, max(0, helpers - (len(under_way) - painting))),
             *islice(paints, max(0, workers - painting)),
@@ -211,8 +213,11 @@ class FilmBuilder:
             yield group
             steps = [step for step in steps if step not in group]
 
-    def _is_for_batch(self, step: Step) -> TypeGuard[PaintStep]:
-        return isinstance(step, PaintStep) and step.node.rows > 1 and self.nodes.lacks(step.node)
+    def _is_for_batch(self, step: Step) -> TypeGuard[MakeStep]:
+        match step:
+            case MakeStep(node=KeyframeNode(rows=rows) as node):
+                return rows > 1 and self.nodes.lacks(node)
+        return False
 
     def _answers(self, task: asyncio.Task[list[float]], under_way: UnderWay) -> list[float]:
         """Return the answers of steps; none if they were lost and others go on meanwhile."""
@@ -222,8 +227,7 @@ class FilmBuilder:
             if len(under_way) == 1 or self.nodes.stopping():
                 raise
             for step in under_way[task]:
-                lost = _lost(step)
-                self.nodes.record(events.Interrupted(reason=_reason(loss), goes_on=True, **lost))
+                self.nodes.record(_lost(step, _reason(loss)))
             return []
 
     async def _plan(self, model: Model) -> Plan:
@@ -250,18 +254,19 @@ class FilmBuilder:
 
 
 def _key(step: Step) -> tuple[str, object]:
-    """Return by what a step is known again; a segment's node may change until it is drawn."""
-    return type(step).__name__, step.ends if isinstance(step, MeasureStep) else step.index
+    """Return a stable key that identifies a step; a segment's node may change until it is drawn."""
+    return ("", step.ends) if isinstance(step, MeasureStep) else (step.stage.name, step.index)
 
 
-def _lost(step: Step) -> dict[str, int]:
-    """Return what an event says of a piece that was lost on the way."""
-    match step:
-        case PaintStep(index=index):
-            return {"keyframe": index}
-        case DrawStep(index=index):
-            return {"segment": index}
-    return {}
+def _paints(step: Step) -> bool:
+    """Tell whether a step needs a worker that has the diffusion model."""
+    return isinstance(step, MakeStep) and step.stage.paints
+
+
+def _lost(step: Step, reason: Literal["worker", "memory"]) -> events.PieceLost:
+    if isinstance(step, MeasureStep):
+        return events.PieceLost(reason=reason)
+    return events.PieceLost(reason=reason, stage=step.stage.name, index=step.index)
 
 
 def _reason(loss: Exception) -> Literal["worker", "memory"]:

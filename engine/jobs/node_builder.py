@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from engine.errors import MissingPictureError, StorageError, WorkerLostError
 from engine.film import events
 from engine.film.events import AnyEvent
-from engine.film.graph import FilmNode, KeyframeNode, SegmentNode
-from engine.film.plan import DrawStep, MeasureStep, PaintStep, Plan, Step
+from engine.film.graph import FilmNode
+from engine.film.plan import MakeStep, MeasureStep, Plan, Step
 from engine.film.progress import Progress
 from engine.film.recipe import Recipe
+from engine.film.stages import FILM, KEYFRAME, Node, Stage
 from engine.models import Model
 from engine.storage.journal import ObjectRecord
 from engine.storage.object_store import ObjectStore
@@ -27,7 +27,7 @@ from engine.workers.pool import WorkerPool
 from engine.workers.process import WorkerDiedError, WorkerProcess
 
 MAX_LOSSES = 3  # workers that may die, or files that may rot, over one node before the job fails
-PNG, MP4, GIF = "image/png", "video/mp4", "image/gif"
+GIF = "image/gif"
 
 
 class NodeLostError(Exception):
@@ -64,19 +64,16 @@ class NodeBuilder:
                 tasks.Load(job=self.job, model=model, keyframes=each, batch=batch), self._hear
             )
 
-    def lacks(self, node: KeyframeNode) -> bool:
-        """Tell whether a keyframe is not in the store; its content is not looked at."""
+    def lacks(self, node: Node) -> bool:
+        """Tell whether a node is not in the store; its content is not looked at."""
         return self.store.find(node.name) is None
 
     async def do(self, steps: Sequence[Step]) -> list[float]:
-        """Do what a plan asks for, keyframes at once or else one thing; return the answers."""
+        """Do what a plan asks for, pieces of one stage at once or else one; return the answers."""
         match steps:
-            case [DrawStep(index=index, node=node)]:
-                await self._segment(index, node)
-                return [0.0]
             case [MeasureStep(first=first, second=second)]:
                 return [await self._measure(first, second)]
-        return await self._keyframes([step for step in steps if isinstance(step, PaintStep)])
+        return await self._pieces([step for step in steps if isinstance(step, MakeStep)])
 
     @contextmanager
     def _counting(self, *things: str) -> Iterator[None]:
@@ -95,22 +92,32 @@ class NodeBuilder:
                 raise WorkerLostError(problem) from death
             raise
 
-    async def _keyframes(self, steps: Sequence[PaintStep]) -> list[float]:
-        """Have keyframes in the store; return 1 for each that is blank, else 0."""
+    async def _pieces(self, steps: Sequence[MakeStep]) -> list[float]:
+        """Have pieces in the store; return 1 for each keyframe that is blank, else 0."""
         found = {step.index: await self.store.checked(step.node.name) for step in steps}
         missing = [step for step in steps if not found[step.index]]
-        made = await self._paint(missing) if missing else {}
-        return [
-            self._keyframe(index, row or made[index], reused=row is not None)
-            for index, row in found.items()
-        ]
+        made = await self._make(missing) if missing else {}
+        return [self._finish(step, found[step.index], made.get(step.index)) for step in steps]
 
-    def _keyframe(self, index: int, row: ObjectRecord, *, reused: bool) -> float:
-        """Tell of a keyframe that is in the store; return 1 if it is blank, else 0."""
-        if not (reused and self.progress.keyframes[index]):  # else before an interruption
-            about = _about(index, row, reused=reused)
-            self.record(events.KeyframeFinished(**about, detail=row.detail))
-        return float("blank" in events.remarks(row.detail))
+    def _finish(
+        self, step: MakeStep, found: ObjectRecord | None, made: ObjectRecord | None
+    ) -> float:
+        """Record that a piece is in the store; return 1 if it is a blank keyframe, else 0."""
+        row = found or made
+        assert row
+        if not (found and self.progress.of(step.stage).names[step.index]):  # else recorded before
+            event = events.PieceFinished(
+                stage=step.stage.name,
+                index=step.index,
+                object=row.name,
+                sha256=row.sha256,
+                size=row.size,
+                reused=found is not None,
+                origin=row.origin,
+                detail="" if step.stage is FILM else row.detail,
+            )
+            self.record(event)
+        return float(step.stage is KEYFRAME and "blank" in events.remarks(row.detail))
 
     async def _measure(self, first: str, second: str) -> float:
         task = tasks.Measure(
@@ -122,61 +129,38 @@ class NodeBuilder:
         assert isinstance(measured, tasks.Measured)
         return measured.distance
 
-    async def _paint(self, steps: Sequence[PaintStep]) -> dict[int, ObjectRecord]:
-        def advanced(reply: tasks.Advanced) -> AnyEvent:
-            return events.KeyframeStep(index=reply.index, step=reply.done, steps=reply.total)
-
-        first = steps[0].node
+    async def _make(self, steps: Sequence[MakeStep]) -> dict[int, ObjectRecord]:
+        """Have a worker make pieces of one stage; return their records by index."""
+        stage = steps[0].stage
         with self._counting(*(step.node.name for step in steps)):
-            async with self.crew.borrowed(paints=True) as worker:
+            async with self.crew.borrowed(paints=stage.paints) as worker:
                 for row, step in enumerate(steps):
-                    self.record(events.KeyframeStarted(index=step.index, row=row))
-                task = tasks.Paint(
+                    self.record(events.PieceStarted(stage=stage.name, index=step.index, row=row))
+                names = {name for step in steps for name in step.node.inputs}
+                task = tasks.Make(
                     job=self.job,
-                    source=await self._picture(first.source),
-                    anchor=await self._picture(first.anchor),
-                    subject=await self._picture(first.subject or ""),
-                    keyframes=tuple(map(self._canvas, steps)),
+                    stage=stage.name,
+                    pieces=tuple(map(self._piece, steps)),
+                    inputs={name: await self._input(name) for name in sorted(names)},
                 )
-                names = [step.node.name for step in steps]
-                made = await self._made(worker, task, names, PNG, advanced)
+                made = await self._made(worker, task, steps)
                 return {step.index: row for step, row in zip(steps, made, strict=True)}
 
-    def _canvas(self, step: PaintStep) -> tasks.Keyframe:
-        return tasks.Keyframe(index=step.index, node=step.node, target=str(self.store.scratch(PNG)))
+    def _piece(self, step: MakeStep) -> tasks.Piece:
+        target = str(self.store.scratch(_media_type(step)))
+        return tasks.Piece(index=step.index, node=step.node, target=target)
 
-    async def _segment(self, index: int, node: SegmentNode) -> None:
-        found = await self.store.checked(node.name)
-        if found and self.progress.segments[index]:
-            return
-        row = found or await self._draw(index, node)
-        about = _about(index, row, reused=found is not None)
-        self.record(events.SegmentFinished(**about, judgement=row.detail))
+    def finished(self, plan: Plan) -> events.Finished:
+        """Return how the making of a film ends, once all that its plan asks for is there.
 
-    async def _draw(self, index: int, node: SegmentNode) -> ObjectRecord:
-        def frame(reply: tasks.Advanced) -> AnyEvent:
-            return events.SegmentFrame(index=reply.index, frame=reply.done, frames=reply.total)
-
-        with self._counting(node.name):
-            async with self.crew.borrowed() as worker:
-                self.record(events.SegmentStarted(index=index, frames=node.length))
-                task = tasks.Draw(
-                    job=self.job,
-                    index=index,
-                    node=node,
-                    first=await self._path(node.first),
-                    second=await self._path(node.second),
-                    target=str(self.store.scratch(MP4)),
-                )
-                [row] = await self._made(worker, task, [node.name], MP4, frame)
-                return row
-
-    async def assemble(self, plan: Plan) -> events.Finished:
-        """Have the film in the store, once all of its segments are, and return how that ends."""
-        node = plan.film
-        row = await self.store.checked(node.name) or await self._join(node)
+        Raises:
+            NodeLostError: the film was evicted from the store meanwhile.
+        """
+        row = self.store.find(plan.film.name)
+        if row is None:
+            raise NodeLostError(plan.film.name)
         self.store.keep(row.name)
-        shape = tasks.read_shape(row.detail)
+        shape = events.read_shape(row.detail)
         return events.Finished(
             object=row.name,
             sha256=row.sha256,
@@ -191,36 +175,17 @@ class NodeBuilder:
             scores=shape.scores,
         )
 
-    async def _join(self, node: FilmNode) -> ObjectRecord:
-        self.record(events.Assembling())
-        media_type = GIF if node.format == "gif" else MP4
-        with self._counting(node.name):
-            async with self.crew.borrowed() as worker:
-                task = tasks.Join(
-                    job=self.job,
-                    node=node,
-                    segments=tuple([await self._path(segment) for segment in node.segments]),
-                    target=str(self.store.scratch(media_type)),
-                )
-                [row] = await self._made(worker, task, [node.name], media_type)
-                return row
-
     async def _made(
-        self,
-        worker: WorkerProcess,
-        task: tasks.Paint | tasks.Draw | tasks.Join,
-        names: Sequence[str],
-        media_type: str,
-        advanced: Callable[[tasks.Advanced], AnyEvent] | None = None,
+        self, worker: WorkerProcess, task: tasks.Make, steps: Sequence[MakeStep]
     ) -> list[ObjectRecord]:
-        """Have a task done and take what it made into the store, under ``names``."""
+        """Have a task done and take what it made into the store."""
         targets, rows = [Path(target) for target in tasks.targets(task)], []
         try:
-            made = await worker.run(task, lambda reply: self._hear(reply, advanced))
+            made = await worker.run(task, lambda reply: self._hear(reply, steps[0].stage))
             assert isinstance(made, tasks.Made)
-            for target, name, file in zip(targets, names, made.files, strict=True):
-                about = (file.sha256, file.size, media_type, file.detail, worker.device.name)
-                rows.append(ObjectRecord(name, *about))
+            for target, step, file in zip(targets, steps, made.files, strict=True):
+                about = (file.sha256, file.size, _media_type(step), file.detail, worker.device.name)
+                rows.append(ObjectRecord(step.node.name, *about))
                 await asyncio.to_thread(self.store.place, target, rows[-1])
                 self.store.index(rows[-1])
         finally:
@@ -228,20 +193,19 @@ class NodeBuilder:
                 self.store.discard(target)  # what a stopped, failed or lost task left half-done
         return rows
 
-    def _hear(
-        self, reply: tasks.AnyReply, advanced: Callable[[tasks.Advanced], AnyEvent] | None = None
-    ) -> None:
-        """Record what the worker says in the middle of a task."""
+    def _hear(self, reply: tasks.AnyReply, stage: Stage | None = None) -> None:
+        """Record what the worker reports in the middle of a task."""
         match reply:
-            case tasks.Advanced() if advanced:
-                self.record(advanced(reply))
+            case tasks.Advanced(index=index, done=done, total=total) if stage:
+                name = stage.name
+                self.record(events.PieceAdvanced(stage=name, index=index, done=done, total=total))
             case tasks.Loading():
                 self.record(_loading(reply))
             case tasks.Economized(way=way, exact=exact):
                 self.record(events.Economized(way=way, exact=exact))
 
-    async def _picture(self, name: str) -> str:
-        """Return the file of a picture that a keyframe is made of; "" for none.
+    async def _input(self, name: str) -> str:
+        """Return the file of a node that a piece is made of, or of a picture that a scene has.
 
         Raises:
             MissingPictureError: it is a user's picture that is no longer here.
@@ -251,7 +215,7 @@ class NodeBuilder:
             row = await self.store.checked(name)
             if row is None or row.sha256 != name:
                 raise MissingPictureError(images.index(name))
-        return await self._path(name) if name else ""
+        return await self._path(name)
 
     async def _path(self, name: str) -> str:
         """Return the file of a node that is about to be used."""
@@ -264,10 +228,10 @@ class NodeBuilder:
         return str(self.store.path(name))
 
 
-def _about(index: int, row: ObjectRecord, *, reused: bool) -> dict[str, Any]:
-    """Return what the end of a keyframe and that of a segment tell alike."""
-    about = {"object": row.name, "sha256": row.sha256, "size": row.size, "origin": row.origin}
-    return {"index": index, "reused": reused, **about}
+def _media_type(step: MakeStep) -> str:
+    """Return the media type of a piece's file; that of a film follows from its recipe."""
+    is_gif = isinstance(step.node, FilmNode) and step.node.format == "gif"
+    return GIF if is_gif else step.stage.media_type
 
 
 def _loading(reply: tasks.Loading) -> events.ModelLoading:

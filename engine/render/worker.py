@@ -11,8 +11,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,14 @@ from engine.errors import InternalError, VisionFluxError
 from engine.files import file_sha256
 from engine.models import Model
 from engine.models import interpolators as networks
-from engine.render import Cancelled, segment
+from engine.render import Cancelled, stages
 from engine.render.device import available, choose_device, describe, forget_peak, peak_memory
-from engine.render.image import Picture, read_png, write_png
-from engine.render.painting import blank
+from engine.render.image import read_png
 from engine.render.painting.optimizations import Way
 from engine.render.painting.painter import Painter
 from engine.render.previews.previewer import Previewer
 from engine.render.rife.interpolator import open_interpolator, wanted
 from engine.render.rife.similarity import distance
-from engine.render.video import encode as assembly
-from engine.render.video import smoothness
-from engine.wire.messages import codec as encoding
 from engine.wire.messages import responses as answers
 from engine.workers import messages as tasks
 from engine.workers.messages import Channel, ServerGoneError, claim_stdout
@@ -135,14 +130,10 @@ class Worker:
         match work:
             case tasks.Load():
                 return self._load(work)
-            case tasks.Paint():
-                return self._made(work, self._paint(work))
+            case tasks.Make():
+                return self._make(work)
             case tasks.Measure(first=first, second=second):
                 return tasks.Measured(distance=distance(read_png(first), read_png(second)))
-            case tasks.Draw():
-                return self._made(work, [self._draw(work)])
-            case tasks.Join():
-                return self._made(work, [self._join(work)])
 
     def _load(self, work: tasks.Load) -> tasks.Loaded:
         self._previewer.forget()
@@ -184,88 +175,19 @@ class Worker:
         )
         self._retry_at = time.monotonic() + RETRY
 
-    def _paint(self, work: tasks.Paint) -> list[str]:
-        """Paint keyframes into their files and return the words about each."""
-        assert self._painter
-
-        def on_step(indexes: Sequence[int], step: int, steps: int, latents: Any) -> None:
-            for index in indexes:
-                self._advance(index, step, steps)
-            about = {"index": indexes[0], "kind": "step", "step": step, "steps": steps}
-            self._previewer.offer(latents[:1], {"job": work.job, **about})
-
-        paint = partial(
-            self._painter.paint_at_once,
-            source=read_png(work.source) if work.source else None,
-            anchor=read_png(work.anchor) if work.anchor else None,
-            subject=read_png(work.subject) if work.subject else None,
-            on_step=on_step,
-            cancelled=lambda: work.job in self._stopped,
+    def _make(self, work: tasks.Make) -> tasks.Made:
+        context = stages.Context(
+            job=work.job,
+            inputs=work.inputs,
+            painter=self._painter,
+            interpolator=self._interpolator,
+            previewer=self._previewer,
+            advance=self._advance,
+            stopped=lambda: work.job in self._stopped,
         )
-        painted = blank.painted({one.index: one.node for one in work.keyframes}, paint)
-        return [self._finish(work.job, one, *painted[one.index]) for one in work.keyframes]
-
-    def _finish(self, job: str, keyframe: tasks.Keyframe, picture: Picture, word: str) -> str:
-        """Write a keyframe that is painted, and return the words about it."""
-        assert self._painter
-        index, steps = keyframe.index, keyframe.node.num_inference_steps
-        about = {"job": job, "index": index, "kind": "keyframe", "step": steps, "steps": steps}
-        if word != "blank":
-            self._previewer.offer_picture(picture, about)
-        write_png(Path(keyframe.target), picture)
-        return " ".join(filter(None, [*self._painter.memory.words(keyframe.node.rows), word]))
-
-    def _draw(self, work: tasks.Draw) -> str:
-        first, second = read_png(work.first), read_png(work.second)
-        height, width = first.shape[:2]
-        assembly.encode_segment(
-            Path(work.target),
-            self._frames(work, first, second),
-            fps=work.node.fps,
-            width=width,
-            height=height,
-        )
-        return segment.bridge_of(work.node, first, second)
-
-    def _frames(self, work: tasks.Draw, first: Picture, second: Picture) -> Iterator[Picture]:
-        """Yield the frames of a segment, reporting each one and stopping when told to."""
-        node = work.node
-        sequence = segment.frames(node, first, second, self._interpolator)
-        for number, frame in enumerate(sequence, 1):
-            if work.job in self._stopped:
-                raise Cancelled
-            yield frame
-            self._advance(work.index, number, node.length)
-            about = {"job": work.job, "index": work.index, "kind": "frame"}
-            self._previewer.offer_picture(frame, {**about, "step": number, "steps": node.length})
-
-    def _join(self, work: tasks.Join) -> str:
-        recipe = work.node.recipe
-        probe = assembly.join_film(
-            Path(work.target),
-            [Path(segment) for segment in work.segments],
-            recipe_json=encoding.encode_recipe(recipe),
-            format=recipe.format,
-            fps=recipe.fps,
-            frames=recipe.frames,
-        )
-        return tasks.encode_shape(
-            tasks.Shape(
-                frames=probe.frames,
-                seconds=float(probe.seconds),
-                width=probe.width,
-                height=probe.height,
-                scores=smoothness.measure(Path(work.target), probe, lambda: self._check(work.job)),
-            )
-        )
-
-    def _check(self, job: str) -> None:
-        if job in self._stopped:
-            raise Cancelled
-
-    def _made(self, work: tasks.Work, details: Sequence[str]) -> tasks.Made:
-        told = zip(tasks.targets(work), details, strict=True)
-        files = tuple(_file(Path(target), detail) for target, detail in told)
+        details = stages.load(work.stage)(work.pieces, context)
+        made = zip(tasks.targets(work), details, strict=True)
+        files = tuple(_file(Path(target), detail) for target, detail in made)
         return tasks.Made(files=files, memory=peak_memory(self._device.name))
 
     def _loading(self, job: str, model: str) -> Callable[[int, int], None]:

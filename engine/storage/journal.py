@@ -21,12 +21,13 @@ import msgspec
 import psutil
 
 from engine.errors import StorageError
+from engine.film import older
 from engine.film.events import AnyEvent, Finished, Logged
 from engine.film.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-RECIPES, EVENTS = msgspec.json.Decoder(Recipe), msgspec.json.Decoder(AnyEvent)
+RECIPES = msgspec.json.Decoder(Recipe)
 
 
 class JobRecord(msgspec.Struct, frozen=True):
@@ -70,12 +71,12 @@ def read_job(row: tuple[Any, ...]) -> JobRecord:
 def read_event(row: tuple[Any, ...]) -> Logged:
     """Read ``seq, at, body``."""
     seq, at, body = row
-    return Logged(seq=seq, at=at, event=EVENTS.decode(body))
+    return Logged(seq=seq, at=at, event=older.read_event(body))
 
 
 def read_end(job: str, at: float | None, body: bytes | None) -> Ended:
     """Read a job that has ended with its last event, if there is one: ``id, at, body``."""
-    last = EVENTS.decode(body) if body else None
+    last = older.read_event(body) if body else None
     return Ended(job, at or 0.0, last.object if isinstance(last, Finished) else "")
 
 

@@ -29,7 +29,7 @@ from engine.errors import (
     TransportError,
     VisionFluxError,
 )
-from engine.film.recipe import Recipe
+from engine.film.recipe import Recipe, encode_recipe
 from engine.wire import transfer
 from engine.wire.handshake import open_socket
 from engine.wire.messages import codec as encoding
@@ -263,7 +263,7 @@ class Connection:
 
     async def submit(self, job: str, recipe: Recipe) -> answers.Accepted:
         """Start a job under an id of our choice; doing it twice starts nothing twice."""
-        raw = msgspec.Raw(encoding.encode_recipe(recipe).encode())
+        raw = msgspec.Raw(encode_recipe(recipe).encode())
         request = requests.Submit(id=self._number(), job=job, recipe=raw)
         return await self._ask(request, answers.Accepted)
 
@@ -414,7 +414,7 @@ class Connection:
         return ConnectionLostError("the engine closed the connection")
 
     async def _listen(self, socket: ClientConnection) -> None:
-        hello = encoding.decode_answer(await socket.recv())
+        hello = encoding.decode_answer(await socket.recv(), socket.subprotocol)
         if not isinstance(hello, answers.Hello):
             raise MalformedMessageError("the engine did not begin with hello")
         if self._closed.is_set():
@@ -426,7 +426,7 @@ class Connection:
             self._watching.add(task)
             task.add_done_callback(self._watching.discard)
         async for data in socket:
-            self._take(encoding.decode_answer(data), len(data))
+            self._take(encoding.decode_answer(data, socket.subprotocol), len(data))
 
     def _take(self, message: answers.AnyResponse | Preview | Chunk, size: int) -> None:
         """Pass a message of ``size`` bytes to its callback, or to the request that it answers."""

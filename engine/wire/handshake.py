@@ -19,6 +19,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.http11 import Response
+from websockets.typing import Subprotocol
 
 from engine.errors import (
     EngineUnreachableError,
@@ -81,7 +82,7 @@ async def _open(
     local = pairing.is_loopback(urlsplit(engine.url).hostname or "")
     socket = await connect(
         engine.websocket_url + path,
-        subprotocols=[terms.SUBPROTOCOL],  # type: ignore[list-item]
+        subprotocols=[Subprotocol(terms.SUBPROTOCOL), Subprotocol(terms.OLDER_SUBPROTOCOL)],
         additional_headers={
             "Authorization": authorization,
             "ngrok-skip-browser-warning": "1",

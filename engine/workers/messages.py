@@ -12,9 +12,8 @@ from typing import Any, BinaryIO
 import msgspec
 
 from engine.errors import ErrorReport
-from engine.film.events import Scores
-from engine.film.graph import FilmNode, KeyframeNode, SegmentNode
 from engine.film.preview_budget import PreviewQuality
+from engine.film.stages import Node
 from engine.models import Model
 from engine.wire.messages import codec as encoding
 from engine.wire.messages import responses as answers
@@ -43,35 +42,23 @@ class Load(Task, frozen=True, kw_only=True, tag="load"):
     batch: int = 1
 
 
-class Keyframe(msgspec.Struct, frozen=True, kw_only=True):
-    """Keyframe ``index``, which is to be painted into the file ``target``, a PNG."""
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """Piece ``index`` of a stage, which is to be made into the file ``target``."""
 
     index: int
-    node: KeyframeNode
+    node: Node
     target: str
 
 
-class Paint(Task, frozen=True, kw_only=True, tag="paint"):
-    """Paint keyframes at once, as many as their nodes say, or fewer.
+class Make(Task, frozen=True, kw_only=True, tag="make"):
+    """Make pieces of a stage at once: keyframes as many as their nodes say, or fewer; else one.
 
-    ``source``, ``anchor`` and ``subject`` are the PNGs that a lone one's node names; "": it names
-    none.
+    ``inputs``: the files that their nodes are made of, by content address.
     """
 
-    keyframes: tuple[Keyframe, ...]
-    source: str = ""
-    anchor: str = ""
-    subject: str = ""
-
-
-class Draw(Task, frozen=True, kw_only=True, tag="draw"):
-    """Draw and encode segment ``index`` into ``target``, from the PNGs ``first`` and ``second``."""
-
-    index: int
-    node: SegmentNode
-    first: str
-    second: str
-    target: str
+    stage: str
+    pieces: tuple[Piece, ...]
+    inputs: dict[str, str] = {}
 
 
 class Measure(Task, frozen=True, kw_only=True, tag="measure"):
@@ -79,14 +66,6 @@ class Measure(Task, frozen=True, kw_only=True, tag="measure"):
 
     first: str
     second: str
-
-
-class Join(Task, frozen=True, kw_only=True, tag="join"):
-    """Join segment files into the film ``target``."""
-
-    node: FilmNode
-    segments: tuple[str, ...]
-    target: str
 
 
 class Stop(Task, frozen=True, kw_only=True, tag="stop"):
@@ -100,7 +79,7 @@ class Credit(Task, frozen=True, kw_only=True, tag="credit"):
     setting: PreviewQuality | None
 
 
-Work = Load | Paint | Measure | Draw | Join
+Work = Load | Make | Measure
 AnyTask = Work | Stop | Credit
 
 
@@ -135,7 +114,7 @@ class Loaded(Reply, frozen=True, kw_only=True, tag="loaded"):
 
 
 class Advanced(Reply, frozen=True, kw_only=True, tag="advanced"):
-    """Denoising step or frame ``done`` of ``total``, of keyframe or segment ``index``."""
+    """Step ``done`` of ``total`` of piece ``index`` of the stage in hand."""
 
     index: int
     done: int
@@ -149,24 +128,10 @@ class Economized(Reply, frozen=True, kw_only=True, tag="economized"):
     exact: bool
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """What a film's file holds; a GIF has fewer and smaller frames than its recipe says.
-
-    ``scores``: how smooth it is.
-    """
-
-    frames: int
-    seconds: float
-    width: int
-    height: int
-    scores: Scores | None = None
-
-
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """A target that is written.
 
-    ``detail`` is a segment's judgement, a film's encoded shape, or the words about a keyframe that
-    ``events.KeyframeFinished`` has.
+    ``detail`` is a film's encoded shape, else what ``events.PieceFinished`` has.
     """
 
     sha256: str
@@ -206,22 +171,7 @@ AnyReply = Ready | Loading | Loaded | Advanced | Economized | Made | Measured | 
 
 def targets(work: Work) -> tuple[str, ...]:
     """Return the files that a task is to write."""
-    match work:
-        case Paint(keyframes=keyframes):
-            return tuple(keyframe.target for keyframe in keyframes)
-        case Draw(target=target) | Join(target=target):
-            return (target,)
-    return ()
-
-
-def encode_shape(shape: Shape) -> str:
-    """Return a shape as text."""
-    return msgspec.json.encode(shape).decode()
-
-
-def read_shape(text: str) -> Shape:
-    """Read a shape."""
-    return msgspec.json.decode(text, type=Shape)
+    return tuple(piece.target for piece in work.pieces) if isinstance(work, Make) else ()
 
 
 def pack(message: Task | Reply) -> bytes:

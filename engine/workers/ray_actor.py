@@ -21,7 +21,6 @@ from engine.wire.messages.responses import DeviceInfo
 from engine.workers import messages as tasks
 from engine.workers.process import TaskStoppedError, WorkerDiedError, WorkerProcess
 
-PATHS = ("source", "anchor", "subject", "first", "second")  # of what tasks read
 PART_BYTES = 4 * 2**20  # bytes of a result that travel at once
 
 
@@ -134,9 +133,12 @@ class RayActor:
 
 def inputs(work: tasks.Work) -> list[str]:
     """Return the files that a task reads."""
-    if isinstance(work, tasks.Join):
-        return list(work.segments)
-    return [path for name in PATHS if (path := getattr(work, name, ""))]
+    match work:
+        case tasks.Make(inputs=files):
+            return [*files.values()]
+        case tasks.Measure(first=first, second=second):
+            return [first, second]
+    return []
 
 
 def settle(work: tasks.Work, files: list[Content], folder: Path) -> tasks.Work:
@@ -151,26 +153,23 @@ def settle(work: tasks.Work, files: list[Content], folder: Path) -> tasks.Work:
     for number, (path, file) in enumerate(zip(inputs(work), files, strict=True)):
         paths.append(str(folder / f"{number}{Path(path).suffix}"))
         Path(paths[-1]).write_bytes(file.checked())
-    local = iter(paths)
-    changes: dict[str, object] = {name: next(local) for name in PATHS if getattr(work, name, "")}
     match work:
         case tasks.Load(model=model) if model:
-            changes = {"model": catalogue().get(model.name, model)}
-        case tasks.Join(target=target):
-            changes = {"segments": tuple(paths), "target": _here(folder, target)}
-        case tasks.Draw(target=target):
-            changes["target"] = _here(folder, target)
-        case tasks.Paint(keyframes=keyframes):
-            changes["keyframes"] = tuple(
-                msgspec.structs.replace(one, target=_here(folder, one.target, one.index))
-                for one in keyframes
+            return msgspec.structs.replace(work, model=catalogue().get(model.name, model))
+        case tasks.Measure():
+            return msgspec.structs.replace(work, first=paths[0], second=paths[1])
+        case tasks.Make(pieces=pieces):
+            here = tuple(
+                msgspec.structs.replace(piece, target=_here(folder, piece)) for piece in pieces
             )
-    return msgspec.structs.replace(work, **changes)
+            read = dict(zip(work.inputs, paths, strict=True))
+            return msgspec.structs.replace(work, pieces=here, inputs=read)
+    return work
 
 
-def _here(folder: Path, target: str, index: int = 0) -> str:
-    """Return where a target is written on this machine."""
-    return str(folder / f"made{index}{Path(target).suffix}")
+def _here(folder: Path, piece: tasks.Piece) -> str:
+    """Return where a piece is written on this machine."""
+    return str(folder / f"made{piece.index}{Path(piece.target).suffix}")
 
 
 def parts(files: Sequence[str]) -> Iterator[FileChunk]:

@@ -154,4 +154,4 @@ def flip(path: Path, place: int = -1) -> None:
 
 
 def painted(client: Client, job: str) -> int:
-    return client.types(job).count("KeyframeStarted")
+    return client.types(job).count("keyframe started")

@@ -37,7 +37,7 @@ def numbered(client: Client, job: str) -> bool:
     return numbers == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.parametrize("moment", ["KeyframeStep", "KeyframeFinished", "SegmentFrame"])
+@pytest.mark.parametrize("moment", ["keyframe advanced", "keyframe finished", "segment advanced"])
 async def test_a_disk_that_fills_up_costs_nothing_that_was_finished(
     tmp_path: Path, expected: Finished, moment: str
 ) -> None:
@@ -57,8 +57,8 @@ async def test_a_disk_that_fills_up_costs_nothing_that_was_finished(
                 await client.connection.submit(NEXT, RECIPE)
             disk.free()
             assert await film_of(client, NEXT, RECIPE) == expected
-            kept = client.types(JOB).count("KeyframeFinished")
-            assert painted(client, NEXT) == client.types(NEXT).count("KeyframeFinished") - kept
+            kept = client.types(JOB).count("keyframe finished")
+            assert painted(client, NEXT) == client.types(NEXT).count("keyframe finished") - kept
             assert numbered(client, JOB)
             assert numbered(client, NEXT)
 
@@ -118,7 +118,7 @@ async def test_a_job_whose_end_cannot_be_recorded_goes_on_once_it_can(
         async with running as (engine, process), connected(engine) as client:
             await client.connection.submit(JOB, RECIPE)
             await client.connection.watch(JOB)
-            await client.reached(JOB, "KeyframeStep", 2)
+            await client.reached(JOB, "keyframe advanced", 2)
             (disk.outside / "engine.reserve").unlink()
             disk.fill()
             async with asyncio.timeout(PATIENCE):

@@ -177,7 +177,7 @@ async def test_a_log_that_was_cut_short_is_followed_to_its_end(
     monkeypatch.setenv("STEP_SECONDS", "0.004")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.begin(FIRST, a_recipe("a", "b", num_inference_steps=40))
-        await client.reached(FIRST, "SegmentFinished", 2)
+        await client.reached(FIRST, "segment finished", 2)
         await client.rest(FIRST)
         heard, epoch = client.events(FIRST)[-1].seq, client.connection.hello.epoch
     with closing(sqlite3.connect(tmp_path / JOURNAL)) as db, db:

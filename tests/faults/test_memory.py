@@ -8,10 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.film.events import Economized, KeyframeFinished
+from engine.film.events import Economized
 from engine.film.progress import fold
 from tests.conftest import Client, a_recipe, connected
 from tests.faults.processes import REAL, an_engine_process
+from tests.pieces import finished
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS")]
 ROOT = Path(__file__).parents[2]
@@ -104,7 +105,7 @@ async def test_a_film_says_how_memory_was_saved_and_fails_with_numbers(tmp_path:
         assert fold(client.events("job-0004")).thrifty
         told = [message.event for message in client.events("job-0004")]
         assert next(event.way for event in told if isinstance(event, Economized)) == "tiles"
-        details = [event.detail for event in told if isinstance(event, KeyframeFinished)]
+        details = [event.detail for event in finished(told, "keyframe")]
         assert details == ["tiled"] * 2
         assert await made(client, "job-0005", **{**small, "seed": 3}) == "Finished"
         assert "Economized" not in client.types("job-0005")

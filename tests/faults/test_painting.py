@@ -62,7 +62,7 @@ async def test_a_disk_that_fills_up_while_keyframes_are_painted_and_films_joined
             assert "free disk space" in found.remedy
             disk.free()
             joined = await film(client, "job-again", AS_GIF)
-            assert client.types("job-again").count("SegmentStarted") == 0
+            assert client.types("job-again").count("segment started") == 0
             shutil.rmtree(disk.outside / "engine" / "objects")
             (disk.outside / "engine" / "objects").mkdir()
             assert await film(client, "job-anew", AS_GIF) == joined

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UnknownObjectError
-from engine.film.events import Finished, KeyframeFinished, SegmentFinished
 from engine.jobs import node_builder as nodes
 from engine.storage.journal import Journal
 from engine.storage.object_store import ObjectStore
@@ -19,15 +18,16 @@ from tests.conftest import Client, a_recipe, an_engine, connected
 from tests.engine.server.test_data import a_png
 from tests.engine.storage.test_object_store import ROW, put
 from tests.faults.processes import failure_of, film_of, flip, painted
+from tests.pieces import finished
 
 pytestmark = pytest.mark.anyio
 JOB, NEXT = "job-0001", "job-0002"
 RECIPE = a_recipe("dawn", "noon")
 
 
-def named(client: Client, kind: type) -> list[str]:
-    """Return the names of the objects that a job's events of a kind tell of."""
-    return [e.event.object for e in client.events(JOB) if isinstance(e.event, kind)]  # type: ignore[union-attr]
+def named(client: Client, stage: str) -> list[str]:
+    """Return the names of a job's finished pieces of a stage."""
+    return [e.object for e in finished([m.event for m in client.events(JOB)], stage)]
 
 
 def file_of(data: Path, name: str) -> Path:
@@ -39,25 +39,25 @@ async def test_rotten_objects_are_made_again_before_they_are_used(
 ) -> None:
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         film = await film_of(client, JOB, RECIPE)
-        keyframes, segments = named(client, KeyframeFinished), named(client, SegmentFinished)
+        keyframes, segments = named(client, "keyframe"), named(client, "segment")
         rotten = [keyframes[0], segments[1], film.object]
         for name in rotten:
             flip(file_of(tmp_path, name))
         assert await film_of(client, NEXT, RECIPE) == film
         assert painted(client, NEXT) == 1
-        assert client.types(NEXT).count("SegmentStarted") == 1
-        assert client.types(NEXT).count("Assembling") == 1
+        assert client.types(NEXT).count("segment started") == 1
+        assert client.types(NEXT).count("film started") == 1
         for name in rotten:
             assert f"E_STORAGE: the object {name} is damaged" in caplog.text
             await client.connection.fetch(name, tmp_path / name)  # compares the hash
 
 
-@pytest.mark.parametrize("kind", [KeyframeFinished, SegmentFinished, Finished])
+@pytest.mark.parametrize("stage", ["keyframe", "segment", "film"])
 @pytest.mark.parametrize("type", ["open", "read"])
-async def test_a_rotten_object_is_not_served(tmp_path: Path, kind: type, type: str) -> None:
+async def test_a_rotten_object_is_not_served(tmp_path: Path, stage: str, type: str) -> None:
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await film_of(client, JOB, RECIPE)
-        name = named(client, kind)[0]
+        name = named(client, stage)[0]
         flip(file_of(tmp_path, name))
         request = {"type": type, "id": 1, "object": name}
         request |= {"offset": 0, "length": 9} if type == "read" else {}
@@ -90,10 +90,10 @@ async def test_a_keyframe_that_rots_before_it_is_used_is_painted_again(
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.connection.submit(JOB, RECIPE)
         await client.connection.watch(JOB)
-        await client.reached(JOB, "KeyframeFinished", 1)
-        flip(file_of(tmp_path, named(client, KeyframeFinished)[0]))
+        await client.reached(JOB, "keyframe finished", 1)
+        flip(file_of(tmp_path, named(client, "keyframe")[0]))
         assert await client.ended(JOB) == "Finished"
-        assert painted(client, JOB) == len(set(named(client, KeyframeFinished))) + 1
+        assert painted(client, JOB) == len(set(named(client, "keyframe"))) + 1
 
 
 async def test_a_disk_that_spoils_everything_ends_in_a_coded_error(tmp_path: Path) -> None:

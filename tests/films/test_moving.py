@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from engine import daemon
-from engine.film.events import KeyframeFinished, SegmentFinished
 from engine.film.recipe import Recipe
 from engine.models import catalogue
 from tests.conftest import Client, a_recipe, connected
+from tests.pieces import finished
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 JOB = "job-0001"
-MADE = {KeyframeFinished: "image/png", SegmentFinished: "video/mp4"}
+MADE = ("keyframe", "segment")
 
 
 async def begin(data: Path, recipe: Recipe, keep: Path) -> set[str]:
@@ -22,12 +22,11 @@ async def begin(data: Path, recipe: Recipe, keep: Path) -> set[str]:
     async with daemon.running(options) as engine, connected(engine) as client:
         await client.connection.submit(JOB, recipe)
         await client.connection.watch(JOB, previews=False)
-        await client.until(lambda: "SegmentFinished" in client.types(JOB), patience=200)
+        await client.until(lambda: "segment finished" in client.types(JOB), patience=200)
         await client.connection.cancel(JOB)
-        for message in client.events(JOB):
-            if isinstance(message.event, tuple(MADE)):
-                names.add(message.event.object)
-                await client.connection.fetch(message.event.object, keep / message.event.object)
+        for event in finished([message.event for message in client.events(JOB)], *MADE):
+            names.add(event.object)
+            await client.connection.fetch(event.object, keep / event.object)
     return names
 
 
@@ -50,11 +49,11 @@ async def test_a_film_outlives_its_engine(tmp_path: Path) -> None:
         await client.connection.watch(JOB, previews=False)
         await client.until(lambda: client.types(JOB)[-1:] == ["Finished"], patience=200)
         events = [message.event for message in client.events(JOB)]
-    made = [event for event in events if isinstance(event, tuple(MADE))]
+    made = finished(events, *MADE)
     assert {event.object for event in made if event.reused} == names
     assert {event.origin for event in made if event.reused} == {"the first engine"}
-    painted = client.types(JOB).count("KeyframeStarted")
-    assert painted == sum(isinstance(e, KeyframeFinished) and not e.reused for e in made) > 0
+    painted = client.types(JOB).count("keyframe started")
+    assert painted == sum(not e.reused for e in finished(made, "keyframe")) > 0
 
 
 def _kind(file: Path) -> str:

@@ -68,7 +68,7 @@ async def interrupted(data: Path, batch: int) -> None:
         await client.connection.watch("job-film", previews=False)
         await reached(client, "job-film", "Grown", 1)
         psutil.Process().children()[-1].kill()
-        await reached(client, "job-film", "SegmentFinished", 2)
+        await reached(client, "job-film", "segment finished", 2)
 
 
 def rerolled(client: Client) -> Recipe:
@@ -90,7 +90,7 @@ async def test_a_film_with_a_past_is_the_film_without_one(tmp_path: Path, batch:
         assert client.types("job-film").count("Interrupted") > 1
         again = rerolled(client)
         anew = await finished(client, "job-anew", again)
-        painted = client.types("job-anew").count("KeyframeStarted")
+        painted = client.types("job-anew").count("keyframe started")
     assert 1 <= painted < len(again.keyframes or ())
     async with an_engine(tmp_path / "three", batch) as client:
         assert await finished(client, "job-anew", again) == anew

@@ -42,7 +42,7 @@ async def test_a_film_that_was_interrupted_looks_at_the_same_subject(tmp_path: P
     async with daemon.running(options("two")) as engine, connected(engine) as client:
         await client.connection.submit(JOB, looking)
         await client.connection.watch(JOB, previews=False)
-        await reached(client, JOB, "KeyframeFinished", 2)
+        await reached(client, JOB, "keyframe finished", 2)
         psutil.Process().children()[-1].kill()
         await reached(client, JOB, "Interrupted", 1)
         assert await finished(client, JOB) == fresh

@@ -13,6 +13,7 @@ from engine import daemon
 from engine.models import catalogue
 from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, connected
+from tests.pieces import finished
 from tests.processes import Process
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -28,7 +29,7 @@ async def test_a_film_is_painted_before_the_watchers_eyes(tmp_path: Path) -> Non
         await client.until(lambda: client.types(JOB)[-1:] == ["Finished"], patience=240)
         keyframe = client.events(JOB)
         picture = tmp_path / "keyframe.png"
-        name = next(m.event.object for m in keyframe if "KeyframeFinished(" in repr(m))  # type: ignore[union-attr]
+        name = finished((message.event for message in keyframe), "keyframe")[0].object
         await client.connection.fetch(name, picture)
     first = [p for p in client.previews if (p.kind, p.index) == ("step", 0)]
     assert len({p.jpeg for p in first}) >= 5
@@ -47,11 +48,11 @@ async def test_cancel_reaches_the_sampler(tmp_path: Path) -> None:
     async with daemon.running(options) as engine, connected(engine) as client:
         await client.connection.submit(JOB, recipe)
         await client.connection.watch(JOB, previews=False)
-        await client.until(lambda: "KeyframeStep" in client.types(JOB), patience=120)
+        await client.until(lambda: "keyframe advanced" in client.types(JOB), patience=120)
         await client.connection.cancel(JOB)
-        before = client.types(JOB).count("KeyframeStep")
+        before = client.types(JOB).count("keyframe advanced")
         await client.until(lambda: client.types(JOB)[-1] == "Cancelled")
-        assert client.types(JOB).count("KeyframeStep") <= before + 2
+        assert client.types(JOB).count("keyframe advanced") <= before + 2
 
 
 async def test_a_worker_never_outlives_its_server(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ async def test_a_worker_never_outlives_its_server(tmp_path: Path) -> None:
         async with connected(engine) as client:
             await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
             await client.connection.watch(JOB)
-            await client.until(lambda: "KeyframeStep" in client.types(JOB), patience=120)
+            await client.until(lambda: "keyframe advanced" in client.types(JOB), patience=120)
             workers = server.popen.children()
             server.kill()  # in the middle of a keyframe, with a preview on its way
     assert workers

@@ -22,6 +22,7 @@ from engine.workers.pool import WorkerPool
 from engine.workers.process import WorkerProcess
 from tests.conftest import Client, a_recipe, connected
 from tests.engine.workers.test_pool import a_painting
+from tests.pieces import finished
 from tests.processes import Process, short_folder
 from tests.stand_ins.ray_cluster import LOOPBACK
 
@@ -56,9 +57,9 @@ async def filmed(
 def frames(client: Client) -> dict[str, str]:
     """Return the hash of everything that was finished, by name; nothing is made twice."""
     events = [message.event for message in client.events(JOB)]
-    finished = [event for event in events if hasattr(event, "sha256")]
-    assert len(finished) == len({event.object for event in finished})
-    return {event.object: event.sha256 for event in finished}
+    made = finished(events)
+    assert len(made) == len({event.object for event in made})
+    return {event.object: event.sha256 for event in made}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def alone() -> dict[str, str]:
 
 async def painted(client: Client, count: int) -> None:
     """Wait until so many keyframes are finished, and two pieces were made at once."""
-    await client.until(lambda: client.types(JOB).count("KeyframeFinished") >= count, PATIENCE)
+    await client.until(lambda: client.types(JOB).count("keyframe finished") >= count, PATIENCE)
     await client.until(lambda: fold(client.events(JOB)).at_once > 1, PATIENCE)
 
 
@@ -93,10 +94,11 @@ async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path
     def second(device: DeviceInfo) -> WorkerProcess:
         return WorkerProcess(worker, device.kind, lambda _: None)
 
-    def a_segment(name: str) -> tasks.Draw:
+    def a_segment(name: str) -> tasks.Make:
         node = SegmentNode(first="0", second="1", frames=4, closing=False, fps=12, interpolator="")
-        ends = {"first": str(tmp_path / "0.png"), "second": str(tmp_path / "1.png")}
-        return tasks.Draw(job=JOB, index=0, node=node, target=str(tmp_path / name), **ends)
+        inputs = {name: str(tmp_path / f"{name}.png") for name in node.inputs}
+        piece = tasks.Piece(index=0, node=node, target=str(tmp_path / name))
+        return tasks.Make(job=JOB, stage="segment", pieces=(piece,), inputs=inputs)
 
     crew = WorkerPool([WorkerProcess(worker, "cpu", lambda _: None)], second)
     try:

@@ -108,7 +108,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule()
     def describe(self) -> None:
         hello = self._valid("describe")
-        assert (hello["type"], hello["protocol"]) == ("hello", 1)
+        assert (hello["type"], hello["protocol"]) == ("hello", 2)
 
     @rule(names=st.lists(messages.NAMES, max_size=20))
     def find_missing(self, names: list[str]) -> None:

@@ -13,7 +13,7 @@ from tests.fuzz.target import PATIENCE, Target
 UPGRADE = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Protocol: visionflux.v1\r\n{more}\r\n"
+    "Sec-WebSocket-Protocol: visionflux.v2\r\n{more}\r\n"
 )
 REQUESTS = (
     '{"type":"submit","id":1,"job":"stranger-%d","recipe":{"scenes":[{"prompt":"a"}]}}',

@@ -43,7 +43,7 @@ async function open({ base, key }, path, skew = 0) {
   const nonce = randomBytes(16).toString("base64url");
   const socket = await WebSocket.open(new URL(path, base), {
     headers: { Authorization: `VF1 ${time} ${nonce} ${hmac(key, "client", time, nonce, path)}` },
-    protocol: "visionflux.v1",
+    protocol: "visionflux.v2",
   });
   const expected = Buffer.from(hmac(key, "engine", nonce));
   const got = Buffer.from(socket.headers["x-vf-proof"] ?? "");
@@ -157,7 +157,7 @@ async function makeFilm(control, job, recipe) {
   let cut = false;
   await control.keep(async () => {
     const hello = await control.next();
-    check(hello.type === "hello" && hello.re === null && hello.protocol === 1, "no hello of protocol 1");
+    check(hello.type === "hello" && hello.re === null && hello.protocol === 2, "no hello of protocol 2");
     if (!seen.duplicateOk) {
       await control.ask("accepted", "submit", { job, recipe });
       seen.duplicateOk = (await control.ask("accepted", "submit", { job, recipe })).duplicate === true;
@@ -177,7 +177,7 @@ async function makeFilm(control, job, recipe) {
         check(seq === last + 1, `event ${seq} came after event ${last}`);
         last = seq;
         seen.events += 1;
-        if (event.type === "segment_finished") partDone = true;
+        if (event.type === "piece_finished" && event.stage === "segment") partDone = true;
         if (event.type === "failed") throw engineError(event.error);
         check(event.type !== "cancelled", "the job was cancelled");
         if (event.type === "finished") seen.film = event;
@@ -235,7 +235,7 @@ async function main() {
   const link = parseLink(address);
   const signal = AbortSignal.timeout(ANSWER);
   const health = await fetch(new URL("/healthz", link.base), { redirect: "error", signal });
-  check(health.ok && (await health.json()).protocol === 1, "no engine of protocol 1 is at this address");
+  check(health.ok && (await health.json()).protocol === 2, "no engine of protocol 2 is at this address");
 
   const job = randomUUID();
   const recipe = {

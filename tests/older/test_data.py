@@ -1,12 +1,21 @@
-"""Data of older versions goes on working: stores with their logs, and Libraries."""
+"""What older versions wrote and say is read: stores with their logs, Libraries, and engines."""
 
 import asyncio
+import json
 import tarfile
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
-from engine.wire.pairing import Pairing
+from engine.film.progress import fold
+from engine.film.stages import KEYFRAME
+from engine.wire.messages.codec import decode_answer
+from engine.wire.messages.limits import OLDER_SUBPROTOCOL
+from engine.wire.messages.responses import JobEvent, Snapshot
+from engine.wire.pairing import PROOF_HEADER, Pairing, proof
 from tests.conftest import an_engine, connected
 from tests.stand_ins.connection import until
 from ui.engines.hub import Hub
@@ -31,7 +40,7 @@ async def test_an_engine_resumes_what_was_paused_and_makes_nothing_twice(folder:
         snapshot = await connection.watch(FINISHED)
         assert await client.ended(FINISHED) == "Finished"
         assert snapshot.progress.status == "finished"
-        assert snapshot.progress.painting.count == len(snapshot.progress.keyframes)
+        assert snapshot.progress.of(KEYFRAME).timing.count == len(snapshot.progress.keyframes)
         painted = (await connection.watch(PAUSED)).progress
         assert painted.status == "paused"
         made = sum(map(bool, painted.keyframes))
@@ -39,12 +48,13 @@ async def test_an_engine_resumes_what_was_paused_and_makes_nothing_twice(folder:
         await connection.resume(PAUSED)
         assert await client.ended(PAUSED) == "Finished"
         after = (await connection.watch(PAUSED, after=None)).progress
-        assert after.painting.count == len(after.keyframes)  # each one once, in both versions
+        # Each one once, in both versions.
+        assert after.of(KEYFRAME).timing.count == len(after.keyframes)
         await client.begin("the-same-again", snapshot.recipe)
         assert await client.ended("the-same-again") == "Finished"
         again = (await connection.watch("the-same-again", after=None)).progress
         assert again.keyframes == snapshot.progress.keyframes
-        assert (again.painting.count, again.drawing.count) == (0, 0)
+        assert {pieces.timing.count for pieces in again.pieces.values()} == {0}
 
 
 async def test_a_library_shows_its_films_and_follows_what_is_unfinished(folder: Path) -> None:
@@ -63,7 +73,7 @@ def _use(folder: Path, engine: Pairing) -> None:
         assert library.file(film).read_bytes()
         view = hub.find(FINISHED)
         assert view
-        assert view.progress.painting.count == len(view.progress.keyframes)
+        assert view.progress.of(KEYFRAME).timing.count == len(view.progress.keyframes)
         until(lambda: hub.chosen().connected)
         until(lambda: (view := hub.find(PAUSED)) and view.progress.status == "paused")
         hub.rest(PAUSED, False)
@@ -73,3 +83,48 @@ def _use(folder: Path, engine: Pairing) -> None:
         assert found.status == "finished"
     finally:
         hub.close()
+
+
+SESSION = Path(__file__).with_name("0.1.0-session.jsonl")  # what such an engine said of one film
+
+
+def test_what_an_older_engine_says_of_a_film_is_understood() -> None:
+    said = [decode_answer(line, OLDER_SUBPROTOCOL) for line in SESSION.read_text().splitlines()]
+    events = [answer for answer in said if isinstance(answer, JobEvent)]
+    first, middle, last = (answer for answer in said if isinstance(answer, Snapshot))
+    assert first.progress.pieces == {}
+    assert fold(events[: middle.progress.seq]) == middle.progress
+    whole = fold(events)
+    assert {name: len(pieces.names) for name, pieces in whole.pieces.items()} == {
+        **{"keyframe": 4, "segment": 3},
+        "film": 1,
+    }
+    assert all(all(pieces.names) for pieces in whole.pieces.values())
+    assert last.progress.pieces["keyframe"] == whole.pieces["keyframe"]
+    assert (last.fraction, last.progress.film) == (1.0, whole.film)
+
+
+async def test_a_client_of_today_follows_a_film_on_an_older_engine() -> None:
+    """The engine's half is a recorded session; the handshake is the real one."""
+    key = b"k" * 32
+    lines = SESSION.read_text().splitlines()
+
+    async def say(socket: ServerConnection) -> None:
+        await socket.send(lines[0])
+        async for data in socket:
+            if json.loads(data)["type"] == "watch":
+                for line in lines[2:]:
+                    await socket.send(line.replace('"re":2', f'"re":{json.loads(data)["id"]}'))
+
+    def prove(_socket: ServerConnection, request: Request, response: Response) -> Response:
+        nonce = request.headers["Authorization"].split()[2]
+        response.headers[PROOF_HEADER] = proof(key, nonce)
+        return response
+
+    offer = [Subprotocol(OLDER_SUBPROTOCOL)]
+    async with serve(say, "127.0.0.1", 0, subprotocols=offer, process_response=prove) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with connected(Pairing(f"http://127.0.0.1:{port}", key)) as client:
+            await client.connection.watch("aaaaaaaa")
+            assert await client.ended("aaaaaaaa") == "Finished"
+            assert client.types("aaaaaaaa").count("keyframe finished") == 4

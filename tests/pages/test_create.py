@@ -5,9 +5,8 @@ from typing import Any
 import msgspec
 from streamlit.testing.v1 import AppTest
 
-from engine.film.recipe import Recipe
+from engine.film.recipe import Recipe, encode_recipe
 from engine.models import KNOWN
-from engine.wire.messages.codec import encode_recipe
 from engine.wire.messages.responses import ModelInfo
 from tests.pages.test_pages import FAR, RECIPE, Studio, job_of, setting, studio, words
 from tests.stand_ins.connection import CARD, FINISHED, PLANNED, until

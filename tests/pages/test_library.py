@@ -90,7 +90,7 @@ def test_a_film_says_where_it_was_made(studio: Studio) -> None:
     job = studio.finished()
     for index, origin in enumerate(("Far GPU", "Two cores")):
         about = {"object": str(index), "sha256": "", "size": 9, "reused": False, "origin": origin}
-        painted = events.KeyframeFinished(index=index, **about)
+        painted = events.PieceFinished(stage="keyframe", index=index, **about)
         studio.hub.record.note(job, [events.Logged(seq=101 + index, at=1.0, event=painted)])
     shown = words(studio.visit("library", film=job)).replace("\\", "")
     assert "Keyframe 1 was painted on Far GPU, 2 on Two cores." in shown

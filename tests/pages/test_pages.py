@@ -275,7 +275,9 @@ def lost(studio: Studio) -> str:
     studio.hub.pair(FAR.link)
     job = studio.hub.submit(RECIPE)
     studio.world.made[-1].objects["k0"] = png()
-    keyframe = events.KeyframeFinished(index=0, object="k0", sha256="", size=9, reused=False)
+    keyframe = events.PieceFinished(
+        stage="keyframe", index=0, object="k0", sha256="", size=9, reused=False
+    )
     studio.world.made[-1].say(job, PLANNED, keyframe)
     until(lambda: studio.hub.pieces.here(job))
     studio.world.made[-1].drop()

@@ -5,8 +5,9 @@ import random
 from collections.abc import Callable
 
 from engine.film.graph import KeyframeNode
-from engine.film.plan import MeasureStep, PaintStep, Plan, Step
+from engine.film.plan import MakeStep, MeasureStep, Plan, Step
 from engine.film.recipe import Recipe
+from engine.film.stages import KEYFRAME
 
 
 def worked(
@@ -31,7 +32,7 @@ def worked(
     plan, steps = Plan(recipe, model=model, interpolator=interpolator), []
     while ready := [*itertools.islice(plan.ready(), None if mix else 1)]:
         step, answer = mix.choice(ready) if mix else ready[0], 0.0
-        if isinstance(step, PaintStep):
+        if isinstance(step, MakeStep) and step.stage is KEYFRAME:
             answer = float(blank(step.index))
         if isinstance(step, MeasureStep):
             by_name = {node.name: node for node in plan.keyframes}

@@ -17,8 +17,10 @@ import time
 from pathlib import Path
 
 from engine.errors import DeviceMemoryError, StorageError
-from engine.film.graph import FilmNode, KeyframeNode, Node
+from engine.film.events import Shape, encode_shape
+from engine.film.graph import FilmNode, KeyframeNode, SegmentNode
 from engine.film.preview_budget import PreviewQuality
+from engine.film.stages import Node
 from engine.wire.messages import responses as answers
 from engine.workers import messages as tasks
 from engine.workers.messages import Channel
@@ -64,8 +66,8 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
         )
     if isinstance(task, tasks.Measure):
         return tasks.Measured(distance=distance(task.first, task.second))
-    painted = task.keyframes if isinstance(task, tasks.Paint) else ()
-    prompt = " ".join(str(one.node.prompt.first) for one in painted)
+    keyframes = [one.node for one in task.pieces if isinstance(one.node, KeyframeNode)]
+    prompt = " ".join(str(node.prompt.first) for node in keyframes)
     misbehave(prompt, Path(tasks.targets(task)[0]))
     if "run short" in prompt or "fresh worker" in prompt:
         channel.send(tasks.Economized(way="slices", exact=True))
@@ -73,10 +75,9 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
         return tasks.Broke(error=DeviceMemoryError("the device has 0 bytes free").report())
     if not steps(channel, task):
         return tasks.Stopped()
-    kind = type(task).__name__
+    kind = {"keyframe": "Paint", "segment": "Draw", "film": "Join"}.get(task.stage, task.stage)
     try:
-        pieces = task.keyframes if isinstance(task, tasks.Paint) else [task]
-        files = tuple(write(Path(one.target), kind, one.node) for one in pieces)
+        files = tuple(write(Path(one.target), kind, one.node) for one in task.pieces)
     except OSError as error:
         return tasks.Broke(error=StorageError(f"it cannot be written: {error}").report())
     return tasks.Made(files=files, memory=MEMORY)
@@ -85,8 +86,8 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
 def write(target: Path, kind: str, node: Node) -> tasks.File:
     content = f"{kind} {node.name}\n".encode() * LINES
     target.write_bytes(content)
-    shape = tasks.Shape(frames=1, seconds=1.0, width=8, height=8)
-    detail = tasks.encode_shape(shape) if isinstance(node, FilmNode) else ""
+    shape = Shape(frames=1, seconds=1.0, width=8, height=8)
+    detail = encode_shape(shape) if isinstance(node, FilmNode) else ""
     if isinstance(node, KeyframeNode) and "paint nothing" in str(node.prompt.first):
         detail = "blank"
     sha256 = hashlib.sha256(content).hexdigest()
@@ -110,15 +111,15 @@ def misbehave(prompt: str, target: Path) -> None:
         time.sleep(0.01)
 
 
-def steps(channel: Channel, task: tasks.Work) -> bool:
-    match task:
-        case tasks.Paint(keyframes=keyframes):
-            total = keyframes[0].node.num_inference_steps
-            indexes = [one.index for one in keyframes]
-        case tasks.Draw():
-            total, indexes = task.node.length, [task.index]
+def steps(channel: Channel, task: tasks.Make) -> bool:
+    match task.pieces[0].node:
+        case KeyframeNode(num_inference_steps=total):
+            pass
+        case SegmentNode(length=total):
+            pass
         case _:
-            total, indexes = 0, []
+            total = 0
+    indexes = [one.index for one in task.pieces]
     for step in range(1, total + 1):
         pace()
         if task.job in stopped:

@@ -24,13 +24,10 @@ from pathlib import Path
 
 from engine.film.events import (
     AnyEvent,
-    Assembling,
     Interrupted,
-    KeyframeStarted,
-    KeyframeStep,
     ModelLoading,
-    SegmentFrame,
-    SegmentStarted,
+    PieceAdvanced,
+    PieceStarted,
     Started,
 )
 from engine.film.progress import fold
@@ -62,15 +59,15 @@ PATIENT_WITH_WORKERS = 2  # so many may die over one node; the third fails the j
 def phase(event: AnyEvent) -> str:
     """Return the phase of the work that begins with an event."""
     match event:
-        case KeyframeStarted():
+        case PieceStarted(stage="keyframe"):
             return "paint"
-        case KeyframeStep(step=step, steps=steps):
-            return "keep keyframe" if step == steps else "paint"
-        case SegmentStarted():
+        case PieceStarted(stage="segment"):
             return "draw"
-        case SegmentFrame(frame=frame, frames=frames):
-            return "keep segment" if frame == frames else "draw"
-        case Assembling():
+        case PieceAdvanced(stage=stage, done=done, total=total):
+            if done == total:
+                return f"keep {stage}"
+            return "paint" if stage == "keyframe" else "draw"
+        case PieceStarted(stage="film"):
             return "join"
         case Started() | ModelLoading():
             return "load"
@@ -196,8 +193,8 @@ def _coming(log: list[JobEvent]) -> str:
     told = [message.event for message in log]
     plan = fold(log).plan
     assert plan
-    last = next(event for event in reversed(told) if isinstance(event, KeyframeStep | SegmentFrame))
-    names = plan.keyframes if isinstance(last, KeyframeStep) else plan.segments
+    last = next(event for event in reversed(told) if isinstance(event, PieceAdvanced))
+    names = plan.keyframes if last.stage == "keyframe" else plan.segments
     return names[last.index]
 
 

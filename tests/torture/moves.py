@@ -18,6 +18,7 @@ from typing import Any
 
 from engine.errors import EngineUnreachableError
 from engine.film.recipe import Recipe
+from engine.film.stages import KEYFRAME
 from engine.wire.pairing import Pairing
 from tests.torture.rig import (
     PATIENCE,
@@ -71,8 +72,9 @@ def painted(data: Path) -> list[str]:
             shutil.copy(file, copies)
         with contextlib.closing(sqlite3.connect(Path(copies) / "engine.db")) as journal:
             told = [json.loads(body) for (body,) in journal.execute("SELECT body FROM event")]
-    finished = [event for event in told if event["type"] == "keyframe_finished"]
-    return [event["object"] for event in finished if not event["reused"]]
+    finished = [event for event in told if event["type"] == "piece_finished"]
+    keyframes = [event for event in finished if event["stage"] == "keyframe"]
+    return [event["object"] for event in keyframes if not event["reused"]]
 
 
 @dataclass
@@ -145,7 +147,7 @@ class Odyssey:
     def _safe(self, job: str) -> set[str]:
         """Return the keyframes that are on the laptop."""
         here = self.hub.pieces.here(job)
-        return {name for name, piece in here.items() if piece.is_keyframe}
+        return {name for name, piece in here.items() if piece.stage is KEYFRAME}
 
     def _view(self, job: str) -> JobView:
         view = self.hub.find(job)

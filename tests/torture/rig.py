@@ -22,12 +22,14 @@ import imageio_ffmpeg
 import psutil
 
 from engine.errors import TransportError
-from engine.film.events import FINAL, Finished, KeyframeFinished, SegmentFinished
+from engine.film.events import FINAL, PieceFinished
 from engine.film.recipe import Recipe
+from engine.film.stages import STAGES
 from engine.local import find_engine
 from engine.wire.messages.responses import JobEvent
 from engine.wire.pairing import Pairing
 from tests.conftest import Client, a_recipe, connected
+from tests.pieces import finished
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 300.0  # seconds that anything may take on a busy machine
@@ -191,9 +193,8 @@ class Film:
     @property
     def nodes(self) -> dict[str, str]:
         """Hashes of all contents by content address."""
-        made = (KeyframeFinished, SegmentFinished, Finished)
         told = [message.event for message in self.events]
-        return {event.object: event.sha256 for event in told if isinstance(event, made)}
+        return {event.object: event.sha256 for event in told if isinstance(event, PieceFinished)}
 
     def frames(self) -> list[str]:
         """Return a hash of each frame's pixels."""
@@ -241,11 +242,11 @@ def flaws(events: list[JobEvent]) -> list[str]:
     found = []
     if [message.seq for message in events] != list(range(1, len(events) + 1)):
         found.append(f"numbers are {[message.seq for message in events]}")
-    for kind in (KeyframeFinished, SegmentFinished):
+    for stage in STAGES:
         told = [message.event for message in events]
-        indexes = [event.index for event in told if isinstance(event, kind)]
+        indexes = [event.index for event in finished(told, stage)]
         if len(indexes) != len(set(indexes)):  # their order is the plan's business
-            found.append(f"{kind.__name__} came for {indexes}")
+            found.append(f"{stage} finished for {indexes}")
     if [message.seq for message in events if isinstance(message.event, FINAL)] != [len(events)]:
         found.append("it has not exactly one end")
     return found

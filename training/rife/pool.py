@@ -15,9 +15,9 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
+from engine.render.bridge import TORN
 from engine.render.rife.optical_flow import pair_motion, project
 from engine.render.rife.similarity import judge
-from engine.render.segment import TORN
 from training import world
 from training.rife.banks import Bank, make_bank
 from training.rife.scenes import draw_scene, exact_flows, render

@@ -58,7 +58,7 @@ def made_of(recipe: Recipe, times: Sequence[float], places: Set[int]) -> set[int
     found, left = set(places), [*places]
     while left:
         node = nodes.get(left.pop())
-        sources = {named[name] for name in node.sources if name in named} if node else set()
+        sources = {named[name] for name in node.inputs if name in named} if node else set()
         left += sources - found
         found |= sources
     return found

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from engine.film.events import KeyframeFinished, remarks
+from engine.film.events import PieceFinished, remarks
 from engine.film.progress import fold
 from engine.film.recipe import MAX_PROMPT, Recipe
+from engine.film.stages import KEYFRAME
 from ui import app_state as resources
 from ui.create import animatic
 from ui.estimate.panel import estimate
@@ -157,10 +158,12 @@ def _keyframes(job: str) -> list[Keyframe]:
     """Return an animatic's keyframes in order of time, as its log tells them."""
     log = resources.get_hub().record.of_film(job)
     heard = (logged.event for logged in log)
-    new = {one.index for one in heard if isinstance(one, KeyframeFinished) and not one.reused}
+    pieces = [one for one in heard if isinstance(one, PieceFinished) and one.stage == KEYFRAME.name]
+    new = {one.index for one in pieces if not one.reused}
     progress = fold(log)
     times = progress.plan.times if progress.plan else ()
-    blank = {index for index, said in progress.words.items() if "blank" in remarks(said)}
+    details = progress.of(KEYFRAME).details
+    blank = {index for index, detail in details.items() if "blank" in remarks(detail)}
     return [Keyframe(i, times[i], i in new, i in blank) for i in progress.strip]
 
 

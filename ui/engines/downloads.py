@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.errors import ErrorReport, TransportError, VisionFluxError
 from engine.film.events import Finished
+from engine.film.stages import STAGES
 from engine.wire.client import Connection
 from ui.storage.job_views import JobViews
 from ui.storage.library import Library
@@ -83,11 +84,11 @@ class PieceDownloads:
         with self._board.reading(job) as view:
             if view is None or view.progress.final or view.successor:
                 return None
-            keyframes = view.progress.whole[0]
-        if not keyframes:
-            return None  # without the plan nobody knows what will need room
+            if view.progress.plan is None:
+                return None  # what will need room is unknown
+            whole = {name: view.progress.whole(stage) for name, stage in STAGES.items()}
         return await asyncio.to_thread(
-            self._pieces.next, job, keyframes, self._preferences.mirror_budget
+            self._pieces.next, job, whole, self._preferences.mirror_budget
         )
 
 

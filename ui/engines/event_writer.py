@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from engine.film.events import FINAL, KeyframeFinished, Logged, SegmentFinished
+from engine.film.events import FINAL, Logged, PieceFinished
 from engine.wire.messages.responses import JobEvent
 from ui.storage.event_log import EventLog
 
 SOON = 1.0  # seconds until events that tell of steps are written down
-WEIGHTY = (KeyframeFinished, SegmentFinished, *FINAL)
+WEIGHTY = (PieceFinished, *FINAL)
 
 
 class EventWriter:

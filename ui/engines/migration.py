@@ -121,7 +121,7 @@ class Migration:
         return True
 
     async def _upload(self, piece: Piece) -> None:
-        path, kind = self.pieces.path(piece), piece.media_type
+        path, kind = self.pieces.path(piece), piece.stage.media_type
         try:
             await self.connection.upload(
                 piece.object, path, kind, origin=piece.origin, detail=piece.detail

@@ -12,8 +12,9 @@ from typing import Any
 from PIL import Image
 
 from engine.errors import VisionFluxError
-from engine.film.events import KeyframeFinished, remarks
+from engine.film.events import PieceFinished, remarks
 from engine.film.progress import Progress
+from engine.film.stages import KEYFRAME
 from engine.wire.client import Connection
 from engine.wire.messages.responses import JobEvent, Preview, Snapshot
 from ui.storage.files import write_private
@@ -64,7 +65,7 @@ class Pictures:
         match message:
             case Preview(kind="keyframe"):
                 self._begin(self._keep(message))
-            case JobEvent(job=job, event=KeyframeFinished() as event):
+            case JobEvent(job=job, event=PieceFinished(stage=KEYFRAME.name) as event):
                 if self._near and not final and "blank" not in remarks(event.detail):
                     self._begin(self._fetch(job, event.index, event.object))
             case Snapshot(job=job, progress=progress):
@@ -76,7 +77,7 @@ class Pictures:
         names = [
             (index, name)
             for index, name in enumerate(progress.keyframes)
-            if "blank" not in remarks(progress.words.get(index, ""))
+            if "blank" not in remarks(progress.of(KEYFRAME).details.get(index, ""))
         ]
         for index, name in names[: 1 if final else None]:
             if name:
@@ -84,7 +85,7 @@ class Pictures:
 
     def arrived(self, piece: Piece, file: Path) -> None:
         """Show a piece that was brought here, if it is a keyframe and no preview of it comes."""
-        if piece.is_keyframe and "blank" not in remarks(piece.detail):
+        if piece.stage is KEYFRAME and "blank" not in remarks(piece.detail):
             self._begin(self._make_later(piece, file))
 
     async def _make_later(self, piece: Piece, file: Path) -> None:

@@ -1,6 +1,6 @@
 """What a film will cost before it is made: time, memory and data, each with honest error bars.
 
-How the cost of a piece grows with a recipe is known beforehand (``piece_seconds``); how fast an
+How the cost of a piece grows with a recipe is known beforehand (``Stage.cost``); how fast an
 engine is, and how sure one can be of that, its past films tell (``ui.estimate.history``). Pure:
 recipes and lessons in, figures out.
 """
@@ -12,19 +12,18 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from engine.film.recipe import Recipe
+from engine.film.stages import SEGMENT, STAGES, Stage
 from engine.models import Card
-from ui.estimate.history import Measurement
+from ui.estimate.history import Measurement, sharing
+from ui.storage.pieces import is_mirrored
 
 Works = Mapping[str, float]  # by the model's name
 
-PATCH = 256 * 256  # pixels
 COLD = 8.0  # seconds in which a model is loaded, before that was seen
 WARM = 0.3  # seconds in which one is found to be loaded already
 LOADED = 1.5  # seconds that tell the one from the other
-JOIN = 0.5  # seconds
 GPU = 0.08  # time on a GPU as a share of that on two cores, before a film was made there
 LARGE_GPU = 0.007  # likewise, of painting with a network that keeps all of a GPU busy
-LOOKING = 1.97  # operations of a keyframe that looks at another, as a share of others'
 OFFLINE_WORK = 2.8  # of the offline model, as ``Card.work`` counts
 LARGE = 20.0  # work above which a network keeps a GPU busy
 DOUBT = math.log(2.5)  # of a first guess; errors are differences of logarithms
@@ -32,21 +31,18 @@ CAUTION = 0.35  # error that one film more is expected to have, counted as one o
 RECENT = 0.8  # weight of a film against that of the one after it
 BASE, PER_PIXEL = 900_000_000, 4_000  # bytes of memory
 NO_WORKS: Works = MappingProxyType({})
-FRAME_BYTES, PICTURE_BYTES = 0.10, 1.0  # per pixel of a film's frame, of a keyframe's PNG
 EVENT_BYTES = 160  # on the wire
 
 
 class Speed(NamedTuple):
-    """Seconds that the parts of a film take on an engine."""
+    """Seconds that the parts of a film take on an engine; ``each``: of a unit, by stage."""
 
     loading: float
-    painting: float
-    drawing: float
-    joining: float
+    each: Mapping[str, float]
 
-    def whole(self, keyframes: int, frames: int) -> float:
-        """Return the seconds of a film of so many keyframes and frames."""
-        return self.loading + keyframes * self.painting + frames * self.drawing + self.joining
+    def whole(self, units: Mapping[str, int]) -> float:
+        """Return the seconds of a film of so many units of work, by stage."""
+        return self.loading + sum(count * self.each[name] for name, count in units.items())
 
 
 class Estimate(NamedTuple):
@@ -69,17 +65,12 @@ class Estimate(NamedTuple):
     fetched: int = 0
 
 
-def piece_seconds(recipe: Recipe, works: Works = NO_WORKS) -> tuple[float, float]:
-    """Return seconds per keyframe and per frame on two cores, in-betweens by the offline network.
+def unit_seconds(stage: Stage, recipe: Recipe, works: Works = NO_WORKS) -> float:
+    """Return seconds per unit of work on two cores, in-betweens by the offline network.
 
     ``works``: the ``Card.work`` of models by name; others count as the offline one.
     """
-    patches = recipe.width * recipe.height / PATCH
-    passes = (2 if recipe.guidance_scale > 1 else 1) * (LOOKING if recipe.anchor_attention else 1)
-    heavier = (works.get(recipe.model) or OFFLINE_WORK) / OFFLINE_WORK
-    painting = 0.1 + patches * (0.06 * heavier * recipe.num_inference_steps * passes + 0.4)
-    drawing = 0.01 + (0.06 * patches if recipe.interpolation_factor > 1 else 0.01 * patches)
-    return painting, drawing
+    return stage.cost(recipe, (works.get(recipe.model) or OFFLINE_WORK) / OFFLINE_WORK)
 
 
 def speed(
@@ -99,23 +90,18 @@ def speed(
         cold: whether it has loaded no model yet.
         gpu: whether it has a GPU.
         devices: that share the work.
-        works: as ``piece_seconds`` takes them.
+        works: as ``unit_seconds`` takes them.
     """
     loads = [past.loading for past in lessons if past.loading]
     slow = [load for load in loads if load > LOADED]
     fast = [load for load in loads if load <= LOADED]
-    loading = _middle(slow, COLD) if cold else _middle(fast, WARM)
-    large = works.get(recipe.model, 0) > LARGE
-    unknown = ((LARGE_GPU if large else GPU), GPU) if gpu else (1.0, 1.0)
-    painting, drawing = piece_seconds(recipe, works)
-    painted = [(past, past.painting) for past in lessons]
-    drawn = [(past, past.drawing) for past in lessons]
-    return Speed(
-        loading,
-        painting * _ratio(recipe, painted, 0, unknown[0], works) / devices,
-        drawing * _ratio(recipe, drawn, 1, unknown[1], works) / devices,
-        _middle([past.joining for past in lessons if past.joining], JOIN),
-    )
+    each = {
+        name: unit_seconds(stage, recipe, works)
+        * _ratio(stage, recipe, lessons, gpu, works)
+        / sharing(stage, devices)
+        for name, stage in STAGES.items()
+    }
+    return Speed(_middle(slow, COLD) if cold else _middle(fast, WARM), each)
 
 
 def doubt(lessons: Sequence[Measurement], *, gpu: bool = False, works: Works = NO_WORKS) -> float:
@@ -133,7 +119,7 @@ def doubt(lessons: Sequence[Measurement], *, gpu: bool = False, works: Works = N
             expected = speed(
                 past.recipe, before, cold=cold, gpu=gpu, devices=past.devices, works=works
             )
-            errors.append(math.log(past.seconds / expected.whole(past.keyframes, past.frames)))
+            errors.append(math.log(past.seconds / expected.whole(past.units)))
     return math.sqrt((CAUTION**2 + sum(error**2 for error in errors)) / (1 + len(errors)))
 
 
@@ -141,8 +127,7 @@ def price(
     recipe: Recipe,
     lessons: Sequence[Measurement],
     *,
-    keyframes: int,
-    frames: int,
+    units: Mapping[str, int],
     cold: bool,
     gpu: bool = False,
     devices: int = 1,
@@ -157,19 +142,18 @@ def price(
     Args:
         recipe: of the film.
         lessons: of the engine's past films, the newest first.
-        keyframes: that must be painted.
-        frames: of the segments that must be drawn.
+        units: of work that must be done, by the stage's name.
         cold: whether the engine has loaded no model yet.
         gpu: whether it has a GPU.
         devices: that share the work.
         card: of the film's model.
-        works: as ``piece_seconds`` takes them.
+        works: as ``unit_seconds`` takes them.
         far: whether its data must come here over a network.
         previews: bytes that previews may take.
         mirror: bytes of finished pieces that may be brought here.
     """
     parts = speed(recipe, lessons, cold=cold, gpu=gpu, devices=devices, works=works)
-    seconds = parts.whole(keyframes, frames)
+    seconds = parts.whole(units)
     away = math.exp(doubt(lessons, gpu=gpu, works=works))
     weights = card.download if card else 0
     return Estimate(
@@ -177,28 +161,35 @@ def price(
         low=seconds / away,
         high=seconds * away,
         memory=_memory(recipe, lessons, card),
-        data=_data(recipe, lessons, keyframes, previews, mirror) if far else 0,
+        data=_data(recipe, lessons, units, previews, mirror) if far else 0,
         films=len(lessons),
         fetched=0 if any(past.recipe.model == recipe.model for past in lessons) else weights,
     )
 
 
 def _ratio(
-    recipe: Recipe, seen: list[tuple[Measurement, float]], part: int, unknown: float, works: Works
+    stage: Stage, recipe: Recipe, lessons: Sequence[Measurement], gpu: bool, works: Works
 ) -> float:
     """Return seconds seen per second expected: the median, near and recent films weighing more.
 
     The closer a film's pieces were to these in cost, the less it matters how costs really grow.
     """
-    here = piece_seconds(recipe, works)[part]
+    here = unit_seconds(stage, recipe, works)
     weighed = []
-    for age, (past, seconds) in enumerate(seen):
-        if seconds > 0:
-            there = piece_seconds(past.recipe, works)[part]
+    for age, past in enumerate(lessons):
+        if seconds := past.each.get(stage.name):
+            there = unit_seconds(stage, past.recipe, works)
             near = math.exp(-2 * abs(math.log(there / here)))
             same = 1.0 if past.recipe.model == recipe.model else 0.05
             weighed.append((seconds / there, RECENT**age * near * same))
-    return _weighted_median(weighed) if weighed else unknown
+    return _weighted_median(weighed) if weighed else _unknown(stage, recipe, gpu, works)
+
+
+def _unknown(stage: Stage, recipe: Recipe, gpu: bool, works: Works) -> float:
+    """Return that ratio before a film was made on the engine; joining films needs no GPU."""
+    if not gpu or stage.of == "film":
+        return 1.0
+    return LARGE_GPU if stage.paints and works.get(recipe.model, 0) > LARGE else GPU
 
 
 def _weighted_median(weighed: list[tuple[float, float]]) -> float:
@@ -228,16 +219,23 @@ def _memory(recipe: Recipe, lessons: Sequence[Measurement], card: Card | None) -
 
 
 def _data(
-    recipe: Recipe, lessons: Sequence[Measurement], keyframes: int, previews: int, mirror: int
+    recipe: Recipe,
+    lessons: Sequence[Measurement],
+    units: Mapping[str, int],
+    previews: int,
+    mirror: int,
 ) -> int:
     """Return the bytes of the film, its events, its previews and the pieces that are mirrored."""
     pixels, films = recipe.width * recipe.height, [past for past in lessons if past.size]
-    frame = _middle([past.size / past.recipe.frames / _pixels(past) for past in films], FRAME_BYTES)
-    picture = _middle([past.picture / _pixels(past) for past in films if past.picture], 0)
-    film = recipe.frames * pixels * frame
-    pieces = keyframes * pixels * (picture or PICTURE_BYTES) + film
-    told = (keyframes * (recipe.num_inference_steps + 2) + recipe.frames) * EVENT_BYTES
-    return round(film + min(mirror, pieces) + previews + told)
+    sizes = [past.size / past.recipe.frames / _pixels(past) for past in films]
+    film = recipe.frames * pixels * _middle(sizes, SEGMENT.pixel_bytes)
+    pieces = reported = 0.0
+    for name, count in units.items():
+        stage = STAGES[name]
+        made = [past.sizes[name] / _pixels(past) for past in films if past.sizes.get(name)]
+        pieces += count * pixels * _middle(made, stage.pixel_bytes) * is_mirrored(stage)
+        reported += count * (stage.previews(recipe, 1) + 1) * EVENT_BYTES
+    return round(film + min(mirror, pieces) + previews + reported)
 
 
 def _pixels(past: Measurement) -> int:

@@ -1,9 +1,9 @@
 """What the past films on an engine tell of the next one: read from the library's database.
 
-It knows rows; ``ui.estimate.history`` knows what to make of them.
+It knows rows; ``ui.estimate.cost`` knows what to make of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,69 +13,73 @@ from sqlalchemy.orm import Session
 from engine.film import events
 from engine.film.events import Logged
 from engine.film.plan import Plan, grown, most_keyframes
-from engine.film.progress import fold
+from engine.film.progress import Progress, fold
 from engine.film.recipe import Recipe
+from engine.film.stages import STAGES, Stage
 from ui.storage.event_log import EventLog
 from ui.storage.tables import EventRow, Film, Piece
 
 
 class Measurement(NamedTuple):
-    """What one film that was made tells.
+    """What was measured on one film.
 
     Attributes:
-        painting: seconds that a device spent on a keyframe; 0 if none was painted.
-        drawing: seconds that a device spent on a frame of segments; 0 if none was drawn.
-        keyframes, frames: that were made, not found in the store.
+        loading: seconds until the model was loaded; 0 if unknown.
+        each: seconds that a device spent on a unit of work, by the stage's name; 0 if none was
+            made.
+        units: that were made, not found in the store, likewise.
+        sizes: bytes of a unit, likewise; 0 if unknown.
         seconds: from its start to its end; 0 if it was interrupted in between.
         memory: bytes that were needed at most; 0 if unknown.
         size: bytes of the film.
-        picture, segment: bytes of a keyframe, and of a segment's frame; 0 if unknown.
         devices: that took part.
     """
 
     recipe: Recipe
     loading: float
-    painting: float
-    drawing: float
-    joining: float
-    keyframes: int
-    frames: int
+    each: Mapping[str, float]
+    units: Mapping[str, int]
+    sizes: Mapping[str, float]
     seconds: float
     memory: int
     size: int
-    picture: float
-    segment: float
     devices: int = 1
 
 
-def lesson(recipe: Recipe, log: Sequence[Logged]) -> Measurement | None:
+def measure(recipe: Recipe, log: Sequence[Logged]) -> Measurement | None:
     """Return what the log of a finished film tells; None if it tells nothing."""
     progress = fold(log)
     if progress.film is None:
         return None
     at = {type(logged.event): logged.at for logged in log}  # the last of each kind
-    times = (at.get(kind) for kind in (events.Started, events.Planned, events.Assembling))
-    started, planned, assembling = times
+    started, planned = at.get(events.Started), at.get(events.Planned)
     whole = progress.attempt == 1 and not {events.Interrupted, events.Paused} & set(at)
-    heard = [logged.event for logged in log]
-    devices = max(1, progress.at_once)  # among which progress shares time out
-    pictures = [one.size for one in heard if isinstance(one, events.KeyframeFinished)]
-    pieces = [one.size for one in heard if isinstance(one, events.SegmentFinished)]
+    timings = {name: progress.of(stage).timing for name, stage in STAGES.items()}
     return Measurement(
         recipe,
         loading=planned - started if whole and started and planned else 0.0,
-        painting=progress.painting.mean(0.0) * devices,
-        drawing=progress.drawing.mean(0.0) * devices,
-        joining=progress.ended_at - assembling if assembling else 0.0,
-        keyframes=progress.painting.count,
-        frames=progress.drawing.count,
+        each={
+            name: timing.mean(0.0) * sharing(STAGES[name], progress.at_once)
+            for name, timing in timings.items()
+        },
+        units={name: timing.count for name, timing in timings.items()},
+        sizes={name: _unit_bytes(progress, stage, log) for name, stage in STAGES.items()},
         seconds=progress.ended_at - started if whole and started else 0.0,
         memory=progress.film.memory,
         size=progress.film.size,
-        picture=sum(pictures) / len(pictures) if pictures else 0.0,
-        segment=sum(pieces) / recipe.frames,
-        devices=devices,
+        devices=max(1, progress.at_once),
     )
+
+
+def sharing(stage: Stage, devices: int) -> int:
+    """Return among how many devices the time of a stage is shared; the film is made by one."""
+    return max(1, devices) if stage.of != "film" else 1
+
+
+def _unit_bytes(progress: Progress, stage: Stage, log: Sequence[Logged]) -> float:
+    heard = [one.event for one in log if isinstance(one.event, events.PieceFinished)]
+    sizes = [one.size for one in heard if one.stage == stage.name]
+    return sum(sizes) / progress.units(stage) if sizes else 0.0
 
 
 FILMS = 12  # that are looked at
@@ -89,17 +93,17 @@ class FilmHistory:
         self._database, self._record = database, EventLog(database)
         self._mine = sa.and_(Film.owner == owner, Film.engine == engine)
 
-    def lessons(self) -> list[Measurement]:
-        """Return what the newest films tell, the newest first."""
+    def measurements(self) -> list[Measurement]:
+        """Return what was measured on the newest films, the newest first."""
         done = sa.select(Film).where(self._mine, Film.status == "finished")
         newest = done.order_by(Film.finished_at.desc()).limit(FILMS)
         with Session(self._database) as session:
             films = list(session.scalars(newest))
-        found = (lesson(film.recipe, self._record.of(film.job)) for film in films)
+        found = (measure(film.recipe, self._record.of(film.job)) for film in films)
         return [one for one in found if one]
 
-    def missing(self, recipe: Recipe) -> tuple[int, int]:
-        """Return how many keyframes and frames of a film were not made before, at most.
+    def missing(self, recipe: Recipe) -> dict[str, int]:
+        """Return how many units of work of a film were not made before, at most, by stage.
 
         Where keyframes stand is known as far as the distances of earlier films' tell. The engine
         may have thrown some away since then; then the film takes longer.
@@ -108,15 +112,13 @@ class FilmHistory:
         with Session(self._database) as session:
             planned = self._planned(session, recipe.model)
             if planned is None or most > PLANNABLE:
-                return most, recipe.frames
+                return most_units(recipe)
             distances = self._distances(session)
             names = {"model": planned.model, "interpolator": planned.interpolator}
             plan = grown(Plan(recipe, batch=planned.batch, **names), distances)
             query = sa.select(Piece.object).join(Film, Film.job == Piece.job)
             made = set(session.scalars(query.where(self._mine, Piece.object.in_(plan.names))))
-        keyframes = sum(node.name not in made for node in plan.keyframes) + plan.more_keyframes
-        drawn = sum(node.length for node in plan.segments if node.name in made)
-        return keyframes, recipe.frames - drawn
+        return {stage.name: _lacking(plan, stage, made) for stage in plan.stages}
 
     def _distances(self, session: Session) -> dict[tuple[str, str], float]:
         """Return what the newest films tell of their keyframes' distances, by name."""
@@ -137,3 +139,24 @@ class FilmHistory:
         query = query.where(EventRow.kind == "planned").order_by(EventRow.at.desc()).limit(FILMS)
         plans = (msgspec.json.decode(text, type=events.Planned) for text in session.scalars(query))
         return next((plan for plan in plans if plan.model.rpartition("@")[0] == model), None)
+
+
+def most_units(recipe: Recipe) -> dict[str, int]:
+    """Return the units of work of a film of which nothing was made before, at most, by stage."""
+    pieces = {"keyframe": most_keyframes(recipe), "film": 1}
+    return {
+        name: recipe.frames if stage.per_frame else pieces.get(stage.of, recipe.frames)
+        for name, stage in STAGES.items()
+        if stage.wanted(recipe)
+    }
+
+
+def _lacking(plan: Plan, stage: Stage, made: set[str]) -> int:
+    """Return the units of work of a stage that are not among what was made."""
+    nodes = plan.nodes(stage)
+    if not stage.per_frame:
+        return sum(node.name not in made for node in nodes) + plan.more(stage)
+    there = [
+        segment for segment, node in zip(plan.segments, nodes, strict=True) if node.name in made
+    ]
+    return plan.recipe.frames - sum(segment.length for segment in there)

@@ -7,6 +7,7 @@ import streamlit as st
 from engine.errors import VisionFluxError
 from engine.film.plan import most_keyframes
 from engine.film.recipe import Recipe
+from engine.film.stages import KEYFRAME
 from engine.wire.messages.responses import Hello
 from ui import app_state as resources
 from ui.engines.connections import EngineView
@@ -35,14 +36,13 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
     """Return what a film will cost on an engine, and how many keyframes are to be painted."""
     hub, hello = resources.get_hub(), engine.hello
     past = FilmHistory(hub.library.engine, hub.library.owner, hello.engine if hello else "")
-    keyframes, frames = past.missing(recipe)
+    units = past.missing(recipe)
     kind = hello.device.kind if hello else ""
     cards = {model.name: model.card for model in hello.models} if hello else {}
     cost = price(
         recipe,
-        past.lessons(),
-        keyframes=keyframes,
-        frames=frames,
+        past.measurements(),
+        units=units,
         cold=not (hello and hello.interpolator),
         gpu=kind.startswith(("cuda", "mps")),
         devices=len(hello.devices) if hello else 1,
@@ -52,7 +52,7 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
         previews=hub.preferences.preview_budget,
         mirror=hub.preferences.mirror_budget,
     )
-    return cost, keyframes
+    return cost, units[KEYFRAME.name]
 
 
 def content(recipe: Recipe, missing: int) -> str:

@@ -1,5 +1,6 @@
 """Shows what made a film: the scenes in words; the settings and the places in small print."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -9,6 +10,7 @@ from msgspec import UNSET
 from engine.film.camera import name_of
 from engine.film.events import Finished, Logged, Scores, Started, remarks
 from engine.film.recipe import Motion, Recipe
+from engine.film.stages import KEYFRAME, STAGES, Stage
 from engine.models.interpolators import display_name
 from ui.shell.text import plain, size
 from ui.storage.tables import Film, Piece
@@ -18,8 +20,8 @@ DIFFERENCES = "Different hardware may differ in tiny details of colour and textu
 
 def kept(pieces: Sequence[Piece], budget: int) -> str:
     """Return what of an unfinished film is on this laptop, of at most ``budget`` bytes."""
-    keyframes = sum(piece.is_keyframe for piece in pieces)
-    parts = [_count(keyframes, "keyframe"), _count(len(pieces) - keyframes, "in-between")]
+    counts = Counter(piece.stage.piece for piece in pieces)
+    parts = [_count(count, name) for name, count in counts.items()]
     whole = size(sum(piece.size for piece in pieces))
     named = " and ".join(part for part in parts if part)
     return f"Safe on this computer: {named} · {whole} of at most {size(budget)}" if named else ""
@@ -30,9 +32,11 @@ def made_where(pieces: Sequence[Piece]) -> str:
     known = [piece for piece in pieces if piece.origin]
     if len({piece.origin for piece in known}) < 2:
         return _odd(pieces)
-    keyframes = _places("Keyframe", "painted", [piece for piece in known if piece.is_keyframe])
-    segments = _places("In-between", "drawn", [piece for piece in known if not piece.is_keyframe])
-    return f"{keyframes}{segments}{DIFFERENCES} {_odd(pieces)}".rstrip()
+    places = "".join(
+        _places(stage, [piece for piece in known if piece.stage is stage])
+        for stage in STAGES.values()
+    )
+    return f"{places}{DIFFERENCES} {_odd(pieces)}".rstrip()
 
 
 _ODD = {
@@ -44,22 +48,22 @@ _ODD = {
 
 
 def _odd(pieces: Sequence[Piece]) -> str:
-    told = [remarks(piece.detail) for piece in pieces if piece.is_keyframe]
+    told = [remarks(piece.detail) for piece in pieces if piece.stage is KEYFRAME]
     counts = ((sum(word in said for said in told), because) for word, because in _ODD.items())
     return " ".join(f"{count} of {len(told)} keyframes {said}" for count, said in counts if count)
 
 
-def _places(what: str, done: str, pieces: Sequence[Piece]) -> str:
+def _places(stage: Stage, pieces: Sequence[Piece]) -> str:
     """Return a sentence such as "Keyframes 1–4 were painted on A, 5–13 on B. "."""
     runs = [list(run) for _, run in groupby(pieces, key=lambda piece: piece.origin)]
     if not runs:
         return ""
     several = len(runs[0]) > 1
-    verb = f"{'were' if several else 'was'} {done} "
+    verb = f"{'were' if several else 'was'} {stage.done} "
     places = [
         f"{_span(run)} {'' if index else verb}on {run[0].origin}" for index, run in enumerate(runs)
     ]
-    return f"{what}{'s' if several else ''} {', '.join(places)}. "
+    return f"{stage.piece.capitalize()}{'s' if several else ''} {', '.join(places)}. "
 
 
 def _span(run: Sequence[Piece]) -> str:

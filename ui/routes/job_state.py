@@ -1,10 +1,11 @@
 """A job's state in words and numbers for the stage. Pure: no clock, no sockets, no Streamlit."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
+from engine.film.activity import activity
 from engine.film.events import remarks
-from engine.film.progress import Phase, Progress
+from engine.film.progress import Progress
+from engine.film.stages import FILM, KEYFRAME, SEGMENT, STAGES, Stage
 from ui.storage.job_views import JobView
 
 FINAL_WORDS = {
@@ -27,7 +28,11 @@ def headline(view: JobView) -> str:
         return "Paused; everything finished is kept"
     if view.resting:
         return "Waiting; everything finished is kept"
-    return _PHASES[progress.phase](progress)
+    if progress.phase == "waiting":
+        return _waiting(progress)
+    if progress.phase == "loading":
+        return _loading(progress)
+    return activity(progress) or "Finishing"
 
 
 def _waiting(progress: Progress) -> str:
@@ -44,75 +49,23 @@ def _loading(progress: Progress) -> str:
     return "Loading the model" + (f" · {percent} %" if 0 < percent < 100 else "")
 
 
-def _painting(progress: Progress) -> str:
-    steps = [piece.done for _, piece in sorted(progress.open_keyframes.items())]
-    several = "s" if len(steps) > 1 else ""
-    which = _next(progress.keyframes, len(steps), progress.whole[0])
-    step = f" · step{several} {_listed(steps)} of {progress.steps}" if any(steps) else ""
-    return f"Painting keyframe{several} {which}{step}"
-
-
-def _interpolating(progress: Progress) -> str:
-    pieces = sorted(progress.open_segments.items())
-    several = "s" if len(pieces) > 1 else ""
-    which = _next(progress.segments, len(pieces), progress.whole[1])
-    done = sum(piece.done for _, piece in pieces)
-    frames = sum(progress.segment_frames[index] for index, _ in pieces)
-    frame = f" · frame {done} of {frames}" if done else ""
-    return f"Filling gap{several} {which}{frame}"
-
-
-def _next(pieces: Sequence[str], count: int, whole: int) -> str:
-    """Return how many-th of all the next ones are; their places in the film come in any order."""
-    done = min(sum(map(bool, pieces)), whole - 1)
-    return f"{_listed(range(done + 1, done + 1 + max(1, count)))} of {whole}"
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    """Return numbers as people list them."""
-    *most, last = map(str, numbers)
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def _assembling(_progress: Progress) -> str:
-    return "Joining the film"
-
-
-def _done_for_now(_progress: Progress) -> str:
-    return "Finishing"
-
-
-_PHASES: dict[Phase, Callable[[Progress], str]] = {
-    "waiting": _waiting,
-    "loading": _loading,
-    "painting": _painting,
-    "interpolating": _interpolating,
-    "assembling": _assembling,
-    "done": _done_for_now,
-}
-
-
 def timeline(view: JobView) -> list[dict[str, str]]:
     """Return the phases in order, each ``todo``, ``active`` or ``done``, with its count."""
     progress = view.progress
-    lists = progress.keyframes, progress.segments
-    painted, filled = (
-        (sum(map(bool, names)), whole) for names, whole in zip(lists, progress.whole, strict=True)
-    )
-    planned = bool(progress.keyframes)
-    painting = progress.phase == "painting" or bool(progress.open_keyframes)
-    drawing = progress.phase == "interpolating" or bool(progress.open_segments)
+    steps = [_step("Model", done=progress.plan is not None, active=progress.phase == "loading")]
+    stages = progress.pieces or STAGES  # before there is a plan, those of every film
+    return steps + [_stage_step(view, STAGES[name]) for name in stages if STAGES[name].title]
+
+
+def _stage_step(view: JobView, stage: Stage) -> dict[str, str]:
+    progress = view.progress
+    active = progress.phase == stage.name or bool(progress.of(stage).open)
+    if stage is not FILM:
+        have, whole = progress.of(stage).finished, progress.whole(stage)
+        return _step(stage.title, have, whole, active=active)
     finished = progress.status == "finished"
-    return [
-        _step("Model", done=planned, active=progress.phase == "loading"),
-        _step("Keyframes", *painted, active=painting),
-        _step("In-betweens", *filled, active=drawing),
-        _step(
-            "Film",
-            done=finished and view.saved,
-            active=progress.phase == "assembling" or (finished and not view.saved),
-        ),
-    ]
+    downloading = finished and not view.saved
+    return _step(stage.title, done=finished and view.saved, active=active or downloading)
 
 
 def calm(view: JobView) -> str:
@@ -155,11 +108,13 @@ def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:
         "strip": progress.strip,
         "ends": progress.ends,
         "remarks": {
-            index: remark for index in progress.words if (remark := _remark(progress, index))
+            index: remark
+            for index, detail in progress.of(KEYFRAME).details.items()
+            if (remark := _remark(detail))
         },
-        "more": progress.whole[0] - len(progress.keyframes),
-        "painting": sorted(progress.open_keyframes),
-        "drawing": sorted(progress.open_segments),
+        "more": progress.whole(KEYFRAME) - len(progress.keyframes),
+        "painting": sorted(progress.of(KEYFRAME).open),
+        "drawing": sorted(progress.of(SEGMENT).open),
         "pictures": sorted(view.pictures),
         "segments": _shares(progress),
         "ready": ready(progress),
@@ -168,9 +123,9 @@ def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:
     }
 
 
-def _remark(progress: Progress, index: int) -> str:
+def _remark(detail: str) -> str:
     """Return what is out of the ordinary with a keyframe."""
-    said = remarks(progress.words[index])
+    said = remarks(detail)
     if "blank" in said:
         return "came out blank; its neighbour is held"
     return "came out blank at first; painted from another seed" if "rerolled" in said else ""
@@ -184,8 +139,8 @@ def ready(progress: Progress) -> int:
 def _shares(progress: Progress) -> list[float]:
     """Return how much of each segment is drawn, in [0, 1]."""
     shares = [1.0 if name else 0.0 for name in progress.segments]
-    for index, piece in progress.open_segments.items():
-        shares[index] = piece.done / max(1, progress.segment_frames[index])
+    for index, piece in progress.of(SEGMENT).open.items():
+        shares[index] = piece.done / progress.frames(SEGMENT, index)
     return [round(share, 3) for share in shares]
 
 

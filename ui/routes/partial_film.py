@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import AssemblyError, LimitError
+from engine.film.stages import SEGMENT
 from ui.engines.hub import Hub
 from ui.routes import ffmpeg
 from ui.storage.files import make_private_folder
-from ui.storage.tables import SEGMENT, Piece
+from ui.storage.tables import Piece, stage_key
 
 PARTS_PER_JOB = 4  # kept: the last ones asked for, of which pages may still play an older one
 
@@ -36,7 +37,7 @@ class PartialFilms:
         hub.bring(job, [piece for piece in segments if not hub.pieces.path(piece).is_file()])
         names = "".join(piece.object for piece in segments)
         address = hashlib.sha256(names.encode()).hexdigest()
-        whole = Piece(job=job, media_type=SEGMENT, index=0, object=address, sha256="", size=0)
+        whole = Piece(job=job, key=stage_key(SEGMENT), index=0, object=address, sha256="", size=0)
         target = hub.pieces.path(whole)
         with self._joining:
             if not target.is_file():
@@ -54,7 +55,7 @@ class PartialFilms:
 
 
 def _first(pieces: Sequence[Piece], count: int) -> list[Piece]:
-    segments = [piece for piece in pieces if not piece.is_keyframe][:count]
+    segments = [piece for piece in pieces if piece.stage is SEGMENT][:count]
     if not count or [piece.index for piece in segments] != list(range(count)):
         raise LimitError(f"fewer than {count} segments are finished")
     return segments

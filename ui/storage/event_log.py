@@ -11,14 +11,15 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from engine.film import events
-from engine.film.events import KeyframeFinished, Logged, SegmentFinished
+from engine.film import older
+from engine.film.events import Logged, PieceFinished
 from engine.film.progress import fold
 from ui.storage.job_views import JobView
 from ui.storage.pieces import piece_of
 from ui.storage.tables import UNFINISHED, EventRow, Film, FormerJob
 
-PASSING = ("keyframe_step", "segment_frame", "model_loading")  # of no interest afterwards
+# Of no interest afterwards; the last two are of version 1.
+PASSING = ("piece_advanced", "model_loading", "keyframe_step", "segment_frame")
 
 
 class EventLog:
@@ -33,8 +34,9 @@ class EventLog:
         with self._noting, Session(self._engine) as session, session.begin():
             for logged in heard:
                 session.merge(_entry(job, logged))
-                if isinstance(logged.event, KeyframeFinished | SegmentFinished):
-                    session.merge(piece_of(job, logged.event))
+                piece = isinstance(logged.event, PieceFinished) and piece_of(job, logged.event)
+                if piece:
+                    session.merge(piece)
 
     def drop_after(self, job: str, seq: int) -> None:
         """Drop the events of a job beyond ``seq``: its engine does not have them any more."""
@@ -111,5 +113,4 @@ def _entry(job: str, logged: Logged) -> EventRow:
 
 
 def _logged(entry: EventRow) -> Logged:
-    event = msgspec.json.decode(entry.event_json, type=events.AnyEvent)
-    return Logged(seq=entry.seq, at=entry.at, event=event)
+    return Logged(seq=entry.seq, at=entry.at, event=older.read_event(entry.event_json))

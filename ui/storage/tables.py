@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from engine.errors import ErrorReport
 from engine.film.recipe import Recipe
+from engine.film.stages import STAGES, Stage
 
 UNFINISHED, ENDED = ("submitting", "running"), ("failed", "cancelled")
 
@@ -72,21 +73,22 @@ class Film(Base):
 
 
 class Piece(Base):
-    """A finished keyframe or segment of a film, as its engine told of it.
+    """A finished piece of a film, as its engine reported it.
 
     Attributes:
-        index: position in the film, from 0, among the pieces of its kind.
+        key: of its stage: see ``STAGE_KEYS``.
+        index: position in the film, from 0, among the pieces of its stage.
         object: content address; pieces that are alike share it.
         sha256: of the content, hexadecimal.
         size: bytes.
         origin: the device that made it; empty if unknown.
-        detail: a segment's judgement; of a keyframe the words that its event has.
+        detail: words about it, as ``events.PieceFinished`` has them.
     """
 
     __tablename__ = "pieces"
 
     job: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    media_type: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    key: Mapped[str] = mapped_column("media_type", sa.String(16), primary_key=True)
     index: Mapped[int] = mapped_column("position", primary_key=True, autoincrement=False)
     object: Mapped[str] = mapped_column(sa.String(64), index=True)
     sha256: Mapped[str] = mapped_column(sa.String(64))
@@ -95,12 +97,18 @@ class Piece(Base):
     detail: Mapped[str] = mapped_column(sa.String(32), default="")
 
     @property
-    def is_keyframe(self) -> bool:
-        """Whether it is a keyframe rather than a segment."""
-        return self.media_type == KEYFRAME
+    def stage(self) -> Stage:
+        """What kind of piece it is."""
+        names = {key: name for name, key in STAGE_KEYS.items()}
+        return STAGES[names.get(self.key, self.key)]
 
 
-KEYFRAME, SEGMENT = "image/png", "video/mp4"
+STAGE_KEYS = {"keyframe": "image/png", "segment": "video/mp4"}  # other stages: their names
+
+
+def stage_key(stage: Stage) -> str:
+    """Return the key of a stage's pieces in the database."""
+    return STAGE_KEYS.get(stage.name, stage.name)
 
 
 class EventRow(Base):

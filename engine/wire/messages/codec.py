@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from engine.errors import InvalidParameterError, MalformedMessageError
-from engine.film.recipe import Recipe, invalid
-from engine.wire.messages.limits import LIMITS, RequestId
+from engine.film.recipe import invalid
+from engine.wire.messages import older
+from engine.wire.messages.limits import LIMITS, OLDER_SUBPROTOCOL, SUBPROTOCOL, RequestId
 from engine.wire.messages.requests import Request, UploadPart
 from engine.wire.messages.responses import AnyResponse, Chunk, Preview, Response
 
@@ -60,11 +61,6 @@ PREVIEW_KIND, CHUNK_KIND, PART_KIND = 1, 2, 3
 def encode(message: Request | Response) -> str:
     """Return the text of a message."""
     return msgspec.json.encode(message).decode()
-
-
-def encode_recipe(recipe: Recipe) -> str:
-    """Return the JSON of a recipe, keys in a fixed order."""
-    return msgspec.json.encode(recipe, order="deterministic").decode()
 
 
 def encode_preview(preview: Preview) -> bytes:
@@ -121,17 +117,25 @@ def decode_request(data: str | bytes, kind: Any) -> Any:
         raise MalformedMessageError(f"this is no JSON: {error}", field="message") from error
 
 
-def decode_answer(data: str | bytes) -> AnyResponse | Preview | Chunk:
+def decode_answer(
+    data: str | bytes, subprotocol: str | None = SUBPROTOCOL
+) -> AnyResponse | Preview | Chunk:
     """Read an engine's message.
+
+    Args:
+        data: the message.
+        subprotocol: that the engine has chosen.
 
     Raises:
         MalformedMessageError: it is no message of this protocol.
     """
     try:
-        if isinstance(data, str):
-            answer: AnyResponse = msgspec.json.decode(data, type=AnyResponse)
-            return answer
-        return _read_binary(data)
+        if isinstance(data, bytes):
+            return _read_binary(data)
+        if subprotocol == OLDER_SUBPROTOCOL:
+            return older.read_response(data)
+        answer: AnyResponse = msgspec.json.decode(data, type=AnyResponse)
+        return answer
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MalformedMessageError(f"the engine sent something else: {error}") from error
 

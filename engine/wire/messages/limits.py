@@ -8,8 +8,9 @@ from msgspec import Meta
 from engine.film import preview_budget
 from engine.film.recipe import MAX_FRAMES, MAX_PROMPT, MAX_SCENES, bounds
 
-VERSION = 1
-SUBPROTOCOL = "visionflux.v1"
+VERSION = 2
+SUBPROTOCOL = "visionflux.v2"
+OLDER_SUBPROTOCOL = "visionflux.v1"  # that clients still understand; see ``messages.older``
 CONTROL_PATH = "/v1/ws"
 DATA_PATH = "/v1/data"
 HEALTH_PATH = "/healthz"

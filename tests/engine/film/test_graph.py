@@ -200,7 +200,7 @@ def test_only_keyframes_that_depend_on_no_other_and_are_no_retakes_are_painted_a
     found = plan(made, batch=4)
     single = plan(made)
     for node, before, seconds in zip(found.keyframes, single.keyframes, found.times, strict=True):
-        alone = bool(node.sources) or seconds == 4
+        alone = bool(node.inputs) or seconds == 4
         assert node.rows == (1 if alone else 4)
         assert (node.rows == 1) or node == structs.replace(before, batch=4)
     assert {1, 4} == {node.rows for node in found.keyframes}

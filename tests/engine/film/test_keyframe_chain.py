@@ -12,8 +12,9 @@ from msgspec import UNSET
 from engine.film.camera import REST, Move, Pose
 from engine.film.graph import KeyframeNode
 from engine.film.keyframe_chain import BORDER, CHANGE, Pin
-from engine.film.plan import PaintStep, Plan
+from engine.film.plan import MakeStep, Plan
 from engine.film.recipe import Recipe, parse_recipe
+from engine.film.stages import KEYFRAME
 from tests.stand_ins.plans import worked
 
 PUSH = {"zoom": 2.0, "easing": "linear"}
@@ -193,7 +194,7 @@ def test_no_keyframe_is_painted_before_what_it_is_made_of(seed: int) -> None:
     plan, steps = worked(made, mix=random.Random(seed))
     painted = {UNSET, "", STILL}
     for step in steps:
-        if isinstance(step, PaintStep):
+        if isinstance(step, MakeStep) and step.stage is KEYFRAME:
             node = step.node
             assert {node.source, node.anchor, node.subject} <= painted
             painted.add(step.node.name)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from engine.errors import BlankError
 from engine.film.camera import REST
 from engine.film.graph import KeyframeNode, prompt_at
-from engine.film.plan import DrawStep, MeasureStep, PaintStep, Plan, grown, most_keyframes
+from engine.film.plan import MakeStep, MeasureStep, Plan, grown, most_keyframes
 from engine.film.recipe import Recipe, parse_recipe
+from engine.film.stages import KEYFRAME, SEGMENT
 from engine.film.timeline import TOO_WIDE, stretches
 from tests.stand_ins.plans import worked
 
@@ -99,21 +100,23 @@ def test_what_is_asked_for_can_be_done(made: Recipe, seed: int) -> None:
     plan, steps = worked(made, distance=at_random(seed), blank=lambda index: index % 3 == 1)
     there: set[str] = set()
     for step in steps:
-        if isinstance(step, PaintStep):
+        if isinstance(step, MakeStep) and step.stage is KEYFRAME:
             there.add(step.node.name)
         elif isinstance(step, MeasureStep):
             assert {step.first, step.second} <= there
-        else:
+        elif step.stage is SEGMENT:
             assert {step.node.first, step.node.second} <= there
-    assert sum(isinstance(step, DrawStep) for step in steps) == len(plan.segments)
+    assert sum(isinstance(step, MakeStep) and step.stage is SEGMENT for step in steps) == len(
+        plan.segments
+    )
 
 
 def test_even_spacing_asks_for_no_distance() -> None:
     plan, steps = worked(recipe("a", "b", spacing="even"))
     assert not any(isinstance(step, MeasureStep) for step in steps)
     assert {round(b - a, 5) for a, b in itertools.pairwise(plan.times[:-1])} == {0.33333}
-    kinds = [type(step) for step in steps]
-    assert kinds[:5] == [PaintStep, PaintStep, DrawStep, PaintStep, DrawStep]
+    kinds = [step.stage.name for step in steps if isinstance(step, MakeStep)]
+    assert kinds[:5] == ["keyframe", "keyframe", "segment", "keyframe", "segment"]
 
 
 def test_keyframes_gather_where_the_picture_changes() -> None:
@@ -159,8 +162,8 @@ def test_a_gap_that_stays_too_wide_is_faded_on_purpose() -> None:
 
 def test_scenes_are_drawn_while_later_ones_are_painted() -> None:
     _, steps = worked(recipe(*"abcd"))
-    kinds = [type(step) for step in steps]
-    assert kinds.index(DrawStep) < len(steps) / 2
+    kinds = [step.stage.name for step in steps if isinstance(step, MakeStep)]
+    assert kinds.index("segment") < len(steps) / 2
 
 
 @pytest.mark.parametrize(("motion", "bridge", "frames"), [("cut", "cut", 1), ("fade", "fade", 24)])

@@ -1,7 +1,8 @@
 import pytest
 
+from engine.film import events
 from engine.film.preview_budget import SETTINGS, PreviewBudget, to_come
-from engine.film.progress import Progress
+from engine.film.progress import Progress, fold
 from engine.film.recipe import Recipe, Scene
 
 MEGABYTE = 1_000_000
@@ -14,9 +15,15 @@ def a_film(seconds: float) -> Recipe:
 def begun(recipe: Recipe) -> Progress:
     """Return the state of a film whose plan is known and of which nothing is finished."""
     gaps = recipe.frames // recipe.interpolation_factor
-    progress = Progress(keyframes=[""] * (gaps + 1), segments=[""] * gaps)
-    progress.segment_frames = [recipe.interpolation_factor] * gaps
-    return progress
+    planned = events.Planned(
+        keyframes=("k",) * (gaps + 1),
+        segments=("s",) * gaps,
+        segment_frames=(recipe.interpolation_factor,) * gaps,
+        frames=recipe.frames,
+        model="m",
+        interpolator="i",
+    )
+    return fold([events.Logged(seq=1, at=0.0, event=planned)])
 
 
 def watched(recipe: Recipe, budget: int | None, weight: float) -> list[tuple[int, int]]:

@@ -1,7 +1,11 @@
+import msgspec
+
 from engine.errors import ErrorReport
 from engine.film import events
 from engine.film.events import AnyEvent, Logged
 from engine.film.progress import Progress, advance, fold
+from engine.film.stages import FILM, KEYFRAME
+from tests.stand_ins.connection import FINISHED
 
 PLANNED = events.Planned(
     keyframes=("k0", "k1"),
@@ -20,9 +24,9 @@ def log(*happened: AnyEvent) -> list[Logged]:
 
 START = (events.Queued(position=0), events.Started(attempt=1, device="cpu"), PLANNED)
 PAINTED = (
-    events.KeyframeStarted(index=0),
-    events.KeyframeStep(index=0, step=1, steps=2),
-    events.KeyframeFinished(index=0, object="k0", reused=False, **KEY),
+    events.PieceStarted(stage="keyframe", index=0),
+    events.PieceAdvanced(stage="keyframe", index=0, done=1, total=2),
+    events.PieceFinished(stage="keyframe", index=0, object="k0", reused=False, **KEY),
 )
 
 
@@ -42,13 +46,13 @@ def test_work_done_moves_the_fraction_and_never_back() -> None:
 
 def test_the_estimate_learns_from_what_was_measured() -> None:
     progress = fold(log(*START, *PAINTED))
-    assert progress.painting.mean(99) == 2.0  # started at 104, finished at 106
+    assert progress.of(KEYFRAME).timing.mean(99) == 2.0  # started at 104, finished at 106
     assert progress.remaining == 2.0 + 9 * 0.1
 
 
 def test_a_reused_keyframe_teaches_nothing() -> None:
-    reused = events.KeyframeFinished(index=0, object="k0", reused=True, **KEY)
-    assert fold(log(*START, reused)).painting.count == 0
+    reused = events.PieceFinished(stage="keyframe", index=0, object="k0", reused=True, **KEY)
+    assert fold(log(*START, reused)).of(KEYFRAME).timing.count == 0
 
 
 def test_an_event_counts_once() -> None:
@@ -78,30 +82,33 @@ TWO = (
     events.Queued(position=0),
     events.Started(attempt=1, device="2 × cpu"),
     PLANNED,
-    events.KeyframeStarted(index=0),  # at 104
-    events.KeyframeStarted(index=1),
-    events.KeyframeStep(index=0, step=1, steps=2),
-    events.KeyframeStep(index=1, step=2, steps=2),
-    events.KeyframeFinished(index=1, object="k1", reused=False, **KEY),  # at 108
+    events.PieceStarted(stage="keyframe", index=0),  # at 104
+    events.PieceStarted(stage="keyframe", index=1),
+    events.PieceAdvanced(stage="keyframe", index=0, done=1, total=2),
+    events.PieceAdvanced(stage="keyframe", index=1, done=2, total=2),
+    events.PieceFinished(stage="keyframe", index=1, object="k1", reused=False, **KEY),  # at 108
 )
 
 
 def test_several_keyframes_are_told_apart() -> None:
     progress = fold(log(*TWO[:-1]))
-    assert {index: piece.done for index, piece in progress.open_keyframes.items()} == {0: 1, 1: 2}
-    assert progress.phase == "painting"
-    assert list(fold(log(*TWO)).open_keyframes) == [0]
+    assert {i: piece.done for i, piece in progress.of(KEYFRAME).open.items()} == {0: 1, 1: 2}
+    assert progress.phase == "keyframe"
+    assert list(fold(log(*TWO)).of(KEYFRAME).open) == [0]
 
 
 def test_keyframes_of_one_batch_count_as_one_device() -> None:
-    begun = [events.KeyframeStarted(index=index, row=index % 2) for index in range(4)]
-    assert [fold(log(*begun[:number])).at_once for number in (1, 2, 4)] == [1, 1, 2]
+    four = msgspec.structs.replace(PLANNED, keyframes=("k0", "k1", "k2", "k3"))
+    begun = [
+        events.PieceStarted(stage="keyframe", index=index, row=index % 2) for index in range(4)
+    ]
+    assert [fold(log(four, *begun[:number])).at_once for number in (1, 2, 4)] == [1, 1, 2]
 
 
 def test_time_is_shared_among_what_is_made_at_once() -> None:
-    first = events.KeyframeFinished(index=0, object="k0", reused=False, **KEY)  # at 109
-    progress = fold(log(*TWO, first))
-    assert (progress.painting.count, progress.painting.seconds) == (2, 5.0)  # from 104 to 109
+    first = events.PieceFinished(stage="keyframe", index=0, object="k0", reused=False, **KEY)
+    timing = fold(log(*TWO, first)).of(KEYFRAME).timing
+    assert (timing.count, timing.seconds) == (2, 5.0)  # from 104 to 109
 
 
 def test_the_first_guess_knows_of_several_devices() -> None:
@@ -111,16 +118,29 @@ def test_the_first_guess_knows_of_several_devices() -> None:
 
 
 def test_a_lost_keyframe_is_begun_anew_while_the_others_go_on() -> None:
-    lost = events.Interrupted(reason="worker", goes_on=True, keyframe=1)
+    lost = events.PieceLost(reason="worker", stage="keyframe", index=1)
     progress = fold(log(*TWO[:-1], lost))
-    assert (progress.status, list(progress.open_keyframes)) == ("running", [0])
-    assert fold(log(*TWO[:-1], events.Interrupted(reason="worker"))).open_keyframes == {}
+    assert (progress.status, list(progress.of(KEYFRAME).open)) == ("running", [0])
+    assert fold(log(*TWO[:-1], events.Interrupted(reason="worker"))).of(KEYFRAME).open == {}
 
 
 def test_an_event_about_a_piece_that_no_plan_names_changes_no_piece() -> None:
-    lost = events.KeyframeFinished(index=7, object="o", sha256="s", size=1, reused=True)
-    gap = events.SegmentFinished(index=7, object="o", sha256="s", size=1, reused=True)
-    progress = fold(
-        Logged(seq=seq, at=0.0, event=event) for seq, event in enumerate((lost, gap), 1)
+    lost = events.PieceFinished(
+        stage="keyframe", index=7, object="o", sha256="s", size=1, reused=True
     )
-    assert (progress.seq, progress.keyframes, progress.segments) == (2, [], [])
+    gap = events.PieceFinished(
+        stage="segment", index=7, object="o", sha256="s", size=1, reused=True
+    )
+    other = msgspec.structs.replace(lost, stage="a stage of a later version")
+    assert fold(log(lost, gap, other)).pieces == {}
+    progress = fold(log(*START, lost, gap, other))
+    assert (progress.seq, progress.keyframes, progress.segments) == (6, ["", ""], [""])
+
+
+def test_the_film_is_a_piece_as_well_also_in_logs_that_have_no_event_of_its_own_for_it() -> None:
+    begun, film = events.PieceStarted(stage="film"), msgspec.structs.replace(FINISHED, object="f")
+    piece = events.PieceFinished(stage="film", object="f", reused=False, **KEY)
+    for happened in ([begun, film], [begun, piece, film]):
+        progress = fold(log(*START, *happened))
+        assert progress.of(FILM).names == ["f"]
+        assert (progress.of(FILM).timing.count, progress.of(FILM).timing.seconds) == (1, 1.0)

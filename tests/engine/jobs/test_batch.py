@@ -30,7 +30,8 @@ def heard(client: Client, kind: type, job: str = JOB) -> list[Any]:
 
 
 def rows(client: Client, job: str = JOB) -> list[int]:
-    return [event.row for event in heard(client, events.KeyframeStarted, job)]
+    started = heard(client, events.PieceStarted, job)
+    return [event.row for event in started if event.stage == "keyframe"]
 
 
 def objects(client: Client, job: str = JOB) -> dict[str, str]:
@@ -43,7 +44,11 @@ async def test_ready_keyframes_fill_a_batch_and_each_is_told(tmp_path: Path) -> 
     keyframes = len(heard(client, events.Planned)[0].keyframes)
     assert keyframes % 4  # so that the last batch is not full
     assert rows(client) == [index % 4 for index in range(keyframes)]
-    steps = [(event.index, event.step) for event in heard(client, events.KeyframeStep)]
+    steps = [
+        (event.index, event.done)
+        for event in heard(client, events.PieceAdvanced)
+        if event.stage == "keyframe"
+    ]
     assert sorted(steps) == [(index, step) for index in range(keyframes) for step in (1, 2, 3)]
     assert sorted(client.finished(JOB)) == list(range(keyframes))
     progress = fold(client.events(JOB))
@@ -60,7 +65,11 @@ async def test_what_was_painted_before_takes_no_row(tmp_path: Path) -> None:
     first = await filmed(tmp_path)
     longer = a_recipe("a", "c", **FACTS)  # whose first keyframes are the same
     second = await filmed(tmp_path, longer, "job-0002")
-    reused = [event.reused for event in heard(second, events.KeyframeFinished, "job-0002")]
+    reused = [
+        event.reused
+        for event in heard(second, events.PieceFinished, "job-0002")
+        if event.stage == "keyframe"
+    ]
     assert 3 <= reused.count(True) < len(reused)
     assert rows(second, "job-0002") == [index % 4 for index in range(reused.count(False))]
     assert set(objects(first)) & set(objects(second, "job-0002"))
@@ -84,16 +93,16 @@ async def test_a_worker_that_is_killed_costs_only_what_it_had_in_hand(
         connected(engine) as client,
     ):
         await client.begin(JOB, RECIPE)
-        await client.reached(JOB, "KeyframeFinished", 4)
-        started = client.types(JOB).count("KeyframeStarted")
-        await client.reached(JOB, "KeyframeStarted", started + 1)
+        await client.reached(JOB, "keyframe finished", 4)
+        started = client.types(JOB).count("keyframe started")
+        await client.reached(JOB, "keyframe started", started + 1)
         psutil.Process().children()[-1].kill()
         assert await client.ended(JOB) == "Finished"
     assert objects(client) == objects(fresh)
-    assert "Interrupted" in client.types(JOB)
+    assert {"Interrupted", "PieceLost"} & set(client.types(JOB))
     done = client.finished(JOB)
     assert len(done) == len(set(done))  # nothing that was finished is told, or made, again
-    assert client.types(JOB).count("KeyframeStarted") - len(done) <= 4
+    assert client.types(JOB).count("keyframe started") - len(done) <= 4
 
 
 async def test_what_a_batch_has_lost_is_told_while_others_go_on(
@@ -102,10 +111,9 @@ async def test_what_a_batch_has_lost_is_told_while_others_go_on(
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     crashing = a_recipe("a", "crash once", **FACTS)
     client = await filmed(tmp_path, crashing, device="cpu,cpu")
-    lost = heard(client, events.Interrupted)
-    first = lost[0].keyframe
-    told = [(event.keyframe, event.goes_on) for event in lost]
-    assert told == [(first + row, True) for row in range(4)]
+    lost = heard(client, events.PieceLost)
+    told = [(event.stage, event.index) for event in lost]
+    assert told == [("keyframe", lost[0].index + row) for row in range(4)]
     assert client.types(JOB).count("Started") == 1
 
 

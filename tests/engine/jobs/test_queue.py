@@ -18,6 +18,7 @@ from engine.errors import (
 )
 from engine.film.events import Interrupted
 from engine.film.progress import fold
+from engine.film.stages import KEYFRAME
 from engine.jobs.film_builder import FilmBuilder
 from engine.jobs.job import Job
 from engine.jobs.queue import JobQueue
@@ -43,7 +44,7 @@ async def made(client: Client, job: str, *prompts: str, **settings: object) -> l
 
 
 def painted(client: Client, job: str) -> int:
-    return client.types(job).count("KeyframeStarted")
+    return client.types(job).count("keyframe started")
 
 
 async def test_events_tell_the_whole_story_in_order(engine: Pairing) -> None:
@@ -55,17 +56,18 @@ async def test_events_tell_the_whole_story_in_order(engine: Pairing) -> None:
         "Started",
         "ModelLoading",
         "Planned",
-        "KeyframeStarted",
-        "KeyframeStep",
-        "KeyframeFinished",
+        "keyframe started",
+        "keyframe advanced",
+        "keyframe finished",
         "Grown",
-        "SegmentStarted",
-        "SegmentFrame",
-        "SegmentFinished",
-        "Assembling",
+        "segment started",
+        "segment advanced",
+        "segment finished",
+        "film started",
+        "film finished",
         "Finished",
     ]
-    assert types.count("SegmentFrame") == a_recipe().frames
+    assert types.count("segment advanced") == a_recipe().frames
 
 
 async def test_the_same_id_twice_starts_nothing_twice(engine: Pairing) -> None:
@@ -82,7 +84,7 @@ async def test_the_same_recipe_again_computes_nothing(engine: Pairing) -> None:
     async with connected(engine) as client:
         await made(client, "job-0001", "a", "b")
         types = await made(client, "job-0002", "a", "b")
-    assert not {"KeyframeStarted", "SegmentStarted", "Assembling"} & set(types)
+    assert not {"keyframe started", "segment started", "film started"} & set(types)
     first, second = (client.events(job)[-1].event for job in ("job-0001", "job-0002"))
     assert (first.memory, second.memory) == (MEMORY, 0)  # type: ignore[union-attr]
     assert msgspec.structs.replace(first, memory=0) == second
@@ -102,7 +104,7 @@ async def test_a_gif_of_a_film_reuses_every_segment(engine: Pairing) -> None:
         await made(client, "job-0001", "a")
         types = await made(client, "job-0002", "a", format="gif")
         film = client.events("job-0002")[-1].event
-    assert not {"KeyframeStarted", "SegmentStarted"} & set(types)
+    assert not {"keyframe started", "segment started"} & set(types)
     assert film.media_type == "image/gif"  # type: ignore[union-attr]
 
 
@@ -112,11 +114,11 @@ async def test_cancel_takes_effect_within_a_step(
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.begin(JOB, a_recipe(num_inference_steps=150))
-        await client.until(lambda: client.types(JOB).count("KeyframeStep") >= 3)
+        await client.until(lambda: client.types(JOB).count("keyframe advanced") >= 3)
         await client.connection.cancel(JOB)
-        at_cancel = client.types(JOB).count("KeyframeStep")
+        at_cancel = client.types(JOB).count("keyframe advanced")
         assert await client.ended(JOB) == "Cancelled"
-        assert client.types(JOB).count("KeyframeStep") <= at_cancel + 2
+        assert client.types(JOB).count("keyframe advanced") <= at_cancel + 2
         await client.connection.cancel(JOB)  # again: nothing happens
         assert await made(client, "job-0002", num_inference_steps=1)
 
@@ -139,7 +141,7 @@ async def test_a_paused_job_rests_and_goes_on_with_what_it_has(
     monkeypatch.setenv("STEP_SECONDS", "0.02")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.begin(JOB, a_recipe("a", "b", num_inference_steps=5))
-        await client.reached(JOB, "KeyframeFinished", 2)
+        await client.reached(JOB, "keyframe finished", 2)
         await client.rest(JOB)
         await client.connection.pause(JOB)  # again: nothing happens
         assert await made(client, "job-0002", num_inference_steps=1)  # others go first
@@ -158,7 +160,7 @@ async def test_a_job_that_is_resumed_before_it_rests_goes_on(
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.begin(JOB, a_recipe(num_inference_steps=5))
-        await client.reached(JOB, "KeyframeStep", 2)
+        await client.reached(JOB, "keyframe advanced", 2)
         await asyncio.gather(client.connection.pause(JOB), client.connection.resume(JOB))
         assert await client.ended(JOB) == "Finished"
 
@@ -169,7 +171,7 @@ async def test_who_cancels_has_the_last_word(
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.begin(JOB, a_recipe(num_inference_steps=150))
-        await client.reached(JOB, "KeyframeStep", 2)
+        await client.reached(JOB, "keyframe advanced", 2)
         ask = client.connection
         await asyncio.gather(ask.pause(JOB), ask.cancel(JOB), ask.pause(JOB), ask.resume(JOB))
         assert await client.ended(JOB) == "Cancelled"
@@ -185,7 +187,7 @@ async def test_a_job_that_waits_or_rests_can_be_paused_and_cancelled(
         for job in ("job-0001", "job-0002"):
             await client.connection.watch(job)
         await client.rest("job-0002")
-        await client.reached("job-0001", "KeyframeStep", 1)
+        await client.reached("job-0001", "keyframe advanced", 1)
         await client.rest("job-0001")
         for job in ("job-0001", "job-0002"):
             await client.connection.cancel(job)
@@ -199,7 +201,7 @@ async def test_a_paused_job_still_rests_after_a_restart(
     monkeypatch.setenv("STEP_SECONDS", "0.02")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.begin(JOB, a_recipe(num_inference_steps=5))
-        await client.reached(JOB, "KeyframeFinished", 1)
+        await client.reached(JOB, "keyframe finished", 1)
         await client.rest(JOB)
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.connection.watch(JOB, after=0)
@@ -215,7 +217,7 @@ async def test_only_so_many_jobs_may_rest(tmp_path: Path, monkeypatch: pytest.Mo
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         for number in (1, 2):
             await client.begin(f"job-000{number}", a_recipe(num_inference_steps=150))
-            await client.reached(f"job-000{number}", "KeyframeStep", 1)
+            await client.reached(f"job-000{number}", "keyframe advanced", 1)
             if number == 1:
                 await client.connection.pause("job-0001")
         with pytest.raises(LimitError):
@@ -267,7 +269,7 @@ async def test_tasks_that_end_badly_leave_no_files(
         assert (await made(client, "job-0001", "always crash"))[-1] == "Failed"
         assert (await made(client, "job-0002", "fail"))[-1] == "Failed"
         await client.begin("job-0003", a_recipe(num_inference_steps=150))
-        await client.reached("job-0003", "KeyframeStep", 1)
+        await client.reached("job-0003", "keyframe advanced", 1)
         await client.connection.cancel("job-0003")
         assert await client.ended("job-0003") == "Cancelled"
         assert list((tmp_path / "scratch").iterdir()) == []
@@ -338,7 +340,7 @@ async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
         async with connected(engine) as client:
             await client.connection.submit(JOB, recipe)
             await client.connection.watch(JOB, after=len(seen))
-            await client.reached(JOB, "KeyframeFinished", keyframes)
+            await client.reached(JOB, "keyframe finished", keyframes)
             process.kill()
             seen += client.events(JOB)
         process.end()
@@ -346,7 +348,7 @@ async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
     assert names[-1] == "Finished"
     assert names.count("Interrupted") == 2
     assert [message.seq for message in seen] == list(range(1, len(seen) + 1))
-    for kind in ("KeyframeFinished", "SegmentFinished"):
+    for kind in ("keyframe finished", "segment finished"):
         indexes = [m.event.index for m in seen if type(m.event).__name__ == kind]  # type: ignore[union-attr]
         assert len(indexes) == len(set(indexes))
 
@@ -411,7 +413,7 @@ async def test_a_blank_keyframe_is_told_and_held(engine: Pairing) -> None:
         types = await made(client, JOB, "a", "paint nothing", motion="cut", interpolation_factor=4)
         progress = fold(client.events(JOB))
     assert types[-1] == "Finished"
-    blank = [index for index, word in progress.words.items() if word == "blank"]
+    blank = [index for index, word in progress.of(KEYFRAME).details.items() if word == "blank"]
     assert blank
     assert len(blank) < len(progress.keyframes)
 

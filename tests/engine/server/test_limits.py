@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from engine.errors import LimitError
-from engine.film.events import KeyframeFinished, SegmentFinished
 from engine.wire.handshake import open_socket
 from engine.wire.messages import codec as encoding
 from engine.wire.messages.limits import CONTROL_PATH, DATA_PATH, LIMITS
@@ -21,6 +20,7 @@ from tests.conftest import Client, a_recipe, an_engine, connected
 from tests.engine.jobs.test_queue import made
 from tests.engine.server.test_data import a_part, a_png
 from tests.engine.server.test_server import ask
+from tests.pieces import finished
 
 pytestmark = pytest.mark.anyio
 
@@ -148,8 +148,8 @@ async def film(client: Client, job: str, prompt: str, *, fetch: Path | None) -> 
 
 def pieces(client: Client, job: str) -> list[str]:
     """Return the names of a film's finished keyframes and segments."""
-    finished = [message.event for message in client.events(job)]
-    return [e.object for e in finished if isinstance(e, KeyframeFinished | SegmentFinished)]
+    told = [message.event for message in client.events(job)]
+    return [event.object for event in finished(told, "keyframe", "segment")]
 
 
 async def test_a_film_stays_until_it_was_fetched(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ async def test_what_a_waiting_film_needs_stays(
         await client.connection.submit("job-0004", a_recipe("a", format="gif"))
         await client.connection.watch("job-0004")
         assert await client.ended("job-0004") == "Finished"
-        assert "KeyframeStarted" not in client.types("job-0004")
+        assert "keyframe started" not in client.types("job-0004")
         assert await client.connection.find_missing(pieces(client, "job-0002"))
 
 
@@ -214,14 +214,13 @@ async def test_a_worker_that_stops_is_replaced_and_the_film_goes_on(
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.connection.submit("job-0001", a_recipe("a", **settings))
         await client.connection.watch("job-0001")
-        await client.reached("job-0001", "KeyframeFinished", 2)
+        await client.reached("job-0001", "keyframe finished", 2)
         stopped = psutil.Process().children()[-1]
         os.kill(stopped.pid, signal.SIGSTOP)
         assert await client.ended("job-0001") == "Finished"
         assert not stopped.is_running()
         assert client.types("job-0001").count("Interrupted") == 1
-        finished = [m.event for m in client.events("job-0001")]
-        painted = [event.index for event in finished if isinstance(event, KeyframeFinished)]
+        painted = client.finished("job-0001")
         assert len(painted) == len(set(painted))
 
 
@@ -233,7 +232,7 @@ async def test_cancelling_a_job_whose_worker_hangs_ends_it(
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.connection.submit("job-0001", a_recipe("hang"))
         await client.connection.watch("job-0001")
-        await client.until(lambda: "KeyframeStarted" in client.types("job-0001"))
+        await client.until(lambda: "keyframe started" in client.types("job-0001"))
         await client.connection.cancel("job-0001")
         assert await client.ended("job-0001") == "Cancelled"
         assert "Interrupted" not in client.types("job-0001")

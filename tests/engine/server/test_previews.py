@@ -92,8 +92,8 @@ async def test_while_nobody_looks_nothing_is_encoded_or_sent(
         await client.connection.watch(JOB)
         await client.until(lambda: len(client.previews) >= 3)
         await client.connection.show_previews(JOB, False)
-        before, steps = list(client.previews), client.types(JOB).count("KeyframeStep")
-        await client.until(lambda: client.types(JOB).count("KeyframeStep") >= steps + 30)
+        before, steps = list(client.previews), client.types(JOB).count("keyframe advanced")
+        await client.until(lambda: client.types(JOB).count("keyframe advanced") >= steps + 30)
         assert client.previews == before
         await client.connection.show_previews(JOB, True)
         await client.until(lambda: len(client.previews) > len(before))

@@ -96,7 +96,7 @@ async def test_browsers_are_refused_even_with_the_key(engine: Pairing, origin: s
     assert answer.response.status_code == 403
 
 
-@pytest.mark.parametrize("offered", [["visionflux.v2"], None])
+@pytest.mark.parametrize("offered", [["visionflux.v1"], ["visionflux.v9"], None])
 async def test_another_version_gets_a_coded_error(engine: Pairing, offered: Any) -> None:
     headers = with_key(engine.key)
     answer = await refused(engine, additional_headers=headers, subprotocols=offered)
@@ -133,7 +133,7 @@ async def test_plain_http_gets_no_further_than_the_door(engine: Pairing) -> None
 async def test_the_engine_begins_with_hello(engine: Pairing) -> None:
     async with open_socket(engine, CONTROL_PATH) as socket:
         hello = json.loads(await socket.recv())
-    assert (hello["type"], hello["protocol"]) == ("hello", 1)
+    assert (hello["type"], hello["protocol"]) == ("hello", 2)
     assert hello["limits"]["prompt"] == 2000
     assert hello["models"][0]["name"] == "landscapes"
     assert engine.key.hex() not in json.dumps(hello)

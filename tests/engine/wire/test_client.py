@@ -39,7 +39,7 @@ async def test_who_wants_only_what_is_new_misses_nothing_that_is(
     ):
         await other.connection.submit(JOB, a_recipe(num_inference_steps=150))
         await other.connection.watch(JOB)
-        await other.reached(JOB, "KeyframeStep", 1)
+        await other.reached(JOB, "keyframe advanced", 1)
         snapshot = await client.connection.watch(JOB, after=None)
         assert await client.ended(JOB) == "Finished"
         assert proxy.made == [cut]
@@ -53,7 +53,7 @@ async def test_a_log_that_became_shorter_is_read_to_its_end(
     monkeypatch.setenv("STEP_SECONDS", "0.004")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.begin(JOB, a_recipe("a", "b", num_inference_steps=40))
-        await client.reached(JOB, "SegmentFinished", 2)
+        await client.reached(JOB, "segment finished", 2)
         await client.rest(JOB)
         heard = client.events(JOB)[-1].seq
     db = sqlite3.connect(tmp_path / JOURNAL)

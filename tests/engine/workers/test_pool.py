@@ -12,14 +12,16 @@ import psutil
 import pytest
 
 from engine.errors import DeviceMemoryError
-from engine.film.events import Interrupted
+from engine.film.events import PieceLost
 from engine.film.graph import Blend, KeyframeNode
 from engine.film.progress import Progress, advance, fold
+from engine.film.stages import KEYFRAME, SEGMENT
 from engine.wire.messages.responses import DeviceInfo, label
 from engine.workers import messages as tasks
 from engine.workers.pool import SECOND_WORKER_MEMORY, MemoryShortError, WorkerPool, has_room_for_two
 from engine.workers.process import TaskStoppedError, WorkerDiedError, WorkerProcess
 from tests.conftest import MODELS, PATIENCE, STAND_IN, Client, a_recipe, an_engine, connected
+from tests.pieces import finished
 
 pytestmark = pytest.mark.anyio
 JOB = "job-0001"
@@ -73,7 +75,7 @@ async def loaded(crew: WorkerPool, **changes: object) -> tasks.Loaded:
     return await crew.load(msgspec.structs.replace(LOAD, **changes), lambda _: None)
 
 
-def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Paint:
+def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Make:
     node = KeyframeNode(
         model="landscapes@0",
         prompt=Blend(prompt, prompt, 0.0),
@@ -85,7 +87,8 @@ def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Pain
         guidance_scale=1.0,
         scheduler="ddim",
     )
-    return tasks.Paint(job=JOB, keyframes=(tasks.Keyframe(index=0, node=node, target=str(target)),))
+    piece = tasks.Piece(index=0, node=node, target=str(target))
+    return tasks.Make(job=JOB, stage="keyframe", pieces=(piece,))
 
 
 class Borrower:
@@ -321,9 +324,9 @@ async def filmed(
 def objects(client: Client) -> dict[str, str]:
     """Return the hash of everything that was finished, by name."""
     events = [message.event for message in client.events(JOB)]
-    finished = [event for event in events if hasattr(event, "sha256")]
-    assert len(finished) == len({event.object for event in finished})  # nothing is made twice
-    return {event.object: event.sha256 for event in finished}
+    made = finished(events)
+    assert len(made) == len({event.object for event in made})  # nothing is made twice
+    return {event.object: event.sha256 for event in made}
 
 
 def both_at_once(client: Client) -> bool:
@@ -331,7 +334,7 @@ def both_at_once(client: Client) -> bool:
     progress = Progress()
     for message in client.events(JOB):
         advance(progress, message)
-        if progress.open_keyframes and progress.open_segments:
+        if progress.of(KEYFRAME).open and progress.of(SEGMENT).open:
             return True
     return False
 
@@ -364,12 +367,12 @@ async def test_a_worker_that_is_killed_costs_only_what_it_had_in_hand(
     tmp_path: Path, several: dict[str, Any], victim: int
 ) -> None:
     async def kill_one(client: Client) -> None:
-        await client.reached(JOB, "KeyframeFinished", 3)
+        await client.reached(JOB, "keyframe finished", 3)
         psutil.Process().children()[victim].kill()
 
     one, two = await one_and_two(tmp_path, several, kill_one)
     assert objects(one) == objects(two)
-    begun = two.types(JOB).count("KeyframeStarted") + two.types(JOB).count("SegmentStarted")
+    begun = two.types(JOB).count("keyframe started") + two.types(JOB).count("segment started")
     assert begun <= len(objects(two))  # one more than there are, and the film is not among them
 
 
@@ -378,9 +381,8 @@ async def test_while_one_worker_dies_the_others_go_on(
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     two = await filmed(tmp_path, prompts=("a", "crash once"), **TWO_DEVICES)
-    lost = [m.event for m in two.events(JOB) if isinstance(m.event, Interrupted)]
-    assert [(event.reason, event.goes_on) for event in lost] == [("worker", True)]
-    assert lost[0].keyframe >= 0
+    lost = [m.event for m in two.events(JOB) if isinstance(m.event, PieceLost)]
+    assert [(event.reason, event.stage) for event in lost] == [("worker", "keyframe")]
     assert two.types(JOB).count("Started") == 1
     assert two.types(JOB)[-1] == "Finished"
 
@@ -392,7 +394,7 @@ async def test_a_pause_stops_all_workers_and_the_film_goes_on_after_it(
     monkeypatch.setenv("STEP_SECONDS", "0.02")
 
     async def pause(client: Client) -> None:
-        await client.reached(JOB, "KeyframeFinished", 3)
+        await client.reached(JOB, "keyframe finished", 3)
         await client.rest(JOB)
         said = len(client.events(JOB))
         await asyncio.sleep(0.2)

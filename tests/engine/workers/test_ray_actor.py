@@ -23,20 +23,20 @@ def test_a_task_gets_the_paths_of_its_machine(tmp_path: Path) -> None:
 
 
 def test_everything_that_a_keyframe_is_made_of_travels_with_it(tmp_path: Path) -> None:
-    keyframe = tasks.Keyframe(index=1, node=NODE, target="/there/made.png")
+    keyframe = tasks.Piece(index=1, node=NODE, target="/there/made.png")
     pictures = {"source": "/there/a.png", "anchor": "/there/b.png", "subject": "/there/c.png"}
-    work = tasks.Paint(job="job-0001", keyframes=(keyframe,), **pictures)
+    work = tasks.Make(job="job-0001", stage="keyframe", pieces=(keyframe,), inputs=pictures)
     settled = settle(work, [Content.of(name.encode()) for name in pictures], tmp_path)
-    assert {name: Path(getattr(settled, name)).read_text() for name in pictures} == {
-        name: name for name in pictures
-    }
+    assert isinstance(settled, tasks.Make)
+    read = {name: Path(file).read_text() for name, file in settled.inputs.items()}
+    assert read == {name: name for name in pictures}
 
 
 def test_keyframes_that_are_painted_at_once_come_back_file_by_file(tmp_path: Path) -> None:
     there = [
-        tasks.Keyframe(index=index, node=NODE, target=f"/there/{index}/new.png") for index in (4, 7)
+        tasks.Piece(index=index, node=NODE, target=f"/there/{index}/new.png") for index in (4, 7)
     ]
-    work = settle(tasks.Paint(job="job-0001", keyframes=tuple(there)), [], tmp_path)
+    work = settle(tasks.Make(job="job-0001", stage="keyframe", pieces=tuple(there)), [], tmp_path)
     files = [Path(target) for target in tasks.targets(work)]
     for file, content in zip(files, (b"a" * PART_BYTES + b"b", b"c"), strict=True):
         assert file.parent == tmp_path

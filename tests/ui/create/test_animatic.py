@@ -3,8 +3,7 @@ from typing import Any
 import pytest
 
 from engine.film.plan import Plan
-from engine.film.recipe import Recipe, parse_recipe, read_recipe
-from engine.wire.messages.codec import encode_recipe
+from engine.film.recipe import Recipe, encode_recipe, parse_recipe, read_recipe
 from tests.stand_ins.plans import worked
 from ui.create.animatic import MOST, animatic, film_of, made_of, possible, prompt_at, retaken
 

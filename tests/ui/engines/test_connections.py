@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from engine.errors import EngineUnreachableError
+from engine.film.stages import KEYFRAME
 from engine.wire.client import Connection
 from engine.wire.messages.responses import Snapshot
 from engine.wire.pairing import Pairing
@@ -66,7 +67,7 @@ def seen(hub: Hub, job: str) -> Any:
 
 def steps_of(hub: Hub, job: str) -> int:
     """Return the steps done of what is being painted."""
-    return sum(piece.done for piece in seen(hub, job).progress.open_keyframes.values())
+    return sum(piece.done for piece in seen(hub, job).progress.of(KEYFRAME).open.values())
 
 
 async def followed(hub: Hub, job: str, steps: int) -> None:

@@ -36,8 +36,10 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield world
 
 
-def reused(index: int) -> events.KeyframeFinished:
-    return events.KeyframeFinished(index=index, object="o", sha256="s", size=1, reused=True)
+def reused(index: int) -> events.PieceFinished:
+    return events.PieceFinished(
+        stage="keyframe", index=index, object="o", sha256="s", size=1, reused=True
+    )
 
 
 def settled(hub: Hub, job: str) -> bool:
@@ -293,7 +295,10 @@ def test_without_an_engine_submitting_says_so(world: World) -> None:
 def test_a_film_comes_home_although_its_engines_log_became_shorter(world: World) -> None:
     hub = world.start()
     engine, job = world.made[0], hub.submit(RECIPE)
-    steps = [events.KeyframeStep(index=0, step=step, steps=40) for step in range(1, 41)]
+    steps = [
+        events.PieceAdvanced(stage="keyframe", index=0, done=step, total=40)
+        for step in range(1, 41)
+    ]
     engine.say(job, events.Started(attempt=1, device="cpu"), PLANNED, *steps)
     until(lambda: (view := hub.find(job)) and view.progress.seq >= 42)
     until(lambda: hub.record.last(job) >= 42)

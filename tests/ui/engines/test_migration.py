@@ -17,12 +17,14 @@ from engine.errors import (
     InvalidParameterError,
     VisionFluxError,
 )
-from engine.film import events
+from engine.film import events, stages
 from engine.film.plan import most_keyframes
 from engine.film.recipe import Recipe, Scene
 from engine.models import catalogue
 from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, connected
+from tests.pieces import finished as finished_pieces
+from tests.pieces import kind_of
 from tests.stand_ins.connection import FINISHED, StandIn, World, png, until
 from tests.ui.storage.test_start_images import a_file, halves
 from ui.engines import migration as mover
@@ -53,13 +55,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield world
 
 
-def painted(index: int) -> events.KeyframeFinished:
-    return events.KeyframeFinished(index=index, object=f"k{index}", **told(KEYFRAME))
+def painted(index: int) -> events.PieceFinished:
+    return events.PieceFinished(stage="keyframe", index=index, object=f"k{index}", **told(KEYFRAME))
 
 
-def drawn(index: int) -> events.SegmentFinished:
+def drawn(index: int) -> events.PieceFinished:
     about = told(SEGMENT)
-    return events.SegmentFinished(index=index, object=f"s{index}", judgement="crossfade", **about)
+    return events.PieceFinished(
+        stage="segment", index=index, object=f"s{index}", detail="crossfade", **about
+    )
 
 
 def told(content: bytes) -> dict[str, Any]:
@@ -383,12 +387,14 @@ def test_what_was_heard_outlives_engine_and_app(world: World) -> None:
 
 
 def test_steps_are_forgotten_once_a_film_is_done(world: World) -> None:
-    hub, job, far = begin(world, events.KeyframeStep(index=0, step=1, steps=20), painted(0))
+    hub, job, far = begin(
+        world, events.PieceAdvanced(stage="keyframe", index=0, done=1, total=20), painted(0)
+    )
     until(lambda: len(hub.record.of(job)) == 4)
     far.say(job, FINISHED)
     until(lambda: view_of(hub, job).settled)
     until(lambda: len(hub.record.of(job)) == 4)
-    assert "KeyframeStep" not in [type(one.event).__name__ for one in hub.record.of(job)]
+    assert "keyframe advanced" not in [kind_of(one.event) for one in hub.record.of(job)]
     assert hub.record.last(job) == 5
 
 
@@ -429,7 +435,7 @@ async def test_a_film_outlives_its_engine(tmp_path: Path, studio: Hub) -> None:
         await eventually(lambda: len(here(studio, job)) >= 5)
     await eventually(lambda: not view_of(studio, job).reachable)
     kept = studio.pieces.here(job)
-    keyframes = {name for name, piece in kept.items() if piece.is_keyframe}
+    keyframes = {name for name, piece in kept.items() if piece.stage is stages.KEYFRAME}
     assert 0 < len(keyframes) < most_keyframes(recipe)
     async with daemon.running(daemon.Options(data=tmp_path / "two", models=catalogue())) as two:
         await asyncio.to_thread(studio.pair, two.link)
@@ -441,9 +447,9 @@ async def test_a_film_outlives_its_engine(tmp_path: Path, studio: Hub) -> None:
             assert await client.ended(new) == "Finished"
             assert await client.connection.find_missing(recipe.start_images) == ()
     made = [message.event for message in client.events(new)]
-    finished = [event for event in made if isinstance(event, events.KeyframeFinished)]
+    finished = finished_pieces(made, "keyframe")
     assert {event.object for event in finished if event.reused} == keyframes
-    started = client.types(new).count("KeyframeStarted")
+    started = client.types(new).count("keyframe started")
     assert started == len(finished) - len(keyframes)
     film = studio.library.get(new)
     assert film is not None

@@ -7,15 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.film import events
+from engine.film import events, older
 from engine.film.events import Event, Logged
-from engine.film.plan import DrawStep, PaintStep, most_keyframes
+from engine.film.plan import MakeStep
 from engine.film.recipe import Recipe, parse_recipe
+from engine.film.stages import KEYFRAME, SEGMENT
 from engine.models import KNOWN
 from tests.stand_ins.connection import FINISHED
 from tests.stand_ins.plans import worked
 from ui.estimate.cost import Estimate, price
-from ui.estimate.history import FilmHistory, Measurement, lesson
+from ui.estimate.history import FilmHistory, Measurement, measure, most_units
 from ui.estimate.panel import between, content
 from ui.storage.event_log import EventLog
 from ui.storage.library import Library
@@ -59,30 +60,42 @@ def log_of(made: Recipe, *, step: float, frame: float, load: float = 6.0) -> lis
     )
     for work in steps:
         match work:
-            case PaintStep(index=index, node=node):
-                say(events.KeyframeStarted(index=index))
+            case MakeStep(stage=stage, index=index, node=node) if stage is KEYFRAME:
+                say(events.PieceStarted(stage="keyframe", index=index))
                 painted = made.num_inference_steps * step
-                done = events.KeyframeFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
+                done = events.PieceFinished(
+                    stage="keyframe", index=index, object=node.name, reused=False, **KEY
+                )  # type: ignore[arg-type]
                 say(done, painted)
-            case DrawStep(index=index, node=node):
-                say(events.SegmentStarted(index=index, frames=lengths[index]))
-                drawn = events.SegmentFinished(index=index, object=node.name, reused=False, **KEY)  # type: ignore[arg-type]
+            case MakeStep(stage=stage, index=index, node=node) if stage is SEGMENT:
+                say(events.PieceStarted(stage="segment", index=index))
+                drawn = events.PieceFinished(
+                    stage="segment", index=index, object=node.name, reused=False, **KEY
+                )  # type: ignore[arg-type]
                 say(drawn, lengths[index] * frame)
-    say(events.Assembling())
+    say(events.PieceStarted(stage="film"))
     say(FINISHED, 0.4)
     return log
 
 
 def lessons(*films: Recipe, **speed: float) -> list[Measurement]:
     """Return what films tell, the newest first."""
-    found = [lesson(film, log_of(film, **speed)) for film in films]
+    found = [measure(film, log_of(film, **speed)) for film in films]
     return [one for one in reversed(found) if one]
 
 
 def asked(made: Recipe, learnt: list[Measurement], **about: Any) -> Estimate:
-    keyframes = most_keyframes(made)
-    about = {"keyframes": keyframes, "frames": made.frames, "cold": True, **about}
-    return price(made, learnt, **about)
+    return price(made, learnt, **{"units": most_units(made), "cold": True, **about})
+
+
+def read(log: list[dict[str, Any]]) -> list[Logged]:
+    """Read a log that version 1 wrote."""
+    return [
+        Logged(
+            seq=one["seq"], at=one["at"], event=older.read_event(msgspec.json.encode(one["event"]))
+        )
+        for one in log
+    ]
 
 
 def took(made: Recipe, **speed: float) -> float:
@@ -115,7 +128,7 @@ def test_real_films_are_priced_right_within_a_quarter_after_five() -> None:
     learnt: list[Measurement] = []
     for number, film in enumerate(films):
         made = parse_recipe(film["recipe"])
-        told = lesson(made, msgspec.convert(film["log"], list[Logged]))
+        told = measure(made, read(film["log"]))
         assert told
         if number >= 5:
             cost = asked(made, learnt[::-1], cold=False)
@@ -154,7 +167,7 @@ def test_the_newest_films_count_most() -> None:
 def test_what_is_made_already_costs_no_time() -> None:
     film = recipe(4.0)
     learnt = lessons(film, step=0.1, frame=0.1, load=0.2)
-    cost = asked(film, learnt, keyframes=0, frames=0, cold=False)
+    cost = asked(film, learnt, units={}, cold=False)
     assert cost.seconds < 1
 
 
@@ -162,33 +175,36 @@ def test_an_interrupted_film_teaches_no_total() -> None:
     film = recipe()
     log = log_of(film, step=0.1, frame=0.1)
     log.insert(3, Logged(seq=0, at=log[2].at, event=events.Interrupted(reason="engine")))
-    told = lesson(film, log)
+    told = measure(film, log)
     assert told
     assert (told.seconds, told.loading) == (0.0, 0.0)
-    assert told.painting == pytest.approx(2.0)
+    assert told.each["keyframe"] == pytest.approx(2.0)
 
 
 def test_what_several_devices_made_is_priced_by_their_number() -> None:
     made = recipe(4.0)
     log = log_of(made, step=0.5, frame=0.0)
-    begun = next(one for one in log if isinstance(one.event, events.KeyframeStarted))
-    shared: list[Event] = [events.KeyframeStarted(index=index) for index in (0, 1)]
+    begun = next(one for one in log if isinstance(one.event, events.PieceStarted))
+    shared: list[Event] = [events.PieceStarted(stage="keyframe", index=index) for index in (0, 1)]
     told = [*log[: begun.seq - 1]]
     told += [Logged(seq=0, at=begun.at, event=event) for event in shared]  # type: ignore[arg-type]
     for index in (0, 1):
-        event = events.KeyframeFinished(index=index, object="k", reused=False, **KEY)  # type: ignore[arg-type]
+        event = events.PieceFinished(stage="keyframe", index=index, object="k", reused=False, **KEY)  # type: ignore[arg-type]
         told.append(Logged(seq=0, at=begun.at + 12.0, event=event))
     told.append(msgspec.structs.replace(log[-1], at=begun.at + 12.0))
     numbered = [msgspec.structs.replace(one, seq=number) for number, one in enumerate(told, 1)]
-    learnt = lesson(made, numbered)
+    learnt = measure(made, numbered)
     assert learnt
-    assert (learnt.devices, learnt.painting) == (2, 12.0)
-    one, two = (asked(made, [learnt], devices=n, keyframes=100).seconds for n in (1, 2))
+    assert (learnt.devices, learnt.each["keyframe"]) == (2, 12.0)
+    one, two = (
+        asked(made, [learnt], devices=n, units={**most_units(made), "keyframe": 100}).seconds
+        for n in (1, 2)
+    )
     assert one - two == pytest.approx(600.0, rel=0.1)
 
 
 def test_a_film_without_an_end_teaches_nothing() -> None:
-    assert lesson(recipe(), log_of(recipe(), step=0.1, frame=0.1)[:-1]) is None
+    assert measure(recipe(), log_of(recipe(), step=0.1, frame=0.1)[:-1]) is None
 
 
 def test_data_counts_only_far_away_and_only_what_may_come() -> None:
@@ -251,9 +267,9 @@ def test_the_past_of_an_engine_is_what_its_own_films_tell(library: Library) -> N
     keep(library, "job-1", recipe(1.0))
     keep(library, "job-2", recipe(2.0))
     past = FilmHistory(library.engine, "me", "engine-1")
-    assert [one.recipe.seconds for one in past.lessons()] == [2.0, 1.0]
-    assert FilmHistory(library.engine, "me", "engine-2").lessons() == []
-    assert FilmHistory(library.engine, "somebody", "engine-1").lessons() == []
+    assert [one.recipe.seconds for one in past.measurements()] == [2.0, 1.0]
+    assert FilmHistory(library.engine, "me", "engine-2").measurements() == []
+    assert FilmHistory(library.engine, "somebody", "engine-1").measurements() == []
 
 
 def test_only_what_changed_is_to_be_paid(library: Library) -> None:
@@ -262,13 +278,13 @@ def test_only_what_changed_is_to_be_paid(library: Library) -> None:
     changed = parse_recipe({"scenes": [*scenes[:2], {"prompt": "night"}]})
     keep(library, "job-1", made)
     past = FilmHistory(library.engine, "me", "engine-1")
-    assert past.missing(made) == (0, 0)
-    keyframes, frames = past.missing(changed)
-    assert 0 < keyframes < most_keyframes(changed)
-    assert 0 < frames < changed.frames
-    assert "of them made already" in content(changed, keyframes)
+    assert past.missing(made) == {"keyframe": 0, "segment": 0, "film": 1}
+    units, most = past.missing(changed), most_units(changed)
+    assert 0 < units["keyframe"] < most["keyframe"]
+    assert 0 < units["segment"] < changed.frames
+    assert "of them made already" in content(changed, units["keyframe"])
     fresh = FilmHistory(library.engine, "me", "engine-2").missing(made)
-    assert fresh == (most_keyframes(made), made.frames)
+    assert fresh == most_units(made)
 
 
 def test_two_lengths_share_a_unit_where_they_can() -> None:

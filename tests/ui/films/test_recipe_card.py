@@ -2,17 +2,19 @@ import msgspec
 
 from engine.film.recipe import Recipe, Scene
 from ui.films import recipe_card
-from ui.storage.tables import KEYFRAME, SEGMENT, Piece
+from ui.storage.tables import STAGE_KEYS, Piece
+
+KEYFRAME, SEGMENT = STAGE_KEYS["keyframe"], STAGE_KEYS["segment"]
 
 
 def piece(kind: str, index: int, origin: str) -> Piece:
     about = {"object": "o", "size": 1_000_000, "origin": origin, "detail": ""}
-    return Piece(job="j", media_type=kind, index=index, **about)
+    return Piece(job="j", key=kind, index=index, **about)
 
 
 def test_a_films_record_says_what_want_of_memory_changed() -> None:
-    tiled = Piece(media_type=KEYFRAME, index=0, origin="A", detail="tiled")
-    plain = Piece(media_type=KEYFRAME, index=1, origin="A", detail="")
+    tiled = Piece(key=KEYFRAME, index=0, origin="A", detail="tiled")
+    plain = Piece(key=KEYFRAME, index=1, origin="A", detail="")
     assert recipe_card.made_where([tiled, plain]).startswith("1 of 2 keyframes were put together")
     assert recipe_card.made_where([plain]) == ""
 

@@ -9,7 +9,9 @@ from ui.routes import job_state as status
 from ui.storage.job_views import JobView
 
 STARTED = events.Started(attempt=1, device="cpu")
-PAINTED = events.KeyframeFinished(index=0, object="o", sha256="s", size=1, reused=False)
+PAINTED = events.PieceFinished(
+    stage="keyframe", index=0, object="o", sha256="s", size=1, reused=False
+)
 
 
 def view(*happened: events.Event) -> JobView:
@@ -34,22 +36,22 @@ def view(*happened: events.Event) -> JobView:
             [
                 STARTED,
                 PLANNED,
-                events.KeyframeStarted(index=1),
-                events.KeyframeStep(index=1, step=7, steps=20),
+                events.PieceStarted(stage="keyframe", index=1),
+                events.PieceAdvanced(stage="keyframe", index=1, done=7, total=20),
             ],
             "Painting keyframe 1 of 2 · step 7 of 20",  # the first one, wherever it stands
         ),
         (
-            [STARTED, PLANNED, PAINTED, events.KeyframeStarted(index=1)],
+            [STARTED, PLANNED, PAINTED, events.PieceStarted(stage="keyframe", index=1)],
             "Painting keyframe 2 of 2",
         ),
         (
             [
                 STARTED,
                 PLANNED,
-                events.KeyframeStarted(index=0),
-                events.KeyframeStarted(index=1),
-                events.KeyframeStep(index=1, step=3, steps=20),
+                events.PieceStarted(stage="keyframe", index=0),
+                events.PieceStarted(stage="keyframe", index=1),
+                events.PieceAdvanced(stage="keyframe", index=1, done=3, total=20),
             ],
             "Painting keyframes 1 and 2 of 2 · steps 0 and 3 of 20",
         ),
@@ -57,12 +59,12 @@ def view(*happened: events.Event) -> JobView:
             [
                 STARTED,
                 PLANNED,
-                events.SegmentStarted(index=0, frames=8),
-                events.SegmentFrame(index=0, frame=5, frames=8),
+                events.PieceStarted(stage="segment", index=0),
+                events.PieceAdvanced(stage="segment", index=0, done=5, total=8),
             ],
             "Filling gap 1 of 1 · frame 5 of 8",
         ),
-        ([STARTED, PLANNED, events.Assembling()], "Joining the film"),
+        ([STARTED, PLANNED, events.PieceStarted(stage="film")], "Joining the film"),
         ([STARTED, PLANNED, FINISHED], "Bringing the film to this computer"),
         ([STARTED, events.Cancelled()], "Cancelled"),
         (
@@ -86,7 +88,9 @@ def test_the_film_is_ready_once_it_is_on_this_laptop() -> None:
 
 
 def test_the_timeline_counts_pieces() -> None:
-    steps = status.timeline(view(STARTED, PLANNED, events.KeyframeStarted(index=0), PAINTED))
+    steps = status.timeline(
+        view(STARTED, PLANNED, events.PieceStarted(stage="keyframe", index=0), PAINTED)
+    )
     assert [(step["name"], step["count"], step["state"]) for step in steps] == [
         ("Model", "", "done"),
         ("Keyframes", "1 / 2", "active"),
@@ -104,7 +108,7 @@ def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
 
 def test_want_of_memory_is_said_in_plain_words_while_it_lasts() -> None:
     economized = events.Economized(way="tiles", exact=False)
-    shown = view(STARTED, PLANNED, events.KeyframeStarted(index=0), economized)
+    shown = view(STARTED, PLANNED, events.PieceStarted(stage="keyframe", index=0), economized)
     assert status.calm(shown) == "Not enough graphics memory; painting more thriftily"
     assert status.calm(view(STARTED, economized, FINISHED)) == ""
     assert status.calm(view(STARTED, economized, STARTED)) == ""

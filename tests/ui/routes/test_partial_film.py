@@ -8,7 +8,7 @@ import imageio_ffmpeg
 import pytest
 
 from engine.film import events
-from engine.film.events import SegmentFinished
+from engine.film.events import PieceFinished
 from tests.stand_ins.connection import PLANNED, World, progress, until
 from tests.stand_ins.films import draw
 from tests.ui.routes.test_films import RECIPE, App
@@ -31,9 +31,9 @@ def app(tmp_path: Path) -> Iterator[App]:
         yield App(world)
 
 
-def segment(app: App, index: int, name: str, content: bytes) -> SegmentFinished:
+def segment(app: App, index: int, name: str, content: bytes) -> PieceFinished:
     app.engine.objects[name] = content
-    return SegmentFinished(index=index, object=name, sha256="", size=9, reused=False)
+    return PieceFinished(stage="segment", index=index, object=name, sha256="", size=9, reused=False)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def drawn(tmp_path: Path) -> bytes:
     return (tmp_path / "segment.mp4").read_bytes()
 
 
-def begun(app: App, *finished: SegmentFinished) -> str:
+def begun(app: App, *finished: PieceFinished) -> str:
     """Return a job of which some segments are finished and known here."""
     job = app.hub.submit(RECIPE)
     app.engine.say(job, events.Started(attempt=1, device="cpu"), PLAN, *finished)
@@ -130,8 +130,8 @@ def test_an_engine_out_of_reach_is_said(app: App, drawn: bytes) -> None:
 
 def test_ready_counts_from_the_beginning_on() -> None:
     done = {"sha256": "", "size": 1, "reused": False}
-    first = SegmentFinished(index=0, object="s0", **done)  # type: ignore[arg-type]
-    third = SegmentFinished(index=2, object="s2", **done)  # type: ignore[arg-type]
+    first = PieceFinished(stage="segment", index=0, object="s0", **done)  # type: ignore[arg-type]
+    third = PieceFinished(stage="segment", index=2, object="s2", **done)  # type: ignore[arg-type]
     assert ready(progress(PLAN)) == 0
     assert ready(progress(PLAN, third)) == 0
     assert ready(progress(PLAN, first, third)) == 1

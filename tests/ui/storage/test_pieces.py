@@ -3,29 +3,30 @@ from pathlib import Path
 
 import pytest
 
-from engine.film.events import KeyframeFinished, Logged, SegmentFinished
+from engine.film.events import Logged, PieceFinished
 from engine.film.recipe import Recipe, Scene
+from engine.film.stages import KEYFRAME, SEGMENT
 from tests.stand_ins.connection import FINISHED
 from ui.storage.event_log import EventLog
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
-from ui.storage.pieces import KEPT, Pieces, choose
-from ui.storage.tables import KEYFRAME, SEGMENT, Piece
+from ui.storage.pieces import KEPT_FILMS, Pieces, choose
+from ui.storage.tables import Piece, stage_key
 
 
 def keyframe(index: int, size: int = 10, job: str = "job") -> Piece:
-    return piece(KEYFRAME, index, size, job)
+    return piece(stage_key(KEYFRAME), index, size, job)
 
 
 def segment(index: int, size: int = 10, job: str = "job") -> Piece:
-    return piece(SEGMENT, index, size, job)
+    return piece(stage_key(SEGMENT), index, size, job)
 
 
 def piece(kind: str, index: int, size: int, job: str) -> Piece:
     name = f"{kind[0]}{index}"
     sha256 = hashlib.sha256(name.encode()).hexdigest()
     about = {"object": name, "sha256": sha256, "size": size, "origin": "A", "detail": ""}
-    return Piece(job=job, media_type=kind, index=index, **about)
+    return Piece(job=job, key=kind, index=index, **about)
 
 
 @pytest.fixture
@@ -40,9 +41,8 @@ def pieces(library: Library, tmp_path: Path) -> Pieces:
 
 def told(pieces: Pieces, one: Piece) -> None:
     about = {"object": one.object, "sha256": one.sha256, "size": one.size, "origin": one.origin}
-    kind = KeyframeFinished if one.is_keyframe else SegmentFinished
-    event = kind(index=one.index, reused=False, **about)
-    number = 1 + one.index * 2 + (not one.is_keyframe)
+    event = PieceFinished(stage=one.stage.name, index=one.index, reused=False, **about)
+    number = 1 + one.index * 2 + (one.stage.name == "segment")
     EventLog(pieces._engine).note(one.job, [Logged(seq=number, at=1.0, event=event)])
 
 
@@ -55,33 +55,33 @@ def bring(pieces: Pieces, *wanted: Piece) -> None:
 
 def test_keyframes_come_first() -> None:
     known = [segment(0), keyframe(1), keyframe(0)]
-    assert choose(known, set(), keyframes=2, budget=100) is known[2]
-    assert choose(known, {"i0"}, keyframes=2, budget=100) is known[1]
-    assert choose(known, {"i0", "i1"}, keyframes=2, budget=100) is known[0]
-    assert choose(known, {"i0", "i1", "v0"}, keyframes=2, budget=100) is None
+    assert choose(known, set(), whole={"keyframe": 2}, budget=100) is known[2]
+    assert choose(known, {"i0"}, whole={"keyframe": 2}, budget=100) is known[1]
+    assert choose(known, {"i0", "i1"}, whole={"keyframe": 2}, budget=100) is known[0]
+    assert choose(known, {"i0", "i1", "v0"}, whole={"keyframe": 2}, budget=100) is None
 
 
 def test_a_segment_leaves_room_for_the_keyframes_to_come() -> None:
     known = [keyframe(0), keyframe(1), segment(0)]
     here = {"i0", "i1"}
-    assert choose(known, here, keyframes=4, budget=49) is None
-    assert choose(known, here, keyframes=4, budget=50) is known[2]
-    assert choose(known, here, keyframes=2, budget=30) is known[2]
+    assert choose(known, here, whole={"keyframe": 4}, budget=49) is None
+    assert choose(known, here, whole={"keyframe": 4}, budget=50) is known[2]
+    assert choose(known, here, whole={"keyframe": 2}, budget=30) is known[2]
 
 
 def test_no_segment_is_brought_before_the_size_of_a_keyframe_is_known() -> None:
-    assert choose([segment(0)], set(), keyframes=4, budget=1000) is None
+    assert choose([segment(0)], set(), whole={"keyframe": 4}, budget=1000) is None
 
 
 @pytest.mark.parametrize(("budget", "fits"), [(0, False), (9, False), (10, True)])
 def test_nothing_exceeds_the_budget(budget: int, fits: bool) -> None:
-    assert (choose([keyframe(0)], set(), keyframes=1, budget=budget) is not None) == fits
+    assert (choose([keyframe(0)], set(), whole={"keyframe": 1}, budget=budget) is not None) == fits
 
 
 def test_pieces_that_are_alike_count_once() -> None:
     same = [keyframe(0), keyframe(1)]
     same[1].object = same[0].object
-    assert choose(same, {"i0"}, keyframes=2, budget=10) is None
+    assert choose(same, {"i0"}, whole={"keyframe": 2}, budget=10) is None
 
 
 def test_what_is_noted_twice_is_known_once(pieces: Pieces) -> None:
@@ -118,10 +118,10 @@ def test_the_last_few_that_failed_or_were_cancelled_keep_what_they_have(
     pieces: Pieces, library: Library
 ) -> None:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),))
-    jobs = [f"job{number}" for number in range(KEPT + 1)]
+    jobs = [f"job{number}" for number in range(KEPT_FILMS + 1)]
     for number, job in enumerate(jobs):
         library.add(job, recipe, "engine")
         bring(pieces, keyframe(number, job=job))
         library.end(job, "cancelled" if number % 2 else "failed")
     pieces.sweep()
-    assert [bool(pieces.here(job)) for job in jobs] == [False] + [True] * KEPT
+    assert [bool(pieces.here(job)) for job in jobs] == [False] + [True] * KEPT_FILMS

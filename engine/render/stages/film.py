@@ -1,0 +1,31 @@
+"""Joins segments into the film, and measures how smooth it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.film.events import Shape, encode_shape
+from engine.film.recipe import encode_recipe
+from engine.render.stages.context import Context, Piece
+from engine.render.video import encode, smoothness
+
+
+def make(pieces: Sequence[Piece], context: Context) -> list[str]:
+    """Join one film and return its encoded shape."""
+    (piece,) = pieces
+    recipe, target = piece.node.recipe, Path(piece.target)
+    film = encode.join_film(
+        target,
+        [Path(context.inputs[name]) for name in piece.node.segments],
+        recipe_json=encode_recipe(recipe),
+        format=recipe.format,
+        fps=recipe.fps,
+        frames=recipe.frames,
+    )
+    shape = Shape(
+        frames=film.frames,
+        seconds=float(film.seconds),
+        width=film.width,
+        height=film.height,
+        scores=smoothness.measure(target, film, context.check),
+    )
+    return [encode_shape(shape)]
