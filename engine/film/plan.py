@@ -250,11 +250,10 @@ class Plan:
         """Yield all pieces of a stage that this plan does not lay out itself."""
         if stage.node is None:
             return
-        nodes: Sequence[Node] = [self.film]
-        if stage.of != "film":
-            nodes = self.keyframes if stage.of == "keyframe" else self.segments
-        for index, node in enumerate(nodes):
-            yield MakeStep(stage, index, stage.node(node))
+        parents: dict[str, Sequence[Plan | Node]]
+        parents = {"keyframe": self.keyframes, "segment": self.segments, "film": [self]}
+        for index, parent in enumerate(parents[stage.of]):
+            yield MakeStep(stage, index, stage.node(parent))
 
     def _has(self, stage: Stage, index: int) -> bool:
         """Tell whether the keyframe or segment is finished that a piece hangs on."""

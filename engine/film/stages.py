@@ -24,8 +24,8 @@ class Stage:
         name: as events, tasks and databases name it; also the tag of its node.
         of: of what there is one: a piece for each keyframe or segment of the plan, or for the film.
         media_type: of its file; a film's recipe may say otherwise.
-        node: returns its node for the keyframe's, segment's or film's; None where
-            ``engine.film.plan`` lays the nodes out itself.
+        node: returns its node for a keyframe's or segment's, or for the ``Plan`` of the film; None
+            where the plan itself lays the nodes out.
         wanted: whether a film has such pieces.
         paints: whether it needs the diffusion model.
         per_frame: whether its unit of work is a frame; else it is a piece.
@@ -122,6 +122,6 @@ FILM = Stage(
     done="joined",
     title="Film",
     cost=lambda *_: 0.5,
-    node=lambda film: film,
+    node=lambda plan: plan.film,
 )
 STAGES = {stage.name: stage for stage in (KEYFRAME, SEGMENT, FILM)}
