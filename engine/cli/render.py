@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from tqdm import tqdm
@@ -32,10 +32,11 @@ from engine.errors import (
 )
 from engine.film.activity import activity as pieces_activity
 from engine.film.camera import PRESETS
+from engine.film.fields import Field, fields_of
 from engine.film.progress import Progress, advance
-from engine.film.recipe import Recipe, Scheduler, parse_recipe
+from engine.film.recipe import SETTINGS, Recipe, Scene, parse_recipe
 from engine.film.stages import KEYFRAME
-from engine.models import KNOWN, Model, catalogue
+from engine.models import KNOWN, Defaults, Model, catalogue
 from engine.models import interpolators as networks
 from engine.wire.client import Connection, LinkState, LogRestarted, Message
 from engine.wire.messages.responses import Hello, JobEvent
@@ -46,20 +47,9 @@ JOIN_TIMEOUT = 60.0  # seconds that another engine of this computer may take to 
 TAKEOVER_PAUSE = 0.2  # seconds between two looks for the engine of this computer
 
 NO_MOVE = "none"
-SETTINGS = (
-    ("--fps", int, "frames per second (24)"),
-    ("--seed", int, "seed of the first noise (0)"),
-    ("--steps", int, "denoising steps per keyframe"),
-    ("--guidance-scale", float, "how closely the prompt is followed; 1 switches it off"),
-    ("--width", int, "pixels, a multiple of 8"),
-    ("--height", int, "pixels, a multiple of 8"),
-    ("--scheduler", str, ", ".join(get_args(Scheduler))),
-    ("--interpolation-factor", int, "frames per keyframe interval (8)"),
-    ("--drift", float, "picture widths a second that the ground moves past"),
-    ("--motion", str, "morph, cut or fade: how one scene follows the other"),
-    ("--spacing", str, "adaptive or even: where keyframes stand"),
-    ("--negative-prompt", str, "what the film should not show"),
-)
+SCENE_SECONDS: float = fields_of(Scene)["seconds"].default
+OWN_FLAGS = ("model", "format")  # settings that are not given by a flag made from their field
+SHORT = {"num_inference_steps": "steps"}  # flags that are not called as the field is
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,18 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompts", nargs="+", metavar="PROMPT", help="one prompt for each scene")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("film.mp4"), help=".mp4 or .gif (%(default)s)"
-    )
-    parser.add_argument("--loop", action="store_true", help="end where the film began")
-    parser.add_argument(
-        "--shared-noise",
-        action="store_true",
-        help="identity lock: after a cut or a fade, what is where stays",
-    )
-    parser.add_argument(
-        "--anchor-attention",
-        action="store_true",
-        help="identity lock: every keyframe looks at the first one while it is painted; not with "
-        "the offline model",
     )
     parser.add_argument(
         "--camera",
@@ -88,15 +66,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"a scene's camera: {', '.join(PRESETS).lower()}; numbers, as in zoom=1.3,roll=5; or "
         f"{NO_MOVE}. Once for all scenes, or once for each",
     )
-    parser.add_argument("--seconds", type=float, help="length of the film (4 for each scene)")
-    for name, kind, text in SETTINGS:
-        parser.add_argument(name, type=kind, help=text)
+    parser.add_argument(
+        "--seconds", type=float, help=f"length of the film ({SCENE_SECONDS:g} for each scene)"
+    )
+    for field in SETTINGS.values():
+        if field.name not in OWN_FLAGS:
+            _add_flag(parser, field)
     parser.add_argument(
         "--model",
-        default="landscapes",
+        default=SETTINGS["model"].default,
         help="a model that the engine offers, or one as serve takes it (%(default)s)",
     )
     parser.add_argument("--engine", metavar="LINK", help="pairing link of another engine to use")
+
+
+def _add_flag(parser: argparse.ArgumentParser, field: Field) -> None:
+    """Add the flag of a setting, which is None unless it is given."""
+    flag = f"--{SHORT.get(field.name, field.name).replace('_', '-')}"
+    text = f"{field.title}. {field.description}"
+    if field.kind is bool:
+        parser.add_argument(flag, dest=field.name, action="store_true", default=None, help=text)
+        return
+
+    def value(text: str) -> Any:
+        try:
+            return field.parse(text)
+        except msgspec.ValidationError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is refused; {field.remedy}") from error
+
+    notes = [", ".join(field.names) or str(field.limits)] if field.kind is not str else []
+    notes.append(f"default: {_default(field)}")
+    parser.add_argument(
+        flag,
+        dest=field.name,
+        type=value,
+        metavar=flag[2:].upper().replace("-", "_"),
+        help=f"{text} ({'; '.join(notes)})",
+    )
+
+
+def _default(field: Field) -> str:
+    """Return in words what a setting is if its flag is not given."""
+    if field.name in Defaults.__struct_fields__:
+        return "the model's"
+    return "none" if field.default == "" else str(field.default)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -110,26 +123,18 @@ def recipe_from(options: argparse.Namespace, hello: Hello) -> Recipe:
     Raises:
         InvalidParameterError: an argument is not acceptable.
     """
-    seconds = options.seconds if options.seconds is not None else 4.0 * len(options.prompts)
-    given = {
-        name: value
-        for flag, _, _ in SETTINGS
-        if (value := getattr(options, name := flag[2:].replace("-", "_"))) is not None
-    }
-    if "steps" in given:
-        given["num_inference_steps"] = given.pop("steps")
-    cameras = _cameras(options.camera, len(options.prompts))
+    scenes = len(options.prompts)
+    seconds = SCENE_SECONDS * scenes if options.seconds is None else options.seconds
+    given = {name: getattr(options, name) for name in SETTINGS if name not in OWN_FLAGS}
+    cameras = _cameras(options.camera, scenes)
     recipe: dict[str, Any] = {
         **_defaults(options.model, hello),
-        **given,
+        **{name: value for name, value in given.items() if value is not None},
         "scenes": [
-            {"prompt": prompt, "seconds": seconds / len(options.prompts), **camera}
+            {"prompt": prompt, "seconds": seconds / scenes, **camera}
             for prompt, camera in zip(options.prompts, cameras, strict=True)
         ],
         "format": _format(options.output),
-        "loop": options.loop,
-        "shared_noise": options.shared_noise,
-        "anchor_attention": options.anchor_attention,
         "model": options.model,
     }
     return parse_recipe(recipe)

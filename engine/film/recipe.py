@@ -5,13 +5,13 @@ It knows the limits that hold everywhere; it does not know models, devices or fi
 
 import re
 import unicodedata
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
-import msgspec.inspect
 from msgspec import Meta
 
 from engine.errors import InvalidParameterError, LimitError
+from engine.film.fields import Field, fields_of
 
 MAX_PROMPT = 2_000  # characters
 MAX_SCENES = 64
@@ -40,46 +40,114 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Camera(Value, frozen=True, kw_only=True):
-    """Where a scene's camera goes from the scene's beginning to its end.
+    """Where a scene's camera goes from the scene's beginning to its end."""
 
-    Attributes:
-        zoom: how much larger things are at the end; below 1 the camera draws back.
-        pan_x: picture widths to the right.
-        pan_y: picture heights upwards.
-        roll: degrees by which the picture turns clockwise.
-        orbit: picture widths by which the nearest ground passes the horizon, to the right.
-        easing: ``smooth`` starts and stops gently.
-        strength: how far each keyframe goes from the one before it, at least; the further the
-            camera moves between them, the further it goes by itself.
-    """
-
-    zoom: Annotated[float, Meta(ge=0.25, le=4)] = 1.0
-    pan_x: Annotated[float, Meta(ge=-4, le=4)] = 0.0
-    pan_y: Annotated[float, Meta(ge=-4, le=4)] = 0.0
-    roll: Annotated[float, Meta(ge=-180, le=180)] = 0.0
-    orbit: Annotated[float, Meta(ge=-2, le=2)] = 0.0
-    easing: Easing = "smooth"
-    strength: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    zoom: Annotated[
+        float,
+        Meta(
+            ge=0.25,
+            le=4,
+            title="Zoom",
+            description="How much larger things are at the end. Below 1, the camera moves back.",
+            extra={"step": 0.05},
+        ),
+    ] = 1.0
+    pan_x: Annotated[
+        float,
+        Meta(
+            ge=-4,
+            le=4,
+            title="To the right",
+            description="In picture widths. Below 0, the camera moves to the left.",
+            extra={"step": 0.05},
+        ),
+    ] = 0.0
+    pan_y: Annotated[
+        float,
+        Meta(
+            ge=-4,
+            le=4,
+            title="Upwards",
+            description="In picture heights. Below 0, the camera moves downwards.",
+            extra={"step": 0.05},
+        ),
+    ] = 0.0
+    roll: Annotated[
+        float,
+        Meta(
+            ge=-180,
+            le=180,
+            title="Roll",
+            description="The angle by which the picture turns clockwise, in degrees.",
+            extra={"step": 1.0},
+        ),
+    ] = 0.0
+    orbit: Annotated[
+        float,
+        Meta(
+            ge=-2,
+            le=2,
+            title="Orbit",
+            description="How far the nearest ground moves past the horizon, in picture widths to "
+            "the right.",
+            extra={"step": 0.05},
+        ),
+    ] = 0.0
+    easing: Annotated[
+        Easing,
+        Meta(
+            title="Pace",
+            extra={"names": {"smooth": "Starts and stops gently", "linear": "At one speed"}},
+        ),
+    ] = "smooth"
+    strength: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Repaint",
+            description="How much of each keyframe is painted anew, at least. It grows by itself "
+            "as the camera moves further between keyframes.",
+            extra={"step": 0.05},
+        ),
+    ] = 0.0
 
 
 class Scene(Value, frozen=True, kw_only=True):
     """A part of the film: what it shows and for how long (seconds).
 
     Attributes:
-        motion: how it follows the scene before it, where that is not the recipe's ``motion``.
-        camera: where its camera goes; without one, noise and prompts alone change the picture.
-        start_image: SHA-256 of the picture that it begins from, which the engine was brought.
-        strength: how far its first keyframe goes from that picture: 0 keeps it, 1 ignores it.
+        motion: how it follows the scene before it; left out, the recipe's ``motion`` says that.
+        camera: where its camera goes; left out, only noise and prompts change the picture.
+        start_image: SHA-256 of the picture that it begins from, which a client has uploaded.
+        strength: of 0 keeps that picture in the first keyframe, 1 ignores it.
     """
 
     prompt: Prompt
-    seconds: Annotated[float, Meta(ge=0.1, le=120)] = 4.0
-    motion: Motion | msgspec.UnsetType = msgspec.UNSET
+    seconds: Annotated[float, Meta(ge=0.1, le=120, title="Seconds", extra={"step": 0.5})] = 4.0
+    motion: (
+        Annotated[
+            Motion,
+            Meta(
+                title="Begins",
+                extra={"names": {"morph": "Melt in", "fade": "Fade in", "cut": "Cut in"}},
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     camera: Camera | msgspec.UnsetType = msgspec.UNSET
     start_image: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | msgspec.UnsetType = (
         msgspec.UNSET
     )
-    strength: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    strength: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="How far the first keyframe may differ from the picture",
+            extra={"step": 0.05},
+        ),
+    ] = 0.5
 
 
 class Retake(Value, frozen=True, kw_only=True):
@@ -96,22 +164,14 @@ class Retake(Value, frozen=True, kw_only=True):
 class Recipe(Value, frozen=True, kw_only=True):
     """Everything that determines a film, apart from the weights of the model.
 
+    A field with a title is a setting: the command line has a flag for it, the app a widget.
+
     Attributes:
         scenes: in order of time; their durations add up to the film's.
-        seed: of the first noise; drawn on the CPU, so it means the same on every device.
-        guidance_scale: classifier-free guidance; 1 switches it off.
-        interpolation_factor: frames per keyframe interval; 1 paints every frame.
-        drift: picture widths a second that the ground moves past; 0 stands still.
-        motion: how scenes follow each other unless they say so themselves: ``morph`` melts one
-            into the next, ``cut`` cuts, ``fade`` lays one over the other.
-        spacing: ``adaptive`` puts keyframes where the picture changes, ``even`` on the beat.
-        loop: whether the film ends where it began.
-        shared_noise: whether scenes after a cut or a fade begin with the first one's noise, so
-            that what is where stays.
-        anchor_attention: whether each keyframe looks at the first one while it is painted, so that
-            who is seen there stays recognisable; not every model can.
-        fps: frames per second.
-        animatic: whether keyframes stand still up to the next, with nothing drawn in between.
+        seed: of the first noise, which is drawn on the CPU: it means the same on every device.
+        drift: what moves is the picture below the horizon.
+        anchor_attention: only some models can do this (``Card.anchor_attention``).
+        animatic: whether each keyframe is shown until the next one, without in-betweens.
         keyframes: seconds at which they stand; left out, that is found while they are painted.
         retakes: keyframes that differ from what scenes and seed give; of those of one time, the
             last counts.
@@ -119,23 +179,151 @@ class Recipe(Value, frozen=True, kw_only=True):
 
     version: Literal[1] = 1
     scenes: Annotated[tuple[Scene, ...], Meta(min_length=1, max_length=MAX_SCENES)]
-    negative_prompt: Annotated[str, Meta(max_length=MAX_PROMPT)] = ""
-    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
-    width: Side = 256
-    height: Side = 256
-    num_inference_steps: Annotated[int, Meta(ge=1, le=150)] = 20
-    guidance_scale: Annotated[float, Meta(ge=1, le=30)] = 4.0
-    scheduler: Scheduler = "dpmsolver++"
-    model: Annotated[str, Meta(min_length=1, max_length=200)] = "landscapes"
-    fps: Annotated[int, Meta(ge=1, le=60)] = 24
-    interpolation_factor: Annotated[int, Meta(ge=1, le=64)] = 8
-    drift: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    motion: Motion = "morph"
-    spacing: Spacing = "adaptive"
-    loop: bool = False
-    shared_noise: bool = False
-    anchor_attention: bool = False
-    format: Format = "mp4"
+    negative_prompt: Annotated[
+        str,
+        Meta(
+            max_length=MAX_PROMPT,
+            title="Negative prompt",
+            description="What the pictures should not show.",
+        ),
+    ] = ""
+    seed: Annotated[
+        int,
+        Meta(
+            ge=0,
+            lt=2**32,
+            title="Seed",
+            description="The first noise. The same seed and settings give the same film again.",
+        ),
+    ] = 0
+    width: Annotated[Side, Meta(title="Width", description="Of the film, in pixels.")] = 256
+    height: Annotated[Side, Meta(title="Height", description="Of the film, in pixels.")] = 256
+    num_inference_steps: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=150,
+            title="Steps",
+            description="How often each keyframe is denoised. More steps take longer and are not "
+            "always better.",
+        ),
+    ] = 20
+    guidance_scale: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=30,
+            title="Guidance scale",
+            description="How closely the picture follows the prompt; 1 switches guidance off.",
+            extra={"step": 0.5},
+        ),
+    ] = 4.0
+    scheduler: Annotated[
+        Scheduler,
+        Meta(
+            title="Scheduler",
+            description="The method that turns noise into a picture. DPM-Solver++ needs the "
+            "fewest steps.",
+            extra={
+                "names": {
+                    "dpmsolver++": "DPM-Solver++",
+                    "dpmsolver++karras": "DPM-Solver++ (Karras)",
+                    "ddim": "DDIM",
+                    "euler": "Euler",
+                    "unipc": "UniPC",
+                    "lcm": "LCM",
+                }
+            },
+        ),
+    ] = "dpmsolver++"
+    model: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=200,
+            title="Model",
+            description="The model that paints the keyframes. Each has its own defaults.",
+        ),
+    ] = "landscapes"
+    fps: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=60,
+            title="Frames per second",
+            description="24 looks like cinema; more is smoother and takes longer.",
+        ),
+    ] = 24
+    interpolation_factor: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            title="Frames per keyframe",
+            description="One frame of so many is painted, and the others are drawn between "
+            "keyframes; 1 paints every frame.",
+        ),
+    ] = 8
+    drift: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            title="Drift",
+            description="How fast the ground moves past, in picture widths per second; 0 stands "
+            "still.",
+            extra={"step": 1 / 32},
+        ),
+    ] = 0.0
+    motion: Annotated[
+        Motion,
+        Meta(
+            title="Transition",
+            description="How scenes follow each other, unless a scene has its own transition.",
+            extra={"names": {"morph": "Melt", "cut": "Cut", "fade": "Fade"}},
+        ),
+    ] = "morph"
+    spacing: Annotated[
+        Spacing,
+        Meta(
+            title="Keyframes stand",
+            description="Where the picture changes: more keyframes there, and an even pace. On "
+            "the beat: at equal distances, whatever the picture does.",
+            extra={"names": {"adaptive": "Where it changes", "even": "On the beat"}},
+        ),
+    ] = "adaptive"
+    loop: Annotated[
+        bool,
+        Meta(
+            title="Loop",
+            description="The film ends where it began, so that it can repeat without a seam.",
+        ),
+    ] = False
+    shared_noise: Annotated[
+        bool,
+        Meta(
+            title="Identity lock",
+            description="Scenes after a cut or a fade begin with the noise of the first scene, so "
+            "that things stay where they are: the sun, the horizon, a person.",
+        ),
+    ] = False
+    anchor_attention: Annotated[
+        bool,
+        Meta(
+            title="Keep the subject",
+            description="Every keyframe looks at the first one while it is painted, so that its "
+            "subject stays recognisable. Painting takes about twice as long.",
+        ),
+    ] = False
+    format: Annotated[
+        Format,
+        Meta(
+            title="Format",
+            description="MP4 is sharp and small. A GIF plays anywhere, with fewer colours and "
+            "frames.",
+            extra={"names": {"mp4": "MP4 video", "gif": "GIF"}},
+        ),
+    ] = "mp4"
     animatic: bool = False
     keyframes: (
         Annotated[
@@ -170,6 +358,11 @@ class Recipe(Value, frozen=True, kw_only=True):
         return max(1, round(self.seconds * self.fps))
 
     @property
+    def guided(self) -> bool:
+        """Whether keyframes are painted with classifier-free guidance."""
+        return self.guidance_scale > 1
+
+    @property
     def comes_round(self) -> bool:
         """Whether the last frame is followed by the first."""
         return self.loop and self.frames > 1
@@ -181,87 +374,24 @@ class Recipe(Value, frozen=True, kw_only=True):
         return tuple(self.motion if motion is msgspec.UNSET else motion for motion in own)
 
 
-class Bounds(NamedTuple):
-    """The limits of a field; of a text or a list they are those of its length.
-
-    Attributes:
-        least: the smallest that is accepted.
-        most: the largest that is accepted.
-    """
-
-    least: float
-    most: float
-
-
-def bounds(field: str, of: type[msgspec.Struct] | None = None) -> Bounds:
-    """Return the limits of a field, as the ``Meta`` of its type states them.
-
-    Args:
-        field: its name.
-        of: the struct that has the field; the recipe if it is left out.
-
-    Raises:
-        KeyError: there is no such field, or its type states no limits.
-    """
-    described = msgspec.inspect.type_info(of or Recipe)
-    assert isinstance(described, msgspec.inspect.StructType)
-    found = next((each.type for each in described.fields if each.name == field), None)
-    options = found.types if isinstance(found, msgspec.inspect.UnionType) else (found,)
-    for option in options:
-        match option:
-            case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
-                most = option.le if option.le is not None else option.lt
-                if option.ge is not None and most is not None:
-                    return Bounds(option.ge, most if option.le is not None else most - 1)
-            case msgspec.inspect.StrType() | msgspec.inspect.VarTupleType():
-                if option.max_length is not None:
-                    return Bounds(option.min_length or 0, option.max_length)
-    raise KeyError(field)
-
-
-def _span(field: str, of: type[msgspec.Struct] | None = None) -> str:
-    """Return the limits of a field in words: ``1 to 150``."""
-    least, most = bounds(field, of)
-    return f"{_digits(least)} to {_digits(most)}"
-
-
-def _digits(number: float) -> str:
-    return str(int(number)) if number == int(number) else f"{number:g}"
-
-
-REMEDIES = {
-    "scenes": f"give {_span('scenes')} scenes, each with a prompt",
-    "prompt": f"describe the scene in {_span('prompt', Scene)} characters",
-    "negative_prompt": f"use at most {MAX_PROMPT} characters",
-    "seconds": f"let each scene last {_span('seconds', Scene)} seconds",
-    "seed": f"give a whole number from {_span('seed')}",
-    "width": f"give a multiple of 8 from {_span('width')} pixels",
-    "height": f"give a multiple of 8 from {_span('height')} pixels",
-    "num_inference_steps": f"give {_span('num_inference_steps')} steps",
-    "guidance_scale": f"give a number from {_span('guidance_scale')}; 1 switches it off",
-    "scheduler": f"choose one of: {', '.join(get_args(Scheduler))}",
-    "fps": f"give {_span('fps')} frames per second",
-    "interpolation_factor": f"give {_span('interpolation_factor')} frames per keyframe interval",
-    "drift": "give a number from 0 (still) to 1 (a picture width a second)",
+SETTINGS = {name: field for name, field in fields_of(Recipe).items() if field.title}
+PARTS = {"scenes": Scene, "camera": Camera, "retakes": Retake}  # by the field that holds them
+REMEDIES = {  # where the type of a field does not say enough
+    "scenes": f"give {fields_of(Recipe)['scenes'].bounds} scenes, each with a prompt",
+    "prompt": f"describe the scene in {fields_of(Scene)['prompt'].bounds} characters",
     "retakes": f"give at most {MAX_FRAMES}, each with its time in seconds",
-    "motion": f"choose one of: {', '.join(get_args(Motion))}",
-    "spacing": f"choose one of: {', '.join(get_args(Spacing))}",
-    "loop": "give true or false",
-    "shared_noise": "give true or false",
-    "anchor_attention": "give true or false",
-    "animatic": "give true or false",
     "keyframes": f"give at most {MAX_FRAMES} times in seconds",
-    "easing": f"choose one of: {', '.join(get_args(Easing))}",
-    "zoom": f"give a factor from {_span('zoom', Camera)}; 1 stays",
-    "pan_x": f"give picture widths from {_span('pan_x', Camera)}",
-    "pan_y": f"give picture heights from {_span('pan_y', Camera)}",
-    "roll": f"give degrees from {_span('roll', Camera)}",
-    "orbit": f"give picture widths from {_span('orbit', Camera)}",
     "start_image": "drop the picture in again",
-    "strength": "give a number from 0 (keep the picture) to 1 (ignore it)",
-    "format": f"choose one of: {', '.join(get_args(Format))}",
     "version": "make the recipe with the same version of VisionFlux",
 }
+
+
+def _remedy(path: str) -> str:
+    """Return what to give for the field at a path such as ``scenes[...].seconds``."""
+    *parents, name = (part.partition("[")[0] for part in path.split("."))
+    struct = PARTS.get(parents[-1], Recipe) if parents else Recipe
+    field: Field | None = fields_of(struct).get(name)
+    return REMEDIES.get(name) or (field.remedy if field else "")
 
 
 def parse_recipe(data: Any) -> Recipe:
@@ -319,8 +449,7 @@ def invalid(error: msgspec.ValidationError, default_field: str = "recipe") -> In
     field = path or (unknown[1] if unknown else default_field)
     for theirs, ours in WORDS.items():
         problem = problem.replace(theirs, ours)
-    remedy = REMEDIES.get(field.rpartition(".")[2].partition("[")[0], "")
-    return InvalidParameterError(field, problem[0].lower() + problem[1:], remedy)
+    return InvalidParameterError(field, problem[0].lower() + problem[1:], _remedy(field))
 
 
 def _check_text(field: str, text: str, *, required: bool = False) -> None:

@@ -21,6 +21,11 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     scheduler: Scheduler = "dpmsolver++"
     drift: float = 0.0
 
+    @property
+    def guided(self) -> bool:
+        """Whether the model is made for classifier-free guidance."""
+        return self.guidance_scale > 1
+
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """What a user should know of a model; ``card.json`` in its folder.

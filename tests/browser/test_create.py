@@ -124,7 +124,7 @@ def test_cameras_pictures_and_the_lock_need_no_mouse_and_are_kept(
     popover.locator("input[type=file]").set_input_files(tmp_path / "words.png")
     popover.get_by_text("This file is no picture that can be read").wait_for()
     popover.locator("input[type=file]").set_input_files(tmp_path / "still.png")
-    page.get_by_text("How far the first picture may go from it").wait_for()
+    page.get_by_text("How far the first keyframe may differ from the picture").wait_for()
     shoot(page, "create-picture")
     assert_no_violation(page)
     page.keyboard.press("Escape")

@@ -10,23 +10,18 @@ import streamlit as st
 
 from engine.errors import ErrorReport, InvalidParameterError
 from engine.film.camera import OWN, PRESETS, STILL, name_of
-from engine.film.recipe import Camera
+from engine.film.fields import fields_of
+from engine.film.recipe import Camera, Scene
 from ui import app_state as resources
 from ui.create.camera_preview import preview, rules
+from ui.create.widgets import choice_arguments, number_arguments
 from ui.shell import theme as look
 from ui.shell.text import plain
 from ui.storage import draft
 
 MOVES: dict[str, Camera | None] = {STILL: None, **PRESETS, OWN: Camera()}
-EASINGS = {"smooth": "Starts and stops gently", "linear": "At one speed"}
-DIALS = (  # field, label, least, most, step, help
-    ("zoom", "Zoom", 0.25, 4.0, 0.05, "How much larger things are at the end; below 1 draws back."),
-    ("pan_x", "To the right", -4.0, 4.0, 0.05, "Picture widths; below 0 to the left."),
-    ("pan_y", "Upwards", -4.0, 4.0, 0.05, "Picture heights; below 0 downwards."),
-    ("roll", "Roll", -180.0, 180.0, 1.0, "Degrees by which the picture turns clockwise."),
-    ("orbit", "Orbit", -2.0, 2.0, 0.05, "Picture widths by which near ground passes the horizon."),
-    ("strength", "Repaint", 0.0, 1.0, 0.05, "How much each keyframe is painted anew, at least."),
-)
+FIELDS = fields_of(Camera)
+STRENGTH = fields_of(Scene)["strength"]  # of a scene that begins from a picture
 
 
 def camerawork(scene: dict[str, Any]) -> None:
@@ -91,24 +86,21 @@ def _dials(scene: dict[str, Any], move: Camera) -> None:
     found: dict[str, Any] = {}
     turn = st.session_state.get(f"chosen-{scene['id']}", 0)
     columns = st.columns(2)
-    for index, (field, label, least, most, step, text) in enumerate(DIALS):
+    numbers = [field for field in FIELDS.values() if field.kind is float]
+    for index, field in enumerate(numbers):
         with columns[index % 2]:
-            found[field] = st.number_input(
-                label,
-                least,
-                most,
-                float(getattr(move, field)),
-                step,
-                key=f"{field}-{scene['id']}-{turn}",
-                help=text,
+            found[field.name] = st.number_input(
+                **number_arguments(field),
+                value=float(getattr(move, field.name)),
+                key=f"{field.name}-{scene['id']}-{turn}",
             )
-    found["easing"] = st.selectbox(
-        "Pace",
-        EASINGS,
-        index=list(EASINGS).index(move.easing),
-        format_func=lambda name: EASINGS[name],
-        key=f"easing-{scene['id']}-{turn}",
-    )
+    for field in FIELDS.values():
+        if field.names:
+            found[field.name] = st.selectbox(
+                **choice_arguments(field),
+                index=list(field.names).index(getattr(move, field.name)),
+                key=f"{field.name}-{scene['id']}-{turn}",
+            )
     if (after := Camera(**found)) != move:
         renamed = name_of(after) != name_of(move)
         _move(scene["id"], after, told=f"dialled-{scene['id']}" if renamed else "")
@@ -156,13 +148,10 @@ def _picture(scene: dict[str, Any], image: str, move: Camera | None) -> None:
 
 
 def _distance(scene: dict[str, Any]) -> None:
-    before = float(scene["own"].get("strength", 0.5))
+    before = float(scene["own"].get("strength", STRENGTH.default))
     strength = st.slider(
-        "How far the first picture may go from it",
-        0.0,
-        1.0,
-        before,
-        0.05,
+        **number_arguments(STRENGTH),
+        value=before,
         key=f"strength-{scene['id']}-{before}",
     )
     if strength != before:

@@ -3,11 +3,12 @@
 from typing import Any
 
 import streamlit as st
+from msgspec import structs
 
-from engine.film.recipe import Recipe
+from engine.film.recipe import SETTINGS, Recipe
 from engine.models import Card
 from engine.wire.messages.responses import Hello
-from ui.create.settings_panel import SCHEDULERS, UNKNOWN, negative_prompt
+from ui.create.settings_panel import UNKNOWN, negative_prompt
 from ui.shell.text import plain, size
 from ui.storage import draft
 
@@ -48,9 +49,15 @@ def knowledge(card: Card) -> None:
 def facts(card: Card) -> dict[str, str]:
     """Return what is to be known before a model is used, by headings."""
     defaults = card.defaults
+    named = ("num_inference_steps", "width", "height", "drift")
+    others = ", ".join(
+        f"{SETTINGS[name].title} {SETTINGS[name].format(value)}"
+        for name, value in structs.asdict(defaults).items()
+        if name not in named
+    )
     found = {
-        "Made for": f"{defaults.num_inference_steps} steps, guidance {defaults.guidance_scale:g}, "
-        f"{SCHEDULERS[defaults.scheduler]}, {defaults.width} × {defaults.height}",
+        "Made for": f"{defaults.num_inference_steps} steps, {others}, "
+        f"{defaults.width} × {defaults.height}",
         "Negative prompt": negative_prompt(card),
         "Download": f"about {size(card.download)}, once, for its first film" * bool(card.download),
         "Memory": f"about {size(card.memory)} of a GPU at that size" * bool(card.memory),

@@ -3,34 +3,29 @@
 It knows the draft and what a model's card says, not the scenes.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, get_args
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import streamlit as st
+from msgspec import structs
 
-from engine.film.recipe import MAX_PROMPT, Scheduler, Spacing
+from engine.film.recipe import SETTINGS
 from engine.models import Card, Defaults
+from ui.create.widgets import choice_arguments, number_arguments
 from ui.shell.text import plain, size
 from ui.storage import draft
 
-FORMATS = {"mp4": "MP4 video", "gif": "GIF"}
-SPACINGS: dict[Spacing, str] = {"adaptive": "Where it changes", "even": "On the beat"}
-SCHEDULERS: dict[Scheduler, str] = {
-    "dpmsolver++": "DPM-Solver++",
-    "dpmsolver++karras": "DPM-Solver++ (Karras)",
-    "ddim": "DDIM",
-    "euler": "Euler",
-    "unipc": "UniPC",
-    "lcm": "LCM",
-}
-assert set(SCHEDULERS) == set(get_args(Scheduler))
+PLACED = (  # settings that have a place of their own; the others follow each other in ``painting``
+    *("width", "height", "seed", "loop", "shared_noise", "anchor_attention"),
+    *("model", "negative_prompt", "fps", "drift", "interpolation_factor", "spacing", "format"),
+)
 
 
 def negative_prompt(card: Card) -> str:
     """Return what a model does with a negative prompt."""
     if card.negative_prompt == "ignored":
         return "It has no place for one: what is written there changes nothing."
-    if card.defaults.guidance_scale <= 1:
+    if not card.defaults.guided:
         return "Heeded only with guidance above 1; this model is made for 1."
     return "It keeps away from what is named there, as long as guidance is above 1."
 
@@ -40,70 +35,48 @@ def painting(models: dict[str, Card], card: Card | None) -> None:
     if models:
         _model(models)
     _negative_prompt(card)
-    st.slider(
-        "Steps",
-        1,
-        150,
-        **_setting("num_inference_steps"),
-        help="How often each keyframe is refined. More is slower, and not always better.",
-    )
-    st.slider(
-        "Guidance scale",
-        1.0,
-        30.0,
-        step=0.5,
-        **_setting("guidance_scale"),
-        help="How strictly the picture follows the prompt; 1 lets it wander.",
-    )
-    _choose(
-        "Scheduler",
-        "scheduler",
-        SCHEDULERS,
-        "The method by which noise becomes a picture. DPM-Solver++ needs the fewest steps.",
-    )
+    for name in draft.SETTINGS:
+        if name not in PLACED:
+            _widget(name)
 
 
 def moving() -> None:
     """Draw what shapes the film between and beyond the keyframes."""
     left, right = st.columns(2)
     with left:
-        _whole(
-            "Frames per second",
-            "fps",
-            60,
-            "24 looks like cinema; more is smoother and takes longer.",
-        )
-        _drift()
+        _number("fps")
+        _widget("drift")
     with right:
-        _whole(
-            "Frames per keyframe",
-            "interpolation_factor",
-            64,
-            "One of so many frames is painted, the others are drawn between.",
-        )
-        _choose(
-            "Keyframes stand",
-            "spacing",
-            SPACINGS,
-            "Where the picture changes: more keyframes there, and an even pace. On the beat: "
-            "at equal distances, as scenes and noise give them.",
-        )
-        _choose(
-            "Format",
-            "format",
-            FORMATS,
-            "MP4 is sharp and small. A GIF plays anywhere, with fewer colours and frames.",
-        )
+        _number("interpolation_factor")
+        _widget("spacing")
+        _widget("format")
+
+
+def _widget(name: str) -> None:
+    """Draw a setting by its kind: a select box, a toggle or a slider."""
+    field = SETTINGS[name]
+    if field.names:
+        st.selectbox(**choice_arguments(field), **draft.choice(st.session_state, name, field.names))
+    elif field.kind is bool:
+        st.toggle(field.title, **_setting(name), help=field.description)
+    else:
+        st.slider(**number_arguments(field), **_setting(name))
+
+
+def _number(name: str) -> None:
+    """Draw a setting as a number to type."""
+    st.number_input(**number_arguments(SETTINGS[name]), **_setting(name))
 
 
 def _model(models: dict[str, Card]) -> None:
-    _choose(
-        "Model",
-        "model",
-        {name: card.title for name, card in models.items()},
-        "Who paints the keyframes. Each brings its own sane settings along.  \n"
-        + "  \n".join(_line(card) for card in models.values()),
+    field = SETTINGS["model"]
+    st.selectbox(
+        field.title,
+        models,
+        format_func=lambda name: models[name].title,
+        **draft.choice(st.session_state, "model", models),
         on_change=lambda: _adopt(models),
+        help=f"{field.description}  \n" + "  \n".join(_line(card) for card in models.values()),
     )
 
 
@@ -121,48 +94,14 @@ def _line(card: Card) -> str:
 
 
 def _negative_prompt(card: Card | None) -> None:
+    field = SETTINGS["negative_prompt"]
     st.text_area(
-        "Negative prompt",
+        field.title,
         **_setting("negative_prompt"),
-        max_chars=MAX_PROMPT,
+        max_chars=int(field.bounds.most),
         height=68,
         disabled=bool(card and card.negative_prompt == "ignored"),
-        help="What the pictures should stay away from."
-        + (f" {plain(card.title)}: {negative_prompt(card)}" if card else ""),
-    )
-
-
-def _drift() -> None:
-    st.slider(
-        "Drift",
-        0.0,
-        1.0,
-        step=1 / 32,
-        **_setting("drift"),
-        help="How fast the ground moves past, in picture widths a second; 0 stands still.",
-    )
-
-
-def _whole(label: str, name: str, most: int, text: str) -> None:
-    """Draw a setting that is a number from 1 on."""
-    st.number_input(label, min_value=1, max_value=most, step=1, **_setting(name), help=text)
-
-
-def _choose(
-    label: str,
-    name: str,
-    words: Mapping[Any, str],
-    text: str,
-    on_change: Callable[[], None] | None = None,
-) -> None:
-    """Draw a setting that is one of several; ``words`` says what each is called."""
-    st.selectbox(
-        label,
-        words,
-        format_func=lambda value: words[value],
-        **draft.choice(st.session_state, name, words),
-        on_change=on_change,
-        help=text,
+        help=field.description + (f" {plain(card.title)}: {negative_prompt(card)}" if card else ""),
     )
 
 
@@ -182,10 +121,10 @@ class Preset(NamedTuple):
 
 
 def _settings(defaults: Defaults, steps: float, fps: int, factor: int, pace: float) -> Settings:
-    return {
-        "num_inference_steps": max(4, min(150, round(defaults.num_inference_steps * steps))),
-        "guidance_scale": defaults.guidance_scale,
-        "scheduler": defaults.scheduler,
+    painted = {k: v for k, v in structs.asdict(defaults).items() if k not in ("width", "height")}
+    wanted = max(4, round(defaults.num_inference_steps * steps))
+    return painted | {
+        "num_inference_steps": SETTINGS["num_inference_steps"].bounds.clamp(wanted),
         "fps": fps,
         "interpolation_factor": factor,
         "drift": round(defaults.drift * pace * 32) / 32,
@@ -258,11 +197,7 @@ def dials(models: dict[str, Card]) -> None:
         presets(defaults)
         _size(defaults)
         _seed()
-        st.toggle(
-            "Loop",
-            **_setting("loop"),
-            help="The film ends where it began, so that it can run on and on without a seam.",
-        )
+        _widget("loop")
         _identity(card)
         with st.expander("Advanced"):
             painting(models, card)
@@ -273,14 +208,7 @@ def _seed() -> None:
     state: Any = st.session_state
     locked = state["draft"]["locked"]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.number_input(
-            "Seed",
-            min_value=0,
-            max_value=2**32 - 1,
-            step=1,
-            **_setting("seed"),
-            help="Where the picture begins. The same seed and settings give the same film again.",
-        )
+        _number("seed")
         st.button(
             "New seed",
             key="dice",
@@ -301,19 +229,9 @@ def _seed() -> None:
 def _identity(card: Card | None) -> None:
     """Offer to begin scenes alike, where some do not melt in, and to look at the first keyframe."""
     if any(scene["motion"] != "morph" for scene in st.session_state["draft"]["scenes"][1:]):
-        st.toggle(
-            "Identity lock",
-            **_setting("shared_noise"),
-            help="Scenes that are cut or faded in begin with the noise of the first one, so that "
-            "what is where stays: the sun, the horizon, whoever stands there.",
-        )
+        _widget("shared_noise")
     if card and card.anchor_attention:
-        st.toggle(
-            "Keep the subject",
-            **_setting("anchor_attention"),
-            help="Every keyframe looks at the first one while it is painted, so that whoever is "
-            "seen there stays recognisable. Painting takes about twice as long.",
-        )
+        _widget("anchor_attention")
 
 
 def _size(defaults: Defaults) -> None:
@@ -338,9 +256,9 @@ def _size(defaults: Defaults) -> None:
     if chosen_size == CUSTOM:
         left, right = st.columns(2)
         with left:
-            st.number_input("Width", min_value=64, max_value=1024, step=8, **_setting("width"))
+            _number("width")
         with right:
-            st.number_input("Height", min_value=64, max_value=1024, step=8, **_setting("height"))
+            _number("height")
 
 
 def _resize(sides: tuple[int, int] | None) -> None:
@@ -353,11 +271,14 @@ def _key(name: str) -> str:
 
 
 def sizes(defaults: Defaults) -> dict[str, tuple[int, int]]:
-    """Return sizes of about the model's own area, in multiples of 8 pixels."""
+    """Return sizes of about the model's own area, as a recipe accepts them."""
     width, height = defaults.width, defaults.height
-    long, short = _eight(width * 4 / 3), _eight(height * 3 / 4)
+    long, short = _side(width * 4 / 3), _side(height * 3 / 4)
     return {"Square": (width, height), "Wide": (long, short), "Tall": (short, long)}
 
 
-def _eight(pixels: float) -> int:
-    return max(64, min(1024, round(pixels / 8) * 8))
+def _side(pixels: float) -> int:
+    """Return the accepted length of a side that is nearest to ``pixels``."""
+    field = SETTINGS["width"]
+    unit = field.multiple_of or 1
+    return int(field.bounds.clamp(round(pixels / unit) * unit))

@@ -8,11 +8,12 @@ from typing import Any
 
 import streamlit as st
 
-from engine.film.recipe import MAX_PROMPT, MAX_SCENES, Motion
+from engine.film.fields import fields_of
+from engine.film.recipe import MAX_PROMPT, MAX_SCENES, Scene
 from ui.create.camera_panel import camerawork
+from ui.create.widgets import choice_arguments, number_arguments
 from ui.storage import draft
 
-MOTIONS: dict[Motion, str] = {"morph": "Melt in", "fade": "Fade in", "cut": "Cut in"}
 WIDTH = 320  # pixels of a card among others
 
 
@@ -59,10 +60,7 @@ def _scene(index: int, scene: dict[str, Any], *, count: int) -> None:
 
 def _seconds(scene: dict[str, Any]) -> None:
     st.number_input(
-        "Seconds",
-        min_value=0.1,
-        max_value=120.0,
-        step=0.5,
+        **number_arguments(fields_of(Scene)["seconds"]),
         format="%.1f",
         **draft.of_scene(st.session_state, scene, "seconds"),
         width=118,
@@ -72,9 +70,7 @@ def _seconds(scene: dict[str, Any]) -> None:
 def _beginning(scene: dict[str, Any]) -> None:
     motion = draft.of_scene(st.session_state, scene, "motion")
     st.segmented_control(
-        "Begins",
-        MOTIONS,
-        format_func=lambda name: MOTIONS[name],
+        **choice_arguments(fields_of(Scene)["motion"]),
         key=motion["key"],
         default=motion["value"],
         required=True,

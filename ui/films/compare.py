@@ -1,10 +1,7 @@
 """Two films side by side that play as one, and what sets their recipes apart."""
 
-from typing import Any
-
-from engine.film.recipe import Recipe
+from engine.film.recipe import SETTINGS, Recipe
 from ui.films.player import playable
-from ui.films.recipe_card import NAMES
 from ui.shell.component import component
 from ui.storage.tables import Film
 
@@ -39,18 +36,11 @@ def side_by_side(first: Film, second: Film) -> None:
 def differences(first: Recipe, second: Recipe) -> list[tuple[str, str, str]]:
     """Return each setting in which two recipes differ, with both values as text."""
     pairs = [("Scenes", _scenes(first), _scenes(second))]
-    names = {**NAMES, "fps": "Frames a second", "width": "Width", "height": "Height"}
-    names |= {"negative_prompt": "Without", "format": "Format", "drift": "Drift"}
-    names |= {"motion": "Motion", "loop": "Loop", "shared_noise": "Identity lock"}
-    names |= {"anchor_attention": "Subject kept"}
-    pairs += [(label, _text(first, name), _text(second, name)) for name, label in names.items()]
+    for name, field in SETTINGS.items():
+        one, other = (field.format(getattr(recipe, name)) for recipe in (first, second))
+        pairs.append((field.title, one, other))
     return [pair for pair in pairs if pair[1] != pair[2]]
 
 
 def _scenes(recipe: Recipe) -> str:
     return " → ".join(f"{scene.prompt.strip()} ({scene.seconds:g} s)" for scene in recipe.scenes)
-
-
-def _text(recipe: Recipe, name: str) -> str:
-    value: Any = getattr(recipe, name)
-    return f"{value:g}" if isinstance(value, float) else str(value)

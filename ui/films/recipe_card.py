@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from engine.film.camera import name_of
 from engine.film.events import Finished, Logged, Scores, Started, remarks
-from engine.film.recipe import Motion, Recipe
+from engine.film.recipe import SETTINGS, Motion, Recipe
 from engine.film.stages import KEYFRAME, STAGES, Stage
 from engine.models.interpolators import display_name
 from ui.shell.text import plain, size
@@ -83,6 +83,12 @@ _FOLLOWING = {
 _WAYS = {"morph": "melt into each other", "fade": "fade over each other", "cut": "cut"}
 
 
+IN_SENTENCES = (  # settings that ``made_with`` says in sentences, or leaves out
+    *("model", "num_inference_steps", "interpolation_factor", "fps", "width", "height"),
+    *("motion", "loop", "drift", "negative_prompt", "spacing", "format"),
+)
+
+
 def made_with(recipe: Recipe) -> str:
     """Return in plain words what made a film, apart from its scenes."""
     factor = recipe.interpolation_factor
@@ -90,7 +96,7 @@ def made_with(recipe: Recipe) -> str:
     words = [
         f"Painted by {recipe.model} in {recipe.num_inference_steps} steps{between}.",
         f"{recipe.fps} frames a second, {recipe.width} × {recipe.height} pixels.",
-        f"Seed {recipe.seed}, guidance {recipe.guidance_scale:g}, scheduler {recipe.scheduler}.",
+        f"{', '.join(_facts(recipe, IN_SENTENCES))}.",
     ]
     if len(recipe.scenes) > 1:
         words.insert(0, _following({*recipe.motions[1:]}))
@@ -101,6 +107,16 @@ def made_with(recipe: Recipe) -> str:
     if recipe.negative_prompt:
         words.append(f"Kept away from: {recipe.negative_prompt}")
     return " ".join(words)
+
+
+def _facts(recipe: Recipe, left_out: Sequence[str]) -> list[str]:
+    """Return each setting but those that are left out, as its label and its value."""
+    found = []
+    for name, field in SETTINGS.items():
+        value = getattr(recipe, name)
+        if name not in left_out and value is not False:
+            found.append(field.title if value is True else f"{field.title} {field.format(value)}")
+    return found
 
 
 def _following(motions: set[Motion]) -> str:
@@ -158,14 +174,6 @@ def _jumps(count: int) -> str:
 
 
 BEGINS = {"morph": "melts in", "fade": "fades in", "cut": "cut in"}
-NAMES = {
-    "model": "Model",
-    "seed": "Seed",
-    "num_inference_steps": "Steps",
-    "guidance_scale": "Guidance",
-    "scheduler": "Scheduler",
-    "interpolation_factor": "Frames per keyframe",
-}
 
 
 def recipe_card(film: Film, pieces: Sequence[Piece] = (), log: Sequence[Logged] = ()) -> None:
@@ -177,9 +185,7 @@ def recipe_card(film: Film, pieces: Sequence[Piece] = (), log: Sequence[Logged] 
     if recipe.negative_prompt:
         st.caption("Without")
         st.markdown(plain(recipe.negative_prompt))
-    facts = [f"{name} {getattr(recipe, field)}" for field, name in NAMES.items()]
-    facts += ["Loop"] * recipe.loop + ["Identity lock"] * recipe.shared_noise
-    facts += ["Subject kept"] * recipe.anchor_attention
+    facts = _facts(recipe, ("negative_prompt", "motion"))
     if drawn_by := display_name(film.interpolator):
         facts.append(f"In-betweens {drawn_by}")
     st.caption(plain(" · ".join(facts)))

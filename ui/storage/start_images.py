@@ -15,15 +15,13 @@ from typing import NamedTuple
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from engine.errors import InvalidParameterError
-from engine.film.recipe import Recipe, bounds
+from engine.film.recipe import SETTINGS, Recipe
 from engine.wire.client import Connection
 from ui.storage.files import make_private_folder, write_private
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MOST_PIXELS = 64_000_000  # that are decoded; 256 MB as RGBA
-SHORTEST, LONGEST = map(
-    int, bounds("width")
-)  # pixels of the sides of a still, as engines accept them
+SHORTEST, LONGEST = map(int, SETTINGS["width"].bounds)  # pixels of the sides of a start image
 REMEDY = "drop a JPEG, PNG or WebP picture"
 
 

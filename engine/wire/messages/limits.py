@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.film import preview_budget
-from engine.film.recipe import MAX_FRAMES, MAX_PROMPT, MAX_SCENES, bounds
+from engine.film.recipe import MAX_FRAMES, MAX_PROMPT, MAX_SCENES, SETTINGS
 
 VERSION = 2
 SUBPROTOCOL = "visionflux.v2"
@@ -30,9 +30,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     scenes: int = MAX_SCENES
     prompt: int = MAX_PROMPT  # characters
     frames: int = MAX_FRAMES
-    min_side: int = int(bounds("width").least)  # pixels
-    max_side: int = int(bounds("width").most)  # pixels
-    max_steps: int = int(bounds("num_inference_steps").most)
+    min_side: int = int(SETTINGS["width"].bounds.least)  # pixels
+    max_side: int = int(SETTINGS["width"].bounds.most)  # pixels
+    max_steps: int = int(SETTINGS["num_inference_steps"].bounds.most)
 
 
 LIMITS = Limits()

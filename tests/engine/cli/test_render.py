@@ -15,7 +15,7 @@ from msgspec import UNSET
 from engine.cli import render as cli_render
 from engine.errors import InvalidParameterError
 from engine.film.camera import PRESETS
-from engine.film.recipe import Camera, Recipe, parse_recipe
+from engine.film.recipe import SETTINGS, Camera, Recipe, parse_recipe
 from engine.wire.messages.responses import Hello
 
 ROOT = Path(__file__).parents[3]
@@ -38,16 +38,12 @@ def test_help_names_every_command_and_says_defaults(tmp_path: Path) -> None:
         word in engine("--help", data=tmp_path).stdout
         for word in ("serve", "render", "interpolate", "doctor")
     )
-    shown = engine("render", "--help", data=tmp_path).stdout
-    for flag in (
-        "--seconds",
-        "--fps",
-        "--seed",
-        "--steps",
-        "--guidance-scale",
-        "--negative-prompt",
-    ):
+    shown = " ".join(engine("render", "--help", data=tmp_path).stdout.split())
+    for flag in ("--seconds", "--seed", "--steps", "--guidance-scale", "--negative-prompt"):
         assert flag in shown
+    for name, field in SETTINGS.items():
+        assert name in ("model", "format") or field.description in shown
+    assert "(1 to 60; default: 24)" in shown
 
 
 @pytest.mark.parametrize(
@@ -55,6 +51,8 @@ def test_help_names_every_command_and_says_defaults(tmp_path: Path) -> None:
     [
         ([], 2, "PROMPT"),
         (["a", "--fps", "many"], 2, "--fps"),
+        (["a", "--fps", "61"], 2, "--fps: '61' is refused; give a whole number from 1 to 60"),
+        (["a", "--scheduler", "magic"], 2, "choose one of: dpmsolver++"),
         (["a", "-o", "film.avi"], 2, "E_INVALID_PARAMETER: output"),
         (["a", "--camera", "somersault"], 2, "slow push in"),
         (["a", "b", "c", *(["--camera", "orbit"] * 2)], 2, "one for each"),

@@ -45,7 +45,7 @@ def test_what_made_a_film_is_said_in_plain_words() -> None:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),), seed=7)
     assert recipe_card.made_with(recipe) == (
         "Painted by landscapes in 20 steps, one frame in 8; the others are drawn between them. "
-        "24 frames a second, 256 × 256 pixels. Seed 7, guidance 4, scheduler dpmsolver++."
+        "24 frames a second, 256 × 256 pixels. Seed 7, Guidance scale 4, Scheduler DPM-Solver++."
     )
     scenes = (Scene(prompt="dawn"), Scene(prompt="night"))
     changed = {"scenes": scenes, "drift": 0.09375, "negative_prompt": "fog"}

@@ -1,0 +1,38 @@
+"""The settings panel draws each setting of the recipe, within the limits that the recipe states."""
+
+from streamlit.testing.v1 import AppTest
+
+from engine.film.recipe import SETTINGS
+from ui.storage import draft
+
+
+def _panel() -> None:
+    import streamlit as st
+    from msgspec import structs
+
+    from engine.models import KNOWN
+    from ui.create.settings_panel import dials
+    from ui.storage import draft
+
+    card = structs.replace(KNOWN["stable-diffusion-1.5"].card)
+    draft.begin(st.session_state, "large", card.defaults)
+    draft.put(st.session_state, width=96, height=64)  # no size with a name
+    draft.add_scene(st.session_state)
+    st.session_state["draft"]["scenes"][1]["motion"] = "cut"
+    dials({"large": card})
+
+
+def test_each_setting_has_a_widget_with_its_limits_and_its_help() -> None:
+    at = AppTest.from_function(_panel).run()
+    assert not at.exception
+    kinds = (at.slider, at.number_input, at.selectbox, at.toggle, at.text_area)
+    widgets = {one.key.split("-")[1]: one for kind in kinds for one in kind}
+    for name in draft.SETTINGS:
+        field, widget = SETTINGS[name], widgets[name]
+        assert widget.label == field.title
+        if name not in ("model", "negative_prompt"):  # their help also says what the model does
+            assert widget.help == field.description
+        if field.kind in (int, float):
+            assert (widget.min, widget.max, widget.step) == (*field.bounds, field.step), name
+        if field.names:
+            assert widget.options == list(field.names.values())
