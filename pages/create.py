@@ -136,7 +136,7 @@ def _compose() -> None:
     engine = hub.chosen()
     _engine_line()
     if kept := hub.desk.read():
-        draft.take_up(st.session_state, kept)
+        draft.restore(st.session_state, kept)
     card = composer.choose_model(engine.hello)
     autosubmit(offers=True)
     storyboard(_problem_of)
@@ -150,8 +150,8 @@ def _compose() -> None:
         dials(_models(engine.hello))
         if card:
             composer.knowledge(card)
-    draft.keep(st.session_state)
-    hub.desk.write(draft.put_down(st.session_state))
+    draft.read_widgets(st.session_state)
+    hub.desk.write(draft.to_save(st.session_state))
 
 
 def _generate(engine: EngineView) -> None:
@@ -168,7 +168,7 @@ def _generate(engine: EngineView) -> None:
         _problem()
     if wanted:
         st.session_state.pop("problem", None)
-        draft.keep(st.session_state)
+        draft.read_widgets(st.session_state)
         try:
             recipe = draft.recipe_of(st.session_state)
         except VisionFluxError as error:
@@ -179,7 +179,7 @@ def _generate(engine: EngineView) -> None:
 
 def _hand_in(recipe: Recipe) -> None:
     """Have the film made, or its keyframes first if the user wants that."""
-    if st.session_state["draft"]["gate"] and animatic.possible(recipe):
+    if draft.current(st.session_state).gate and animatic.possible(recipe):
         _submit(animatic.animatic(recipe), _composed)
     else:
         _submit(recipe, _composed)
@@ -188,17 +188,17 @@ def _hand_in(recipe: Recipe) -> None:
 def _composed() -> None:
     """Have the storyboard ready for the film after this one."""
     draft.submitted(st.session_state)
-    resources.get_hub().desk.write(draft.put_down(st.session_state))
+    resources.get_hub().desk.write(draft.to_save(st.session_state))
 
 
 def _gate_switch() -> None:
     state: Any = st.session_state
-    recipe = draft.put_down(state)
+    recipe = draft.to_save(state)
     fits = recipe is not None and animatic.possible(recipe.recipe)
     st.toggle(
         "Show me the keyframes first",
-        key=draft.GATE,
-        value=draft.first(state, draft.GATE, state["draft"]["gate"]),
+        key=draft.GATE_KEY,
+        value=draft.first(state, draft.GATE_KEY, draft.current(state).gate),
         disabled=not fits,
         help="The keyframes are painted and shown. Approve them, re-roll some or change their "
         "words, before anything is drawn between them. Films of more than "
@@ -215,7 +215,7 @@ def _start_over(card: Card | None) -> None:
             key="start-over",
             icon=":material/restart_alt:",
             on_click=draft.start_over,
-            args=[state, state["draft"]["settings"]["model"], card.defaults],
+            args=[state, draft.current(state).settings.model, card.defaults],
         )
     drop_zone()
 

@@ -52,13 +52,13 @@ def test_the_storyboard_is_there_again_after_a_refresh(studio: Studio) -> None:
 
 def test_every_run_tells_the_browser_what_each_dial_shows(studio: Studio) -> None:
     at = studio.visit("create").run()  # the first run can be cut short before it was heard
-    shown = at.session_state["draft"]["settings"]
+    shown = at.session_state["draft"].settings
     kinds = {"fps": "number_input", "seed": "number_input", "num_inference_steps": "slider"}
     for name, kind in kinds.items():
         told = setting(at, kind, name).proto.default
-        assert shown[name] == (told[0] if kind == "slider" else told), name
+        assert getattr(shown, name) == (told[0] if kind == "slider" else told), name
     at.text_area[0].set_value("dawn").run()
-    at.button(key="tool-duplicate-" + at.session_state["draft"]["scenes"][0]["id"]).click().run()
+    at.button(key="tool-duplicate-" + at.session_state["draft"].scenes[0].id).click().run()
     at.run()
     assert [area.proto.default for area in at.text_area[:2]] == ["", "dawn"]
     assert [one.proto.default for one in at.number_input if one.label == "Seconds"] == [4, 4]
@@ -187,7 +187,7 @@ def at_the_gate(studio: Studio, **params: str) -> tuple[AppTest, str, Recipe]:
     """Return the page of an animatic that is finished, its job and its recipe."""
     at = studio.visit("create")
     at.text_area[0].set_value("dawn")
-    at.toggle(key=draft.GATE).set_value(True)
+    at.toggle(key=draft.GATE_KEY).set_value(True)
     at.button(key="generate").click().run()
     job = job_of(at)
     recipe = studio.world.made[0].recipes[job]

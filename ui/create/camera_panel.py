@@ -18,30 +18,31 @@ from ui.create.widgets import choice_arguments, number_arguments
 from ui.shell import theme as look
 from ui.shell.text import plain
 from ui.storage import draft
+from ui.storage.draft import SceneDraft
 
 MOVES: dict[str, Camera | None] = {STILL: None, **PRESETS, OWN: Camera()}
 FIELDS = fields_of(Camera)
 STRENGTH = fields_of(Scene)["strength"]  # of a scene that begins from a picture
 
 
-def camerawork(scene: dict[str, Any]) -> None:
+def camerawork(scene: SceneDraft) -> None:
     """Draw a scene's picture and move, and what changes them."""
-    image, move = scene["own"].get("start_image", ""), scene["own"].get("camera")
-    with st.container(key=f"own_{scene['id']}", horizontal=True, gap="xsmall"):
+    image, move = scene.start_image, scene.camera
+    with st.container(key=f"own_{scene.id}", horizontal=True, gap="xsmall"):
         _camera(scene, image, move)
         _picture(scene, image, move)
     if image or move:  # behind the popovers, which are closed if they move
         _show(scene, image, move)
 
 
-def _show(scene: dict[str, Any], image: str, move: Camera | None) -> None:
-    settings = st.session_state["draft"]["settings"]
+def _show(scene: SceneDraft, image: str, move: Camera | None) -> None:
+    settings = draft.current(st.session_state).settings
     stills = resources.get_hub().stills
     jpeg = stills.thumbnail(image) if image else b""
-    aspect = settings["height"] / settings["width"]
+    aspect = settings.height / settings.width
     if move:
-        st.html(rules(scene["id"], move, aspect))
-    st.html(preview(scene["id"], move, jpeg, aspect, float(scene["seconds"])))
+        st.html(rules(scene.id, move, aspect))
+    st.html(preview(scene.id, move, jpeg, aspect, scene.seconds))
     if image and not jpeg:
         st.caption("Its picture is not on this computer. Drop it in again, or take it out.")
     elif move:
@@ -49,12 +50,12 @@ def _show(scene: dict[str, Any], image: str, move: Camera | None) -> None:
         st.caption(f"{name_of(move)}{grid}.")
 
 
-def _camera(scene: dict[str, Any], image: str, move: Camera | None) -> None:
-    folded = _folded("Camera", "videocam", scene["id"])
+def _camera(scene: SceneDraft, image: str, move: Camera | None) -> None:
+    folded = _folded("Camera", "videocam", scene.id)
     if not folded.open:
         return
     with folded:
-        _moves(scene["id"], move)
+        _moves(scene.id, move)
         if move:
             left, right = st.columns([2, 3])
             with left:
@@ -82,9 +83,9 @@ def _moves(scene_id: str, move: Camera | None) -> None:
         _move(scene_id, MOVES[name], told=f"chosen-{scene_id}")
 
 
-def _dials(scene: dict[str, Any], move: Camera) -> None:
+def _dials(scene: SceneDraft, move: Camera) -> None:
     found: dict[str, Any] = {}
-    turn = st.session_state.get(f"chosen-{scene['id']}", 0)
+    turn = st.session_state.get(f"chosen-{scene.id}", 0)
     columns = st.columns(2)
     numbers = [field for field in FIELDS.values() if field.kind is float]
     for index, field in enumerate(numbers):
@@ -92,18 +93,18 @@ def _dials(scene: dict[str, Any], move: Camera) -> None:
             found[field.name] = st.number_input(
                 **number_arguments(field),
                 value=float(getattr(move, field.name)),
-                key=f"{field.name}-{scene['id']}-{turn}",
+                key=f"{field.name}-{scene.id}-{turn}",
             )
     for field in FIELDS.values():
         if field.names:
             found[field.name] = st.selectbox(
                 **choice_arguments(field),
                 index=list(field.names).index(getattr(move, field.name)),
-                key=f"{field.name}-{scene['id']}-{turn}",
+                key=f"{field.name}-{scene.id}-{turn}",
             )
     if (after := Camera(**found)) != move:
         renamed = name_of(after) != name_of(move)
-        _move(scene["id"], after, told=f"dialled-{scene['id']}" if renamed else "")
+        _move(scene.id, after, told=f"dialled-{scene.id}" if renamed else "")
 
 
 def _move(scene_id: str, move: Camera | None, *, told: str) -> None:
@@ -112,50 +113,49 @@ def _move(scene_id: str, move: Camera | None, *, told: str) -> None:
     They get new keys then, for a browser that has not heard of it would send the old values back.
     """
     state: Any = st.session_state
-    draft.dress(state, scene_id, camera=move)
+    draft.set_camera(state, scene_id, move)
     if told:
         state[told] = state.get(told, 0) + 1
     st.rerun()
 
 
-def _picture(scene: dict[str, Any], image: str, move: Camera | None) -> None:
-    folded = _folded("Picture", "image", scene["id"])
+def _picture(scene: SceneDraft, image: str, move: Camera | None) -> None:
+    folded = _folded("Picture", "image", scene.id)
     if not folded.open:
         return
     with folded:
-        key = f"still-{scene['id']}-{image[:8]}"
+        key = f"still-{scene.id}-{image[:8]}"
         st.file_uploader(
             "Begin from a picture",
             type=["jpg", "jpeg", "png", "webp"],
             key=key,
             on_change=_drop,
-            args=[scene["id"], key],
+            args=[scene.id, key],
             help="The scene begins with it and leaves it bit by bit. It is cropped to the film's "
             "shape; where it was taken and all else that its file tells stays here.",
         )
-        if problem := st.session_state.get(f"refused-{scene['id']}"):
+        if problem := st.session_state.get(f"refused-{scene.id}"):
             look.show_error(problem)
         if image:
             _show(scene, image, move)
             _distance(scene)
             st.button(
                 "Take the picture out",
-                key=f"bare-{scene['id']}",
-                on_click=draft.dress,
-                args=[st.session_state, scene["id"]],
-                kwargs={"start_image": None, "strength": None},
+                key=f"bare-{scene.id}",
+                on_click=draft.set_start_image,
+                args=[st.session_state, scene.id, ""],
             )
 
 
-def _distance(scene: dict[str, Any]) -> None:
-    before = float(scene["own"].get("strength", STRENGTH.default))
+def _distance(scene: SceneDraft) -> None:
+    before = scene.strength
     strength = st.slider(
         **number_arguments(STRENGTH),
         value=before,
-        key=f"strength-{scene['id']}-{before}",
+        key=f"strength-{scene.id}-{before}",
     )
     if strength != before:
-        draft.dress(st.session_state, scene["id"], strength=strength)
+        draft.set_strength(st.session_state, scene.id, strength)
         st.rerun()
 
 
@@ -176,4 +176,4 @@ def _drop(scene_id: str, key: str) -> None:
         remedy = "free some space, then drop it in again"
         st.session_state[f"refused-{scene_id}"] = ErrorReport("E_STORAGE", words, remedy)
     else:
-        draft.dress(st.session_state, scene_id, start_image=name)
+        draft.set_start_image(st.session_state, scene_id, name)

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 from msgspec import structs
 
-from engine.film.recipe import SETTINGS, Recipe
+from engine.film.recipe import SETTINGS
 from engine.models import Card
 from engine.wire.messages.responses import Hello
 from ui.create.settings_panel import UNKNOWN, negative_prompt
@@ -18,20 +18,21 @@ def choose_model(hello: Hello | None) -> Card | None:
     state: Any = st.session_state
     models = {model.name: model.card for model in hello.models} if hello else {}
     if not models:
-        draft.begin(state, Recipe(scenes=(draft.EMPTY,)).model, UNKNOWN, guessed=True)
+        draft.begin(state, SETTINGS["model"].default, UNKNOWN, guessed=True)
         return None
     first = next(iter(models))
     draft.begin(state, first, models[first].defaults)
-    guessed, state["draft"]["guessed"] = state["draft"]["guessed"], False
-    if state["draft"]["settings"]["model"] not in models or guessed:
-        name = state["draft"]["settings"]["model"]
+    composing = draft.current(state)
+    name = composing.settings.model
+    if name not in models or composing.guessed:
         name = name if name in models else first
-        draft.put(state, model=name)
-        draft.adopt(state, models[name].defaults)
-    draft.keep(state)
-    card = models[state["draft"]["settings"]["model"]]
+        composing.guessed = False
+        draft.change(state, model=name)
+        draft.use_defaults(state, models[name].defaults)
+    draft.read_widgets(state)
+    card = models[composing.settings.model]
     if not card.anchor_attention:
-        draft.put(state, anchor_attention=False)
+        draft.change(state, anchor_attention=False)
     return card
 
 

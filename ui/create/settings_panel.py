@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 from msgspec import structs
 
-from engine.film.recipe import SETTINGS
+from engine.film.recipe import SETTINGS, Recipe
 from engine.models import Card, Defaults
 from ui.create.widgets import choice_arguments, number_arguments
 from ui.shell.text import plain, size
@@ -82,7 +82,7 @@ def _model(models: dict[str, Card]) -> None:
 
 def _adopt(models: dict[str, Card]) -> None:
     state: Any = st.session_state
-    draft.adopt(state, models[state[draft.key(state, "model")]].defaults)
+    draft.use_defaults(state, models[state[draft.key(state, "model")]].defaults)
 
 
 def _line(card: Card) -> str:
@@ -160,10 +160,10 @@ PRESETS = (
 )
 
 
-def chosen(settings: Settings, defaults: Defaults) -> str:
+def chosen(settings: Recipe, defaults: Defaults) -> str:
     """Return the name of the preset that the settings are; empty if they are none."""
     for preset in PRESETS:
-        if preset.fill(defaults).items() <= settings.items():
+        if preset.fill(defaults).items() <= structs.asdict(settings).items():
             return preset.name
     return ""
 
@@ -175,7 +175,7 @@ UNKNOWN = Defaults(width=256, height=256)  # while no engine has told what its m
 def presets(defaults: Defaults) -> None:
     """Offer the named ways of making a film."""
     state: Any = st.session_state
-    now = chosen(state["draft"]["settings"], defaults)
+    now = chosen(draft.current(state).settings, defaults)
     with st.container(key="presets", horizontal=True, gap="xsmall"):
         for preset in PRESETS:
             st.button(
@@ -183,7 +183,7 @@ def presets(defaults: Defaults) -> None:
                 key=f"preset-{preset.name}",
                 help=preset.help,
                 icon=":material/check:" if preset.name == now else None,
-                on_click=draft.put,
+                on_click=draft.change,
                 args=[state],
                 kwargs=preset.fill(defaults),
             )
@@ -191,7 +191,7 @@ def presets(defaults: Defaults) -> None:
 
 def dials(models: dict[str, Card]) -> None:
     """Draw the settings: what matters first, fine tuning folded away."""
-    card = models.get(st.session_state["draft"]["settings"]["model"])
+    card = models.get(draft.current(st.session_state).settings.model)
     defaults = card.defaults if card else UNKNOWN
     with st.container(key="glass_settings", border=True):
         presets(defaults)
@@ -206,7 +206,7 @@ def dials(models: dict[str, Card]) -> None:
 
 def _seed() -> None:
     state: Any = st.session_state
-    locked = state["draft"]["locked"]
+    locked = draft.current(state).locked
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         _number("seed")
         st.button(
@@ -214,7 +214,7 @@ def _seed() -> None:
             key="dice",
             icon=":material/casino:",
             help="Roll another seed",
-            on_click=lambda: draft.put(state, seed=draft.new_seed()),
+            on_click=lambda: draft.change(state, seed=draft.new_seed()),
         )
         st.button(
             "Unlock seed" if locked else "Lock seed",
@@ -228,7 +228,7 @@ def _seed() -> None:
 
 def _identity(card: Card | None) -> None:
     """Offer to begin scenes alike, where some do not melt in, and to look at the first keyframe."""
-    if any(scene["motion"] != "morph" for scene in st.session_state["draft"]["scenes"][1:]):
+    if any(scene.motion != "morph" for scene in draft.current(st.session_state).scenes[1:]):
         _widget("shared_noise")
     if card and card.anchor_attention:
         _widget("anchor_attention")
@@ -236,9 +236,9 @@ def _identity(card: Card | None) -> None:
 
 def _size(defaults: Defaults) -> None:
     state: Any = st.session_state
-    now = state["draft"]["settings"]
+    now = draft.current(state).settings
     options = sizes(defaults)
-    current = (now["width"], now["height"])
+    current = (now.width, now.height)
     names = [*options, CUSTOM]
     found = next((name for name, sides in options.items() if sides == current), CUSTOM)
     key = f"{draft.PREFIX}size-{_key('width')}-{_key('height')}"
@@ -263,7 +263,7 @@ def _size(defaults: Defaults) -> None:
 
 def _resize(sides: tuple[int, int] | None) -> None:
     if sides:
-        draft.put(st.session_state, width=sides[0], height=sides[1])
+        draft.change(st.session_state, width=sides[0], height=sides[1])
 
 
 def _key(name: str) -> str:

@@ -13,6 +13,7 @@ from engine.film.recipe import MAX_PROMPT, MAX_SCENES, Scene
 from ui.create.camera_panel import camerawork
 from ui.create.widgets import choice_arguments, number_arguments
 from ui.storage import draft
+from ui.storage.draft import SceneDraft
 
 WIDTH = 320  # pixels of a card among others
 
@@ -20,12 +21,12 @@ WIDTH = 320  # pixels of a card among others
 def storyboard(problem_of: Callable[[str], None]) -> None:
     """Draw the scenes; ``problem_of`` shows what is wrong with a field."""
     state: Any = st.session_state
-    scenes = state["draft"]["scenes"]
+    scenes = draft.current(state).scenes
     _rail(scenes)
     several = len(scenes) > 1
     with st.container(key="strip" if several else "lone", horizontal=several, gap="small"):
         for index, scene in enumerate(scenes):
-            key = f"glass_scene_{scene['id']}"
+            key = f"glass_scene_{scene.id}"
             with st.container(key=key, border=True, width=WIDTH if several else "stretch"):
                 _scene(index, scene, count=len(scenes))
                 problem_of(f"scenes[{index}]")
@@ -39,7 +40,7 @@ def storyboard(problem_of: Callable[[str], None]) -> None:
             )
 
 
-def _scene(index: int, scene: dict[str, Any], *, count: int) -> None:
+def _scene(index: int, scene: SceneDraft, *, count: int) -> None:
     st.text_area(
         f"Scene {index + 1}",
         **draft.of_scene(st.session_state, scene, "prompt"),
@@ -52,13 +53,13 @@ def _scene(index: int, scene: dict[str, Any], *, count: int) -> None:
         if index:
             _beginning(scene)
         if count == 1:
-            _tools(index, scene["id"], count)
+            _tools(index, scene.id, count)
     camerawork(scene)
     if count > 1:
-        _tools(index, scene["id"], count)
+        _tools(index, scene.id, count)
 
 
-def _seconds(scene: dict[str, Any]) -> None:
+def _seconds(scene: SceneDraft) -> None:
     st.number_input(
         **number_arguments(fields_of(Scene)["seconds"]),
         format="%.1f",
@@ -67,7 +68,7 @@ def _seconds(scene: dict[str, Any]) -> None:
     )
 
 
-def _beginning(scene: dict[str, Any]) -> None:
+def _beginning(scene: SceneDraft) -> None:
     motion = draft.of_scene(st.session_state, scene, "motion")
     st.segmented_control(
         **choice_arguments(fields_of(Scene)["motion"]),
@@ -99,12 +100,11 @@ def _tool(label: str, icon: str, scene_id: str, **options: Any) -> None:
     st.button(label, key=key, icon=icon, help=label, type="tertiary", **options)
 
 
-def _rail(scenes: list[dict[str, Any]]) -> None:
+def _rail(scenes: list[SceneDraft]) -> None:
     """Draw the film as a bar: each scene as long as it lasts, melting or cutting into the next."""
     if len(scenes) < 2:
         return
     parts = "".join(
-        f'<i class="{scene["motion"]}" style="flex-grow:{float(scene["seconds"]):.2f}"></i>'
-        for scene in scenes
+        f'<i class="{scene.motion}" style="flex-grow:{scene.seconds:.2f}"></i>' for scene in scenes
     )
     st.html(f'<div class="rail" aria-hidden="true">{parts}</div>')

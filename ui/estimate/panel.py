@@ -21,7 +21,7 @@ TIGHT = 0.9  # share of a device's memory above which a film may not fit
 
 def quote(engine: EngineView) -> None:
     """Draw the price of the film on the storyboard, or why there is none."""
-    draft.keep(st.session_state)
+    draft.read_widgets(st.session_state)
     try:
         recipe = draft.recipe_of(st.session_state, filler=draft.FILLER)
     except VisionFluxError as error:

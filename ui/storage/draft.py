@@ -1,44 +1,113 @@
-"""The storyboard that the user is composing, kept in the session across pages.
+"""The storyboard that the user is composing: a ``Draft`` in the session, kept across pages.
 
-Widgets lose their values when another page is shown, so the draft holds them, and each widget is
-drawn with the ``first`` value that it is to show. That goes along whenever it is drawn: a value put
-into the session is told the browser once, and where that run is cut short, never; the browser
-then sends the least it can. Whenever a program changes a value, its widget gets a new key: a
-browser that had not yet heard of the change would otherwise send the old value back.
-Pure but for the dictionary it is given; ``ui.storage.draft`` keeps it for the next visit.
+Streamlit forgets the values of widgets when another page is shown, so the draft holds them. Each
+widget is drawn with the value that the draft had when the widget first appeared (``first``), in
+every run: the browser is told a value that was set through the session only once, and not at all
+if that run is cut short. When a program changes a value, its widget gets a new key; otherwise a
+browser that has not heard of the change would send the old value back.
+
+The functions here change nothing but the session that they are given. ``DraftFile`` keeps the
+draft for the next visit.
 """
 
 import secrets
 import threading
 from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
+from msgspec import UNSET, structs
 
 from engine.errors import InvalidParameterError, VisionFluxError
-from engine.film.recipe import MAX_SCENES, Motion, Recipe, Scene, parse_recipe
+from engine.film import recipe as recipes
+from engine.film.fields import fields_of
+from engine.film.recipe import MAX_SCENES, Camera, Motion, Recipe, Scene, parse_recipe
 from engine.models import Defaults
 from ui.storage import files
 
 State = MutableMapping[Any, Any]
 T = TypeVar("T")
-PREFIX = "draft-"
-GATE = f"{PREFIX}gate"  # key of the switch
-EMPTY = Scene(prompt=" ")
+PREFIX = "draft-"  # of the keys of widgets
+GATE_KEY = f"{PREFIX}gate"
 FILLER = "…"  # stands for a prompt that is not written yet
-PLACED = ("retakes", "keyframes")  # what holds while scenes stay where they are
-OWN = ("version", "scenes", "motion", "animatic", *PLACED)  # what is no setting
-SETTINGS = tuple(name for name in Recipe.__struct_fields__ if name not in OWN)
-SCENE = ("prompt", "seconds", "motion")
-DRESS = ("camera", "start_image", "strength")  # what only some scenes have
+NO_SCENES = (Scene(prompt=FILLER),)  # of a recipe whose scenes do not matter
+SETTINGS = tuple(name for name in recipes.SETTINGS if name != "motion")  # scenes have their own
+SCENE_FIELDS = ("prompt", "seconds", "motion")  # that have a widget on the scene's card
+
+
+def new_id() -> str:
+    """Return an id for a scene."""
+    return secrets.token_hex(4)
+
+
+@dataclass
+class SceneDraft:
+    """A scene on the storyboard.
+
+    Attributes:
+        camera: None if it does not move.
+        start_image: SHA-256 of the picture that the scene begins from; "" if there is none.
+        strength: how far the first keyframe may differ from that picture.
+        id: letters and digits, part of the keys of the scene's widgets.
+    """
+
+    prompt: str
+    seconds: float
+    motion: Motion
+    camera: Camera | None = None
+    start_image: str = ""
+    strength: float = fields_of(Scene)["strength"].default
+    id: str = field(default_factory=new_id)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the scene has no prompt yet."""
+        return not self.prompt.strip()
+
+    def to_scene(self, motion: Motion | msgspec.UnsetType, filler: str) -> Scene:
+        """Return the scene of a recipe; ``filler`` stands for an empty prompt."""
+        scene = Scene(
+            prompt=self.prompt.strip() or filler,
+            seconds=self.seconds,
+            motion=motion,
+            camera=self.camera or UNSET,
+            start_image=self.start_image or UNSET,
+        )
+        return structs.replace(scene, strength=self.strength) if self.start_image else scene
+
+
+@dataclass
+class Draft:
+    """What the user is composing.
+
+    Attributes:
+        settings: a recipe with the settings of the film; its scenes and its motion do not matter.
+        scenes: of the film, in order of time.
+        locked: whether the next film has the same seed.
+        gate: whether the user wants to see the keyframes first.
+        guessed: whether the settings wait for the defaults of a model.
+        revisions: how often a program changed each setting; part of the widgets' keys.
+        firsts: what each widget was drawn with when it first appeared, by its key.
+    """
+
+    settings: Recipe
+    scenes: list[SceneDraft]
+    locked: bool = True
+    gate: bool = False
+    guessed: bool = False
+    revisions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SETTINGS, 0))
+    firsts: dict[str, Any] = field(default_factory=dict)
 
 
 class SavedDraft(msgspec.Struct, frozen=True):
-    """A draft as it lies on the desk.
+    """A draft as it is kept on the disk.
 
-    ``empty`` names the scenes without a prompt; ``gate``: whether its keyframes come first;
-    ``guessed``: whether its settings wait for the defaults of a model.
+    Attributes:
+        recipe: of the film.
+        empty: indices of the scenes without a prompt.
+        locked, gate, guessed: as in ``Draft``.
     """
 
     recipe: Recipe
@@ -48,219 +117,227 @@ class SavedDraft(msgspec.Struct, frozen=True):
     guessed: bool = False
 
 
-def begin(state: State, model: str, defaults: Defaults, *, guessed: bool = False) -> None:
-    """Start an empty film with a model's defaults, unless one is being composed.
+def current(state: State) -> Draft:
+    """Return the draft in the session."""
+    return cast(Draft, state["draft"])
 
-    ``guessed``: whether no engine has told yet what its models want.
+
+def begin(state: State, model: str, defaults: Defaults, *, guessed: bool = False) -> None:
+    """Start an empty film with a model's defaults, unless there is a draft.
+
+    Args:
+        state: the session.
+        model: name of the model.
+        defaults: of the model.
+        guessed: whether no engine has reported yet what its models want.
     """
     if "draft" not in state:
         start_over(state, model, defaults)
-        state["draft"]["guessed"] = guessed
+        current(state).guessed = guessed
 
 
 def start_over(state: State, model: str, defaults: Defaults) -> None:
     """Start an empty film with a model's defaults."""
-    empty = Recipe(scenes=(EMPTY,), model=model, seed=new_seed())
-    load(state, msgspec.structs.replace(empty, **msgspec.structs.asdict(defaults)))
-    state["draft"]["scenes"][0]["prompt"] = ""
-    state["draft"]["locked"] = False
+    empty = Recipe(scenes=NO_SCENES, model=model, seed=new_seed())
+    load(state, structs.replace(empty, **structs.asdict(defaults)))
+    draft = current(state)
+    draft.scenes[0].prompt, draft.locked = "", False
 
 
 def is_blank(state: State) -> bool:
     """Tell whether nothing is written yet."""
-    scenes = state["draft"]["scenes"]
-    return len(scenes) == 1 and not scenes[0]["prompt"].strip()
+    scenes = current(state).scenes
+    return len(scenes) == 1 and scenes[0].empty
 
 
 def load(state: State, recipe: Recipe) -> None:
-    """Replace the film being composed by what ``recipe`` says, its seed locked."""
-    old = state.get("draft", {})
-    before = old.get("turns", {})
+    """Replace the draft by what ``recipe`` says, with its seed locked."""
+    settings = structs.replace(recipe, scenes=NO_SCENES, motion="morph", animatic=False)
     scenes = zip(recipe.scenes, recipe.motions, strict=True)
-    state["draft"] = {
-        "turns": {name: before.get(name, 0) + 1 for name in SETTINGS},  # in the widgets' keys
-        "scenes": [
-            _scene(scene.prompt, scene.seconds, motion, _dressed(scene)) for scene, motion in scenes
-        ],
-        "settings": {name: getattr(recipe, name) for name in SETTINGS},
-        "placed": {name: getattr(recipe, name) for name in PLACED},
-        "firsts": {},
-        "locked": True,
-        "gate": old.get("gate", False),
-        "guessed": False,
-    }
+    draft = Draft(settings, [_scene_draft(scene, motion) for scene, motion in scenes])
+    if "draft" in state:
+        old = current(state)
+        draft.gate = old.gate
+        draft.revisions = {name: count + 1 for name, count in old.revisions.items()}
+    state["draft"] = draft
 
 
-def take_up(state: State, kept: SavedDraft) -> None:
-    """Go on with a draft that was kept, unless one is being composed."""
+def restore(state: State, saved: SavedDraft) -> None:
+    """Resume a saved draft, unless there is a draft."""
     if "draft" in state:
         return
-    load(state, kept.recipe)
-    for name in ("locked", "gate", "guessed"):
-        state["draft"][name] = getattr(kept, name)
-    for index, scene in enumerate(state["draft"]["scenes"]):
-        if index in kept.empty:
-            scene["prompt"] = ""
+    load(state, saved.recipe)
+    draft = current(state)
+    draft.locked, draft.gate, draft.guessed = saved.locked, saved.gate, saved.guessed
+    for index, scene in enumerate(draft.scenes):
+        if index in saved.empty:
+            scene.prompt = ""
 
 
-def put_down(state: State) -> SavedDraft | None:
-    """Return the draft as it can be kept; None while no film can be made of it."""
-    draft = state["draft"]
+def to_save(state: State) -> SavedDraft | None:
+    """Return the draft as it can be saved; None while it is no acceptable recipe."""
+    draft = current(state)
     try:
         recipe = recipe_of(state, filler=FILLER)
     except VisionFluxError:
         return None
-    empty = (i for i, scene in enumerate(draft["scenes"]) if not scene["prompt"].strip())
-    kept = {name: draft[name] for name in ("locked", "gate", "guessed")}
-    return SavedDraft(recipe, tuple(empty), **kept)
+    empty = tuple(index for index, scene in enumerate(draft.scenes) if scene.empty)
+    return SavedDraft(recipe, empty, draft.locked, draft.gate, draft.guessed)
 
 
 def key(state: State, name: str) -> str:
     """Return the key of a setting's widget."""
-    return f"{PREFIX}{name}-{state['draft']['turns'][name]}"
+    return f"{PREFIX}{name}-{current(state).revisions[name]}"
 
 
-def scene_key(scene: dict[str, Any], name: str) -> str:
-    """Return the key of a widget of a scene; ``name`` is one of ``SCENE``."""
-    return f"{PREFIX}{name}-{scene['id']}"
+def scene_key(scene: SceneDraft, name: str) -> str:
+    """Return the key of a widget of a scene; ``name`` is one of ``SCENE_FIELDS``."""
+    return f"{PREFIX}{name}-{scene.id}"
 
 
 def first(state: State, key: str, value: T) -> T:
-    """Return what the widget of a key is drawn with: the draft's value when it first was."""
-    firsts = state["draft"]["firsts"]
+    """Return what to draw the widget of a key with: the value at its first appearance."""
+    firsts = current(state).firsts
     if key not in state or key not in firsts:
         firsts[key] = value
     return cast(T, firsts[key])
 
 
 def setting(state: State, name: str) -> dict[str, Any]:
-    """Return the key and the first value of a setting's widget, as widgets take them."""
+    """Return the ``key`` and the ``value`` of a setting's widget."""
     at = key(state, name)
-    return {"key": at, "value": first(state, at, state["draft"]["settings"][name])}
+    return {"key": at, "value": first(state, at, getattr(current(state).settings, name))}
 
 
 def choice(state: State, name: str, options: Iterable[str]) -> dict[str, Any]:
-    """Return as ``setting`` does for a widget that takes the place among options."""
+    """Return the ``key`` and the ``index`` of a setting's widget that offers ``options``."""
     found = setting(state, name)
     return {"key": found["key"], "index": list(options).index(found["value"])}
 
 
-def of_scene(state: State, scene: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return as ``setting`` does for a widget of a scene; ``name`` is one of ``SCENE``."""
+def of_scene(state: State, scene: SceneDraft, name: str) -> dict[str, Any]:
+    """Return the ``key`` and the ``value`` of a scene's widget; ``name``: see ``scene_key``."""
     at = scene_key(scene, name)
-    return {"key": at, "value": first(state, at, scene[name])}
+    return {"key": at, "value": first(state, at, getattr(scene, name))}
 
 
-def keep(state: State) -> None:
-    """Take the widgets' values into the draft."""
-    draft = state["draft"]
-    draft["gate"] = state.get(GATE, draft["gate"])
-    for name in SETTINGS:
-        draft["settings"][name] = state.get(key(state, name), draft["settings"][name])
-    for scene in draft["scenes"]:
-        for name in SCENE:
+def read_widgets(state: State) -> None:
+    """Copy the widgets' values into the draft."""
+    draft = current(state)
+    draft.gate = state.get(GATE_KEY, draft.gate)
+    keys = {name: key(state, name) for name in SETTINGS}
+    shown = {name: state[at] for name, at in keys.items() if at in state}
+    draft.settings = structs.replace(draft.settings, **shown)
+    for scene in draft.scenes:
+        for name in SCENE_FIELDS:
             value = state.get(scene_key(scene, name))
-            scene[name] = scene[name] if value is None else value  # a motion can be unchosen
+            if value is not None:  # a segmented control can have no choice
+                setattr(scene, name, value)
 
 
-def put(state: State, **values: Any) -> None:
+def change(state: State, **values: Any) -> None:
     """Change settings."""
-    keep(state)
-    draft = state["draft"]
+    read_widgets(state)
+    draft = current(state)
     for name, value in values.items():
-        if draft["settings"][name] != value:
-            draft["settings"][name] = value
-            draft["turns"][name] += 1
+        if getattr(draft.settings, name) != value:
+            draft.settings = structs.replace(draft.settings, **{name: value})
+            draft.revisions[name] += 1
 
 
-def adopt(state: State, defaults: Defaults) -> None:
-    """Take over a model's defaults."""
-    put(state, **msgspec.structs.asdict(defaults))
+def use_defaults(state: State, defaults: Defaults) -> None:
+    """Change the settings to a model's defaults."""
+    change(state, **structs.asdict(defaults))
 
 
 def lock(state: State, locked: bool) -> None:
     """Keep the seed for the next film, or have each film draw its own."""
-    keep(state)
-    state["draft"]["locked"] = locked
+    read_widgets(state)
+    current(state).locked = locked
 
 
 def submitted(state: State) -> None:
-    """Have the next film draw another seed, unless this one is locked."""
-    if not state["draft"]["locked"]:
-        put(state, seed=new_seed())
+    """Draw another seed for the next film, unless the seed is locked."""
+    if not current(state).locked:
+        change(state, seed=new_seed())
 
 
 def put_prompt(state: State, text: str) -> None:
     """Write an example into the first scene that is empty, else into the last one."""
-    keep(state)
-    scenes = state["draft"]["scenes"]
-    empty = [scene for scene in scenes if not scene["prompt"].strip()]
-    scene = (empty or scenes[-1:])[0]
-    scene.update(_scene(text, scene["seconds"], scene["motion"], scene["own"]))
+    read_widgets(state)
+    scenes = current(state).scenes
+    scene = next((scene for scene in scenes if scene.empty), scenes[-1])
+    scene.prompt, scene.id = text, new_id()  # with new widgets
 
 
 def add_scene(state: State) -> None:
-    """Append an empty scene that lasts and moves as the one before it."""
-    scenes, _ = _ordering(state)
-    scenes.append(_scene("", scenes[-1]["seconds"], scenes[-1]["motion"]))
+    """Append an empty scene with the duration and the motion of the one before it."""
+    scenes, _ = _reorder(state)
+    scenes.append(SceneDraft("", scenes[-1].seconds, scenes[-1].motion))
 
 
 def copy_scene(state: State, scene_id: str) -> None:
-    """Put a copy of a scene behind it, while there is room."""
-    scenes, at = _ordering(state, scene_id)
+    """Insert a copy after a scene, unless the film has as many scenes as it may."""
+    scenes, at = _reorder(state, scene_id)
     if len(scenes) < MAX_SCENES:
-        scenes.insert(at + 1, _scene(*(scenes[at][name] for name in (*SCENE, "own"))))
+        scenes.insert(at + 1, replace(scenes[at], id=new_id()))
 
 
 def move_scene(state: State, scene_id: str, by: int) -> None:
-    """Move a scene along the strip, as far as that goes."""
-    scenes, at = _ordering(state, scene_id)
+    """Move a scene along the strip, as far as that is possible."""
+    scenes, at = _reorder(state, scene_id)
     scenes.insert(max(0, at + by), scenes.pop(at))
-
-
-def dress(state: State, scene_id: str, **own: Any) -> None:
-    """Give a scene a camera or a picture; None takes it away."""
-    keep(state)
-    for scene in state["draft"]["scenes"]:
-        if scene["id"] == scene_id:
-            scene["own"] = {k: v for k, v in {**scene["own"], **own}.items() if v is not None}
 
 
 def drop_scene(state: State, scene_id: str) -> None:
     """Remove a scene; the last one is only emptied."""
-    scenes, at = _ordering(state, scene_id)
+    scenes, at = _reorder(state, scene_id)
     gone = scenes.pop(at)
     if not scenes:
-        scenes.append(_scene("", gone["seconds"], gone["motion"]))
+        scenes.append(SceneDraft("", gone.seconds, gone.motion))
+
+
+def set_camera(state: State, scene_id: str, camera: Camera | None) -> None:
+    """Change where a scene's camera goes; None stops it."""
+    read_widgets(state)
+    _find(state, scene_id).camera = camera
+
+
+def set_start_image(state: State, scene_id: str, start_image: str) -> None:
+    """Change the picture that a scene begins from; "" takes it away."""
+    read_widgets(state)
+    scene = _find(state, scene_id)
+    scene.start_image = start_image
+    if not start_image:
+        scene.strength = SceneDraft.strength
+
+
+def set_strength(state: State, scene_id: str, strength: float) -> None:
+    """Change how far a scene's first keyframe may differ from the picture."""
+    read_widgets(state)
+    _find(state, scene_id).strength = strength
 
 
 def recipe_of(state: State, filler: str = "") -> Recipe:
-    """Return the recipe that the draft stands for; empty prompts count as ``filler``.
+    """Return the recipe of the draft; ``filler`` stands for an empty prompt.
 
     Raises:
         InvalidParameterError: names the field that is not acceptable.
         LimitError: the film is too long.
     """
-    draft = state["draft"]
-    for index, scene in enumerate(draft["scenes"]):
-        if not scene["prompt"].strip() and not filler:
+    draft = current(state)
+    for index, scene in enumerate(draft.scenes):
+        if scene.empty and not filler:
             problem, remedy = "this scene is empty", "describe what it shows"
             raise InvalidParameterError(f"scenes[{index}].prompt", problem, remedy)
-    scenes: list[dict[str, Any]] = [
-        {
-            "prompt": scene["prompt"].strip() or filler,
-            "seconds": scene["seconds"],
-            **msgspec.to_builtins(scene["own"]),
-        }
-        for scene in draft["scenes"]
-    ]
-    motions = [scene["motion"] for scene in draft["scenes"][1:]]
-    common = motions[0] if len(set(motions)) == 1 else "morph"
-    for scene, motion in zip(scenes[1:], motions, strict=True):
-        if motion != common:
-            scene["motion"] = motion
-    recipe = parse_recipe({"scenes": scenes, "motion": common, **draft["settings"]})
-    return msgspec.structs.replace(recipe, **draft["placed"])
+    motions = {scene.motion for scene in draft.scenes[1:]}
+    common = draft.scenes[1].motion if len(motions) == 1 else "morph"
+    scenes = tuple(
+        scene.to_scene(scene.motion if index and scene.motion != common else UNSET, filler)
+        for index, scene in enumerate(draft.scenes)
+    )
+    recipe = structs.replace(draft.settings, scenes=scenes, motion=common)
+    return parse_recipe(msgspec.to_builtins(recipe))  # checks what the widgets gave
 
 
 def new_seed() -> int:
@@ -268,47 +345,51 @@ def new_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def _dressed(scene: Scene) -> dict[str, Any]:
-    """Return what a scene has that only some have."""
-    image = scene.start_image is not msgspec.UNSET
-    own = {name: getattr(scene, name) for name in DRESS if image or name != "strength"}
-    return {name: value for name, value in own.items() if value is not msgspec.UNSET}
+def _scene_draft(scene: Scene, motion: Motion) -> SceneDraft:
+    return SceneDraft(
+        prompt=scene.prompt,
+        seconds=float(scene.seconds),
+        motion=motion,
+        camera=None if scene.camera is UNSET else scene.camera,
+        start_image="" if scene.start_image is UNSET else scene.start_image,
+        strength=scene.strength,
+    )
 
 
-def _scene(
-    prompt: str, seconds: float, motion: Motion, own: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    scene_id = secrets.token_hex(4)
-    whole = {"id": scene_id, "prompt": prompt, "seconds": float(seconds), "motion": motion}
-    return {**whole, "own": {**(own or {})}}
+def _find(state: State, scene_id: str) -> SceneDraft:
+    return next(scene for scene in current(state).scenes if scene.id == scene_id)
 
 
-def _ordering(state: State, scene_id: str = "") -> tuple[list[dict[str, Any]], int]:
-    """Return the scenes, about to be ordered anew, and where one of them stands."""
-    keep(state)
-    state["draft"]["placed"] = {}
-    scenes = state["draft"]["scenes"]
-    return scenes, next((i for i, scene in enumerate(scenes) if scene["id"] == scene_id), 0)
+def _reorder(state: State, scene_id: str = "") -> tuple[list[SceneDraft], int]:
+    """Return the scenes, which the caller reorders, and the index of one of them.
+
+    Keyframes that were fixed at a time, and retakes of them, would then belong to other scenes.
+    """
+    read_widgets(state)
+    draft = current(state)
+    draft.settings = structs.replace(draft.settings, keyframes=UNSET, retakes=UNSET)
+    at = next((i for i, scene in enumerate(draft.scenes) if scene.id == scene_id), 0)
+    return draft.scenes, at
 
 
 class DraftFile:
-    """Reads and writes the draft; safe to use from any thread."""
+    """Reads and writes the saved draft; safe to use from any thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept: SavedDraft | None = None
+        self._saved: SavedDraft | None = None
         self._writing = threading.Lock()
 
     def read(self) -> SavedDraft | None:
-        """Return what lies there; a file that cannot be read counts as none."""
+        """Return the saved draft; None if there is no file or it cannot be read."""
         with self._writing:
-            if self._kept is None:
-                self._kept = files.read_json(self._path, SavedDraft)
-            return self._kept
+            if self._saved is None:
+                self._saved = files.read_json(self._path, SavedDraft)
+            return self._saved
 
-    def write(self, kept: SavedDraft | None) -> None:
-        """Keep a draft if there is one to keep and it is another than before."""
+    def write(self, draft: SavedDraft | None) -> None:
+        """Save a draft, unless there is none or it is the same as before."""
         with self._writing:
-            if kept is not None and kept != self._kept:
-                self._kept = kept
-                files.write_json(self._path, kept)
+            if draft is not None and draft != self._saved:
+                self._saved = draft
+                files.write_json(self._path, draft)

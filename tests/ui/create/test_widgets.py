@@ -16,9 +16,9 @@ def _panel() -> None:
 
     card = structs.replace(KNOWN["stable-diffusion-1.5"].card)
     draft.begin(st.session_state, "large", card.defaults)
-    draft.put(st.session_state, width=96, height=64)  # no size with a name
+    draft.change(st.session_state, width=96, height=64)  # no size with a name
     draft.add_scene(st.session_state)
-    st.session_state["draft"]["scenes"][1]["motion"] = "cut"
+    draft.current(st.session_state).scenes[1].motion = "cut"
     dials({"large": card})
 
 

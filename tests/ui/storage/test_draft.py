@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from engine.errors import InvalidParameterError, LimitError
+from engine.film.camera import PRESETS as MOVES
 from engine.film.recipe import Recipe, Retake, Scene, parse_recipe
 from engine.models import Defaults
 from ui.create.settings_panel import PRESETS, Preset, chosen
@@ -33,14 +34,14 @@ def test_a_recipe_survives_the_draft(state: dict[Any, Any]) -> None:
 
 def test_what_widgets_say_is_kept(state: dict[Any, Any]) -> None:
     state[draft.key(state, "fps")] = 12
-    draft.keep(state)
+    draft.read_widgets(state)
     assert draft.recipe_of(state).fps == 12
 
 
 def test_only_a_changed_value_gets_a_new_widget(state: dict[Any, Any]) -> None:
     seed, fps = draft.key(state, "seed"), draft.key(state, "fps")
     state[seed], state[fps] = 99, 12
-    draft.put(state, seed=100, fps=12)
+    draft.change(state, seed=100, fps=12)
     assert draft.key(state, "seed") != seed
     assert draft.key(state, "fps") == fps
     assert draft.recipe_of(state).seed == 100
@@ -62,10 +63,10 @@ def test_an_empty_scene_is_named(state: dict[Any, Any]) -> None:
 
 
 def test_a_film_that_is_too_long_is_refused(state: dict[Any, Any]) -> None:
-    draft.put(state, fps=60)
-    for scene in state["draft"]["scenes"]:
+    draft.change(state, fps=60)
+    for scene in draft.current(state).scenes:
         state[draft.scene_key(scene, "seconds")] = 120.0
-    draft.keep(state)
+    draft.read_widgets(state)
     with pytest.raises(LimitError):
         draft.recipe_of(state)
 
@@ -86,22 +87,22 @@ def test_a_new_draft_has_the_models_defaults_and_a_seed_of_its_own() -> None:
 
 
 def prompts(state: dict[Any, Any]) -> list[str]:
-    return [scene["prompt"] for scene in state["draft"]["scenes"]]
+    return [scene.prompt for scene in draft.current(state).scenes]
 
 
 def test_scenes_are_moved_doubled_and_removed(state: dict[Any, Any]) -> None:
-    first, second = (scene["id"] for scene in state["draft"]["scenes"])
+    first, second = (scene.id for scene in draft.current(state).scenes)
     draft.move_scene(state, second, -1)
     assert prompts(state) == ["night", "dawn"]
     draft.move_scene(state, second, -1)  # it is the first already
     draft.move_scene(state, first, 1)  # it is the last already
     assert prompts(state) == ["night", "dawn"]
-    state[draft.scene_key(state["draft"]["scenes"][1], "prompt")] = "dawn, typed just now"
+    state[draft.scene_key(draft.current(state).scenes[1], "prompt")] = "dawn, typed just now"
     draft.copy_scene(state, first)
     assert prompts(state) == ["night", "dawn, typed just now", "dawn, typed just now"]
-    assert len({scene["id"] for scene in state["draft"]["scenes"]}) == 3
-    for scene in tuple(state["draft"]["scenes"]):
-        draft.drop_scene(state, scene["id"])
+    assert len({scene.id for scene in draft.current(state).scenes}) == 3
+    for scene in tuple(draft.current(state).scenes):
+        draft.drop_scene(state, scene.id)
     assert prompts(state) == [""]
 
 
@@ -121,7 +122,7 @@ def test_retakes_hold_while_the_scenes_stay_where_they_are(state: dict[Any, Any]
     retaken = msgspec.structs.replace(RECIPE, retakes=(Retake(seconds=1.0, seed=9),))
     draft.load(state, retaken)
     assert draft.recipe_of(state) == retaken
-    draft.move_scene(state, state["draft"]["scenes"][0]["id"], 1)
+    draft.move_scene(state, draft.current(state).scenes[0].id, 1)
     assert not draft.recipe_of(state).takes
 
 
@@ -136,17 +137,16 @@ def test_a_seed_stays_only_if_it_is_locked(state: dict[Any, Any]) -> None:
 def test_a_draft_lies_on_the_desk_for_the_next_visit(state: dict[Any, Any], tmp_path: Path) -> None:
     draft.add_scene(state)
     draft.lock(state, False)
-    DraftFile(tmp_path / "desk.json").write(draft.put_down(state))
+    DraftFile(tmp_path / "desk.json").write(draft.to_save(state))
     kept = DraftFile(tmp_path / "desk.json").read()
     assert kept
     other: dict[Any, Any] = {}
-    draft.take_up(other, kept)
+    draft.restore(other, kept)
     assert prompts(other) == ["dawn", "night", ""]
-    assert draft.put_down(other) == kept
-    draft.take_up(state, kept)  # what is being composed comes first
-    assert (
-        len({scene["id"] for scene in (state["draft"]["scenes"] + other["draft"]["scenes"])}) == 6
-    )
+    assert draft.to_save(other) == kept
+    draft.restore(state, kept)  # what is being composed comes first
+    scenes = draft.current(state).scenes + draft.current(other).scenes
+    assert len({scene.id for scene in scenes}) == 6
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"recipe": {"scenes": []}}', b"\xff"])
@@ -157,20 +157,58 @@ def test_a_desk_that_cannot_be_read_is_empty(content: bytes, tmp_path: Path) -> 
 
 def test_a_film_that_cannot_be_made_is_not_kept(state: dict[Any, Any], tmp_path: Path) -> None:
     desk = DraftFile(tmp_path / "desk.json")
-    desk.write(draft.put_down(state))
-    draft.put(state, fps=60)
-    for scene in state["draft"]["scenes"]:
+    desk.write(draft.to_save(state))
+    draft.change(state, fps=60)
+    for scene in draft.current(state).scenes:
         state[draft.scene_key(scene, "seconds")] = 120.0
-    draft.keep(state)
-    desk.write(draft.put_down(state))
+    draft.read_widgets(state)
+    desk.write(draft.to_save(state))
     assert desk.read() == draft.SavedDraft(RECIPE, (), True)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_a_preset_is_known_by_its_settings(preset: Preset, state: dict[Any, Any]) -> None:
     defaults = Defaults(num_inference_steps=20, drift=0.09375)
-    draft.put(state, **preset.fill(defaults))
-    assert chosen(state["draft"]["settings"], defaults) == preset.name
+    draft.change(state, **preset.fill(defaults))
+    assert chosen(draft.current(state).settings, defaults) == preset.name
     draft.recipe_of(state)  # is acceptable
-    draft.put(state, num_inference_steps=149)
-    assert chosen(state["draft"]["settings"], defaults) == ""
+    draft.change(state, num_inference_steps=149)
+    assert chosen(draft.current(state).settings, defaults) == ""
+
+
+SAVED = Path(__file__).with_name("saved_draft.json")
+
+
+def test_a_draft_that_an_earlier_version_saved_is_resumed(state: dict[Any, Any]) -> None:
+    """``saved_draft.json`` was written while drafts were dictionaries in the session."""
+    saved = DraftFile(SAVED).read()
+    assert saved
+    resumed: dict[Any, Any] = {}
+    draft.restore(resumed, saved)
+    found = draft.current(resumed)
+    assert [scene.prompt for scene in found.scenes] == ["dawn over the sea", "", "fog over hills"]
+    assert [scene.motion for scene in found.scenes] == ["morph", "cut", "morph"]
+    assert found.scenes[1].camera == MOVES["Slow push in"]
+    assert (found.scenes[2].start_image, found.scenes[2].strength) == ("ab" * 32, 0.3)
+    assert (found.settings.guidance_scale, found.settings.negative_prompt) == (6.5, "people")
+    assert (found.locked, found.gate, found.guessed) == (False, True, False)
+    assert draft.recipe_of(resumed, filler="…").takes == {1.0: Retake(seconds=1.0, seed=9)}
+    again = draft.to_save(resumed)
+    assert msgspec.json.encode(again) == SAVED.read_bytes().strip()
+
+
+def test_a_scene_has_a_camera_and_a_picture_until_they_are_taken_away(
+    state: dict[Any, Any],
+) -> None:
+    scene = draft.current(state).scenes[1]
+    draft.set_camera(state, scene.id, MOVES["Orbit"])
+    draft.set_start_image(state, scene.id, "cd" * 32)
+    draft.set_strength(state, scene.id, 0.2)
+    made = draft.recipe_of(state).scenes[1]
+    assert (made.camera, made.start_image, made.strength) == (MOVES["Orbit"], "cd" * 32, 0.2)
+    draft.copy_scene(state, scene.id)
+    assert draft.recipe_of(state).scenes[2] == made
+    draft.drop_scene(state, draft.current(state).scenes[2].id)
+    draft.set_start_image(state, scene.id, "")
+    draft.set_camera(state, scene.id, None)
+    assert draft.recipe_of(state) == RECIPE
