@@ -1,7 +1,7 @@
 """The notebook that the Connection page hands out: an engine for a machine that is lent.
 
-It carries the engine's source, packed, and a key of its own. Its cells are the files of the
-folder ``notebook``; what they do is ``engine.hosted``'s business.
+It contains the engine's source, packed, and a key of its own. Its cells are the files of the
+folder ``cells``; the work is done by ``engine.hosted``.
 """
 
 import base64
