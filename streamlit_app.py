@@ -46,7 +46,7 @@ def frame() -> None:
     page = st.navigation(
         [
             st.Page(
-                f"pages/{name}.py" if signed_in else sign_in.door,
+                f"pages/{name}.py" if signed_in else sign_in.sign_in_page,
                 title=name.title(),
                 url_path=name,
                 default=name == "home",
@@ -58,7 +58,7 @@ def frame() -> None:
     st.logo(str(theme.ASSETS / "logo.png"), size="large")
     theme.apply_theme()
     if signed_in and accounts.configured():
-        sign_in.menu()
+        sign_in.account_menu()
     page.run()
 
 

@@ -1,4 +1,4 @@
-"""Connection: which engine makes the films, how it is doing, and how to use another."""
+"""Connection: the engines, their status, and how to connect to another one."""
 
 import streamlit as st
 
@@ -6,7 +6,7 @@ from engine.errors import ErrorReport, VisionFluxError
 from engine.models.interpolators import display_name
 from engine.wire.messages.responses import Hello, label
 from ui import app_state as resources
-from ui.connect import colab_guide as lent
+from ui.connect import colab_guide
 from ui.engines.connections import EngineView
 from ui.shell import theme as look
 from ui.shell.text import plain, size
@@ -77,7 +77,7 @@ def _actions(engine: EngineView) -> None:
         "Stop",
         key="stop-local",
         type="tertiary",
-        help="Frees its memory. Films that it is making wait until it is started again.",
+        help="Frees its memory. Its unfinished films wait until you start it again.",
     ):
         _stop()
     if not engine.chosen and st.button("Use this one", key=f"use-{engine.key}"):
@@ -111,7 +111,7 @@ def _facts(engine: EngineView, hello: Hello) -> None:
         ),
         "Answers in": _latency(engine),
         "Models": ", ".join(model.card.title for model in hello.models),
-        "In-betweens": display_name(hello.interpolator) or "chosen at the first film",
+        "In-betweens": display_name(hello.interpolator) or "chosen for the first film",
         "In the queue": f"{hello.queue} films" if hello.queue != 1 else "1 film",
         "Version": f"{hello.version} · protocol {hello.protocol}",
     }
@@ -134,7 +134,7 @@ def _pairing() -> None:
     st.subheader("Use another engine", anchor=False)
     st.markdown(
         "Start an engine on a machine with a GPU, and paste the line that it prints. The link "
-        "holds the key to that engine, so treat it like a password."
+        "contains the key to that engine, so treat it like a password."
     )
     with (
         st.form("pairing", border=False, clear_on_submit=False),
@@ -149,7 +149,7 @@ def _pairing() -> None:
         wanted = st.form_submit_button("Pair", type="primary")
     if wanted:
         _pair(link)
-    lent.colab_guide()
+    colab_guide.colab_guide()
 
 
 def _pair(link: str) -> None:
@@ -168,17 +168,17 @@ def _pair(link: str) -> None:
 
 def _traffic() -> None:
     st.subheader("This month's traffic", anchor=False)
-    _month()
+    _traffic_this_month()
     st.markdown(
-        "All that comes from engines elsewhere and goes to them is counted. Previews grow smaller "
-        "and fewer where they would cost more than you allow here, and none are made while nobody "
-        "looks. Films themselves are always fetched whole."
+        "All traffic from and to remote engines is counted. Previews become smaller and fewer if "
+        "they would need more than you allow here, and none are made while nobody watches. "
+        "Finished films are always downloaded completely."
     )
-    _megabytes("Megabytes of previews for each film", "previews", 1, 1000, step=1)
+    _budget("Megabytes of previews for each film", "previews", 1, 1000, step=1)
 
 
 @st.fragment(run_every=5)
-def _month() -> None:
+def _traffic_this_month() -> None:
     whole = resources.get_hub().meter.whole_month()
     if not whole:
         st.caption(f"Nothing yet this month. Free tunnels allow about {size(ALLOWED)}.")
@@ -187,24 +187,24 @@ def _month() -> None:
     st.progress(min(1.0, whole / ALLOWED))
     if whole >= NEAR * ALLOWED:
         st.caption(
-            "What a free tunnel allows is nearly used up. Smaller budgets make the rest last "
-            "longer. If the tunnel closes, your films go on at their engine."
+            "The limit of a free tunnel is nearly reached. Smaller budgets make the rest last "
+            "longer. If the tunnel closes, the engine still continues your films."
         )
 
 
 def _mirroring() -> None:
     st.subheader("If an engine is lost", anchor=False)
     st.markdown(
-        "While an engine elsewhere makes a film, its finished keyframes are kept on this computer, "
-        "and its in-betweens as far as there is room. If that engine dies, pair another one, open "
-        "the film and press Continue. What is kept here costs traffic while the film is made, and "
-        "is removed when it is done."
+        "While a remote engine makes a film, its finished keyframes are saved on this computer, "
+        "and its in-betweens up to this limit. If that engine is lost, pair another one, open the "
+        "film and press Continue. Saving causes traffic while the film is made; the saved pieces "
+        "are removed when it is finished."
     )
-    _megabytes("Megabytes of each film to keep here", "mirror", 0, 5000, step=10)
+    _budget("Megabytes of each film to keep here", "mirror", 0, 5000, step=10)
 
 
-def _megabytes(label: str, name: str, least: int, most: int, *, step: int) -> None:
-    """Draw a field for one of the preferences and keep what is chosen."""
+def _budget(label: str, name: str, least: int, most: int, *, step: int) -> None:
+    """Draw a number input for one of the preferences, and save its value."""
     preferences = resources.get_hub().preferences
     before = getattr(preferences, name)
     chosen = st.number_input(label, least, most, before, step, key=name, width=260)

@@ -1,4 +1,4 @@
-"""Create: compose a film, watch it being made, see it and take it with you."""
+"""Create: compose a film, watch it being made, play it and download it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +11,12 @@ from engine.film.recipe import Recipe
 from engine.models import Card
 from engine.wire.messages.responses import Hello
 from ui import app_state as resources
-from ui.create import animatic
-from ui.create import model_panel as composer
+from ui.create import animatic, model_panel
 from ui.create.autosubmit import autosubmit
 from ui.create.keyframe_review import keyframe_review
 from ui.create.recipe_import import drop_zone
-from ui.create.recovery import rescue, restart
-from ui.create.settings_panel import dials
+from ui.create.recovery import recovery, restart
+from ui.create.settings_panel import settings_panel
 from ui.create.stage import stage
 from ui.create.storyboard import storyboard
 from ui.create.submit import submit
@@ -36,7 +35,7 @@ STYLE = Path(look.__file__).parents[1] / "create" / "create.css"
 
 
 def page() -> None:
-    """Draw the page: a job if the address names one, else the composer."""
+    """Draw the page: a job if the address names one, else the storyboard."""
     job = st.query_params.get("job")
     if job:
         _job(job)
@@ -52,7 +51,7 @@ def _job(job: str) -> None:
     film, view = hub.library.get(job), hub.find(job)
     successor = (view and view.successor) or (None if film else hub.library.successor(job))
     if successor:
-        st.query_params["job"] = successor  # it goes on under this id, maybe on another engine
+        st.query_params["job"] = successor  # another job continues it, maybe on another engine
         st.rerun()
     if film and view:
         _film(film, view)
@@ -61,16 +60,16 @@ def _job(job: str) -> None:
     look.show_error(
         ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer", "make a new one")
     )
-    st.button("New film", type="primary", on_click=_leave)
+    st.button("New film", type="primary", on_click=_close_job)
 
 
 def _film(film: Film, view: JobView) -> None:
-    """Draw a film as far as it has come."""
+    """Draw a film in its current state."""
     look.heading(plain(short(film.title)), small=True)
     if not view.settled:
-        rescue(film.job)
+        recovery(film.job)
         stage(view)
-        _meanwhile()
+        _job_note()
     elif view.progress.status == "finished" and film.recipe.animatic:
         st.html(STYLE)
         keyframe_review(film, _submit)
@@ -83,15 +82,15 @@ def _film(film: Film, view: JobView) -> None:
         _ended(film, view)
 
 
-def _meanwhile() -> None:
-    """Say that a film in the making keeps nobody, and let the next one be begun."""
+def _job_note() -> None:
+    """Draw a note that the user may leave the page, and the button for the next film."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("It goes on without you: you may leave this page.", width="content")
+        st.caption("You can leave this page; the film continues.", width="content")
         _new_film()
 
 
 def _new_film() -> None:
-    st.button("New film", key="new", icon=":material/add:", type="tertiary", on_click=_leave)
+    st.button("New film", key="new", icon=":material/add:", type="tertiary", on_click=_close_job)
 
 
 def _after_film(film: Film) -> None:
@@ -107,7 +106,7 @@ def _ended(film: Film, view: JobView) -> None:
     if view.progress.error:
         look.show_error(view.progress.error)
     else:
-        st.info("You cancelled this film. What was finished is kept and will be reused.")
+        st.info("You cancelled this film. Its finished pieces are kept and will be reused.")
     with st.container(horizontal=True, vertical_alignment="center", key="again_or_other"):
         restart(film.job)
         st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
@@ -117,10 +116,10 @@ def _ended(film: Film, view: JobView) -> None:
 
 def _remix(recipe: Recipe) -> None:
     draft.load(st.session_state, animatic.film_of(recipe))
-    _leave()
+    _close_job()
 
 
-def _leave() -> None:
+def _close_job() -> None:
     st.session_state.pop("problem", None)
     for name in ("job", "lock"):
         st.query_params.pop(name, None)
@@ -131,25 +130,25 @@ def _leave() -> None:
 
 def _compose() -> None:
     st.html(STYLE)
-    look.heading("Create", "Describe a scene. Add more, and one melts into the next.")
+    look.heading("Create", "Describe a scene. Add more, and each melts into the next.")
     hub = resources.get_hub()
     engine = hub.chosen()
-    _engine_line()
+    _engine_status()
     if kept := hub.desk.read():
         draft.restore(st.session_state, kept)
-    card = composer.choose_model(engine.hello)
+    card = model_panel.choose_model(engine.hello)
     autosubmit(offers=True)
     storyboard(_problem_of)
     left, right = st.columns([7, 5], gap="medium")
     with left:
         _generate(engine)
         if card:
-            composer.examples(card)
+            model_panel.examples(card)
         _start_over(card)
     with right:
-        dials(_models(engine.hello))
+        settings_panel(_models(engine.hello))
         if card:
-            composer.knowledge(card)
+            model_panel.knowledge(card)
     draft.read_widgets(st.session_state)
     hub.desk.write(draft.to_save(st.session_state))
 
@@ -157,7 +156,7 @@ def _compose() -> None:
 def _generate(engine: EngineView) -> None:
     with st.container(key="glass_quote", border=True, gap="small"):
         quote(engine)
-        _gate_switch()
+        _keyframes_first_toggle()
         wanted = st.button(
             "Generate",
             key="generate",
@@ -172,42 +171,42 @@ def _generate(engine: EngineView) -> None:
         try:
             recipe = draft.recipe_of(st.session_state)
         except VisionFluxError as error:
-            _refuse(error)
+            _show_problem(error)
         else:
-            _hand_in(recipe)
+            _submit_film(recipe)
 
 
-def _hand_in(recipe: Recipe) -> None:
-    """Have the film made, or its keyframes first if the user wants that."""
-    if draft.current(st.session_state).gate and animatic.possible(recipe):
-        _submit(animatic.animatic(recipe), _composed)
+def _submit_film(recipe: Recipe) -> None:
+    """Submit the film, or its animatic if the user wants to see the keyframes first."""
+    if draft.current(st.session_state).gate and animatic.has_animatic(recipe):
+        _submit(animatic.animatic(recipe), _after_submit)
     else:
-        _submit(recipe, _composed)
+        _submit(recipe, _after_submit)
 
 
-def _composed() -> None:
-    """Have the storyboard ready for the film after this one."""
+def _after_submit() -> None:
+    """Prepare the storyboard for the next film."""
     draft.submitted(st.session_state)
     resources.get_hub().desk.write(draft.to_save(st.session_state))
 
 
-def _gate_switch() -> None:
+def _keyframes_first_toggle() -> None:
     state: Any = st.session_state
     recipe = draft.to_save(state)
-    fits = recipe is not None and animatic.possible(recipe.recipe)
+    fits = recipe is not None and animatic.has_animatic(recipe.recipe)
     st.toggle(
         "Show me the keyframes first",
         key=draft.GATE_KEY,
         value=draft.first(state, draft.GATE_KEY, draft.current(state).gate),
         disabled=not fits,
-        help="The keyframes are painted and shown. Approve them, re-roll some or change their "
-        "words, before anything is drawn between them. Films of more than "
-        f"{animatic.MOST} keyframes are too long for that.",
+        help="The keyframes are painted first. You can approve them, paint some again or change "
+        "their prompts before the frames between them are drawn. This is possible for films of up "
+        f"to {animatic.MAX_KEYFRAMES} keyframes.",
     )
 
 
 def _start_over(card: Card | None) -> None:
-    """Offer an empty storyboard, or that of a film that was saved as a file."""
+    """Draw what replaces the storyboard: an empty one, or the recipe of a film's file."""
     state: Any = st.session_state
     if card and not draft.is_blank(state):
         st.button(
@@ -221,11 +220,11 @@ def _start_over(card: Card | None) -> None:
 
 
 def _submit(recipe: Recipe, then: Callable[[], None] = lambda: None) -> None:
-    """Submit a recipe and show its job, or the error."""
+    """Submit a recipe and open its job, or show the error."""
     try:
         job = submit(recipe)
     except VisionFluxError as error:
-        _refuse(error)
+        _show_problem(error)
     else:
         st.session_state.pop("problem", None)
         then()
@@ -233,13 +232,13 @@ def _submit(recipe: Recipe, then: Callable[[], None] = lambda: None) -> None:
         st.rerun()
 
 
-def _refuse(error: VisionFluxError) -> None:
+def _show_problem(error: VisionFluxError) -> None:
     st.session_state["problem"] = error.report()
     st.rerun()
 
 
 def _problem_of(field: str) -> None:
-    """Show the problem here if ``field`` is to blame."""
+    """Show the problem here if it is about ``field``."""
     report: ErrorReport | None = st.session_state.get("problem")
     if report and _beside_a_scene(report) and (report.field or "").startswith(field):
         message = report.message.removeprefix(f"{report.field}: ")
@@ -247,7 +246,7 @@ def _problem_of(field: str) -> None:
 
 
 def _problem() -> None:
-    """Show a problem that no scene has shown; it stays until something is handed in again."""
+    """Show a problem that no scene shows; it stays until the next submit."""
     report: ErrorReport | None = st.session_state.get("problem")
     if report and not _beside_a_scene(report):
         look.show_error(report)
@@ -258,8 +257,8 @@ def _beside_a_scene(report: ErrorReport) -> bool:
 
 
 @st.fragment(run_every=1.5)
-def _engine_line() -> None:
-    """Say calmly how the engine is; redraw the page once that changes what can be done."""
+def _engine_status() -> None:
+    """Draw the engine's status; rerun the page when the engine connects or disconnects."""
     engine = resources.get_hub().chosen()
     if engine.connected != st.session_state.setdefault("engine-connected", engine.connected):
         st.session_state["engine-connected"] = engine.connected
@@ -274,15 +273,15 @@ def _engine_line() -> None:
     elif engine.hello is None and engine.state.error:
         look.show_error(engine.state.error)
     elif not engine.connected:
-        st.caption(f":orange[●] Connecting to {plain(engine.name)}… You can write meanwhile.")
+        st.caption(f":orange[●] Connecting to {plain(engine.name)}… You can already write.")
     elif engine.hello:
         device = engine.hello.device.name
         doing = "warming up" if device == "starting" else plain(device)
-        st.caption(f":green[●] {plain(engine.name)} · {doing}{_month(engine)}")
+        st.caption(f":green[●] {plain(engine.name)} · {doing}{_traffic_note(engine)}")
 
 
-def _month(engine: EngineView) -> str:
-    """Say what this month has cost, once that comes near what a free tunnel allows."""
+def _traffic_note(engine: EngineView) -> str:
+    """Return this month's traffic, once it is near the limit of a free tunnel; else ""."""
     whole = resources.get_hub().meter.whole_month()
     if engine.local or whole < NEAR * ALLOWED:
         return ""

@@ -10,10 +10,10 @@ from ui.home import reel, showcase
 from ui.shell import theme as look
 from ui.storage import draft
 
-LATEST = 16
-TITLE = "Write a scene. Watch\u00a0it\u00a0become a film."  # where lines may break
+LATEST_FILMS = 16
+TITLE = "Write a scene. Watch\u00a0it\u00a0become a film."  # lines break at spaces
 STYLE = Path(look.__file__).parents[1] / "home" / "home.css"
-PROMISE = "Made by the small models that come with it, on two CPU cores."
+SHOWCASE_NOTE = "Made on two CPU cores by the small models that come with VisionFlux."
 
 
 def page() -> None:
@@ -23,32 +23,34 @@ def page() -> None:
         reel.backdrop(showcase.films()[0])
         st.title(TITLE, anchor=False)
         st.markdown(
-            "VisionFlux paints your words, keyframe by keyframe, on this computer or on any GPU "
-            "that you can reach."
+            "VisionFlux turns your prompts into films, on this computer or on any GPU that you "
+            "can connect to."
         )
         if st.button("Create a film", type="primary", key="start"):
             st.switch_page("pages/create.py")
     with st.container(key="home_body", gap="small"):
-        _own()
-        _shown()
+        _latest()
+        _showcase()
 
 
-def _own() -> None:
-    films = resources.get_hub().library.films(limit=LATEST)
+def _latest() -> None:
+    films = resources.get_hub().library.films(limit=LATEST_FILMS)
     if not films:
         return
-    choice = reel.reel("Your latest films", "", [reel.own(film) for film in films], key="latest")
+    choice = reel.reel(
+        "Your latest films", "", [reel.library_film(film) for film in films], key="latest"
+    )
     if choice and choice.kind == "library":
         st.switch_page("pages/library.py", query_params={"film": choice.film})
     if choice:
         _remix(next(film.recipe for film in films if film.job == choice.film))
 
 
-def _shown() -> None:
-    films = [reel.shown(film) for film in showcase.films()]
-    choice = reel.reel("Made with VisionFlux", PROMISE, films, key="showcase")
+def _showcase() -> None:
+    films = [reel.showcase_film(film) for film in showcase.films()]
+    choice = reel.reel("Made with VisionFlux", SHOWCASE_NOTE, films, key="showcase")
     if choice:
-        _remix(showcase.named(choice.film).recipe)
+        _remix(showcase.film_named(choice.film).recipe)
 
 
 def _remix(recipe: Recipe) -> None:

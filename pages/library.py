@@ -1,4 +1,4 @@
-"""Library: every film of yours, with everything that made it and all that can be done with it."""
+"""Library: all films of the user, each with its recipe and its actions."""
 
 from pathlib import Path
 from typing import get_args
@@ -8,7 +8,7 @@ import streamlit as st
 from engine.errors import ErrorReport
 from ui import app_state as resources
 from ui.create.autosubmit import autosubmit
-from ui.films.actions import act, actions, show, undo, way_back
+from ui.films.actions import actions, back_button, go_to, perform, undo
 from ui.films.compare import differences, side_by_side
 from ui.films.player import player
 from ui.films.recipe_card import recipe_card
@@ -20,7 +20,7 @@ from ui.storage.job_views import JobView
 from ui.storage.library import Sort
 from ui.storage.tables import ENDED, Film
 
-PAGE = 24  # films shown at first, and added whenever the end comes into view
+PAGE_SIZE = 24  # films shown at first, and added when the user scrolls to the end
 SORTS: dict[Sort, str] = dict(
     zip(
         get_args(Sort),
@@ -45,7 +45,7 @@ def page() -> None:
 
 
 def _named(name: str) -> Film | None:
-    """Return the film that the address names; forget and say so if it is not here."""
+    """Return the film that the address names; show an error if it does not exist."""
     job = st.query_params.get(name)
     film = resources.get_hub().library.get(job) if job else None
     if job and (film is None or film.status != "finished"):
@@ -59,7 +59,7 @@ def _named(name: str) -> Film | None:
 
 
 def _detail(film: Film) -> None:
-    way_back()
+    back_button()
     look.heading(plain(short(film.title)), small=True)
     left, right = st.columns([5, 3], gap="large")
     with left:
@@ -76,23 +76,23 @@ def _detail(film: Film) -> None:
 
 def _compare(first: Film, second: Film) -> None:
     with st.container(horizontal=True):
-        way_back()
+        back_button()
         swapped = {"compare": second.job, "with": first.job}
         st.button(
             "Swap sides",
             icon=":material/swap_horiz:",
             type="tertiary",
             key="swap",
-            on_click=show,
+            on_click=go_to,
             kwargs=swapped,
         )
     look.heading("Side by side", small=True)
     side_by_side(first, second)
     rows = differences(first.recipe, second.recipe)
     with st.container(key="glass_differences", border=True):
-        st.subheader("What sets them apart", anchor=False)
+        st.subheader("Differences", anchor=False)
         if not rows:
-            st.markdown("Their recipes are alike in everything.")
+            st.markdown("Their recipes are the same.")
         for name, one, other in rows:
             label, left, right = st.columns([1, 2, 2])
             label.caption(name)
@@ -105,35 +105,35 @@ def _compare(first: Film, second: Film) -> None:
 
 def _all(picked: Film | None) -> None:
     if picked:
-        _picking(picked)
+        _picked_film(picked)
     else:
         totals = resources.get_hub().library.totals()
-        line = "Every film you finished, with everything that made it."
+        line = "Your finished films, each with its recipe."
         if totals.films:
             count = f"{totals.films:,} film{'s' if totals.films > 1 else ''}"
             line = f"{count} · {length(totals.seconds)} · {size(totals.size)} on this computer"
         look.heading("Library", line)
         if not (st.session_state.get("search") or st.session_state.get("favourites")):
-            _under_way()
+            _unfinished()
     _finished(picked.job if picked else "")
 
 
-def _picking(film: Film) -> None:
-    look.heading("Compare", "Choose the film to see beside this one.")
+def _picked_film(film: Film) -> None:
+    look.heading("Compare", "Choose the film to compare with this one.")
     with st.container(key="glass_picked", horizontal=True, vertical_alignment="center"):
         st.markdown(plain(short(film.title, 80)), width="stretch")
-        st.button("Cancel", key="unpick", on_click=show)
+        st.button("Cancel", key="unpick", on_click=go_to)
 
 
 @st.fragment(run_every=2)
-def _under_way() -> None:
-    """Show what is being made, and what ended early and could be gone on with."""
+def _unfinished() -> None:
+    """Show the films that are being made, and those that ended early and can be continued."""
     library = resources.get_hub().library
     going = library.unfinished()
     before, jobs = st.session_state.get("going"), [film.job for film in going]
     st.session_state["going"] = jobs
     if before and before != jobs:
-        st.rerun()  # one is finished and belongs among the others
+        st.rerun()  # one is finished; the page shows it among the others
     films = [*reversed(going), *library.waiting(), *library.ended()]
     if not films:
         return
@@ -147,19 +147,19 @@ def _under_way() -> None:
 def _unfinished_card(film: Film) -> dict[str, object]:
     view = resources.get_hub().find(film.job)
     share = view.progress.fraction if view and not view.settled else None
-    return unfinished(film, _state(film, view), share=share, actions=_choices(film))
+    return unfinished(film, _status(film, view), share=share, actions=_choices(film))
 
 
-def _state(film: Film, view: JobView | None) -> str:
+def _status(film: Film, view: JobView | None) -> str:
     if film.error:
         return sentence(film.error.message)
     if film.status == "finished":
-        return "Its keyframes are painted"
+        return "Its keyframes are ready"
     return headline(view) if view else "Waiting"
 
 
 def _choices(film: Film) -> list[tuple[str, str]]:
-    """Return the actions on an unfinished film's card, and what they are called."""
+    """Return the actions on an unfinished film's card, with their labels."""
     if film.status == "finished":
         return [("open", "Look at them"), ("delete", "Delete")]
     if film.status in ENDED:
@@ -169,7 +169,7 @@ def _choices(film: Film) -> list[tuple[str, str]]:
 
 
 def _filters() -> tuple[str, Sort, bool]:
-    """Draw what films are looked for by; return the words, the order, whether only favourites."""
+    """Draw the filters; return the search text, the order, and whether to show only favourites."""
     with st.container(key="filters", horizontal=True, vertical_alignment="center", gap="small"):
         search = st.text_input(
             "Search",
@@ -177,9 +177,9 @@ def _filters() -> tuple[str, Sort, bool]:
             placeholder="Search names and prompts",
             icon=":material/search:",
             label_visibility="collapsed",
-            on_change=_from_the_top,
+            on_change=_reset_page_size,
         )
-        favourites = st.toggle("Favourites", key="favourites", on_change=_from_the_top)
+        favourites = st.toggle("Favourites", key="favourites", on_change=_reset_page_size)
         sort: Sort = st.selectbox(
             "Sort",
             list(SORTS),
@@ -187,7 +187,7 @@ def _filters() -> tuple[str, Sort, bool]:
             key="sort",
             label_visibility="collapsed",
             width=180,
-            on_change=_from_the_top,
+            on_change=_reset_page_size,
         )
     return search, sort, favourites
 
@@ -195,12 +195,12 @@ def _filters() -> tuple[str, Sort, bool]:
 def _finished(picked: str) -> None:
     search, sort, favourites = _filters()
     autosubmit(offers=False)
-    shown = st.session_state.setdefault("shelf", PAGE)
+    shown = st.session_state.setdefault("shelf", PAGE_SIZE)
     films = resources.get_hub().library.films(
         search, sort=sort, favourites=favourites, limit=shown + 1
     )
     if not films:
-        _nothing(bool(search or favourites))
+        _no_films(bool(search or favourites))
         return
     cards = [finished(film, picked=picked) for film in films[:shown]]
     choice = shelf(cards, key="shelf_finished", label="Films", more=len(films) > shown)
@@ -208,21 +208,21 @@ def _finished(picked: str) -> None:
         _choose(choice, picked)
 
 
-def _from_the_top() -> None:
-    st.session_state["shelf"] = PAGE
+def _reset_page_size() -> None:
+    st.session_state["shelf"] = PAGE_SIZE
 
 
-def _seek_nothing() -> None:
+def _clear_search() -> None:
     st.session_state.update(search="", favourites=False)
-    _from_the_top()
+    _reset_page_size()
 
 
-def _nothing(sought: bool) -> None:
+def _no_films(sought: bool) -> None:
     with st.container(key="nothing", horizontal_alignment="center"):
         if sought:
             st.subheader("No film matches", anchor=False, width="content")
-            st.caption("Search looks at names and prompts.", width="content")
-            st.button("Show all films", key="unsought", on_click=_seek_nothing)
+            st.caption("The search covers names and prompts.", width="content")
+            st.button("Show all films", key="unsought", on_click=_clear_search)
             return
         st.subheader("Your films will be here", anchor=False, width="content")
         st.caption("The first one takes about a minute.", width="content")
@@ -231,14 +231,14 @@ def _nothing(sought: bool) -> None:
 
 
 def _choose(choice: Choice, picked: str = "") -> None:
-    """Do what was chosen on a shelf; an opened film goes beside one that is ``picked``."""
+    """Do what was chosen on a shelf; a film to open is compared with the ``picked`` one."""
     if choice.action == "more":
-        st.session_state["shelf"] += PAGE
+        st.session_state["shelf"] += PAGE_SIZE
         st.rerun()
     if choice.action == "open" and picked:
-        show(**{"compare": picked, "with": choice.job})
+        go_to(**{"compare": picked, "with": choice.job})
         st.rerun()
-    act(choice)
+    perform(choice)
 
 
 look.guarded(page)

@@ -83,11 +83,11 @@ assert differences(plain, changed) == [("Guidance rescale", "0", "0.5")]
 def panel():
     import streamlit as st
     from engine.models import Card, Defaults
-    from ui.create.settings_panel import dials
+    from ui.create.settings_panel import settings_panel
     from ui.storage import draft
     card = Card(title="Large", defaults=Defaults(guidance_rescale=0.7))
     draft.begin(st.session_state, "large", card.defaults)
-    dials({"large": card})
+    settings_panel({"large": card})
     draft.read_widgets(st.session_state)
 
 page = AppTest.from_function(panel).run()

@@ -20,7 +20,7 @@ Visit = Callable[..., Visitor]
 PLAYING = ".card[data-playing]"
 CLOCK = "video => video.currentTime"
 GLASS = "e => [getComputedStyle(e).backdropFilter, getComputedStyle(e).backgroundColor]"
-FILM = showcase.named("a-day-at-the-lake")
+FILM = showcase.film_named("a-day-at-the-lake")
 
 
 def row(page: Page) -> Locator:

@@ -157,7 +157,7 @@ def test_two_films_play_as_one(shop: Shop) -> None:
     wait_for(lambda: times(page) == pytest.approx([0.5 + 1 / 12] * 2, abs=1e-3))
     slider.fill("3")
     wait_for(lambda: times(page) == pytest.approx([3.0, 1.0 - 1 / 24], abs=1e-2))
-    expect(page.get_by_text("What sets them apart")).to_be_visible()
+    expect(page.get_by_text("Differences")).to_be_visible()
     shoot(page, "library-compare")
     assert_no_violation(page)
     assert page.evaluate("window.pwned") is None

@@ -255,13 +255,13 @@ def test_a_locked_keyframe_holds_the_one_that_it_looks_at(studio: Studio) -> Non
     looking = msgspec.structs.replace(scenes, model="large", anchor_attention=True, animatic=True)
     job = studio.hub.submit(looking)
     finish(studio, job)
-    assert "0.0 s · kept, all others look at it" in words(studio.visit("create", job=job))
+    assert "0.0 s · kept, all others depend on it" in words(studio.visit("create", job=job))
     at = studio.visit("create", job=job, lock="2")
     assert [at.button(key=f"tool-re-roll-{place}").disabled for place in range(4)] == [
         *(True, False),
         *(True, False),
     ]
-    assert "0.0 s · held by a locked one" in words(at)
+    assert "0.0 s · a locked one depends on it" in words(at)
     at.button(key="reroll-all").click().run()
     assert sorted(studio.world.made[0].recipes[job_of(at)].takes) == [1.0, 4.0]
 

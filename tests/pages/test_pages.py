@@ -64,7 +64,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
         studio = Studio(world)
         monkeypatch.setattr(resources, "get_hub", lambda: studio.hub)
         monkeypatch.setattr(resources, "get_tickets", lambda: studio.tickets)
-        monkeypatch.setattr(rescue, "PATIENCE", 0.0)
+        monkeypatch.setattr(rescue, "SILENCE_TIMEOUT", 0.0)
         yield studio
 
 
@@ -288,7 +288,7 @@ def lost(studio: Studio) -> str:
 def test_a_film_whose_engine_is_lost_goes_on_where_the_user_says(studio: Studio) -> None:
     job = lost(studio)
     at = studio.visit("create", job=job)
-    assert "Safe on this computer: 1 keyframe" in words(at)
+    assert "Saved on this computer: 1 keyframe" in words(at)
     assert "pair another one on the Connection page" in words(at)
     studio.hub.pair(OTHER.link)
     at = studio.visit("create", job=job)
@@ -302,7 +302,7 @@ def test_a_film_whose_engine_is_lost_goes_on_where_the_user_says(studio: Studio)
 
 
 def test_a_short_silence_is_no_loss(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rescue, "PATIENCE", 60.0)
+    monkeypatch.setattr(rescue, "SILENCE_TIMEOUT", 60.0)
     assert "pair another one" not in words(studio.visit("create", job=lost(studio)))
 
 
@@ -345,7 +345,7 @@ def test_the_month_is_shown_and_its_end_said_calmly(studio: Studio) -> None:
     assert "nearly" not in shown
     studio.hub.meter.add(engine, 700_000_000, 0)
     shown = words(studio.visit("connection"))
-    assert "nearly used up" in shown
+    assert "nearly reached" in shown
     assert "Data this month" in shown  # on the engine's card
     assert "914 MB" in words(studio.visit("create")).replace("\\", "")
 

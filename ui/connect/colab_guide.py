@@ -1,38 +1,38 @@
-"""How to get an engine with a GPU: the notebook for Colab step by step, and a machine of one's own.
+"""How to get an engine with a GPU: the notebook for Colab step by step, or the user's own machine.
 
-It draws; the notebook itself is made in ``ui.connect.notebook``.
+``ui.connect.notebook`` makes the notebook.
 """
 
 import streamlit as st
 
-from ui.connect.notebook import NAME, notebook
+from ui.connect.notebook import NOTEBOOK_NAME, notebook
 
-TERMS = """
-- **A free runtime must not be driven from outside its notebook.** Colab's FAQ forbids "bypassing
-  the notebook UI to interact primarily via a web UI" and may end the runtime without a warning. A
-  positive balance of compute units lifts that. Without one, use the last cells of the notebook:
-  they make films there and save them to your Drive.
-- Deepfakes and offering services to others are forbidden on every runtime.
-- The machine may vanish at any time. What is finished is kept here; pair another engine, open the
-  film and press Continue.
-- ngrok's free plan carries 1 GB and 20,000 requests a month. Quick tunnels of Cloudflare want no
-  account, have a new address at every start, and come without any promise. Either vendor can see
-  prompts and pictures, never the key.
+COLAB_TERMS = """
+- **A free runtime must not be controlled from outside its notebook.** Colab's FAQ forbids
+  "bypassing the notebook UI to interact primarily via a web UI", and Colab may end the runtime
+  without a warning. A positive balance of compute units lifts that. Without one, use the last cells
+  of the notebook: they make films there and save them to your Drive.
+- Every runtime forbids deepfakes and services for others.
+- The machine may disappear at any time. The app keeps what is finished; pair another engine, open
+  the film and press Continue.
+- ngrok's free plan carries 1 GB and 20,000 requests a month. Quick tunnels of Cloudflare need no
+  account, have a new address at every start, and have no guarantee. Both vendors can see prompts
+  and pictures, but never the key.
 """
-FAILURES = """
+COLAB_FAILURES = """
 - **“There is no GPU here”**: Runtime → Change runtime type → T4 GPU, then Run all again.
 - **ERR_NGROK_4018, 105 or 107**: the token is missing or wrong. Copy the *authtoken* from
   dashboard.ngrok.com again; an API key is something else.
 - **ERR_NGROK_108 or 334**: another agent of your account is running, such as that of an older
-  runtime. End it at dashboard.ngrok.com/agents; the engine goes on trying by itself.
+  runtime. Stop it at dashboard.ngrok.com/agents; the engine keeps trying.
 - **The link does not answer**: the runtime ended, or the tunnel has a new address. Look at the
-  notebook's status cell; it shows the newest link. Run all again starts what has ended and keeps
-  what runs.
-- **A new address**: paste the new link above. It takes the place of the old one, and films go on.
-- **The tunnel's month is used up**: choose the other tunnel in the notebook's form, and Run all
-  again.
+  notebook's status cell, which shows the newest link. *Run all* starts what has stopped and keeps
+  what is running.
+- **A new address**: paste the new link above. It replaces the old one, and films continue.
+- **The tunnel's monthly limit is reached**: choose the other tunnel in the notebook's form, and
+  press *Run all* again.
 """
-SERVE = """\
+SERVE_COMMANDS = """\
 # on the machine with the GPU
 pip install -r engine/requirements.txt
 python -m engine serve --port 8765 --model stable-diffusion-1.5-fast
@@ -42,7 +42,7 @@ ssh -N -L 8765:127.0.0.1:8765 gpu-machine"""
 
 
 def colab_guide() -> None:
-    """Draw the ways to an engine with a GPU."""
+    """Draw the guide to an engine with a GPU."""
     colab, own = st.tabs(["A GPU at Google Colab", "A machine of your own"])
     with colab:
         _colab()
@@ -55,10 +55,10 @@ def _colab() -> None:
     with columns[0], st.container(key="glass_lent_1", border=True, height="stretch"):
         st.markdown("**1 · Get the notebook**")
         st.markdown(
-            "It carries the engine and a key of its own. Whoever has this file can use that "
-            "engine, so treat it like a password."
+            "It contains the engine and its key. Anyone who has this file can use that engine, so "
+            "treat it like a password."
         )
-        st.download_button("Get the notebook", notebook, NAME, "application/x-ipynb+json")
+        st.download_button("Get the notebook", notebook, NOTEBOOK_NAME, "application/x-ipynb+json")
     with columns[1], st.container(key="glass_lent_2", border=True, height="stretch"):
         st.markdown("**2 · Run it**")
         st.markdown(
@@ -73,15 +73,15 @@ def _colab() -> None:
             "and press *Pair*."
         )
     with st.expander("What Colab allows, and what it costs"):
-        st.markdown(TERMS)
-    with st.expander("If something is in the way"):
-        st.markdown(FAILURES)
+        st.markdown(COLAB_TERMS)
+    with st.expander("If something does not work"):
+        st.markdown(COLAB_FAILURES)
 
 
 def _own() -> None:
     st.markdown(
-        "Start the engine there and forward its port; then paste the link that it prints. Where "
-        "SSH does not reach, `--tunnel ngrok` or `--tunnel cloudflared` give the engine an https "
-        "address. `docs/hosting.md` tells of pods, Kaggle and Tailscale, too."
+        "Start the engine there and forward its port; then paste the link that it prints. Without "
+        "SSH, `--tunnel ngrok` or `--tunnel cloudflared` gives the engine an https address. "
+        "`docs/hosting.md` also describes pods, Kaggle and Tailscale."
     )
-    st.code(SERVE, language="bash")
+    st.code(SERVE_COMMANDS, language="bash")

@@ -1,4 +1,4 @@
-"""The notebook that the Connection page hands out: an engine for a machine that is lent.
+"""Builds the notebook on the Connection page, which runs an engine on a hosted machine.
 
 It contains the engine's source, packed, and a key of its own. Its cells are the files of the
 folder ``cells``; the work is done by ``engine.hosted``.
@@ -20,15 +20,18 @@ from engine import __version__
 from engine.models import KNOWN
 from engine.wire.pairing import new_key
 
-NAME = "VisionFlux_Engine.ipynb"
+NOTEBOOK_NAME = "VisionFlux_Engine.ipynb"
 ROOT = Path(__file__).parents[2]
 CELLS = (
     *("welcome.md", "settings.py", "unpack.py", "machine.py"),
     *("start.py", "status.py", "films.md", "film.py"),
 )
-LEFT_OUT = ("__pycache__", "landscapes")  # 26 MB; Colab is said to take notebooks of 20
-MODEL = "stable-diffusion-1.5-fast"  # what the form says at first
-LINE = 120  # characters of the pack in a line
+EXCLUDED_FOLDERS = (
+    "__pycache__",
+    "landscapes",
+)  # 26 MB; Colab limits notebooks to 20
+DEFAULT_MODEL = "stable-diffusion-1.5-fast"  # of the form
+PACK_LINE_LENGTH = 120  # characters
 
 
 def notebook() -> bytes:
@@ -39,13 +42,13 @@ def notebook() -> bytes:
         "%SHA256%": sha256,
         "%PACK%": pack,
         "%VERSION%": __version__,
-        "%MODEL%": MODEL,
+        "%MODEL%": DEFAULT_MODEL,
         "%MODELS%": json.dumps([*KNOWN]),
     }
     made = new_notebook(cells=[_cell(name, filled) for name in CELLS])
     made.metadata = {
         "accelerator": "GPU",
-        "colab": {"gpuType": "T4", "name": NAME, "provenance": []},
+        "colab": {"gpuType": "T4", "name": NOTEBOOK_NAME, "provenance": []},
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     }
     nbformat.validate(made)
@@ -57,21 +60,23 @@ def notebook() -> bytes:
 def packed() -> tuple[str, str]:
     """Return the engine's source in base64, and the SHA-256 of what that decodes to.
 
-    The same source gives the same pack.
+    The result is the same for the same source.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=6) as archive:
         for path in sorted((ROOT / "engine").rglob("*")):
-            if path.is_file() and not set(path.parts) & set(LEFT_OUT):
+            if path.is_file() and not set(path.parts) & set(EXCLUDED_FOLDERS):
                 archive.add(path, path.relative_to(ROOT), filter=_anonymous)
     pack = buffer.getvalue()
     text = base64.b64encode(pack).decode()
-    lines = (text[start : start + LINE] for start in range(0, len(text), LINE))
+    lines = (
+        text[start : start + PACK_LINE_LENGTH] for start in range(0, len(text), PACK_LINE_LENGTH)
+    )
     return "\n".join(lines), hashlib.sha256(pack).hexdigest()
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Leave out of an entry what tells of this machine."""
+    """Remove from an entry what identifies this machine."""
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
     entry.mode = 0o644

@@ -1,9 +1,8 @@
-"""A film's keyframes on their own, to be approved before anything is drawn between them.
+"""Animatics: films of keyframes only, which the user reviews before in-betweens are drawn.
 
-An animatic is the same film with nothing drawn in between: its keyframes are the same nodes, so the
-film that is made of it afterwards finds them all in the store. Where its keyframes stand was found
-while they were painted; changing one of them keeps the others where they are. Pure: recipes in,
-recipes out.
+The keyframes of an animatic are the same nodes as those of the film, so the engine finds them all
+in its store when it makes the film. Their times are determined while they are painted; a change of
+one keyframe keeps the times of the others. Pure: recipes in, recipes out.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -14,12 +13,12 @@ from engine.film import graph
 from engine.film.plan import Plan, most_keyframes
 from engine.film.recipe import Recipe, Retake
 
-MOST = 96  # keyframes that one can look through
+MAX_KEYFRAMES = 96  # that a user can review
 
 
-def possible(recipe: Recipe) -> bool:
-    """Tell whether there is an animatic of a film."""
-    return recipe.interpolation_factor > 1 and most_keyframes(recipe) <= MOST
+def has_animatic(recipe: Recipe) -> bool:
+    """Return whether a film can have an animatic."""
+    return recipe.interpolation_factor > 1 and most_keyframes(recipe) <= MAX_KEYFRAMES
 
 
 def animatic(film: Recipe) -> Recipe:
@@ -33,7 +32,7 @@ def film_of(animatic: Recipe) -> Recipe:
 
 
 def prompt_at(recipe: Recipe, seconds: float) -> str:
-    """Return what the keyframe at a time shows, in words that can be edited."""
+    """Return the prompt of the keyframe at a time, for the user to edit."""
     take = recipe.takes.get(round(seconds, 6))
     if take and take.prompt is not msgspec.UNSET:
         return take.prompt
@@ -42,16 +41,16 @@ def prompt_at(recipe: Recipe, seconds: float) -> str:
 
 
 def made_of(recipe: Recipe, times: Sequence[float], places: Set[int]) -> set[int]:
-    """Return the places of some keyframes, and of all that these are made of or look at.
+    """Return the indices of some keyframes, and of all keyframes that they depend on.
 
-    Another take of any of them would change what stands at ``places``.
+    Another take of any of them would change the keyframes at ``places``.
 
     Args:
         recipe: of the animatic.
-        times: at which its keyframes stand, in order, in seconds.
-        places: of keyframes among the times.
+        times: of its keyframes, in seconds, in order.
+        places: indices into ``times``.
     """
-    plan = Plan(_placed(recipe, times), model="", interpolator="")
+    plan = Plan(_with_times(recipe, times), model="", interpolator="")
     order = {round(time, 6): place for place, time in enumerate(times)}
     nodes = {order[at]: n for at, n in zip(plan.times, plan.keyframes, strict=True) if at in order}
     named = {node.name: place for place, node in nodes.items()}
@@ -70,13 +69,13 @@ def retaken(
     seeds: Mapping[int, int],
     prompts: Mapping[int, str],
 ) -> Recipe:
-    """Return a recipe with other takes of some keyframes, and all of them where they are.
+    """Return a recipe with other takes of some keyframes, and the same times.
 
     Args:
         recipe: of the animatic.
-        times: at which its keyframes stand, in order, in seconds.
-        seeds: of the noise, by place of the keyframe among the times.
-        prompts: likewise; what is the same as before is left alone.
+        times: of its keyframes, in seconds, in order.
+        seeds: of the noise, by index into ``times``.
+        prompts: by index into ``times``; those that are unchanged have no effect.
 
     Returns:
         ``recipe`` itself if nothing changes.
@@ -92,10 +91,10 @@ def retaken(
             takes[time] = after
     if takes == recipe.takes:
         return recipe
-    return msgspec.structs.replace(_placed(recipe, times), retakes=tuple(takes.values()))
+    return msgspec.structs.replace(_with_times(recipe, times), retakes=tuple(takes.values()))
 
 
-def _placed(recipe: Recipe, times: Sequence[float]) -> Recipe:
-    """Return a recipe whose keyframes stand where they do."""
+def _with_times(recipe: Recipe, times: Sequence[float]) -> Recipe:
+    """Return a recipe that fixes the times of its keyframes."""
     keyframes = tuple(times) if recipe.spacing == "adaptive" else recipe.keyframes
     return msgspec.structs.replace(recipe, keyframes=keyframes)

@@ -1,9 +1,8 @@
-"""What prompts, and the Library's search, lack: a hand that rests hands its words in.
+"""Submits what was typed into a text field after a pause in typing.
 
-Streamlit learns what was typed when a field is left, so a page that is loaded anew would lose a
-prompt that is still being written. And where the button that led here took the focus away with
-it, the first prompt has it if it is empty, so that one can write at once.
-It knows the page's fields, not what they stand for.
+Streamlit submits a text only when the field loses the focus, so a reload would lose a prompt that
+is still being written. The script also focuses the first prompt if it is empty, after the click on
+the button that opened the page. It knows the page's fields, not what they mean.
 """
 
 from ui.shell.component import component
@@ -12,9 +11,9 @@ _component = component("autosubmit")
 
 
 def autosubmit(*, offers: bool) -> None:
-    """Put it on a page; nothing of it is seen.
+    """Add the script to a page; it shows nothing.
 
     Args:
-        offers: whether the page has a first prompt that may want the focus.
+        offers: whether the page has a first prompt to focus.
     """
     _component(key="pen", data={"offers": offers})

@@ -1,6 +1,6 @@
-"""What a scene begins from and where its camera goes: shown on its card, set beneath it.
+"""The start picture and the camera of a scene: a preview on its card, and popovers to change them.
 
-It knows the draft and the laptop's stills, not the engine.
+It knows the draft and the start images on this computer, not the engine.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from engine.film.camera import OWN, PRESETS, STILL, name_of
 from engine.film.fields import fields_of
 from engine.film.recipe import Camera, Scene
 from ui import app_state as resources
-from ui.create.camera_preview import preview, rules
+from ui.create.camera_preview import animation_style, preview
 from ui.create.widgets import choice_arguments, number_arguments
 from ui.shell import theme as look
 from ui.shell.text import plain
@@ -25,52 +25,52 @@ FIELDS = fields_of(Camera)
 STRENGTH = fields_of(Scene)["strength"]  # of a scene that begins from a picture
 
 
-def camerawork(scene: SceneDraft) -> None:
-    """Draw a scene's picture and move, and what changes them."""
+def scene_options(scene: SceneDraft) -> None:
+    """Draw the popovers for a scene's camera and picture, and a preview of them."""
     image, move = scene.start_image, scene.camera
     with st.container(key=f"own_{scene.id}", horizontal=True, gap="xsmall"):
         _camera(scene, image, move)
         _picture(scene, image, move)
-    if image or move:  # behind the popovers, which are closed if they move
-        _show(scene, image, move)
+    if image or move:  # after the popovers, which close if their place changes
+        _preview(scene, image, move)
 
 
-def _show(scene: SceneDraft, image: str, move: Camera | None) -> None:
+def _preview(scene: SceneDraft, image: str, move: Camera | None) -> None:
     settings = draft.current(st.session_state).settings
     stills = resources.get_hub().stills
     jpeg = stills.thumbnail(image) if image else b""
     aspect = settings.height / settings.width
     if move:
-        st.html(rules(scene.id, move, aspect))
+        st.html(animation_style(scene.id, move, aspect))
     st.html(preview(scene.id, move, jpeg, aspect, scene.seconds))
     if image and not jpeg:
-        st.caption("Its picture is not on this computer. Drop it in again, or take it out.")
+        st.caption("Its picture is not on this computer. Add it again, or remove it.")
     elif move:
-        grid = "" if image else ", on a grid: the scene's picture is still to be painted"
+        grid = "" if image else ", shown on a grid: the scene is not painted yet"
         st.caption(f"{name_of(move)}{grid}.")
 
 
 def _camera(scene: SceneDraft, image: str, move: Camera | None) -> None:
-    folded = _folded("Camera", "videocam", scene.id)
+    folded = _popover("Camera", "videocam", scene.id)
     if not folded.open:
         return
     with folded:
-        _moves(scene.id, move)
+        _presets(scene.id, move)
         if move:
             left, right = st.columns([2, 3])
             with left:
-                _show(scene, image, move)
+                _preview(scene, image, move)
             with right:
-                _dials(scene, move)
+                _numbers(scene, move)
 
 
-def _folded(label: str, icon: str, scene_id: str) -> Any:
-    """Draw a popover; one that is called otherwise is another one, and closed."""
+def _popover(label: str, icon: str, scene_id: str) -> Any:
+    """Draw a popover whose key stays the same; with another key it would close."""
     key = f"{label.lower()}-{scene_id}"
     return st.popover(label, key=key, icon=f":material/{icon}:", on_change="rerun")
 
 
-def _moves(scene_id: str, move: Camera | None) -> None:
+def _presets(scene_id: str, move: Camera | None) -> None:
     name = st.pills(
         "Move",
         MOVES,
@@ -80,10 +80,10 @@ def _moves(scene_id: str, move: Camera | None) -> None:
         wrap=True,
     )
     if name != name_of(move):
-        _move(scene_id, MOVES[name], told=f"chosen-{scene_id}")
+        _change_camera(scene_id, MOVES[name], counter=f"chosen-{scene_id}")
 
 
-def _dials(scene: SceneDraft, move: Camera) -> None:
+def _numbers(scene: SceneDraft, move: Camera) -> None:
     found: dict[str, Any] = {}
     turn = st.session_state.get(f"chosen-{scene.id}", 0)
     columns = st.columns(2)
@@ -104,23 +104,24 @@ def _dials(scene: SceneDraft, move: Camera) -> None:
             )
     if (after := Camera(**found)) != move:
         renamed = name_of(after) != name_of(move)
-        _move(scene.id, after, told=f"dialled-{scene.id}" if renamed else "")
+        _change_camera(scene.id, after, counter=f"dialled-{scene.id}" if renamed else "")
 
 
-def _move(scene_id: str, move: Camera | None, *, told: str) -> None:
-    """Change a scene's move; ``told`` counts what widgets of the other kind must show anew.
+def _change_camera(scene_id: str, move: Camera | None, *, counter: str) -> None:
+    """Change a scene's camera.
 
-    They get new keys then, for a browser that has not heard of it would send the old values back.
+    ``counter`` names a number in the session that is part of the keys of the widgets which must
+    now show another value. With their old keys, the browser would send their old values back.
     """
     state: Any = st.session_state
     draft.set_camera(state, scene_id, move)
-    if told:
-        state[told] = state.get(told, 0) + 1
+    if counter:
+        state[counter] = state.get(counter, 0) + 1
     st.rerun()
 
 
 def _picture(scene: SceneDraft, image: str, move: Camera | None) -> None:
-    folded = _folded("Picture", "image", scene.id)
+    folded = _popover("Picture", "image", scene.id)
     if not folded.open:
         return
     with folded:
@@ -129,25 +130,25 @@ def _picture(scene: SceneDraft, image: str, move: Camera | None) -> None:
             "Begin from a picture",
             type=["jpg", "jpeg", "png", "webp"],
             key=key,
-            on_change=_drop,
+            on_change=_upload,
             args=[scene.id, key],
-            help="The scene begins with it and leaves it bit by bit. It is cropped to the film's "
-            "shape; where it was taken and all else that its file tells stays here.",
+            help="The scene begins with this picture and gradually leaves it. It is cropped to the "
+            "shape of the film. Its metadata, such as its location, is removed.",
         )
         if problem := st.session_state.get(f"refused-{scene.id}"):
             look.show_error(problem)
         if image:
-            _show(scene, image, move)
-            _distance(scene)
+            _preview(scene, image, move)
+            _strength(scene)
             st.button(
-                "Take the picture out",
-                key=f"bare-{scene.id}",
+                "Remove the picture",
+                key=f"remove-picture-{scene.id}",
                 on_click=draft.set_start_image,
                 args=[st.session_state, scene.id, ""],
             )
 
 
-def _distance(scene: SceneDraft) -> None:
+def _strength(scene: SceneDraft) -> None:
     before = scene.strength
     strength = st.slider(
         **number_arguments(STRENGTH),
@@ -159,8 +160,8 @@ def _distance(scene: SceneDraft) -> None:
         st.rerun()
 
 
-def _drop(scene_id: str, key: str) -> None:
-    """Take a picture that was dropped onto a scene."""
+def _upload(scene_id: str, key: str) -> None:
+    """Make an uploaded picture the start image of a scene."""
     dropped = st.session_state.get(key)
     if dropped is None:
         return
@@ -173,7 +174,7 @@ def _drop(scene_id: str, key: str) -> None:
         st.session_state[f"refused-{scene_id}"] = msgspec.structs.replace(report, message=message)
     except OSError as error:
         words = plain(f"the picture cannot be kept on this computer: {error.strerror}")
-        remedy = "free some space, then drop it in again"
+        remedy = "free some space, then add it again"
         st.session_state[f"refused-{scene_id}"] = ErrorReport("E_STORAGE", words, remedy)
     else:
         draft.set_start_image(st.session_state, scene_id, name)

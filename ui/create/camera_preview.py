@@ -1,7 +1,7 @@
-"""A scene's camera move, shown on a picture before anything is rendered.
+"""A preview of a scene's camera move, before anything is rendered.
 
-The preview is a CSS animation along the very path that the engine will take: what lies beyond the
-picture is hatched, as that is still to be painted. Pure: values in, markup out.
+It is a CSS animation along the same path that the engine uses. The area outside the picture is
+hatched, because the engine will paint it. Pure: values in, markup out.
 """
 
 import base64
@@ -11,9 +11,9 @@ from engine.film import camera
 from engine.film.camera import HORIZON, Pose, name_of
 from engine.film.recipe import Camera
 
-STOPS = 12  # of the animation; between them the browser goes straight
-MOST_SECONDS = 4.5  # so that it needs no pause button (WCAG 2.2.2)
-GRID = (
+ANIMATION_STEPS = 12  # between them the browser interpolates
+MAX_ANIMATION_SECONDS = 4.5  # a longer one would need a pause button (WCAG 2.2.2)
+GRID_IMAGE = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='320' height='{height}'%3E"
     "%3Cdefs%3E%3Cpattern id='g' width='32' height='32' patternUnits='userSpaceOnUse'%3E"
     "%3Cpath d='M32 0H0V32' fill='none' stroke='%23ffb36b' stroke-opacity='.55'/%3E%3C/pattern%3E"
@@ -24,21 +24,21 @@ GRID = (
 
 
 def preview(key: str, move: Camera | None, jpeg: bytes, aspect: float, seconds: float) -> str:
-    """Return markup that shows a scene's picture; ``rules`` make it move as its camera will.
+    """Return markup that shows a scene's picture; ``animation_style`` moves it as the camera will.
 
     Args:
         key: letters and digits that no other scene has.
-        move: of the scene; None rests.
-        jpeg: the scene's picture; empty: a grid stands for it.
-        aspect: height of the film, in its widths.
-        seconds: that the scene lasts.
+        move: of the scene; None stands still.
+        jpeg: the scene's picture; if empty, a grid is shown.
+        aspect: height of the film divided by its width.
+        seconds: duration of the scene.
     """
-    source = GRID.format(height=round(320 * aspect), horizon=round(320 * aspect * HORIZON))
+    source = GRID_IMAGE.format(height=round(320 * aspect), horizon=round(320 * aspect * HORIZON))
     if jpeg:
         source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
     layers = "".join(f'<img class="{part}" src="{source}" alt="">' for part in ("sky", "ground"))
     name = f"move-{key}"
-    turn = f"animation-duration:{min(seconds, MOST_SECONDS):.2f}s" if move else ""
+    turn = f"animation-duration:{min(seconds, MAX_ANIMATION_SECONDS):.2f}s" if move else ""
     words = f"The scene's camera: {name_of(move).lower()}"
     world = f'<div class="world" style="{turn}">{layers}</div>'
     ratio = f"aspect-ratio:{1 / aspect:.4f};max-width:calc(15rem / {aspect:.4f})"
@@ -48,19 +48,19 @@ def preview(key: str, move: Camera | None, jpeg: bytes, aspect: float, seconds: 
     )
 
 
-def rules(key: str, move: Camera, aspect: float) -> str:
-    """Return the style by which a preview moves: all of it as a whole, its ground on its own.
+def animation_style(key: str, move: Camera, aspect: float) -> str:
+    """Return the style that animates a preview: the whole picture, and the ground in addition.
 
-    It stands apart because Streamlit keeps styles only where there is nothing else.
+    It is separate because Streamlit drops a ``<style>`` that is mixed with other markup.
     """
     name = f"move-{key}"
-    poses = [camera.pose_at(move, stop / STOPS) for stop in range(STOPS + 1)]
+    poses = [camera.pose_at(move, stop / ANIMATION_STEPS) for stop in range(ANIMATION_STEPS + 1)]
     world = "".join(
-        f"{100 * stop / STOPS:.1f}%{{transform:{_transform(pose)}}}"
+        f"{100 * stop / ANIMATION_STEPS:.1f}%{{transform:{_transform(pose)}}}"
         for stop, pose in enumerate(poses)
     )
     ground = "".join(
-        f"{100 * stop / STOPS:.1f}%{{transform:skewX({_skew(pose, aspect):.3f}deg)}}"
+        f"{100 * stop / ANIMATION_STEPS:.1f}%{{transform:skewX({_skew(pose, aspect):.3f}deg)}}"
         for stop, pose in enumerate(poses)
     )
     duration = "animation-duration:inherit"
@@ -72,7 +72,7 @@ def rules(key: str, move: Camera, aspect: float) -> str:
 
 
 def _transform(pose: Pose) -> str:
-    """Return a pose as CSS, which applies the last of its functions first."""
+    """Return a pose as a CSS transform, whose last function is applied first."""
     return (
         f"scale({pose.zoom:.4f}) rotate({pose.roll:.3f}deg) "
         f"translate({-100 * pose.pan_x:.3f}%,{100 * pose.pan_y:.3f}%)"
@@ -80,5 +80,5 @@ def _transform(pose: Pose) -> str:
 
 
 def _skew(pose: Pose, aspect: float) -> float:
-    """Return the degrees by which an orbit slants the ground below the horizon, to the right."""
+    """Return the angle by which an orbit skews the ground below the horizon, in degrees."""
     return math.degrees(math.atan2(pose.orbit, (1 - HORIZON) * aspect))

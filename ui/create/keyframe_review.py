@@ -1,7 +1,7 @@
-"""The storyboard gate: a film's keyframes, to be approved, re-rolled, reworded or locked.
+"""The review of a film's keyframes, which the user approves, paints again, rewords or locks.
 
-Every change is a new recipe; the engine paints what it does not have yet, and the cards say which
-that was. It knows animatics, not how jobs are handed in.
+Every change is a new recipe. The engine paints only the keyframes that it does not have yet, and
+the cards show which were new. It knows animatics, not how jobs are submitted.
 """
 
 from collections.abc import Callable
@@ -23,12 +23,19 @@ from ui.storage import draft
 from ui.storage.tables import Film
 
 Submit = Callable[[Recipe, Callable[[], None]], None]
-WIDTH = 236  # pixels of a card
-LATE = 1.5  # seconds between looks for pictures that are still to come
+CARD_WIDTH = 236  # pixels
+POLL_INTERVAL = 1.5  # seconds, while pictures are missing
 
 
 class Keyframe(NamedTuple):
-    """A keyframe at the gate: its number in the plan, when it stands, and whether it is new."""
+    """A keyframe in the review.
+
+    Attributes:
+        number: in the plan.
+        seconds: its time in the film.
+        new: whether the engine painted it for this animatic.
+        blank: whether it came out blank.
+    """
 
     number: int
     seconds: float
@@ -37,23 +44,24 @@ class Keyframe(NamedTuple):
 
 
 def keyframe_review(film: Film, submit: Submit) -> None:
-    """Draw the gate.
+    """Draw the review.
 
     Args:
         film: the animatic, finished.
-        submit: hands a recipe in, calls its second argument, and shows the job.
+        submit: submits a recipe, calls its second argument, and opens the job.
     """
-    st.caption("These are the keyframes. Change what you like; only that is painted again.")
+    st.caption("These are the keyframes. Only those that you change are painted again.")
     keyframes = _keyframes(film.job)
     _approval(film, keyframes, submit)
-    late = _late(film, keyframes)
-    st.fragment(_cards, run_every=LATE if late else None)(film, keyframes, submit, late)
+    missing = _pictures_missing(film, keyframes)
+    interval = POLL_INTERVAL if missing else None
+    st.fragment(_cards, run_every=interval)(film, keyframes, submit, missing)
     with st.expander("See them in motion", icon=":material/play_arrow:"):
         player(film)
 
 
-def leave(film: Film) -> None:
-    """Put an animatic aside that another film takes the place of."""
+def discard(film: Film) -> None:
+    """Remove an animatic that another film replaces from the library."""
     resources.get_hub().library.discard(film.job)
 
 
@@ -64,50 +72,54 @@ def _approval(film: Film, keyframes: list[Keyframe], submit: Submit) -> None:
     with st.container(key="glass_gate", border=True, horizontal=True, vertical_alignment="center"):
         if st.button("Make the film", key="approve", type="primary", disabled=not engine.connected):
             submit(whole, lambda: _approved(film))
-        if st.button("Re-roll what is not locked", key="reroll-all", icon=":material/casino:"):
-            others = set(range(len(keyframes))) - _held(film, keyframes)
+        if st.button("Re-roll unlocked keyframes", key="reroll-all", icon=":material/casino:"):
+            others = set(range(len(keyframes))) - _fixed(film, keyframes)
             _repaint(film, keyframes, submit, {place: draft.new_seed() for place in others}, {})
-        st.caption(f"Still to come: everything in between. About {words.length(cost.seconds)}.")
+        st.caption(f"The film then takes about {words.length(cost.seconds)}.")
 
 
 def _approved(film: Film) -> None:
     st.query_params.pop("lock", None)
-    leave(film)
+    discard(film)
 
 
-def _cards(film: Film, keyframes: list[Keyframe], submit: Submit, late: bool) -> None:
-    """Draw a card for each keyframe; while pictures are ``late`` this is done again and again."""
-    if late and not _late(film, keyframes):
+def _cards(film: Film, keyframes: list[Keyframe], submit: Submit, missing: bool) -> None:
+    """Draw a card for each keyframe; rerun the page once no picture is ``missing`` any more."""
+    if missing and not _pictures_missing(film, keyframes):
         st.rerun()
-    held = _held(film, keyframes)
+    fixed = _fixed(film, keyframes)
     with st.container(key="keyframes", horizontal=True, gap="small"):
         for place, keyframe in enumerate(keyframes):
-            with st.container(key=f"glass_key_{place}", border=True, width=WIDTH, gap="xsmall"):
+            with st.container(
+                key=f"glass_key_{place}", border=True, width=CARD_WIDTH, gap="xsmall"
+            ):
                 st.html(_picture(film, place, keyframe))
-                st.caption(f"{keyframe.seconds:.1f} s · {_state(film, keyframe, place, held)}")
-                _tools(film, keyframes, place, submit, place in held)
+                st.caption(f"{keyframe.seconds:.1f} s · {_state(film, keyframe, place, fixed)}")
+                _buttons(film, keyframes, place, submit, place in fixed)
 
 
-def _state(film: Film, keyframe: Keyframe, place: int, held: set[int]) -> str:
-    """Say what has become of a keyframe, and what hangs on it."""
+def _state(film: Film, keyframe: Keyframe, place: int, fixed: set[int]) -> str:
+    """Return the state of a keyframe, and whether others depend on it."""
     if place in _locked():
         state = "locked"
-    elif place in held:
-        state = "held by a locked one"
+    elif place in fixed:
+        state = "a locked one depends on it"
     else:
         state = "new" if keyframe.new else "kept"
-        state += ", all others look at it" if film.recipe.anchor_attention and not place else ""
+        state += ", all others depend on it" if film.recipe.anchor_attention and not place else ""
     return state + (", came out blank" if keyframe.blank else "")
 
 
-def _tools(film: Film, keyframes: list[Keyframe], place: int, submit: Submit, held: bool) -> None:
+def _buttons(
+    film: Film, keyframes: list[Keyframe], place: int, submit: Submit, fixed: bool
+) -> None:
     locked = place in _locked()
     with st.container(key=f"tools_{place}", horizontal=True, gap="xsmall"):
-        if _tool("Re-roll", "casino", place, disabled=held):
+        if _button("Re-roll", "casino", place, disabled=fixed):
             _repaint(film, keyframes, submit, {place: draft.new_seed()}, {})
-        if _tool("Unlock" if locked else "Lock", "lock" if locked else "lock_open", place):
-            _lock(place)
-        with st.popover("Reword", icon=":material/edit:", disabled=held):
+        if _button("Unlock" if locked else "Lock", "lock" if locked else "lock_open", place):
+            _toggle_lock(place)
+        with st.popover("Reword", icon=":material/edit:", disabled=fixed):
             prompt = st.text_area(
                 f"Keyframe {place + 1}",
                 value=animatic.prompt_at(film.recipe, keyframes[place].seconds),
@@ -118,7 +130,7 @@ def _tools(film: Film, keyframes: list[Keyframe], place: int, submit: Submit, he
                 _repaint(film, keyframes, submit, {}, {place: prompt})
 
 
-def _tool(label: str, icon: str, index: int, *, disabled: bool = False) -> bool:
+def _button(label: str, icon: str, index: int, *, disabled: bool = False) -> bool:
     key = f"tool-{label.lower()}-{index}"
     icon = f":material/{icon}:"
     return st.button(label, key=key, icon=icon, help=label, type="tertiary", disabled=disabled)
@@ -134,7 +146,7 @@ def _repaint(
     times = [keyframe.seconds for keyframe in keyframes]
     recipe = animatic.retaken(film.recipe, times, seeds, prompts)
     if recipe != film.recipe:
-        submit(recipe, lambda: leave(film))
+        submit(recipe, lambda: discard(film))
 
 
 def _picture(film: Film, place: int, keyframe: Keyframe) -> str:
@@ -148,8 +160,8 @@ def _picture(film: Film, place: int, keyframe: Keyframe) -> str:
     return f'<img class="keyframe" style="{shape}" src="{address}" alt="{alt}">'
 
 
-def _late(film: Film, keyframes: list[Keyframe]) -> bool:
-    """Tell whether pictures are still to come."""
+def _pictures_missing(film: Film, keyframes: list[Keyframe]) -> bool:
+    """Return whether pictures are still to be downloaded."""
     visible = sum(not keyframe.blank for keyframe in keyframes)
     return len(resources.get_hub().library.pictures(film.job)) < visible
 
@@ -168,18 +180,18 @@ def _keyframes(job: str) -> list[Keyframe]:
 
 
 def _locked() -> set[int]:
-    """Return the keyframes that are locked; the address keeps them."""
+    """Return the locked keyframes, which the page's address lists."""
     words_ = st.query_params.get("lock", "").split(".")
     return {int(word) for word in words_ if word.isdecimal() and len(word) < 4}
 
 
-def _held(film: Film, keyframes: list[Keyframe]) -> set[int]:
-    """Return the keyframes that must stay: the locked ones, and all that these are made of."""
+def _fixed(film: Film, keyframes: list[Keyframe]) -> set[int]:
+    """Return the keyframes that must not change: the locked ones, and all that they depend on."""
     times = [keyframe.seconds for keyframe in keyframes]
     return animatic.made_of(film.recipe, times, _locked())
 
 
-def _lock(index: int) -> None:
+def _toggle_lock(index: int) -> None:
     locked = _locked() ^ {index}
     st.query_params["lock"] = ".".join(map(str, sorted(locked)))
     st.rerun()

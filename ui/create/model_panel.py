@@ -1,4 +1,4 @@
-"""What the Create page says of models: which one paints, what it knows, prompts to start from."""
+"""What the Create page shows about models: the chosen one, what it knows, example prompts."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from msgspec import structs
 from engine.film.recipe import SETTINGS
 from engine.models import Card
 from engine.wire.messages.responses import Hello
-from ui.create.settings_panel import UNKNOWN, negative_prompt
+from ui.create.settings_panel import UNKNOWN_DEFAULTS, negative_prompt
 from ui.shell.text import plain, size
 from ui.storage import draft
 
 
 def choose_model(hello: Hello | None) -> Card | None:
-    """Begin a draft if there is none; return the card of its model, if the engine has it."""
+    """Begin a draft if there is none, and return the card of its model; None without an engine."""
     state: Any = st.session_state
     models = {model.name: model.card for model in hello.models} if hello else {}
     if not models:
-        draft.begin(state, SETTINGS["model"].default, UNKNOWN, guessed=True)
+        draft.begin(state, SETTINGS["model"].default, UNKNOWN_DEFAULTS, guessed=True)
         return None
     first = next(iter(models))
     draft.begin(state, first, models[first].defaults)
@@ -37,7 +37,7 @@ def choose_model(hello: Hello | None) -> Card | None:
 
 
 def knowledge(card: Card) -> None:
-    """Say what the model knows."""
+    """Show what the model knows."""
     with st.container(key="glass_knows", border=True, gap="small"):
         st.markdown(f"**{plain(card.title)}**")
         if card.description:
@@ -48,7 +48,7 @@ def knowledge(card: Card) -> None:
 
 
 def facts(card: Card) -> dict[str, str]:
-    """Return what is to be known before a model is used, by headings."""
+    """Return what users should know before they use a model, by heading."""
     defaults = card.defaults
     named = ("num_inference_steps", "width", "height", "drift")
     others = ", ".join(
@@ -60,7 +60,7 @@ def facts(card: Card) -> dict[str, str]:
         "Made for": f"{defaults.num_inference_steps} steps, {others}, "
         f"{defaults.width} × {defaults.height}",
         "Negative prompt": negative_prompt(card),
-        "Download": f"about {size(card.download)}, once, for its first film" * bool(card.download),
+        "Download": f"about {size(card.download)}, once, for the first film" * bool(card.download),
         "Memory": f"about {size(card.memory)} of a GPU at that size" * bool(card.memory),
         "Licence": card.licence,
     }
@@ -68,7 +68,7 @@ def facts(card: Card) -> dict[str, str]:
 
 
 def examples(card: Card) -> None:
-    """Offer prompts to click."""
+    """Draw a button for each example prompt."""
     state: Any = st.session_state
     if not card.examples:
         return

@@ -1,7 +1,7 @@
-"""The recipe that a finished film carries, read from an MP4 that anybody may have made.
+"""Reads the recipe in the metadata of a film, an MP4 that anybody may have made.
 
-Only the boxes on the way to the comment are looked at (ISO 14496-12; ``moov/udta/meta/ilst/©cmt``,
-where ffmpeg writes it), whatever else the file holds. It knows no films of the library.
+Only the boxes on the path to the comment are parsed (ISO 14496-12; ``moov/udta/meta/ilst/©cmt``,
+where ffmpeg writes it). It does not know the library.
 """
 
 import struct
@@ -12,9 +12,9 @@ from engine.errors import RequestError, VisionFluxError
 from engine.film.recipe import Recipe, read_recipe
 from ui.storage import draft
 
-WAY = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
-PREFACE = {b"meta": 4, b"data": 8}  # bytes before what a box holds
-MAX_BOXES = 10_000  # that are looked at on one level
+COMMENT_PATH = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
+HEADER_BYTES = {b"meta": 4, b"data": 8}  # of a box, before its content
+MAX_BOXES = 10_000  # parsed on one level
 MAX_RECIPE = 2**20  # bytes
 
 
@@ -22,15 +22,15 @@ def recipe_in(film: bytes) -> Recipe:
     """Return the recipe of a film that VisionFlux made.
 
     Raises:
-        RequestError: it is no MP4, carries no recipe, or one that is not acceptable.
+        RequestError: it is no MP4, has no recipe, or has one that is not acceptable.
     """
     if film[4:8] != b"ftyp":
         raise RequestError("this file is no MP4 film", remedy="drop an MP4 that VisionFlux made")
     comment = _comment(memoryview(film))
     if comment is None or b'"scenes"' not in comment[:MAX_RECIPE]:
         raise RequestError(
-            "this film carries no recipe; another program made it, or took the recipe out",
-            remedy="drop an MP4 just as VisionFlux gave it to you",
+            "this film contains no recipe; another program made it, or removed the recipe",
+            remedy="drop an MP4 that VisionFlux made and nothing has changed",
         )
     if len(comment) > MAX_RECIPE:
         raise RequestError("the recipe in this film is too long", remedy="drop another film")
@@ -43,8 +43,8 @@ def recipe_in(film: bytes) -> Recipe:
 
 
 def _comment(film: memoryview) -> bytes | None:
-    """Return the comment of an MP4; None where there is none or the way to it is damaged."""
-    for kind in WAY:
+    """Return the comment of an MP4; None if it has none or the boxes are damaged."""
+    for kind in COMMENT_PATH:
         inside = _box(film, kind)
         if inside is None:
             return None
@@ -53,7 +53,7 @@ def _comment(film: memoryview) -> bytes | None:
 
 
 def _box(within: memoryview, wanted: bytes) -> memoryview | None:
-    """Return what the first box of a kind holds; None where there is none or it is damaged."""
+    """Return the content of the first box of a kind; None if there is none or it is damaged."""
     at = 0
     for _ in range(MAX_BOXES):
         if len(within) - at < 8:
@@ -67,27 +67,27 @@ def _box(within: memoryview, wanted: bytes) -> memoryview | None:
         if not head <= size <= len(within) - at:
             return None
         if kind == wanted:
-            return within[at + head + PREFACE.get(kind, 0) : at + size]
+            return within[at + head + HEADER_BYTES.get(kind, 0) : at + size]
         at += size
     return None
 
 
 def drop_zone() -> None:
-    """Draw it, folded away."""
+    """Draw a file uploader for a finished film, in an expander."""
     turn = st.session_state.setdefault("dropped", 0)
     key = f"film-{turn}"
     with st.expander("Start from a finished film", icon=":material/movie:"):
         st.file_uploader(
-            "Drop an MP4 that VisionFlux made: everything that made it comes back.",
+            "Drop an MP4 that VisionFlux made to load its scenes and settings.",
             type="mp4",
             key=key,
-            on_change=_drop,
+            on_change=_load_recipe,
             args=[key],
         )
 
 
-def _drop(key: str) -> None:
-    """Take the recipe out of a film that was dropped, and the film off the page."""
+def _load_recipe(key: str) -> None:
+    """Load the recipe of an uploaded film, and clear the uploader."""
     dropped = st.session_state.get(key)
     if dropped is None:
         return
@@ -98,4 +98,4 @@ def _drop(key: str) -> None:
     except VisionFluxError as error:
         st.session_state["problem"] = error.report()
     else:
-        st.toast("The film's recipe is back on the storyboard.")
+        st.toast("The film's scenes and settings are on the storyboard.")

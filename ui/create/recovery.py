@@ -1,6 +1,6 @@
-"""Above the stage: what of the film is safe here, and how it goes on if its engine dies or it ends.
+"""Above the stage: which pieces of the film are saved here, and how to resume it on another engine.
 
-It asks the hub now and then; the stage itself is not drawn again.
+It polls the hub; the stage itself is not drawn again.
 """
 
 import time
@@ -15,12 +15,12 @@ from ui.shell import text as words
 from ui.shell import theme as look
 from ui.storage.job_views import JobView
 
-PATIENCE = 8.0  # seconds without a word after which a film may need another engine
+SILENCE_TIMEOUT = 8.0  # seconds without a message after which an engine counts as lost
 
 
 @st.fragment(run_every=2)
-def rescue(job: str) -> None:
-    """Draw it for an unfinished film; rerun the page once another job goes on in its place."""
+def recovery(job: str) -> None:
+    """Draw this for an unfinished film; rerun the page once another job continues it."""
     hub = resources.get_hub()
     view = hub.find(job)
     if view is None or view.settled:
@@ -28,25 +28,25 @@ def rescue(job: str) -> None:
             st.rerun()
         return
     here = list(hub.pieces.here(job).values())
-    if here and not _near(view):
-        st.caption(recipe_card.kept(here, hub.preferences.mirror_budget))
-    if not _lost(view):
+    if here and not _is_local(view):
+        st.caption(recipe_card.saved_pieces(here, hub.preferences.mirror_budget))
+    if not _is_lost(view):
         return
     if view.trouble:
         look.show_error(view.trouble)
     if hub.rests(view.engine):
-        _wake()
+        _start_button()
     if refuge := hub.refuge(job):
-        _offer(job, refuge, bool(here))
+        _offer_move(job, refuge, bool(here))
     elif not hub.rests(view.engine):
         st.caption(
-            "If its engine is gone for good, pair another one on the Connection page. "
-            "The film can go on there."
+            "If its engine does not come back, pair another one on the Connection page. "
+            "The film can continue there."
         )
 
 
 def continue_button(job: str, engine: EngineView) -> bool:
-    """Draw a button that goes on with a film on another engine; tell whether that has begun."""
+    """Draw a button that continues a film on another engine; return whether it has begun."""
     name = words.plain(engine.name)
     if not st.button(f"Continue on {name}", key=f"continue-{job}", icon=":material/redo:"):
         return False
@@ -60,7 +60,7 @@ def continue_button(job: str, engine: EngineView) -> bool:
 
 @st.fragment(run_every=2)
 def restart(job: str) -> None:
-    """Offer to start a film again that failed or was cancelled, with all that is finished of it."""
+    """Draw a button that restarts a failed or cancelled film; finished pieces are reused."""
     hub = resources.get_hub()
     view = hub.find(job)
     if view is None or view.successor:
@@ -79,25 +79,25 @@ def restart(job: str) -> None:
             st.rerun(scope="fragment")
 
 
-def _wake() -> None:
+def _start_button() -> None:
     if st.button("Start the engine on this computer", key="start-local", type="primary"):
         resources.get_hub().wake_local()
 
 
-def _offer(job: str, engine: EngineView, some: bool) -> None:
-    bring = "What is safe here goes along and is not made again" if some else "It starts anew there"
-    st.caption(f"Is its engine gone for good? The film can go on elsewhere. {bring}.")
+def _offer_move(job: str, engine: EngineView, some: bool) -> None:
+    pieces = "What is saved here is uploaded and reused" if some else "It starts again there"
+    st.caption(f"If its engine does not come back, the film can continue elsewhere. {pieces}.")
     if continue_button(job, engine):
         st.rerun(scope="fragment")
 
 
-def _near(view: JobView) -> bool:
-    """Tell whether the film is made on this computer, where everything is safe anyway."""
+def _is_local(view: JobView) -> bool:
+    """Return whether the film is made on this computer, where all pieces are saved anyway."""
     local = resources.get_hub().engines()[0]
     return local.hello is not None and local.hello.engine == view.engine
 
 
-def _lost(view: JobView) -> bool:
+def _is_lost(view: JobView) -> bool:
     if view.reachable or view.moving or view.cancelling:
         return False
-    return view.resting or time.monotonic() - view.heard_at > PATIENCE
+    return view.resting or time.monotonic() - view.heard_at > SILENCE_TIMEOUT

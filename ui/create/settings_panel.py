@@ -1,6 +1,6 @@
-"""The fine tuning of a film on the Create page: how its keyframes are painted, how it moves.
+"""The settings of a film on the Create page: presets, size, seed, and advanced ones.
 
-It knows the draft and what a model's card says, not the scenes.
+It knows the draft and the cards of models, not how scenes are shown.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from ui.create.widgets import choice_arguments, number_arguments
 from ui.shell.text import plain, size
 from ui.storage import draft
 
-PLACED = (  # settings that have a place of their own; the others follow each other in ``painting``
+PLACED_SETTINGS = (  # in a place of their own; ``_painting_settings`` draws the others
     *("width", "height", "seed", "loop", "shared_noise", "anchor_attention"),
     *("model", "negative_prompt", "fps", "drift", "interpolation_factor", "spacing", "format"),
 )
@@ -24,24 +24,24 @@ PLACED = (  # settings that have a place of their own; the others follow each ot
 def negative_prompt(card: Card) -> str:
     """Return what a model does with a negative prompt."""
     if card.negative_prompt == "ignored":
-        return "It has no place for one: what is written there changes nothing."
+        return "This model ignores it: what you write there changes nothing."
     if not card.defaults.guided:
-        return "Heeded only with guidance above 1; this model is made for 1."
-    return "It keeps away from what is named there, as long as guidance is above 1."
+        return "It works only with guidance above 1; this model is made for 1."
+    return "The model avoids what you write there, if guidance is above 1."
 
 
-def painting(models: dict[str, Card], card: Card | None) -> None:
-    """Draw what shapes the keyframes."""
+def _painting_settings(models: dict[str, Card], card: Card | None) -> None:
+    """Draw the settings that change keyframes."""
     if models:
         _model(models)
     _negative_prompt(card)
     for name in draft.SETTINGS:
-        if name not in PLACED:
+        if name not in PLACED_SETTINGS:
             _widget(name)
 
 
-def moving() -> None:
-    """Draw what shapes the film between and beyond the keyframes."""
+def _motion_settings() -> None:
+    """Draw the settings of the film between its keyframes, and of the file."""
     left, right = st.columns(2)
     with left:
         _number("fps")
@@ -75,20 +75,21 @@ def _model(models: dict[str, Card]) -> None:
         models,
         format_func=lambda name: models[name].title,
         **draft.choice(st.session_state, "model", models),
-        on_change=lambda: _adopt(models),
-        help=f"{field.description}  \n" + "  \n".join(_line(card) for card in models.values()),
+        on_change=lambda: _use_model_defaults(models),
+        help=f"{field.description}  \n"
+        + "  \n".join(_model_line(card) for card in models.values()),
     )
 
 
-def _adopt(models: dict[str, Card]) -> None:
+def _use_model_defaults(models: dict[str, Card]) -> None:
     state: Any = st.session_state
     draft.use_defaults(state, models[state[draft.key(state, "model")]].defaults)
 
 
-def _line(card: Card) -> str:
+def _model_line(card: Card) -> str:
     """Return one line on a model: steps, size, licence."""
     parts = [f"{card.defaults.num_inference_steps} steps"]
-    parts += [f"{size(card.download)} to fetch"] * bool(card.download)
+    parts += [f"{size(card.download)} to download"] * bool(card.download)
     parts += [card.licence] * bool(card.licence)
     return f"**{plain(card.title)}**: {plain(', '.join(parts))}"
 
@@ -113,69 +114,71 @@ Settings = dict[str, Any]
 
 
 class Preset(NamedTuple):
-    """A way of making a film; ``fill`` returns its settings for a model."""
+    """Settings under a name; ``fill`` returns them for a model's defaults."""
 
     name: str
     help: str
     fill: Callable[[Defaults], Settings]
 
 
-def _settings(defaults: Defaults, steps: float, fps: int, factor: int, pace: float) -> Settings:
+def _preset_settings(
+    defaults: Defaults, steps: float, fps: int, factor: int, drift: float
+) -> Settings:
     painted = {k: v for k, v in structs.asdict(defaults).items() if k not in ("width", "height")}
     wanted = max(4, round(defaults.num_inference_steps * steps))
     return painted | {
         "num_inference_steps": SETTINGS["num_inference_steps"].bounds.clamp(wanted),
         "fps": fps,
         "interpolation_factor": factor,
-        "drift": round(defaults.drift * pace * 32) / 32,
+        "drift": round(defaults.drift * drift * 32) / 32,
     }
 
 
 PRESETS = (
     Preset(
         "Balanced",
-        "What this model does well: its own steps and 24 frames a second.",
-        lambda defaults: _settings(defaults, 1, 24, 8, 1),
+        "The model's own number of steps, at 24 frames per second.",
+        lambda defaults: _preset_settings(defaults, 1, 24, 8, 1),
     ),
     Preset(
         "Quick look",
-        "A rough version in a third of the time, to see whether the words work.",
-        lambda defaults: _settings(defaults, 0.5, 12, 6, 1),
+        "A rough version in a third of the time, to try out your prompts.",
+        lambda defaults: _preset_settings(defaults, 0.5, 12, 6, 1),
     ),
     Preset(
         "Fine",
-        "Half as many steps again and twice as many painted keyframes; slow, and rich in detail.",
-        lambda defaults: _settings(defaults, 1.5, 24, 4, 1),
+        "One and a half times the steps and twice the keyframes: slow, with more detail.",
+        lambda defaults: _preset_settings(defaults, 1.5, 24, 4, 1),
     ),
     Preset(
         "Still life",
-        "The ground rests; only light and weather change.",
-        lambda defaults: _settings(defaults, 1, 24, 12, 0),
+        "The ground does not move; only light and weather change.",
+        lambda defaults: _preset_settings(defaults, 1, 24, 12, 0),
     ),
     Preset(
         "Travelling",
-        "The land passes by twice as fast, in 30 smooth frames a second.",
-        lambda defaults: _settings(defaults, 1, 30, 6, 2),
+        "The ground moves past twice as fast, at 30 frames per second.",
+        lambda defaults: _preset_settings(defaults, 1, 30, 6, 2),
     ),
 )
 
 
-def chosen(settings: Recipe, defaults: Defaults) -> str:
-    """Return the name of the preset that the settings are; empty if they are none."""
+def matching_preset(settings: Recipe, defaults: Defaults) -> str:
+    """Return the name of the preset with these settings; "" if there is none."""
     for preset in PRESETS:
         if preset.fill(defaults).items() <= structs.asdict(settings).items():
             return preset.name
     return ""
 
 
-CUSTOM = "Custom"
-UNKNOWN = Defaults(width=256, height=256)  # while no engine has told what its models want
+CUSTOM_SIZE = "Custom"
+UNKNOWN_DEFAULTS = Defaults(width=256, height=256)  # until an engine has reported its models
 
 
-def presets(defaults: Defaults) -> None:
-    """Offer the named ways of making a film."""
+def _presets(defaults: Defaults) -> None:
+    """Draw a button for each preset."""
     state: Any = st.session_state
-    now = chosen(draft.current(state).settings, defaults)
+    now = matching_preset(draft.current(state).settings, defaults)
     with st.container(key="presets", horizontal=True, gap="xsmall"):
         for preset in PRESETS:
             st.button(
@@ -189,19 +192,19 @@ def presets(defaults: Defaults) -> None:
             )
 
 
-def dials(models: dict[str, Card]) -> None:
-    """Draw the settings: what matters first, fine tuning folded away."""
+def settings_panel(models: dict[str, Card]) -> None:
+    """Draw the settings: the common ones first, the others in an expander."""
     card = models.get(draft.current(st.session_state).settings.model)
-    defaults = card.defaults if card else UNKNOWN
+    defaults = card.defaults if card else UNKNOWN_DEFAULTS
     with st.container(key="glass_settings", border=True):
-        presets(defaults)
+        _presets(defaults)
         _size(defaults)
         _seed()
         _widget("loop")
-        _identity(card)
+        _subject_settings(card)
         with st.expander("Advanced"):
-            painting(models, card)
-            moving()
+            _painting_settings(models, card)
+            _motion_settings()
 
 
 def _seed() -> None:
@@ -213,21 +216,21 @@ def _seed() -> None:
             "New seed",
             key="dice",
             icon=":material/casino:",
-            help="Roll another seed",
+            help="Draw another seed",
             on_click=lambda: draft.change(state, seed=draft.new_seed()),
         )
         st.button(
             "Unlock seed" if locked else "Lock seed",
             key="lock",
             icon=":material/lock:" if locked else ":material/lock_open:",
-            help="Locked: the next film has the same seed. Open: each film rolls its own.",
+            help="Locked: the next film has the same seed. Unlocked: each film has its own.",
             on_click=draft.lock,
             args=[state, not locked],
         )
 
 
-def _identity(card: Card | None) -> None:
-    """Offer to begin scenes alike, where some do not melt in, and to look at the first keyframe."""
+def _subject_settings(card: Card | None) -> None:
+    """Draw what keeps a subject, where it has an effect: scenes that do not morph, some models."""
     if any(scene.motion != "morph" for scene in draft.current(st.session_state).scenes[1:]):
         _widget("shared_noise")
     if card and card.anchor_attention:
@@ -239,8 +242,8 @@ def _size(defaults: Defaults) -> None:
     now = draft.current(state).settings
     options = sizes(defaults)
     current = (now.width, now.height)
-    names = [*options, CUSTOM]
-    found = next((name for name, sides in options.items() if sides == current), CUSTOM)
+    names = [*options, CUSTOM_SIZE]
+    found = next((name for name, sides in options.items() if sides == current), CUSTOM_SIZE)
     key = f"{draft.PREFIX}size-{_key('width')}-{_key('height')}"
     chosen_size = st.selectbox(
         "Size",
@@ -250,10 +253,10 @@ def _size(defaults: Defaults) -> None:
             f"{name} · {options[name][0]} × {options[name][1]}" if name in options else name
         ),
         key=key,
-        on_change=lambda: _resize(options.get(state[key])),
-        help="Shapes of about the area that the model was trained on, where it paints best.",
+        on_change=lambda: _change_size(options.get(state[key])),
+        help="Shapes with about the number of pixels that the model was trained on.",
     )
-    if chosen_size == CUSTOM:
+    if chosen_size == CUSTOM_SIZE:
         left, right = st.columns(2)
         with left:
             _number("width")
@@ -261,7 +264,7 @@ def _size(defaults: Defaults) -> None:
             _number("height")
 
 
-def _resize(sides: tuple[int, int] | None) -> None:
+def _change_size(sides: tuple[int, int] | None) -> None:
     if sides:
         draft.change(st.session_state, width=sides[0], height=sides[1])
 

@@ -1,4 +1,4 @@
-"""The live stage of one job: a components-v2 canvas that the relay feeds.
+"""The live view of one job: a canvas that gets its pictures through ``ui.routes.live``.
 
 Python runs once when it appears and once when the job has ended, never per frame.
 """

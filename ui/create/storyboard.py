@@ -1,6 +1,6 @@
-"""The strip of scenes on the Create page: write, time, order, double and remove them.
+"""The scenes on the Create page: users write, order, duplicate and remove them here.
 
-It knows the draft, not the engine nor the settings that hold for the whole film.
+It knows the draft, not the engine or the settings of the whole film.
 """
 
 from collections.abc import Callable
@@ -10,24 +10,24 @@ import streamlit as st
 
 from engine.film.fields import fields_of
 from engine.film.recipe import MAX_PROMPT, MAX_SCENES, Scene
-from ui.create.camera_panel import camerawork
+from ui.create.camera_panel import scene_options
 from ui.create.widgets import choice_arguments, number_arguments
 from ui.storage import draft
 from ui.storage.draft import SceneDraft
 
-WIDTH = 320  # pixels of a card among others
+CARD_WIDTH = 320  # pixels, if there are several
 
 
 def storyboard(problem_of: Callable[[str], None]) -> None:
-    """Draw the scenes; ``problem_of`` shows what is wrong with a field."""
+    """Draw the scenes; ``problem_of`` shows the error of a field, if it has one."""
     state: Any = st.session_state
     scenes = draft.current(state).scenes
-    _rail(scenes)
+    _timeline(scenes)
     several = len(scenes) > 1
     with st.container(key="strip" if several else "lone", horizontal=several, gap="small"):
         for index, scene in enumerate(scenes):
             key = f"glass_scene_{scene.id}"
-            with st.container(key=key, border=True, width=WIDTH if several else "stretch"):
+            with st.container(key=key, border=True, width=CARD_WIDTH if several else "stretch"):
                 _scene(index, scene, count=len(scenes))
                 problem_of(f"scenes[{index}]")
         if len(scenes) < MAX_SCENES:
@@ -51,12 +51,12 @@ def _scene(index: int, scene: SceneDraft, *, count: int) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         _seconds(scene)
         if index:
-            _beginning(scene)
+            _motion(scene)
         if count == 1:
-            _tools(index, scene.id, count)
-    camerawork(scene)
+            _buttons(index, scene.id, count)
+    scene_options(scene)
     if count > 1:
-        _tools(index, scene.id, count)
+        _buttons(index, scene.id, count)
 
 
 def _seconds(scene: SceneDraft) -> None:
@@ -68,7 +68,7 @@ def _seconds(scene: SceneDraft) -> None:
     )
 
 
-def _beginning(scene: SceneDraft) -> None:
+def _motion(scene: SceneDraft) -> None:
     motion = draft.of_scene(st.session_state, scene, "motion")
     st.segmented_control(
         **choice_arguments(fields_of(Scene)["motion"]),
@@ -78,30 +78,30 @@ def _beginning(scene: SceneDraft) -> None:
     )
 
 
-def _tools(index: int, scene_id: str, count: int) -> None:
-    """Draw a scene's buttons, which need no mouse; those that would do nothing are out of reach."""
+def _buttons(index: int, scene_id: str, count: int) -> None:
+    """Draw a scene's buttons; those that would have no effect are disabled."""
     state: Any = st.session_state
     with st.container(key=f"tools_{scene_id}", horizontal=True, gap="xsmall"):
         if count > 1:
             earlier = {"disabled": index == 0, "on_click": draft.move_scene}
             later = {"disabled": index == count - 1, "on_click": draft.move_scene}
-            _tool("Earlier", "arrow_back", scene_id, args=[state, scene_id, -1], **earlier)
-            _tool("Later", "arrow_forward", scene_id, args=[state, scene_id, 1], **later)
+            _button("Earlier", "arrow_back", scene_id, args=[state, scene_id, -1], **earlier)
+            _button("Later", "arrow_forward", scene_id, args=[state, scene_id, 1], **later)
         full = {"disabled": count >= MAX_SCENES, "on_click": draft.copy_scene}
-        _tool("Duplicate", "content_copy", scene_id, args=[state, scene_id], **full)
+        _button("Duplicate", "content_copy", scene_id, args=[state, scene_id], **full)
         if count > 1:
-            _tool("Remove", "delete", scene_id, args=[state, scene_id], on_click=draft.drop_scene)
+            _button("Remove", "delete", scene_id, args=[state, scene_id], on_click=draft.drop_scene)
 
 
-def _tool(label: str, icon: str, scene_id: str, **options: Any) -> None:
-    """Draw a button whose label only a screen reader and its tooltip tell."""
+def _button(label: str, icon: str, scene_id: str, **options: Any) -> None:
+    """Draw an icon button, whose label is for screen readers and the tooltip."""
     key = f"tool-{label.lower()}-{scene_id}"
     icon = f":material/{icon}:"
     st.button(label, key=key, icon=icon, help=label, type="tertiary", **options)
 
 
-def _rail(scenes: list[SceneDraft]) -> None:
-    """Draw the film as a bar: each scene as long as it lasts, melting or cutting into the next."""
+def _timeline(scenes: list[SceneDraft]) -> None:
+    """Draw the film as a bar, in which the width of a scene is its duration."""
     if len(scenes) < 2:
         return
     parts = "".join(

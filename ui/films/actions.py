@@ -1,4 +1,4 @@
-"""What can be done with a film of the Library, beside it or from its card.
+"""The actions on a film of the Library, from its page or its card.
 
 It knows the hub, the draft and the page's address, not how films are laid out.
 """
@@ -16,18 +16,20 @@ from ui.storage import draft
 from ui.storage.tables import Film
 
 
-def show(**films: str) -> None:
-    """Have the address name these films and no others."""
+def go_to(**films: str) -> None:
+    """Change the page's address to these films, by parameter; without any, to all films."""
     st.query_params.from_dict(films)
 
 
-def way_back() -> None:
-    """Draw the button that leads to all films."""
-    st.button("All films", icon=":material/arrow_back:", type="tertiary", key="back", on_click=show)
+def back_button() -> None:
+    """Draw the button that goes back to all films."""
+    st.button(
+        "All films", icon=":material/arrow_back:", type="tertiary", key="back", on_click=go_to
+    )
 
 
-def act(choice: Choice) -> None:
-    """Do what was chosen on a card; a film that is gone meanwhile is shown to be."""
+def perform(choice: Choice) -> None:
+    """Do what was chosen on a card; the page reports a film that no longer exists."""
     film = resources.get_hub().library.get(choice.job)
     if choice.action == "rename":
         _rename(choice.job)
@@ -38,7 +40,7 @@ def act(choice: Choice) -> None:
     if film:
         _ACTIONS[choice.action](film)
     else:
-        show(film=choice.job)
+        go_to(film=choice.job)
     st.rerun()
 
 
@@ -49,7 +51,7 @@ def actions(film: Film) -> None:
     with st.container(horizontal=True, key="actions", gap="small"):
         if st.button("Remix", key="remix", type="primary"):
             _remix(film)
-        st.button(label, key="favour", icon=heart, on_click=_favour, args=[film])
+        st.button(label, key="favour", icon=heart, on_click=_toggle_favourite, args=[film])
         if st.button("Rename", key="rename", icon=":material/edit:"):
             _rename(film.job)
         _button("Compare", ":material/compare:", _compare, film)
@@ -57,13 +59,13 @@ def actions(film: Film) -> None:
 
 
 def undo() -> None:
-    """Offer to bring back what was deleted last, until it is dismissed."""
-    gone = st.session_state.get("discarded")
-    if not gone:
+    """Draw a button that restores the film that was deleted last, until it is dismissed."""
+    deleted = st.session_state.get("discarded")
+    if not deleted:
         return
     with st.container(key="undo", horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"Deleted “{plain(short(gone['title'], 40))}”", width="stretch")
-        st.button("Undo", key="restore", on_click=_restore, args=[gone["job"]])
+        st.markdown(f"Deleted “{plain(short(deleted['title'], 40))}”", width="stretch")
+        st.button("Undo", key="restore", on_click=_restore, args=[deleted["job"]])
         st.button(
             "",
             key="dismiss",
@@ -79,10 +81,10 @@ def _button(label: str, icon: str, done: Callable[[Film], None], film: Film) -> 
 
 
 def _open(film: Film) -> None:
-    """Show a film, or where it is being made."""
+    """Open a film, or the page of its job if it is not finished."""
     if film.status != "finished" or film.animatic:
         st.switch_page("pages/create.py", query_params={"job": film.job})
-    show(film=film.job)
+    go_to(film=film.job)
 
 
 def _remix(film: Film) -> None:
@@ -90,23 +92,23 @@ def _remix(film: Film) -> None:
     st.switch_page("pages/create.py")
 
 
-def _favour(film: Film) -> None:
+def _toggle_favourite(film: Film) -> None:
     resources.get_hub().library.favour(film.job, not film.favourite)
 
 
 def _compare(film: Film) -> None:
-    show(compare=film.job)
+    go_to(compare=film.job)
 
 
 def _delete(film: Film) -> None:
     resources.get_hub().library.discard(film.job)
     st.session_state["discarded"] = {"job": film.job, "title": film.title}
-    show()
+    go_to()
 
 
 _ACTIONS: dict[str, Callable[[Film], None]] = {
     "open": _open,
-    "favour": _favour,
+    "favour": _toggle_favourite,
     "remix": _remix,
     "compare": _compare,
     "delete": _delete,
@@ -129,7 +131,7 @@ def _rename(job: str) -> None:
         return
     with st.form("rename", border=False):
         st.text_input("Name", film.title, max_chars=200, key=f"title-{job}")
-        st.caption("Leave it empty to call the film by its prompts again.")
+        st.caption("Leave it empty to use the film's prompts as its name.")
         if st.form_submit_button("Save", type="primary", on_click=_save_name, args=[job]):
             st.rerun()
 

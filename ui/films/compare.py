@@ -1,4 +1,4 @@
-"""Two films side by side that play as one, and what sets their recipes apart."""
+"""Two films side by side with one set of controls, and the differences of their recipes."""
 
 from engine.film.recipe import SETTINGS, Recipe
 from ui.films.player import playable

@@ -1,4 +1,4 @@
-"""A grid of films that play while pointed at, and what can be done with each. It only draws."""
+"""A grid of films that play while the pointer is on them, each with a menu of actions."""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _component = component("shelf", _HTML, "motion")
 
 
 class Choice(NamedTuple):
-    """What was just chosen: ``open``, ``favour``, ``more`` (films), or one of a card's actions."""
+    """What the user chose: ``open``, ``favour``, ``more`` (films), or one of a card's actions."""
 
     action: str
     job: str
@@ -27,14 +27,14 @@ class Choice(NamedTuple):
 def shelf(
     cards: Sequence[dict[str, Any]], *, key: str, label: str, more: bool = False, row: bool = False
 ) -> Choice | None:
-    """Show cards; return what was just chosen.
+    """Show cards; return what the user has just chosen.
 
     Args:
         cards: from ``finished`` or ``unfinished``.
         key: of the component.
-        label: what the list is called to those who hear it.
-        more: whether there are more to come.
-        row: whether they stand in one row.
+        label: of the list, for screen readers.
+        more: whether there are more films to load.
+        row: whether they are shown in one row.
     """
     result: Any = _component(
         key=key,
@@ -45,7 +45,7 @@ def shelf(
 
 
 def finished(film: Film, *, picked: str = "") -> dict[str, Any]:
-    """Return the card of a finished film; while one is ``picked``, another is wanted beside it."""
+    """Return the card of a finished film; ``picked`` is the job to compare another one with."""
     about = (
         f"{film.seconds:g} s · {film.width} × {film.height} · {ago(film.created_at, time.time())}"
     )
@@ -63,10 +63,10 @@ def unfinished(
     """Return the card of a film that is not finished.
 
     Args:
-        film: of which some keyframes may be here.
-        line: how it is going, in words.
-        share: of the work that is done; None if nothing is being done.
-        actions: name and label of each; the first has a button of its own.
+        film: whose poster is a keyframe, if one is here.
+        line: its status in words.
+        share: of the work that is done; None if nobody works on it.
+        actions: name and label of each; the first is shown as a button.
     """
     going = {"facts": line, "share": share, "actions": list(actions), "src": "", "save": ""}
     return _card(film) | going | {"favourite": None}

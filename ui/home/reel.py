@@ -1,6 +1,6 @@
-"""What moves on the front page: the film behind it, and rows of films that open a drawer.
+"""The moving parts of the front page: the film behind it, and rows of films with a drawer.
 
-It knows films and recipes; what happens with the chosen one is the page's affair.
+It knows films and recipes; the page handles what the user chooses.
 """
 
 import time
@@ -11,7 +11,7 @@ from engine.film import timeline as spacing
 from engine.film.recipe import Recipe
 from ui.films.player import addresses
 from ui.films.recipe_card import made_with
-from ui.home.showcase import Shown
+from ui.home.showcase import ShowcaseFilm
 from ui.shell.component import component
 from ui.shell.text import ago, short
 from ui.storage.tables import Film
@@ -73,14 +73,14 @@ _reel = component("reel", _REEL, "motion")
 
 
 class Choice(NamedTuple):
-    """What was chosen in the drawer: ``remix`` or ``library``, of which film."""
+    """What the user chose in the drawer: ``remix`` or ``library``, and the film."""
 
     kind: str
     film: str
 
 
-def backdrop(film: Shown) -> None:
-    """Let a film play behind the container that holds this, with the switch for all motion."""
+def backdrop(film: ShowcaseFilm) -> None:
+    """Play a film behind the container that this is in, with a button that stops all motion."""
     _backdrop(
         key="backdrop",
         data={"src": film.film, "poster": film.poster, "scenes": tuple(_captions(film.recipe))},
@@ -88,7 +88,7 @@ def backdrop(film: Shown) -> None:
 
 
 def _captions(recipe: Recipe) -> Iterator[dict[str, Any]]:
-    """Yield each prompt and when it is to be read: once its scene is what one sees."""
+    """Yield each prompt and the time to show it: when its scene has become visible."""
     for scene, start in zip(recipe.scenes, spacing.starts(recipe), strict=True):
         yield {"start": max(0.0, start - scene.seconds / 4), "prompt": scene.prompt}
     if spacing.lead(recipe):
@@ -96,7 +96,7 @@ def _captions(recipe: Recipe) -> Iterator[dict[str, Any]]:
 
 
 def reel(title: str, note: str, films: Sequence[dict[str, Any]], *, key: str) -> Choice | None:
-    """Show a row of films; return what was just chosen of one."""
+    """Show a row of films; return what the user has just chosen."""
     data = {"title": title, "note": note, "films": tuple(films)}
     result: Any = _reel(
         key=key, data=data, on_remix_change=lambda: None, on_library_change=lambda: None
@@ -105,8 +105,8 @@ def reel(title: str, note: str, films: Sequence[dict[str, Any]], *, key: str) ->
     return next((Choice(kind, film) for kind, film in chosen.items() if film), None)
 
 
-def own(film: Film) -> dict[str, Any]:
-    """Return a film of the library as the row wants it."""
+def library_film(film: Film) -> dict[str, Any]:
+    """Return a film of the library as data for the row."""
     source, poster = addresses(film)
     line = (
         f"{film.seconds:g} s · {film.width} × {film.height} · {ago(film.created_at, time.time())}"
@@ -116,8 +116,8 @@ def own(film: Film) -> dict[str, Any]:
     return about | files | _made(film.recipe)
 
 
-def shown(film: Shown) -> dict[str, Any]:
-    """Return a film that came with VisionFlux as the row wants it."""
+def showcase_film(film: ShowcaseFilm) -> dict[str, Any]:
+    """Return a film that comes with VisionFlux as data for the row."""
     recipe = film.recipe
     size = f"{recipe.seconds:g} s · {recipe.width} × {recipe.height}"
     about = {"id": film.name, "title": film.title, "facts": size, "own": False}

@@ -1,7 +1,7 @@
 """The films that come with VisionFlux, made with its offline models.
 
-``static/showcase/films.json`` names them and holds their recipes; ``training/showcase.py`` made
-them from it. They are for everyone to see, so Streamlit's own static files serve them.
+``static/showcase/films.json`` has their names and recipes; ``training/showcase.py`` made them from
+it. They are public, so Streamlit serves them as static files.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ from ui.shell.theme import ASSETS
 FOLDER = ASSETS / "showcase"
 
 
-class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ShowcaseFilm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One of the films; ``name`` is that of its files."""
 
     name: str
@@ -33,11 +33,11 @@ class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @cache
-def films() -> tuple[Shown, ...]:
+def films() -> tuple[ShowcaseFilm, ...]:
     """Return the films in the order in which they are shown."""
-    return msgspec.json.decode((FOLDER / "films.json").read_bytes(), type=tuple[Shown, ...])
+    return msgspec.json.decode((FOLDER / "films.json").read_bytes(), type=tuple[ShowcaseFilm, ...])
 
 
-def named(name: str) -> Shown:
+def film_named(name: str) -> ShowcaseFilm:
     """Return a film by its name."""
     return next(film for film in films() if film.name == name)

@@ -1,6 +1,6 @@
-"""What people see where there are accounts: the way in, and the way out.
+"""The page to sign in and the account menu, where accounts are set up.
 
-It knows Streamlit's ``st.login``, not what lies behind it.
+It knows Streamlit's ``st.login``, not the identity provider.
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ from ui.shell.text import plain
 _FOLDER = Path(__file__).parent
 
 
-def door() -> None:
-    """Draw what a visitor who has not signed in sees in place of every page."""
+def sign_in_page() -> None:
+    """Draw the page that replaces every other one until the visitor has signed in."""
     st.html(_FOLDER / "home.css")
     with st.container(key="hero", gap="medium"):
         reel.backdrop(showcase.films()[0])
@@ -28,8 +28,8 @@ def door() -> None:
                     st.login(name or None)
 
 
-def menu() -> None:
-    """Draw the account's name in the header, with what it can do."""
+def account_menu() -> None:
+    """Draw the account's name in the header, with a menu."""
     st.html(_FOLDER / "sign_in.css")
     with (
         st.container(key="account"),

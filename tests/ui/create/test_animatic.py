@@ -5,7 +5,15 @@ import pytest
 from engine.film.plan import Plan
 from engine.film.recipe import Recipe, encode_recipe, parse_recipe, read_recipe
 from tests.stand_ins.plans import worked
-from ui.create.animatic import MOST, animatic, film_of, made_of, possible, prompt_at, retaken
+from ui.create.animatic import (
+    MAX_KEYFRAMES,
+    animatic,
+    film_of,
+    has_animatic,
+    made_of,
+    prompt_at,
+    retaken,
+)
 
 
 def recipe(*prompts: str, **settings: Any) -> Recipe:
@@ -39,10 +47,10 @@ def test_a_film_finds_its_animatics_keyframes(
 
 
 def test_not_every_film_has_an_animatic() -> None:
-    assert possible(recipe("a", "b"))
-    assert not possible(recipe("a", interpolation_factor=1))
-    assert not possible(recipe(*"abcd", fps=60, interpolation_factor=2))
-    assert MOST < 4 * 4 * 30
+    assert has_animatic(recipe("a", "b"))
+    assert not has_animatic(recipe("a", interpolation_factor=1))
+    assert not has_animatic(recipe(*"abcd", fps=60, interpolation_factor=2))
+    assert MAX_KEYFRAMES < 4 * 4 * 30
 
 
 @pytest.mark.parametrize("spacing", ["adaptive", "even"])

@@ -7,7 +7,7 @@ import pytest
 from engine.film import camera
 from engine.film.camera import OWN, PRESETS, REST, STILL, name_of
 from engine.film.recipe import Camera
-from ui.create.camera_preview import preview, rules
+from ui.create.camera_preview import animation_style, preview
 
 
 def test_every_preset_is_known_by_its_name_and_any_other_path_is_the_user_s_own() -> None:
@@ -31,7 +31,7 @@ def css(markup: str, stop: str) -> tuple[float, ...]:
 
 def test_the_preview_follows_the_engine_s_own_path() -> None:
     move = Camera(zoom=2.0, pan_x=0.5, pan_y=0.25, roll=30)
-    markup = rules("s1", move, 0.75)
+    markup = animation_style("s1", move, 0.75)
     assert css(markup, "0.0") == (1.0, 0.0, 0.0, 0.0)
     assert css(markup, "100.0") == (2.0, 30.0, -50.0, 25.0)
     half = camera.pose_at(move, 0.5)
@@ -39,7 +39,7 @@ def test_the_preview_follows_the_engine_s_own_path() -> None:
 
 
 def test_an_orbit_slants_the_ground_alone() -> None:
-    markup = rules("s1", Camera(orbit=0.5), 1.0)
+    markup = animation_style("s1", Camera(orbit=0.5), 1.0)
     assert "skewX(42.274deg)" in markup  # half a width over 0.55 of the height
     assert css(markup, "100.0") == (1.0, 0.0, 0.0, 0.0)
 

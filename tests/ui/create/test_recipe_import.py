@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engine.errors import RequestError
 from engine.film.recipe import Recipe, Scene, encode_recipe
-from ui.create.recipe_import import WAY, recipe_in
+from ui.create.recipe_import import COMMENT_PATH, recipe_in
 
 RECIPE = Recipe(scenes=(Scene(prompt="dämmerung über <b>dem</b> Meer"), Scene(prompt="夜")), seed=7)
 FTYP = struct.pack(">I4s4s4x", 16, b"ftyp", b"isom")
@@ -21,7 +21,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 def film(comment: bytes, *, before: bytes = b"") -> bytes:
     """Return an MP4 that holds nothing but a comment, as ffmpeg nests it."""
     inside = comment
-    for kind in reversed(WAY):
+    for kind in reversed(COMMENT_PATH):
         preface = {b"meta": bytes(4), b"data": struct.pack(">II", 1, 0)}.get(kind, b"")
         inside = (before if kind == b"moov" else b"") + box(kind, preface + inside)
     return FTYP + inside

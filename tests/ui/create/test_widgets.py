@@ -11,7 +11,7 @@ def _panel() -> None:
     from msgspec import structs
 
     from engine.models import KNOWN
-    from ui.create.settings_panel import dials
+    from ui.create.settings_panel import settings_panel
     from ui.storage import draft
 
     card = structs.replace(KNOWN["stable-diffusion-1.5"].card)
@@ -19,7 +19,7 @@ def _panel() -> None:
     draft.change(st.session_state, width=96, height=64)  # no size with a name
     draft.add_scene(st.session_state)
     draft.current(st.session_state).scenes[1].motion = "cut"
-    dials({"large": card})
+    settings_panel({"large": card})
 
 
 def test_each_setting_has_a_widget_with_its_limits_and_its_help() -> None:

@@ -34,10 +34,10 @@ def test_a_film_made_on_two_devices_says_which_made_what() -> None:
 
 
 def test_what_is_safe_here_is_counted() -> None:
-    assert recipe_card.kept([], 50_000_000) == ""
+    assert recipe_card.saved_pieces([], 50_000_000) == ""
     some = [piece(KEYFRAME, 0, "A"), piece(KEYFRAME, 1, "A"), piece(SEGMENT, 0, "A")]
-    assert recipe_card.kept(some, 50_000_000) == (
-        "Safe on this computer: 2 keyframes and 1 in-between · 3 MB of at most 50 MB"
+    assert recipe_card.saved_pieces(some, 50_000_000) == (
+        "Saved on this computer: 2 keyframes and 1 in-between · 3 MB of at most 50 MB"
     )
 
 
@@ -45,10 +45,10 @@ def test_what_made_a_film_is_said_in_plain_words() -> None:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),), seed=7)
     assert recipe_card.made_with(recipe) == (
         "Painted by landscapes in 20 steps, one frame in 8; the others are drawn between them. "
-        "24 frames a second, 256 × 256 pixels. Seed 7, Guidance scale 4, Scheduler DPM-Solver++."
+        "24 frames per second, 256 × 256 pixels. Seed 7, Guidance scale 4, Scheduler DPM-Solver++."
     )
     scenes = (Scene(prompt="dawn"), Scene(prompt="night"))
     changed = {"scenes": scenes, "drift": 0.09375, "negative_prompt": "fog"}
     told = recipe_card.made_with(msgspec.structs.replace(recipe, interpolation_factor=1, **changed))
     assert told.startswith("Each scene melts into the next. Painted by landscapes in 20 steps. ")
-    assert told.endswith("drifts past, 0.094 picture widths a second. Kept away from: fog")
+    assert told.endswith("moves past at 0.094 picture widths per second. Negative prompt: fog")

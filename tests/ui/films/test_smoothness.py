@@ -3,7 +3,7 @@
 import pytest
 
 from engine.film.events import Finished, Logged, Scores, Started
-from ui.films.recipe_card import in_words, smoothness
+from ui.films.recipe_card import scores_in_words, smoothness
 
 SMOOTH = Scores(
     flicker=0.004, jumps=0, unevenness=0.31, brightness=0.01, colour=0.0, duplicates=0.0
@@ -14,13 +14,13 @@ ROUGH = Scores(
 
 
 def test_a_smooth_film_is_told_in_one_breath():
-    assert in_words(SMOOTH) == (
+    assert scores_in_words(SMOOTH) == (
         "Smoothness: no jumps, even pace (varies by 31 %), hardly any flicker (0.4 %)"
     )
 
 
 def test_a_rough_film_is_told_with_everything_that_is_seen():
-    assert in_words(ROUGH) == (
+    assert scores_in_words(ROUGH) == (
         "Smoothness: 3 jumps, cuts included, uneven pace (varies by 142 %), some flicker (6.2 %), "
         "ends 25 % darker, colours move by 8 %, 50 % of the frames repeat the one before"
     )
@@ -33,7 +33,7 @@ def test_the_last_end_in_the_log_counts(scores):
         Logged(seq=2, at=1.0, event=finished(SMOOTH)),
         Logged(seq=3, at=2.0, event=finished(scores)),
     ]
-    assert smoothness(log) == (in_words(scores) if scores else "")
+    assert smoothness(log) == (scores_in_words(scores) if scores else "")
     assert smoothness(log[:1]) == ""
 
 

@@ -11,7 +11,7 @@ from engine.render.video.ffmpeg import probe
 from engine.wire.messages.responses import Hello
 from training.showcase import FOLDER, arguments
 from ui.home import showcase
-from ui.home.showcase import Shown
+from ui.home.showcase import ShowcaseFilm
 
 KB = 1000
 
@@ -21,17 +21,17 @@ def names() -> list[str]:
 
 
 @pytest.fixture(params=names())
-def film(request: pytest.FixtureRequest) -> Shown:
-    return showcase.named(request.param)
+def film(request: pytest.FixtureRequest) -> ShowcaseFilm:
+    return showcase.film_named(request.param)
 
 
-def test_a_film_carries_the_recipe_that_is_told_of_it(film: Shown) -> None:
+def test_a_film_carries_the_recipe_that_is_told_of_it(film: ShowcaseFilm) -> None:
     text = recipe_text(showcase.FOLDER / f"{film.name}.mp4")
     assert text
     assert read_recipe(text) == checked(film.recipe)
 
 
-def test_a_film_is_what_its_recipe_says_and_small(film: Shown) -> None:
+def test_a_film_is_what_its_recipe_says_and_small(film: ShowcaseFilm) -> None:
     path = showcase.FOLDER / f"{film.name}.mp4"
     found = probe(path)
     expected = (film.recipe.width, film.recipe.height, film.recipe.frames)
@@ -47,7 +47,7 @@ def test_there_are_enough_films_and_together_they_are_small() -> None:
     assert sum(file.stat().st_size for file in files) <= 4_000 * KB
 
 
-def test_films_are_made_from_the_recipes_that_are_told(film: Shown) -> None:
+def test_films_are_made_from_the_recipes_that_are_told(film: ShowcaseFilm) -> None:
     parser = argparse.ArgumentParser()
     cli_render.add_arguments(parser)
     parser.add_argument("--data")

@@ -8,7 +8,7 @@ from engine.errors import InvalidParameterError, LimitError
 from engine.film.camera import PRESETS as MOVES
 from engine.film.recipe import Recipe, Retake, Scene, parse_recipe
 from engine.models import Defaults
-from ui.create.settings_panel import PRESETS, Preset, chosen
+from ui.create.settings_panel import PRESETS, Preset, matching_preset
 from ui.storage import draft
 from ui.storage.draft import DraftFile
 
@@ -170,10 +170,10 @@ def test_a_film_that_cannot_be_made_is_not_kept(state: dict[Any, Any], tmp_path:
 def test_a_preset_is_known_by_its_settings(preset: Preset, state: dict[Any, Any]) -> None:
     defaults = Defaults(num_inference_steps=20, drift=0.09375)
     draft.change(state, **preset.fill(defaults))
-    assert chosen(draft.current(state).settings, defaults) == preset.name
+    assert matching_preset(draft.current(state).settings, defaults) == preset.name
     draft.recipe_of(state)  # is acceptable
     draft.change(state, num_inference_steps=149)
-    assert chosen(draft.current(state).settings, defaults) == ""
+    assert matching_preset(draft.current(state).settings, defaults) == ""
 
 
 SAVED = Path(__file__).with_name("saved_draft.json")
