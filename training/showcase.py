@@ -10,11 +10,11 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from engine.film.recipe import Recipe, Scene, parse_recipe, read_recipe
+from engine.cli.render import flag_of
+from engine.film.recipe import SETTINGS, Recipe, Scene, parse_recipe, read_recipe
 from engine.render.video import encode as assembly
 from engine.render.video.ffmpeg import address, film_input, run
 
@@ -23,8 +23,6 @@ DATA = Path("training/runs/showcase")  # keeps finished keyframes for the next t
 SMALL = ("-c:v", "libx264", "-preset", "veryslow", "-crf", "21", "-aq-mode", "3", "-bitexact")
 SMALL += ("-pix_fmt", "yuv420p", "-movflags", "+faststart")
 POSTER = ("-frames:v", "1", "-q:v", "2", "-pix_fmt", "yuvj444p")
-FLAGS = ("fps", "seed", "guidance_scale", "width", "height", "scheduler", "interpolation_factor")
-FLAGS += ("drift", "motion", "negative_prompt", "model")
 STILL = "none"  # the command line's word for a scene without a camera
 
 
@@ -55,12 +53,12 @@ def made_from(film: Path, recipe: Recipe) -> bool:
 
 def arguments(film: Path, recipe: Recipe) -> list[str]:
     """Return what ``python -m engine`` wants for a recipe whose scenes are equally long."""
-    given: dict[str, Any] = {name.replace("_", "-"): getattr(recipe, name) for name in FLAGS}
-    given |= {"steps": recipe.num_inference_steps, "seconds": recipe.seconds}
-    given |= {"output": film, "data": DATA, "rife": "offline"}
-    flags = [f"--{name}={value}" for name, value in given.items() if value != ""]
+    given = {flag_of(name): getattr(recipe, name) for name in SETTINGS if name != "format"}
+    given |= {"--seconds": recipe.seconds, "--output": film, "--data": DATA, "--rife": "offline"}
+    flags = [name for name, value in given.items() if value is True]
+    valued = {name: value for name, value in given.items() if not isinstance(value, bool)}
+    flags += [f"{name}={value}" for name, value in valued.items() if value != ""]
     flags += [f"--camera={move(scene)}" for scene in recipe.scenes]
-    flags += ["--loop"] if recipe.loop else []
     return ["render", *flags, *(scene.prompt for scene in recipe.scenes)]
 
 

@@ -49,7 +49,7 @@ TAKEOVER_PAUSE = 0.2  # seconds between two looks for the engine of this compute
 NO_MOVE = "none"
 SCENE_SECONDS: float = fields_of(Scene)["seconds"].default
 OWN_FLAGS = ("model", "format")  # settings that are not given by a flag made from their field
-SHORT = {"num_inference_steps": "steps"}  # flags that are not called as the field is
+SHORT_NAMES = {"num_inference_steps": "steps"}  # flags that are not named like their field
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,9 +80,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", metavar="LINK", help="pairing link of another engine to use")
 
 
+def flag_of(name: str) -> str:
+    """Return the flag of a setting."""
+    return f"--{SHORT_NAMES.get(name, name).replace('_', '-')}"
+
+
 def _add_flag(parser: argparse.ArgumentParser, field: Field) -> None:
     """Add the flag of a setting, which is None unless it is given."""
-    flag = f"--{SHORT.get(field.name, field.name).replace('_', '-')}"
+    flag = flag_of(field.name)
     text = f"{field.title}. {field.description}"
     if field.kind is bool:
         parser.add_argument(flag, dest=field.name, action="store_true", default=None, help=text)

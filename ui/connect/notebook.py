@@ -26,10 +26,7 @@ CELLS = (
     *("welcome.md", "settings.py", "unpack.py", "machine.py"),
     *("start.py", "status.py", "films.md", "film.py"),
 )
-EXCLUDED_FOLDERS = (
-    "__pycache__",
-    "landscapes",
-)  # 26 MB; Colab limits notebooks to 20
+EXCLUDED_FOLDERS = ("__pycache__", "landscapes")  # 26 MB; Colab is said to allow notebooks of 20
 DEFAULT_MODEL = "stable-diffusion-1.5-fast"  # of the form
 PACK_LINE_LENGTH = 120  # characters
 
@@ -69,9 +66,8 @@ def packed() -> tuple[str, str]:
                 archive.add(path, path.relative_to(ROOT), filter=_anonymous)
     pack = buffer.getvalue()
     text = base64.b64encode(pack).decode()
-    lines = (
-        text[start : start + PACK_LINE_LENGTH] for start in range(0, len(text), PACK_LINE_LENGTH)
-    )
+    starts = range(0, len(text), PACK_LINE_LENGTH)
+    lines = (text[start : start + PACK_LINE_LENGTH] for start in starts)
     return "\n".join(lines), hashlib.sha256(pack).hexdigest()
 
 
