@@ -21,7 +21,7 @@ from ui.create.stage import stage
 from ui.create.storyboard import storyboard
 from ui.create.submit import submit
 from ui.engines.connections import EngineView
-from ui.estimate.panel import quote
+from ui.estimate.panel import estimate_panel
 from ui.films.player import player
 from ui.films.recipe_card import recipe_card
 from ui.shell import theme as look
@@ -155,7 +155,7 @@ def _compose() -> None:
 
 def _generate(engine: EngineView) -> None:
     with st.container(key="glass_quote", border=True, gap="small"):
-        quote(engine)
+        estimate_panel(engine)
         _keyframes_first_toggle()
         wanted = st.button(
             "Generate",

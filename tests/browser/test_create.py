@@ -168,7 +168,7 @@ def test_a_film_plays_while_it_is_made_and_becomes_a_storyboard_again(
 
     page.get_by_role("button", name="New film").click()
     start_over(page)
-    expect(page.get_by_text("Learnt from your last")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Based on your last")).to_be_visible(timeout=PATIENCE)
     page.get_by_text("Start from a finished film").click()
     page.locator("input[type=file]").set_input_files(tmp_path / "film.mp4")
     wait_for(lambda: prompts(page) == [DAWN, NIGHT])

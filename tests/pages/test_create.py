@@ -147,7 +147,7 @@ def test_the_price_is_a_guess_first_and_then_learnt(studio: Studio) -> None:
     job = studio.finished(film)
     assert studio.hub.library.get(job)
     at = studio.visit("create")
-    assert "Learnt from your last film" in words(at)
+    assert "Based on your last film" in words(at)
     assert "about" in prices(at)
 
 
@@ -160,7 +160,7 @@ def test_a_longer_film_costs_more(studio: Studio) -> None:
 
 
 def test_a_distant_engine_costs_data(studio: Studio) -> None:
-    assert "all stays here" in prices(studio.visit("create"))
+    assert "stays on this computer" in prices(studio.visit("create"))
     studio.hub.pair(FAR.link)
     assert "through the tunnel" in prices(studio.visit("create"))
 

@@ -1,6 +1,6 @@
-"""What the past films on an engine tell of the next one: read from the library's database.
+"""Reads measurements of the past films on an engine from the library's database.
 
-It knows rows; ``ui.estimate.cost`` knows what to make of them.
+``ui.estimate.cost`` makes an estimate of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,13 @@ class Measurement(NamedTuple):
 
     Attributes:
         loading: seconds until the model was loaded; 0 if unknown.
-        each: seconds that a device spent on a unit of work, by the stage's name; 0 if none was
-            made.
-        units: that were made, not found in the store, likewise.
-        sizes: bytes of a unit, likewise; 0 if unknown.
-        seconds: from its start to its end; 0 if it was interrupted in between.
-        memory: bytes that were needed at most; 0 if unknown.
+        each: seconds of a device per unit of work, by the stage's name; 0 without a unit.
+        units: that were made, not reused, by the stage's name.
+        sizes: bytes of a unit, by the stage's name; 0 if unknown.
+        seconds: from its start to its end; 0 if it was interrupted.
+        memory: peak in bytes; 0 if unknown.
         size: bytes of the film.
-        devices: that took part.
+        devices: number of devices that made it.
     """
 
     recipe: Recipe
@@ -47,24 +46,24 @@ class Measurement(NamedTuple):
 
 
 def measure(recipe: Recipe, log: Sequence[Logged]) -> Measurement | None:
-    """Return what the log of a finished film tells; None if it tells nothing."""
+    """Return the measurement of a finished film from its log; None if it is not finished."""
     progress = fold(log)
     if progress.film is None:
         return None
     at = {type(logged.event): logged.at for logged in log}  # the last of each kind
     started, planned = at.get(events.Started), at.get(events.Planned)
-    whole = progress.attempt == 1 and not {events.Interrupted, events.Paused} & set(at)
+    uninterrupted = progress.attempt == 1 and not {events.Interrupted, events.Paused} & set(at)
     timings = {name: progress.of(stage).timing for name, stage in STAGES.items()}
     return Measurement(
         recipe,
-        loading=planned - started if whole and started and planned else 0.0,
+        loading=planned - started if uninterrupted and started and planned else 0.0,
         each={
             name: timing.mean(0.0) * sharing(STAGES[name], progress.at_once)
             for name, timing in timings.items()
         },
         units={name: timing.count for name, timing in timings.items()},
         sizes={name: _unit_bytes(progress, stage, log) for name, stage in STAGES.items()},
-        seconds=progress.ended_at - started if whole and started else 0.0,
+        seconds=progress.ended_at - started if uninterrupted and started else 0.0,
         memory=progress.film.memory,
         size=progress.film.size,
         devices=max(1, progress.at_once),
@@ -72,18 +71,18 @@ def measure(recipe: Recipe, log: Sequence[Logged]) -> Measurement | None:
 
 
 def sharing(stage: Stage, devices: int) -> int:
-    """Return among how many devices the time of a stage is shared; the film is made by one."""
+    """Return how many devices share the work of a stage; stages of the film use one."""
     return max(1, devices) if stage.of != "film" else 1
 
 
 def _unit_bytes(progress: Progress, stage: Stage, log: Sequence[Logged]) -> float:
-    heard = [one.event for one in log if isinstance(one.event, events.PieceFinished)]
-    sizes = [one.size for one in heard if one.stage == stage.name]
+    finished = [one.event for one in log if isinstance(one.event, events.PieceFinished)]
+    sizes = [one.size for one in finished if one.stage == stage.name]
     return sum(sizes) / progress.units(stage) if sizes else 0.0
 
 
-FILMS = 12  # that are looked at
-PLANNABLE = 400  # keyframes up to which it is worth while to ask what is made already
+MAX_FILMS = 12  # that are read
+MAX_PLANNED_KEYFRAMES = 400  # for films with more, ``missing`` does not look at finished pieces
 
 
 class FilmHistory:
@@ -96,35 +95,35 @@ class FilmHistory:
     def measurements(self) -> list[Measurement]:
         """Return what was measured on the newest films, the newest first."""
         done = sa.select(Film).where(self._mine, Film.status == "finished")
-        newest = done.order_by(Film.finished_at.desc()).limit(FILMS)
+        newest = done.order_by(Film.finished_at.desc()).limit(MAX_FILMS)
         with Session(self._database) as session:
             films = list(session.scalars(newest))
         found = (measure(film.recipe, self._record.of(film.job)) for film in films)
         return [one for one in found if one]
 
     def missing(self, recipe: Recipe) -> dict[str, int]:
-        """Return how many units of work of a film were not made before, at most, by stage.
+        """Return the maximum of units that a film still needs, by the stage's name.
 
-        Where keyframes stand is known as far as the distances of earlier films' tell. The engine
-        may have thrown some away since then; then the film takes longer.
+        The times of keyframes are known if an earlier film had the same distances. The engine
+        may have deleted pieces since then; then the film takes longer.
         """
         most = most_keyframes(recipe)
         with Session(self._database) as session:
             planned = self._planned(session, recipe.model)
-            if planned is None or most > PLANNABLE:
+            if planned is None or most > MAX_PLANNED_KEYFRAMES:
                 return most_units(recipe)
             distances = self._distances(session)
             names = {"model": planned.model, "interpolator": planned.interpolator}
             plan = grown(Plan(recipe, batch=planned.batch, **names), distances)
             query = sa.select(Piece.object).join(Film, Film.job == Piece.job)
             made = set(session.scalars(query.where(self._mine, Piece.object.in_(plan.names))))
-        return {stage.name: _lacking(plan, stage, made) for stage in plan.stages}
+        return {stage.name: _missing_units(plan, stage, made) for stage in plan.stages}
 
     def _distances(self, session: Session) -> dict[tuple[str, str], float]:
-        """Return what the newest films tell of their keyframes' distances, by name."""
+        """Return the distances between keyframes of the newest films, by their names."""
         done = sa.select(Film.job).where(self._mine).order_by(Film.finished_at.desc())
         found: dict[tuple[str, str], float] = {}
-        for job in session.scalars(done.limit(FILMS)):
+        for job in session.scalars(done.limit(MAX_FILMS)):
             plan = fold(self._record.of(job)).plan
             if plan:
                 names = plan.keyframes
@@ -132,17 +131,19 @@ class FilmHistory:
         return found
 
     def _planned(self, session: Session, model: str) -> events.Planned | None:
-        """Return the newest plan of a film that a model painted."""
+        """Return the newest plan of a film that this model painted."""
         query = (
             sa.select(EventRow.event_json).join(Film, Film.job == EventRow.job).where(self._mine)
         )
-        query = query.where(EventRow.kind == "planned").order_by(EventRow.at.desc()).limit(FILMS)
+        query = (
+            query.where(EventRow.kind == "planned").order_by(EventRow.at.desc()).limit(MAX_FILMS)
+        )
         plans = (msgspec.json.decode(text, type=events.Planned) for text in session.scalars(query))
         return next((plan for plan in plans if plan.model.rpartition("@")[0] == model), None)
 
 
 def most_units(recipe: Recipe) -> dict[str, int]:
-    """Return the units of work of a film of which nothing was made before, at most, by stage."""
+    """Return the maximum of units of a film without finished pieces, by the stage's name."""
     pieces = {"keyframe": most_keyframes(recipe), "film": 1}
     return {
         name: recipe.frames if stage.per_frame else pieces.get(stage.of, recipe.frames)
@@ -151,12 +152,12 @@ def most_units(recipe: Recipe) -> dict[str, int]:
     }
 
 
-def _lacking(plan: Plan, stage: Stage, made: set[str]) -> int:
-    """Return the units of work of a stage that are not among what was made."""
+def _missing_units(plan: Plan, stage: Stage, made: set[str]) -> int:
+    """Return the units of a stage that are not in ``made``."""
     nodes = plan.nodes(stage)
     if not stage.per_frame:
         return sum(node.name not in made for node in nodes) + plan.more(stage)
-    there = [
+    made_segments = [
         segment for segment, node in zip(plan.segments, nodes, strict=True) if node.name in made
     ]
-    return plan.recipe.frames - sum(segment.length for segment in there)
+    return plan.recipe.frames - sum(segment.length for segment in made_segments)

@@ -1,4 +1,4 @@
-"""Says beside the Generate button what the film will cost; ``ui.estimate.cost`` computes it."""
+"""The estimate beside the Generate button; ``ui.estimate.cost`` computes it."""
 
 from html import escape
 
@@ -16,11 +16,11 @@ from ui.estimate.history import FilmHistory
 from ui.shell import text as words
 from ui.storage import draft
 
-TIGHT = 0.9  # share of a device's memory above which a film may not fit
+TIGHT_MEMORY_SHARE = 0.9  # of a device's memory, above which a film may not fit
 
 
-def quote(engine: EngineView) -> None:
-    """Draw the price of the film on the storyboard, or why there is none."""
+def estimate_panel(engine: EngineView) -> None:
+    """Draw the estimate for the film on the storyboard, or why there is none."""
     draft.read_widgets(st.session_state)
     try:
         recipe = draft.recipe_of(st.session_state, filler=draft.FILLER)
@@ -29,11 +29,11 @@ def quote(engine: EngineView) -> None:
         return
     cost, keyframes = estimate(engine, recipe)
     st.html(_figures(cost, engine.hello))
-    st.caption(f"{content(recipe, keyframes)}  \n{words.plain(_source(cost, engine))}")
+    st.caption(f"{content(recipe, keyframes)}  \n{words.plain(_basis(cost, engine))}")
 
 
 def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
-    """Return what a film will cost on an engine, and how many keyframes are to be painted."""
+    """Return the estimate for a film on an engine, and how many keyframes are to be painted."""
     hub, hello = resources.get_hub(), engine.hello
     past = FilmHistory(hub.library.engine, hub.library.owner, hello.engine if hello else "")
     units = past.missing(recipe)
@@ -56,7 +56,7 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
 
 
 def content(recipe: Recipe, missing: int) -> str:
-    """Return what a film consists of, of which ``missing`` keyframes are to be painted."""
+    """Return a film's duration, frames and keyframes, of which ``missing`` are to be painted."""
     keyframes = most_keyframes(recipe)
     made = f", {keyframes - missing} of them made already" if missing < keyframes else ""
     return (
@@ -66,7 +66,7 @@ def content(recipe: Recipe, missing: int) -> str:
 
 
 def between(low: float, high: float) -> str:
-    """Return two lengths of time for people."""
+    """Return a range of durations in words."""
     first, last = words.length(low), words.length(high)
     if first == last:
         return last
@@ -77,14 +77,14 @@ def between(low: float, high: float) -> str:
 
 def _figures(cost: Estimate, hello: Hello | None) -> str:
     total = hello.device.total_memory if hello else 0
-    tight = total and cost.memory > TIGHT * total
+    tight = total and cost.memory > TIGHT_MEMORY_SHARE * total
     device = f"of {words.size(total)}" if total else ""
     memory = "more than may be free; a smaller size needs less" if tight else device
     data = ("about " + words.size(cost.data), "at most, through the tunnel")
     figures = [
         ("Time", f"about {words.length(cost.seconds)}", between(cost.low, cost.high)),
         ("Memory", f"about {words.size(cost.memory)}", memory),
-        ("Data", *(data if cost.data else ("none", "all stays here"))),
+        ("Data", *(data if cost.data else ("none", "stays on this computer"))),
     ]
     parts = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
@@ -94,15 +94,15 @@ def _figures(cost: Estimate, hello: Hello | None) -> str:
     return f'<dl class="quote">{parts}</dl>'
 
 
-def _source(cost: Estimate, engine: EngineView) -> str:
+def _basis(cost: Estimate, engine: EngineView) -> str:
     if not cost.films:
-        line = "A first guess: no film of yours has been made on this engine yet."
+        line = "A first guess: you have made no film on this engine yet."
     else:
         films = "film" if cost.films == 1 else f"{cost.films} films"
         waiting = engine.hello.queue if engine.hello else 0
-        line = f"Learnt from your last {films} on this engine."
-        go = "1 film goes first" if waiting == 1 else f"{waiting} films go first"
-        line = f"{line} {go}." if waiting else line
+        line = f"Based on your last {films} on this engine."
+        queue = "1 film is" if waiting == 1 else f"{waiting} films are"
+        line = f"{line} {queue} in the queue." if waiting else line
     if cost.fetched:
-        line += f" Its model, {words.size(cost.fetched)}, is fetched first unless it is there."
+        line += f" The engine may have to download its model first: {words.size(cost.fetched)}."
     return line
