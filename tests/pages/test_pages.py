@@ -17,6 +17,7 @@ from engine.errors import (
 )
 from engine.film import events
 from engine.film.recipe import Recipe, Scene
+from engine.wire.messages.limits import VERSION
 from engine.wire.pairing import Pairing
 from tests.stand_ins.connection import CARD, FINISHED, PLANNED, World, png, until
 from ui import app_state as resources
@@ -356,7 +357,7 @@ def test_an_unknown_job_is_said_calmly(studio: Studio) -> None:
 
 def test_connection_shows_device_latency_model_and_version(studio: Studio) -> None:
     shown = words(studio.visit("connection"))
-    for word in ("Connected", "Two cores", "Landscapes", "protocol 1", "0 films"):
+    for word in ("Connected", "Two cores", "Landscapes", f"protocol {VERSION}", "0 films"):
         assert word in shown.replace("\\", "")
 
 
