@@ -55,7 +55,7 @@ INSIDE = {
         ),
         "worker",
     ),
-    "engine.render.stages": ("context", "", "keyframe", "segment", "film"),
+    "engine.render.stages": ("context", "", "keyframe", "segment", "film", "poster"),
     "engine.render.weights": ("", "files", "hub", "pipeline"),
     "engine.render.video": ("", "ffmpeg", "footage", "gif", "encode", "smoothness"),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),

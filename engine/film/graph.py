@@ -19,6 +19,7 @@ TRANSITION = 1.0  # share of the shorter neighbour that a morph between two scen
 Bridge = Literal["flow", "fade", "cut", "hold"]
 BATCHES = (1, 2, 4, 8)  # keyframes at once; the last row of an odd number may round otherwise
 ENCODING = 2  # raise when the way frames are encoded changes
+JUDGING = 1  # raise when the way a poster is chosen changes
 REPAINTING = 2  # raise when the way a moved picture is painted over changes
 
 
@@ -173,6 +174,28 @@ class FilmNode(Value, frozen=True, kw_only=True, tag="film", tag_field="node"):
     def format(self) -> Format:
         """File format of the film."""
         return self.recipe.format
+
+
+class PosterNode(Value, frozen=True, kw_only=True, tag="poster", tag_field="node"):
+    """The film's best still, as a PNG.
+
+    Attributes:
+        keyframes: names of those that are seen in the film, in order of time.
+        judging: the way the best one is chosen.
+    """
+
+    keyframes: tuple[str, ...]
+    judging: int = JUDGING
+
+    @property
+    def name(self) -> str:
+        """Content address of the picture."""
+        return address(self)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the keyframes that it is chosen from."""
+        return self.keyframes
 
 
 def address(node: Value) -> str:

@@ -6,14 +6,14 @@ downloaded, moved to another engine and kept loop over ``STAGES``. The module of
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.film.graph import FilmNode, KeyframeNode, SegmentNode
+from engine.film.graph import FilmNode, KeyframeNode, PosterNode, SegmentNode
 from engine.film.recipe import Recipe
 
-Node = KeyframeNode | SegmentNode | FilmNode  # of any stage
+Node = KeyframeNode | SegmentNode | FilmNode | PosterNode  # of any stage
 
 
 @dataclass(frozen=True)
@@ -124,4 +124,19 @@ FILM = Stage(
     cost=lambda *_: 0.5,
     node=lambda plan: plan.film,
 )
-STAGES = {stage.name: stage for stage in (KEYFRAME, SEGMENT, FILM)}
+POSTER = Stage(
+    name="poster",
+    of="film",
+    media_type="image/png",
+    piece="poster",
+    doing="Choosing the poster",
+    done="chosen",
+    node=lambda plan: PosterNode(keyframes=_seen(plan.segments)),
+)
+STAGES = {stage.name: stage for stage in (KEYFRAME, SEGMENT, FILM, POSTER)}
+
+
+def _seen(segments: Sequence[SegmentNode]) -> tuple[str, ...]:
+    """Return the names of the keyframes that segments show, in order of time, each one once."""
+    ends = (segment.second for segment in segments[-1:] if segment.closing)
+    return tuple(dict.fromkeys([*(segment.first for segment in segments), *ends]))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engine.errors import DeviceMemoryError, StorageError
 from engine.film.events import Shape, encode_shape
-from engine.film.graph import FilmNode, KeyframeNode, SegmentNode
+from engine.film.graph import FilmNode, KeyframeNode, PosterNode, SegmentNode
 from engine.film.preview_budget import PreviewQuality
 from engine.film.stages import Node
 from engine.wire.messages import responses as answers
@@ -84,7 +84,8 @@ def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
 
 
 def write(target: Path, kind: str, node: Node) -> tasks.File:
-    content = f"{kind} {node.name}\n".encode() * LINES
+    lines = 40 if isinstance(node, PosterNode) else LINES  # real posters are small, too
+    content = f"{kind} {node.name}\n".encode() * lines
     target.write_bytes(content)
     shape = Shape(frames=1, seconds=1.0, width=8, height=8)
     detail = encode_shape(shape) if isinstance(node, FilmNode) else ""

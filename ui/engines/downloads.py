@@ -112,13 +112,22 @@ class FilmDownloads:
         self._board = board
         self._library = library
 
-    async def bring(self, job: str, film: Finished) -> None:
-        """Have a finished film in the library, however often the way to its engine breaks."""
+    async def bring(self, job: str, film: Finished, poster: str) -> None:
+        """Have a finished film in the library, however often the way to its engine breaks.
+
+        Args:
+            job: its id.
+            film: how it ended.
+            poster: name of its poster; "" for none.
+        """
         row = await asyncio.to_thread(self._library.get, job)
         if row is None:
             return
         try:
-            await self._fetch(job, film, self._library.file(row))
+            target = self._library.file(row)
+            if poster:
+                await self._fetch_poster(job, poster)
+            await self._fetch(job, film, target)
         except OSError as error:
             log.exception("the film %s could not be written", job)
             problem = f"the film could not be written to this computer: {error.strerror}"
@@ -143,6 +152,13 @@ class FilmDownloads:
             except TransportError as error:
                 log.info("fetching %s again: %s", job, error)
                 await asyncio.sleep(RETRIES[min(attempt, len(RETRIES) - 1)])
+
+    async def _fetch_poster(self, job: str, name: str) -> None:
+        """Download a film's poster; without it a picture of a keyframe is shown."""
+        try:
+            await self._connection.fetch(name, self._library.poster(job))
+        except VisionFluxError as error:
+            log.info("the poster of %s could not be downloaded: %s", job, error)
 
     async def fail(self, job: str, report: ErrorReport, *, lasting: bool = False) -> None:
         """Show a failure; unless it is ``lasting``, the next start tries again."""

@@ -15,6 +15,7 @@ from typing import Any
 from engine.errors import TransportError, UnknownJobError, VisionFluxError
 from engine.film.events import Logged
 from engine.film.progress import Progress, advance
+from engine.film.stages import POSTER
 from engine.wire.client import Connection, LogRestarted, Message
 from engine.wire.messages.responses import JobEvent, Preview, Snapshot
 from ui.engines.downloads import FilmDownloads, PieceDownloads
@@ -250,7 +251,8 @@ class Follower:
             progress = view.progress
         await self._writer.write(job)  # before the end is seen, for who starts it again
         if progress.film:
-            await self._homecoming.bring(job, progress.film)
+            poster = "".join(progress.of(POSTER).names)
+            await self._homecoming.bring(job, progress.film, poster)
         elif progress.status == "failed":
             await asyncio.to_thread(self._library.end, job, "failed", progress.error)
         else:

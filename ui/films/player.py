@@ -55,10 +55,16 @@ def playable(film: Film) -> dict[str, Any]:
 
 
 def addresses(film: Film) -> tuple[str, str]:
-    """Return the addresses of a film's file and of its poster, ``""`` if it has none."""
+    """Return the addresses of a film's file and of its poster, ``""`` if it has none.
+
+    A film that has no poster, as while it is made, shows its first keyframe instead.
+    """
     ticket = resources.get_tickets().issue(f"film:{film.job}")
-    pictures = resources.get_hub().library.pictures(film.job)
-    poster = f"/api/pictures/{film.job}/{pictures[0]}?ticket={ticket}" if pictures else ""
+    library, poster = resources.get_hub().library, ""
+    if library.poster(film.job).is_file():
+        poster = f"/api/films/{film.job}/poster?ticket={ticket}"
+    elif pictures := library.pictures(film.job):
+        poster = f"/api/pictures/{film.job}/{pictures[0]}?ticket={ticket}"
     return f"/api/films/{film.job}?ticket={ticket}", poster
 
 

@@ -23,6 +23,7 @@ from ui.routes.live import LiveChannel
 from ui.routes.partial_film import PartialFilms
 from ui.shell.text import sentence
 from ui.shell.tickets import Tickets
+from ui.storage.library import Library
 from ui.storage.tables import Film
 
 MEDIA = {"mp4": "video/mp4", "gif": "image/gif", "webm": "video/webm"}
@@ -46,6 +47,7 @@ def routes(
         WebSocketRoute("/api/jobs/{job}/stream", LiveChannel(hub, tickets).stream),
         Route("/api/jobs/{job}/partial_film", relay.partial_film),
         Route("/api/films/{job}", relay.film),
+        Route("/api/films/{job}/poster", relay.poster),
         Route("/api/films/{job}/convert/{kind}", relay.convert),
         Route("/api/pictures/{job}/{index:int}", relay.picture),
     ]
@@ -98,18 +100,22 @@ class Relay:
             return PlainTextResponse(sentence(error.problem), 503)
         return FileResponse(path, media_type=MEDIA["mp4"], headers=PRIVATE)
 
+    async def poster(self, request: Request) -> Response:
+        """Send the film's best still."""
+        return await self._still(request, lambda library, job: library.poster(job))
+
     async def picture(self, request: Request) -> Response:
         """Send the small picture of a keyframe."""
+        index = request.path_params["index"]
+        return await self._still(request, lambda library, job: library.picture(job, index))
+
+    async def _still(self, request: Request, path_of: Callable[[Library, str], Path]) -> Response:
         if (hub := self._admitted(request)) is None:
             return EXPIRED
         if (film := await self._film(hub, request)) is None:
             return MISSING
-        path = hub.library.picture(film.job, request.path_params["index"])
-        return (
-            FileResponse(path, media_type="image/jpeg", headers=PRIVATE)
-            if path.is_file()
-            else MISSING
-        )
+        path = path_of(hub.library, film.job)
+        return FileResponse(path, headers=PRIVATE) if path.is_file() else MISSING
 
     async def convert(self, request: Request) -> Response:
         """Make a film in another format; tell a line of JSON of how far that is, or what failed."""

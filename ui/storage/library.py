@@ -243,6 +243,10 @@ class Library:
         """Return where the film's file is, or will be."""
         return self._own_folder(film.job) / f"film.{film.format}"
 
+    def poster(self, job: str) -> Path:
+        """Return where the film's poster is, or will be (PNG)."""
+        return self.folder / job / "poster.png"
+
     def picture(self, job: str, index: int) -> Path:
         """Return where the small picture of a keyframe is, or will be (JPEG)."""
         return self._own_folder(job) / f"keyframe-{index:04d}.jpg"

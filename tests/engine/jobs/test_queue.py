@@ -65,6 +65,8 @@ async def test_events_tell_the_whole_story_in_order(engine: Pairing) -> None:
         "segment finished",
         "film started",
         "film finished",
+        "poster started",
+        "poster finished",
         "Finished",
     ]
     assert types.count("segment advanced") == a_recipe().frames

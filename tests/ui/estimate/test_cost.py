@@ -278,7 +278,7 @@ def test_only_what_changed_is_to_be_paid(library: Library) -> None:
     changed = parse_recipe({"scenes": [*scenes[:2], {"prompt": "night"}]})
     keep(library, "job-1", made)
     past = FilmHistory(library.engine, "me", "engine-1")
-    assert past.missing(made) == {"keyframe": 0, "segment": 0, "film": 1}
+    assert past.missing(made) == {"keyframe": 0, "segment": 0, "film": 1, "poster": 1}
     units, most = past.missing(changed), most_units(changed)
     assert 0 < units["keyframe"] < most["keyframe"]
     assert 0 < units["segment"] < changed.frames

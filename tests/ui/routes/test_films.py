@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -283,3 +284,19 @@ def test_file_names_are_safe_everywhere() -> None:
     assert relay.file_name("../../etc/passwd", "mp4") == "etc passwd.mp4"
     assert relay.file_name("…", "gif") == "VisionFlux.gif"
     assert len(relay.file_name("word " * 500, "mp4")) < 80
+
+
+def test_a_films_poster_comes_with_it_and_is_sent(app: App) -> None:
+    job = app.hub.submit(RECIPE)
+    app.engine.objects["poster"] = b"the best still"
+    stages = msgspec.structs.replace(PLANNED, stages=("keyframe", "segment", "film", "poster"))
+    poster = events.PieceFinished(stage="poster", object="poster", sha256="s", size=9, reused=False)
+    app.engine.say(job, stages, poster, FINISHED)
+    until(lambda: (view := app.hub.find(job)) and view.settled)
+    ticket = app.tickets.issue(f"film:{job}")
+    answer = app.client.get(f"/api/films/{job}/poster?ticket={ticket}")
+    assert (answer.headers["content-type"], answer.content) == ("image/png", b"the best still")
+    assert app.client.get(f"/api/films/{job}/poster?ticket=none").status_code == 403
+    older = app.finished()  # of an engine that makes no poster
+    ticket = app.tickets.issue(f"film:{older}")
+    assert app.client.get(f"/api/films/{older}/poster?ticket={ticket}").status_code == 404
