@@ -150,7 +150,7 @@ class FilmBuilder:
         if name not in self.models:  # offered when the job was submitted, no longer now
             raise UnknownModelError(name, list(self.models))
         attempt = self.nodes.progress.attempt + 1
-        self.nodes.record(events.Started(attempt=attempt, device=label(self.nodes.crew.devices)))
+        self.nodes.record(events.Started(attempt=attempt, device=label(self.nodes.pool.devices)))
         plan = await self._plan(self.models[name])
         await self._make_all(plan)
         return self.nodes.finished(plan)
@@ -174,7 +174,7 @@ class FilmBuilder:
             raise
         finally:
             if under_way:
-                self.nodes.crew.stop(self.nodes.job)
+                self.nodes.pool.stop(self.nodes.job)
                 await asyncio.gather(*under_way, return_exceptions=True)
 
     def _begin(self, plan: Plan, under_way: UnderWay) -> bool:
@@ -189,7 +189,7 @@ class FilmBuilder:
 
     def _next(self, fresh: list[Step], under_way: list[Group]) -> list[Group]:
         """Return what there is room for; where helpers are, all but painting is theirs."""
-        workers, helpers = self.nodes.crew.size, self.nodes.crew.helpers
+        workers, helpers = self.nodes.pool.size, self.nodes.pool.helpers
         if not helpers:
             return [*islice(self._groups(fresh), max(0, workers - len(under_way)))]
         painting = sum(_paints(group[0]) for group in under_way)

@@ -52,15 +52,15 @@ class NodeBuilder:
     record: Callable[[AnyEvent], None]
     stopping: Callable[[], AnyEvent | None]
     store: ObjectStore
-    crew: WorkerPool
+    pool: WorkerPool
     losses: Counter[str] = field(default_factory=Counter)
 
     async def load(self, model: Model, keyframes: int, batch: int) -> tasks.Loaded:
-        """Have the crew load a model, to paint so many keyframes at most, ``batch`` at once."""
+        """Have the pool load a model, to paint so many keyframes at most, ``batch`` at once."""
         self._hear(tasks.Loading(model=model.name, done=0, total=0))
-        each = -(-keyframes // self.crew.size)
+        each = -(-keyframes // self.pool.size)
         with self._counting("model"):
-            return await self.crew.load(
+            return await self.pool.load(
                 tasks.Load(job=self.job, model=model, keyframes=each, batch=batch), self._hear
             )
 
@@ -124,7 +124,7 @@ class NodeBuilder:
             job=self.job, first=await self._path(first), second=await self._path(second)
         )
         with self._counting(f"{first} {second}"):
-            async with self.crew.borrowed() as worker:
+            async with self.pool.borrowed() as worker:
                 measured = await worker.run(task)
         assert isinstance(measured, tasks.Measured)
         return measured.distance
@@ -133,7 +133,7 @@ class NodeBuilder:
         """Have a worker make pieces of one stage; return their records by index."""
         stage = steps[0].stage
         with self._counting(*(step.node.name for step in steps)):
-            async with self.crew.borrowed(paints=stage.paints) as worker:
+            async with self.pool.borrowed(paints=stage.paints) as worker:
                 for row, step in enumerate(steps):
                     self.record(events.PieceStarted(stage=stage.name, index=step.index, row=row))
                 names = {name for step in steps for name in step.node.inputs}
@@ -171,7 +171,7 @@ class NodeBuilder:
             width=shape.width,
             height=shape.height,
             interpolator=plan.segments[0].interpolator,
-            memory=self.crew.memory,
+            memory=self.pool.memory,
             scores=shape.scores,
         )
 

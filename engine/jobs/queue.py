@@ -46,7 +46,7 @@ class JobQueue:
         journal: Journal,
         store: ObjectStore,
         models: dict[str, Model],
-        crew: WorkerPool,
+        pool: WorkerPool,
         batch: int = 1,
     ) -> None:
         self._journal, self._store, self._models = journal, store, models
@@ -56,7 +56,7 @@ class JobQueue:
         self._arrived = asyncio.Event()
         self._running: Job | None = None
         self.holding = PinnedNodes(self._queue, store)
-        self.crew = crew
+        self.pool = pool
 
     @property
     def waiting(self) -> int:
@@ -159,7 +159,7 @@ class JobQueue:
     def _ask_for_preview(self) -> None:
         """Have the best preview made that somebody watching the running job has room for."""
         wants = self._running.wants.values() if self._running else ()
-        self.crew.credit(SETTINGS[min(wants)] if wants else None)
+        self.pool.credit(SETTINGS[min(wants)] if wants else None)
 
     def cancel(self, job: Job) -> None:
         """End a job; one that has ended stays as it is."""
@@ -192,7 +192,7 @@ class JobQueue:
         if job is self._running:
             if not isinstance(job.stop, events.Cancelled):  # which is the last word
                 job.stop = event
-            self.crew.stop(job.id)
+            self.pool.stop(job.id)
             return
         self._record(job, event)
         if job in self._queue:
@@ -219,7 +219,7 @@ class JobQueue:
 
     async def work(self) -> None:
         """Make films for ever, oldest job first."""
-        await self.crew.start()  # a worker that cannot be started fails the jobs that need it
+        await self.pool.start()  # a worker that cannot be started fails the jobs that need it
         try:
             await self._work()
         finally:
@@ -260,7 +260,7 @@ class JobQueue:
             record=lambda event: self._record(job, event),
             stopping=lambda: job.stop,
             store=self._store,
-            crew=self.crew,
+            pool=self.pool,
         )
         return await FilmBuilder(nodes, self._models, self._batch).finish()
 

@@ -114,7 +114,7 @@ class EngineServer:
         return {
             "version": __version__,
             "protocol": terms.VERSION,
-            "device": answers.label(self._jobs.crew.devices),
+            "device": answers.label(self._jobs.pool.devices),
             "queue": self._jobs.waiting,
         }
 
@@ -145,15 +145,15 @@ class EngineServer:
             re=re,
             version=__version__,
             engine=self._journal.engine_id,
-            device=self._jobs.crew.devices[0],
-            others=self._jobs.crew.devices[1:],
+            device=self._jobs.pool.devices[0],
+            others=self._jobs.pool.devices[1:],
             models=tuple(
                 answers.ModelInfo(name=model.name, card=model.card)
                 for model in self._models.values()
             ),
             queue=self._jobs.waiting,
-            interpolator=self._jobs.crew.interpolator,
-            notice=self._jobs.crew.notice,
+            interpolator=self._jobs.pool.interpolator,
+            notice=self._jobs.pool.notice,
             epoch=self._journal.epoch,
         )
 

@@ -100,24 +100,24 @@ async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path
         piece = tasks.Piece(index=0, node=node, target=str(tmp_path / name))
         return tasks.Make(job=JOB, stage="segment", pieces=(piece,), inputs=inputs)
 
-    crew = WorkerPool([WorkerProcess(worker, "cpu", lambda _: None)], second)
+    pool = WorkerPool([WorkerProcess(worker, "cpu", lambda _: None)], second)
     try:
         load = tasks.Load(job=JOB, model=catalogue()["landscapes"])
-        await crew.load(load, lambda _: None)
-        async with crew.borrowed(paints=True) as painter:
+        await pool.load(load, lambda _: None)
+        async with pool.borrowed(paints=True) as painter:
             for number in range(2):
                 await painter.run(a_painting(tmp_path / f"{number}.png", PROMPTS[0], 6 + number))
             drawn = await painter.run(a_segment("alone.mp4"))
             async with asyncio.timeout(PATIENCE):
-                while not crew.helpers:
+                while not pool.helpers:
                     await asyncio.sleep(0.1)
             painting = painter.run(a_painting(tmp_path / "2.png", PROMPTS[1], 20))
-            async with crew.borrowed() as mate, asyncio.TaskGroup() as group:
+            async with pool.borrowed() as mate, asyncio.TaskGroup() as group:
                 assert mate is not painter
                 group.create_task(painting)
                 meanwhile = await mate.run(a_segment("beside.mp4"))
     finally:
-        await crew.close()
+        await pool.close()
     assert isinstance(drawn, tasks.Made)
     assert isinstance(meanwhile, tasks.Made)
     assert meanwhile.files == drawn.files

@@ -30,8 +30,8 @@ OTHER = {"WEIGHTS": "other"}
 
 
 @asynccontextmanager
-async def a_crew(*environments: dict[str, str], helpers: int = 0) -> AsyncIterator[WorkerPool]:
-    """Run a crew of stand-in workers, one for each environment, all of them ready.
+async def a_pool(*environments: dict[str, str], helpers: int = 0) -> AsyncIterator[WorkerPool]:
+    """Run a pool of stand-in workers, one for each environment, all of them ready.
 
     ``helpers``: how often there is room for one.
     """
@@ -40,13 +40,13 @@ async def a_crew(*environments: dict[str, str], helpers: int = 0) -> AsyncIterat
     def second(device: DeviceInfo) -> WorkerProcess | None:
         return None if next(rooms, None) is None else a_foreman({})
 
-    crew = WorkerPool([a_foreman(each) for each in environments], second)
+    pool = WorkerPool([a_foreman(each) for each in environments], second)
     try:
-        await crew.start()
-        await until(lambda: crew.ready == crew.size)
-        yield crew
+        await pool.start()
+        await until(lambda: pool.ready == pool.size)
+        yield pool
     finally:
-        await crew.close()
+        await pool.close()
 
 
 def a_foreman(environment: dict[str, str]) -> WorkerProcess:
@@ -71,8 +71,8 @@ async def test_an_end_that_comes_with_a_reply_is_heard() -> None:
     await silent.close()
 
 
-async def loaded(crew: WorkerPool, **changes: object) -> tasks.Loaded:
-    return await crew.load(msgspec.structs.replace(LOAD, **changes), lambda _: None)
+async def loaded(pool: WorkerPool, **changes: object) -> tasks.Loaded:
+    return await pool.load(msgspec.structs.replace(LOAD, **changes), lambda _: None)
 
 
 def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Make:
@@ -94,13 +94,13 @@ def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Make
 class Borrower:
     """Holds a worker in a task of its own until it is let go."""
 
-    def __init__(self, crew: WorkerPool, *, paints: bool = False) -> None:
+    def __init__(self, pool: WorkerPool, *, paints: bool = False) -> None:
         self.foreman: WorkerProcess | None = None
         self.go = asyncio.Event()
-        self.task = asyncio.create_task(self._hold(crew, paints))
+        self.task = asyncio.create_task(self._hold(pool, paints))
 
-    async def _hold(self, crew: WorkerPool, paints: bool) -> None:
-        async with crew.borrowed(paints=paints) as self.foreman:
+    async def _hold(self, pool: WorkerPool, paints: bool) -> None:
+        async with pool.borrowed(paints=paints) as self.foreman:
             await self.go.wait()
 
     async def end(self) -> None:
@@ -109,12 +109,12 @@ class Borrower:
 
 
 async def test_each_borrower_has_a_worker_of_its_own_and_the_next_one_waits() -> None:
-    async with a_crew({}, {}) as crew:
-        await loaded(crew)
-        first, second = Borrower(crew), Borrower(crew)
+    async with a_pool({}, {}) as pool:
+        await loaded(pool)
+        first, second = Borrower(pool), Borrower(pool)
         await until(lambda: first.foreman and second.foreman)
         assert first.foreman is not second.foreman
-        third = Borrower(crew)
+        third = Borrower(pool)
         await asyncio.sleep(0.05)
         assert third.foreman is None
         await second.end()
@@ -125,98 +125,98 @@ async def test_each_borrower_has_a_worker_of_its_own_and_the_next_one_waits() ->
 
 
 async def test_who_holds_the_model_is_asked_first() -> None:
-    async with a_crew({}, {}) as crew:
-        assert label(crew.devices) == "2 × stand-in"
-        await loaded(crew)
+    async with a_pool({}, {}) as pool:
+        assert label(pool.devices) == "2 × stand-in"
+        await loaded(pool)
         seen = []
         for _ in range(3):
-            async with crew.borrowed() as foreman:
+            async with pool.borrowed() as foreman:
                 seen.append(foreman)
     assert len(set(seen)) == 1
 
 
 async def test_a_dead_worker_comes_back_and_loads_again(tmp_path: Path) -> None:
-    async with a_crew({}) as crew:
-        await loaded(crew)
+    async with a_pool({}) as pool:
+        await loaded(pool)
         with pytest.raises(WorkerDiedError):
-            async with crew.borrowed() as foreman:
+            async with pool.borrowed() as foreman:
                 await foreman.run(a_painting(tmp_path / "1.png", "always crash"))
         heard: list[tasks.AnyReply] = []
-        async with crew.borrowed(heard.append) as foreman:
+        async with pool.borrowed(heard.append) as foreman:
             await foreman.run(a_painting(tmp_path / "2.png"))
     assert [type(reply) for reply in heard] == [tasks.Loading]
     assert (tmp_path / "2.png").exists()
 
 
 async def test_a_worker_that_dies_idle_is_passed_over_until_the_next_film() -> None:
-    async with a_crew({}, {}) as crew:
-        await loaded(crew)
-        victim = next(iter(crew._holding))
+    async with a_pool({}, {}) as pool:
+        await loaded(pool)
+        victim = next(iter(pool._holding))
         kill(victim)
-        await until(lambda: crew.ready == 1)
-        async with crew.borrowed() as foreman:
+        await until(lambda: pool.ready == 1)
+        async with pool.borrowed() as foreman:
             assert foreman is not victim
-        await loaded(crew, job="job-0002")
-        await until(lambda: crew.ready == 2)
+        await loaded(pool, job="job-0002")
+        await until(lambda: pool.ready == 2)
 
 
 async def test_a_worker_with_other_weights_takes_no_part() -> None:
-    async with a_crew({}, OTHER) as crew:
-        assert (await loaded(crew)).model == "landscapes@0"
-        first, second = Borrower(crew), Borrower(crew)
-        await until(lambda: first.foreman and second.foreman is None and len(crew._unfit) == 1)
+    async with a_pool({}, OTHER) as pool:
+        assert (await loaded(pool)).model == "landscapes@0"
+        first, second = Borrower(pool), Borrower(pool)
+        await until(lambda: first.foreman and second.foreman is None and len(pool._unfit) == 1)
         await first.end()
         await second.end()
         assert first.foreman is second.foreman
 
 
 async def test_none_is_left_when_only_other_weights_remain(tmp_path: Path) -> None:
-    async with a_crew({}, OTHER) as crew:
-        await loaded(crew)
+    async with a_pool({}, OTHER) as pool:
+        await loaded(pool)
         with pytest.raises(MemoryShortError):  # which rules the first one out
-            async with crew.borrowed() as foreman:
+            async with pool.borrowed() as foreman:
                 await foreman.run(a_painting(tmp_path / "1.png", "fail"))
         with pytest.raises(WorkerDiedError):
-            await Borrower(crew).end()
+            await Borrower(pool).end()
 
 
 async def test_whoever_waits_is_told_of_a_stop() -> None:
-    async with a_crew({}) as crew:
-        await loaded(crew)
-        first, second = Borrower(crew), Borrower(crew)
+    async with a_pool({}) as pool:
+        await loaded(pool)
+        first, second = Borrower(pool), Borrower(pool)
         await until(lambda: first.foreman)
-        crew.stop(JOB)
+        pool.stop(JOB)
         with pytest.raises(TaskStoppedError):
             await second.task
         await first.end()
-        await loaded(crew)  # as a job that is resumed
-        await Borrower(crew).end()
+        await loaded(pool)  # as a job that is resumed
+        await Borrower(pool).end()
 
 
 async def test_want_of_memory_makes_only_that_worker_thriftier(tmp_path: Path) -> None:
-    async with a_crew({}, {}) as crew:
-        await loaded(crew)
+    async with a_pool({}, {}) as pool:
+        await loaded(pool)
         with pytest.raises(MemoryShortError):
-            async with crew.borrowed() as short:
+            async with pool.borrowed() as short:
                 await short.run(a_painting(tmp_path / "1.png", "fresh worker"))
-        await until(lambda: crew.ready == 2)
-        one, other = Borrower(crew), Borrower(crew)
+        await until(lambda: pool.ready == 2)
+        one, other = Borrower(pool), Borrower(pool)
         await until(lambda: one.foreman and other.foreman)
         await one.end()
         await other.end()
-        ways = {foreman: len(foreman.ways) for foreman in crew._workers}
+        ways = {foreman: len(foreman.ways) for foreman in pool._workers}
         assert sorted(ways.values()) == [0, 1]
         assert ways[short] == 1
         await short.run(a_painting(tmp_path / "2.png", "fresh worker"))  # it has room now
-        await loaded(crew, job="job-0002")
+        await loaded(pool, job="job-0002")
         assert not short.ways
 
 
 async def test_the_last_worker_without_room_says_so(tmp_path: Path) -> None:
-    async with a_crew({}) as crew:
-        await loaded(crew)
+    async with a_pool({}) as pool:
+        await loaded(pool)
         with pytest.raises(DeviceMemoryError):
-            async with crew.borrowed() as foreman:
+            async with pool.borrowed() as foreman:
                 await foreman.run(a_painting(tmp_path / "1.png", "fail"))
 
 
@@ -225,21 +225,21 @@ async def test_the_last_worker_without_room_says_so(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def a_worker_and_its_mate() -> AsyncIterator[WorkerPool]:
-    """Run a crew of one that has loaded the model, with a helper that is ready."""
-    async with a_crew({}, helpers=1) as crew:
-        assert crew.helpers == 0
-        await loaded(crew)
-        await until(lambda: crew.helpers == 1)
-        yield crew
+    """Run a pool of one that has loaded the model, with a helper that is ready."""
+    async with a_pool({}, helpers=1) as pool:
+        assert pool.helpers == 0
+        await loaded(pool)
+        await until(lambda: pool.helpers == 1)
+        yield pool
 
 
 async def test_a_helper_does_all_but_painting() -> None:
-    async with a_worker_and_its_mate() as crew:
-        assert (crew.size, label(crew.devices)) == (1, "stand-in")
-        painting, drawing = Borrower(crew, paints=True), Borrower(crew)
+    async with a_worker_and_its_mate() as pool:
+        assert (pool.size, label(pool.devices)) == (1, "stand-in")
+        painting, drawing = Borrower(pool, paints=True), Borrower(pool)
         await until(lambda: painting.foreman and drawing.foreman)
-        assert painting.foreman is crew._workers[0]
-        waiting = [Borrower(crew, paints=True), Borrower(crew)]
+        assert painting.foreman is pool._workers[0]
+        waiting = [Borrower(pool, paints=True), Borrower(pool)]
         await asyncio.sleep(0.05)
         assert [each.foreman for each in waiting] == [None, None]
         for borrower in (painting, drawing, *waiting):
@@ -251,37 +251,37 @@ async def test_a_helper_does_all_but_painting() -> None:
 async def test_a_helper_that_dies_leaves_its_work_to_the_other_until_the_next_film(
     tmp_path: Path,
 ) -> None:
-    async with a_worker_and_its_mate() as crew:
+    async with a_worker_and_its_mate() as pool:
         with pytest.raises(WorkerDiedError):
-            async with crew.borrowed() as helper:
+            async with pool.borrowed() as helper:
                 await helper.run(a_painting(tmp_path / "1.png", "always crash"))
-        await loaded(crew)  # as after an interruption
-        async with crew.borrowed() as foreman:
-            assert foreman is crew._workers[0]
-        assert crew.helpers == 0
-        await loaded(crew, job="job-0002")
-        await until(lambda: crew.helpers == 1)
+        await loaded(pool)  # as after an interruption
+        async with pool.borrowed() as foreman:
+            assert foreman is pool._workers[0]
+        assert pool.helpers == 0
+        await loaded(pool, job="job-0002")
+        await until(lambda: pool.helpers == 1)
 
 
 async def test_a_helper_without_room_leaves_its_work_to_the_other(tmp_path: Path) -> None:
-    async with a_worker_and_its_mate() as crew:
+    async with a_worker_and_its_mate() as pool:
         with pytest.raises(MemoryShortError):
-            async with crew.borrowed() as helper:
+            async with pool.borrowed() as helper:
                 await helper.run(a_painting(tmp_path / "1.png", "fail"))
-        async with crew.borrowed() as foreman:
-            assert foreman is crew._workers[0]
+        async with pool.borrowed() as foreman:
+            assert foreman is pool._workers[0]
 
 
 async def test_a_helper_goes_where_painting_needs_its_memory(tmp_path: Path) -> None:
-    async with a_worker_and_its_mate() as crew:
-        (helper,) = crew._helpers.values()
-        async with crew.borrowed(paints=True) as foreman:
+    async with a_worker_and_its_mate() as pool:
+        (helper,) = pool._helpers.values()
+        async with pool.borrowed(paints=True) as foreman:
             await foreman.run(a_painting(tmp_path / "1.png", "run short"))
-        async with crew.borrowed() as other:
+        async with pool.borrowed() as other:
             assert other is foreman
         assert not helper.ready
-        await loaded(crew, job="job-0002")  # when there is no room for another
-        assert not crew._helpers
+        await loaded(pool, job="job-0002")  # when there is no room for another
+        assert not pool._helpers
 
 
 @pytest.mark.parametrize(
@@ -422,16 +422,16 @@ async def test_a_device_that_is_not_there_leaves_the_film_to_the_others(tmp_path
         WorkerProcess(STAND_IN, "cpu", lambda _: None),
         WorkerProcess(("false",), "x", lambda _: None),
     )
-    crew = WorkerPool([bad, good])
+    pool = WorkerPool([bad, good])
     try:
-        await crew.start()
+        await pool.start()
         await until(lambda: good.ready)
-        await loaded(crew)
-        async with crew.borrowed() as foreman:
+        await loaded(pool)
+        async with pool.borrowed() as foreman:
             assert foreman is good
-        assert [device.name for device in crew.devices] == ["stand-in"]
+        assert [device.name for device in pool.devices] == ["stand-in"]
     finally:
-        await crew.close()
+        await pool.close()
 
 
 def kill(foreman: WorkerProcess) -> None:

@@ -1,4 +1,4 @@
-"""What travels to a worker on another machine and back; the way itself is in test_crew_real."""
+"""What travels to a worker on another machine and back; the way itself is in tests.films.test_workers."""
 
 from pathlib import Path
 
