@@ -44,7 +44,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         device: names of devices with commas between them, or ``all``.
         ray: address of a Ray cluster whose devices work instead; "" for none.
         batch: keyframes that are painted at once, of ``graph.BATCHES``.
-        has_room: tells whether a device gets a second worker, which draws while the first paints.
+        has_room: returns whether a device gets a second worker, which draws while the first paints.
     """
 
     data: Path

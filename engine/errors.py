@@ -7,7 +7,7 @@ VisionFluxError
 │   ├── UnknownJobError           a job that this engine does not have
 │   ├── UnknownObjectError        an object that the store does not have
 │   ├── JobConflictError          a job id that was used for another recipe
-│   ├── MissingPictureError       a scene's start image that the engine was not brought
+│   ├── MissingPictureError       a scene's start image that was not uploaded
 │   ├── BlankError                a model that paints nothing of what was asked for
 │   └── LimitError                a limit that the engine states in its hello
 ├── EngineError               the engine's operator can
@@ -30,7 +30,7 @@ VisionFluxError
     ├── MalformedMessageError     bytes that are no message of the protocol
     └── ProtocolVersionError      the other end speaks another version
 
-An error says what happened (``str``), what to do next (``remedy``) and, where one input is to
+An error reports what happened (``str``), what to do next (``remedy``) and, where one input is to
 blame, which (``field``). ``code`` is stable and travels on the wire. This module knows nothing of
 the libraries whose errors are translated into these.
 """
@@ -188,7 +188,7 @@ class AssemblyError(EngineError):
     """The encoder could not write the film."""
 
     code = "E_ASSEMBLY"
-    default_remedy = "the engine's log holds the encoder's own words"
+    default_remedy = "the engine's log holds the encoder's own message"
 
 
 class StorageError(EngineError):
@@ -231,7 +231,7 @@ class PortError(EngineError):
 
 
 class TunnelError(EngineError):
-    """A tunnel could not be opened; ``passes`` tells whether it may work later by itself."""
+    """A tunnel could not be opened; ``passes``: whether it may work later by itself."""
 
     code = "E_TUNNEL"
     passes = False
@@ -252,7 +252,7 @@ class WorkerLostError(EngineError):
     """The worker process ended again and again without finishing its task."""
 
     code = "E_WORKER_LOST"
-    default_remedy = "try a smaller size; the engine's log says how the worker ended"
+    default_remedy = "try a smaller size; the engine's log shows how the worker ended"
 
 
 class InternalError(EngineError):
@@ -292,7 +292,7 @@ class NotPairedError(TransportError):
 
 
 class ConnectionLostError(TransportError):
-    """The connection broke; the job goes on at the engine."""
+    """The connection broke; the job continues at the engine."""
 
     code = "E_CONNECTION_LOST"
     default_remedy = "nothing is lost: reconnect and watch the job again"

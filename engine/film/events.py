@@ -157,7 +157,7 @@ class PieceFinished(Event, frozen=True, kw_only=True, tag="piece_finished"):
         sha256, size: of its content; bytes.
         reused: whether it was there before.
         origin: the device that made it.
-        detail: words about it, separated by spaces. Of a keyframe: ``singly`` or ``tiled`` if, as
+        detail: remarks about it, separated by spaces. Of a keyframe: ``singly`` or ``tiled`` if, as
             memory was short, it was painted alone instead of in a batch or decoded in tiles, and so
             differs a little from what it would be; ``rerolled`` if it came out blank and was
             painted from another seed, ``blank`` if that did not help: another keyframe is seen in
@@ -187,12 +187,12 @@ class PieceLost(Event, frozen=True, kw_only=True, tag="piece_lost"):
 
 
 def remarks(detail: str) -> set[str]:
-    """Return the words about a piece that its ``detail`` holds."""
+    """Return the remarks about a piece that its ``detail`` holds."""
     return set(detail.split())
 
 
 class Economized(Event, frozen=True, kw_only=True, tag="economized"):
-    """The device's memory ran short; from here on the film is painted in a thriftier way.
+    """The device's memory ran short; from here on the film is painted in a way that saves memory.
 
     ``way`` is ``slices``, ``offload``, ``singly``, ``tiles``, ``small_tiles`` or ``layers``;
     ``exact`` says that pictures stay the same but for rounding.
@@ -227,7 +227,7 @@ class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):
 
 
 class Paused(Event, frozen=True, kw_only=True, tag="paused"):
-    """A client paused the job; what was finished stays, and it goes on once a client resumes it."""
+    """A client paused the job; what was finished stays, and a client can resume it."""
 
 
 class Interrupted(Event, frozen=True, kw_only=True, tag="interrupted"):

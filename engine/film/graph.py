@@ -54,15 +54,15 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
         noise: two seeds and the position on the great circle between their noises.
         drift: how far the ground has moved past, in picture widths.
         turn: how the noise goes round, in a film that ends where it began.
-        source: what it is painted over: a keyframe's name, or the SHA-256 of a picture that was
-            brought; "" begins from noise alone.
+        source: what it is painted over: a keyframe's name, or the SHA-256 of a picture that a
+            client uploaded; "" begins from noise alone.
         warp: how the camera moved since ``source``.
         strength: share of the steps by which ``source`` is painted over; 1 leaves nothing of it.
         border: likewise, for what ``source`` does not show.
         anchor: name of the keyframe whose colours it keeps; "" keeps none.
         since: how the camera moved since ``anchor``.
-        subject: name of the keyframe that it looks at while it is painted, so that who is seen
-            there stays recognisable; left out, it looks at none.
+        subject: name of the keyframe that it attends to while it is painted, so that a person in it
+            stays recognisable; left out, it attends to none.
         repainting: the way it is painted over a moved picture; left out without one.
         batch: keyframes that are painted at once, others or repeats beside it, for that moves last
             bits; left out, it is painted alone.

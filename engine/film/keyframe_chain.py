@@ -99,7 +99,7 @@ class CameraChain:
         self._anchor = 0
 
     def add(self, node: KeyframeNode, seconds: float) -> KeyframeNode:
-        """Return a keyframe of the walk, made of the one before it, and go on from there."""
+        """Return a keyframe of the walk, made of the one before it; the next continues from it."""
         before, pose = self.nodes[-1], self.pose(seconds)
         anchor = self._next_anchor(node.prompt, pose)
         move = Move(before=self.poses[-1], after=pose)

@@ -171,7 +171,7 @@ class Plan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all nodes that are known, and of the pictures that the user brought."""
+        """Names of all nodes that are known, and of the pictures that the user uploaded."""
         nodes = (node.name for stage in self.stages for node in self.nodes(stage))
         return (*nodes, *self.recipe.start_images)
 

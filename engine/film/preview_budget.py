@@ -14,8 +14,9 @@ from engine.film.progress import Progress
 from engine.film.recipe import Recipe
 from engine.film.stages import STAGES, Stage
 
-MOST = 2**40  # bytes that a budget may name
-SLOW, QUICK = 1.0, 0.3  # seconds of an acknowledgement that make the next preview smaller, larger
+MAX_BUDGET_BYTES = 2**40
+# An acknowledgement that takes longer makes the next preview smaller; a quicker one, larger.
+SLOW_SECONDS, QUICK_SECONDS = 1.0, 0.3
 
 
 class PreviewQuality(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ class PreviewBudget:
         return self.left is not None and self.left <= 0
 
     def choose(self, progress: Progress, recipe: Recipe) -> PreviewQuality:
-        """Return the setting at which the rest of the film fits, or the thriftiest."""
+        """Return the setting at which the rest of the film fits, or the smallest one."""
         for setting in SETTINGS[self._floor :]:
             cost = setting.guess * self._weight * to_come(progress, recipe, setting.every)
             if self.left is None or cost <= self.left:
@@ -85,9 +86,9 @@ class PreviewBudget:
 
     def acknowledged(self, seconds: float) -> None:
         """Learn how long a preview took to arrive and be acknowledged."""
-        if seconds > SLOW:
+        if seconds > SLOW_SECONDS:
             self._floor = min(self._floor + 1, len(SETTINGS) - 1)
-        elif seconds < QUICK:
+        elif seconds < QUICK_SECONDS:
             self._floor = max(self._floor - 1, 0)
 
 

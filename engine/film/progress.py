@@ -45,7 +45,7 @@ class Pieces(msgspec.Struct):
 
     Attributes:
         names: content address of each finished piece, ``""`` for those still missing.
-        details: words about finished pieces, as ``events.PieceFinished.detail`` has them.
+        details: remarks about finished pieces, as ``events.PieceFinished.detail`` has them.
         open: those that are being made.
         last: index of the one that was begun or finished last; -1 before the first.
         timing: seconds that units of work took; see ``engine.film.stages.Stage.per_frame``.
@@ -167,9 +167,9 @@ class Progress(msgspec.Struct, kw_only=True):
     @property
     def ends(self) -> list[tuple[int, int]]:
         """The two keyframes of each segment, by index."""
-        told = self.plan.ends if self.plan else ()
+        known = self.plan.ends if self.plan else ()
         last = max(0, len(self.keyframes) - 1)
-        return [*told] or [(i, min(i + 1, last)) for i in range(len(self.segments))]
+        return [*known] or [(i, min(i + 1, last)) for i in range(len(self.segments))]
 
     @property
     def strip(self) -> list[int]:
@@ -318,7 +318,7 @@ def _close(progress: Progress) -> None:
 
 
 def _note_phase(progress: Progress) -> None:
-    """Note how many take part; of stages that go on at once the first one is the phase."""
+    """Note how many pieces are made at once; the first stage with one of them is the phase."""
     first = {name: _batches(pieces) for name, pieces in progress.pieces.items() if pieces.open}
     progress.at_once = max(progress.at_once, *first.values(), 0)
     progress.phase = next(iter(first), progress.phase)

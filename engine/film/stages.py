@@ -35,8 +35,8 @@ class Stage:
         pixel_bytes: bytes of one unit for each pixel, before one was made.
         expected: units of a film whose plan is not known yet.
         previews: previews of one unit where one of so many steps or frames is shown.
-        piece, doing, done, unit: what a piece is called, what goes on, what was done to it, and
-            what its steps are called, for people.
+        piece, doing, done, unit: for people: a piece, what the engine does, what was done to the
+            piece, and the name of its steps.
         title: of its place in the timeline; "" for none.
         plural: of ``doing`` where several are made at once.
     """

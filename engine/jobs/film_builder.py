@@ -1,7 +1,7 @@
-"""The making of a film: what its plan asks for, as much at once as there are workers for it.
+"""Makes a film: everything that its plan asks for, as much at once as there are workers.
 
-It ends in one event, whatever happens. It knows neither how a node is made, nor the queue, nor
-clients, nor torch.
+It ends in one event, whatever happens. It does not know how a node is made, the queue, clients or
+torch.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ NOTHING = Size()
 
 
 def plan_event(plan: Plan, loaded: tasks.Loaded) -> events.Planned:
-    """Return what tells of a whole plan."""
+    """Return the event that reports a whole plan."""
     return events.Planned(
         **msgspec.structs.asdict(listed(plan)),
         frames=plan.recipe.frames,
@@ -51,7 +51,7 @@ def plan_event(plan: Plan, loaded: tasks.Loaded) -> events.Planned:
 
 
 def listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
-    """Return what a plan holds beyond a size, as events tell it."""
+    """Return what a plan holds beyond a size, as an event reports it."""
     segments = plan.segments[since.segments :]
     return events.Grown(
         keyframes=tuple(node.name for node in plan.keyframes[since.keyframes :]),
@@ -74,20 +74,20 @@ def is_part(plan: events.Planned, of: events.Planned) -> bool:
 
 
 def growth_event(
-    plan: Plan, told: Size, known: events.Planned
+    plan: Plan, reported: Size, known: events.Planned
 ) -> events.Planned | events.Grown | None:
-    """Return what tells how a plan has grown since it had a size.
+    """Return the event that reports how a plan has grown since it had a size.
 
     Args:
         plan: as it is now.
-        told: its size when it was told last.
-        known: what the job's log says of it; more than was told, after an interruption.
+        reported: its size when it was reported last.
+        known: what the job's log holds of it; more than was reported, after an interruption.
 
     Returns:
-        None if the log says so already, a whole plan if the log says otherwise.
+        None if the log has it already, a whole plan if the log differs.
     """
-    more = listed(plan, told)
-    starts = {name: getattr(told, SIZES[name]) for name in GROWING}
+    more = listed(plan, reported)
+    starts = {name: getattr(reported, SIZES[name]) for name in GROWING}
     added = {name: getattr(more, name) for name in GROWING}
     parts = {name: getattr(known, name)[start:] for name, start in starts.items()}
     if all(parts[name][: len(new)] == new for name, new in added.items()):
@@ -118,7 +118,7 @@ class FilmBuilder:
     batch: int = 1
 
     async def finish(self) -> AnyEvent:
-        """Make the film and return the event by which that ends; this is the job's edge."""
+        """Make the film and return its last event; errors of the job end here."""
         why: Literal["worker", "memory"] | None = None  # the last attempt ended
         while True:
             try:
@@ -156,8 +156,8 @@ class FilmBuilder:
         return self.nodes.finished(plan)
 
     async def _make_all(self, plan: Plan) -> None:
-        """Do what a plan asks for, as much at once as there are workers, until it has all."""
-        told, under_way = plan.size, UnderWay()
+        """Do what a plan asks for, as much at once as there are workers, until nothing is left."""
+        reported, under_way = plan.size, UnderWay()
         try:
             while self._begin(plan, under_way):
                 done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -165,9 +165,9 @@ class FilmBuilder:
                     answers = self._answers(task, under_way)
                     for step, answer in zip(under_way.pop(task), answers, strict=False):
                         plan.take(step, answer)
-                if plan.size != told:
-                    self._tell(plan, told)
-                    told = plan.size
+                if plan.size != reported:
+                    self._report(plan, reported)
+                    reported = plan.size
         except asyncio.CancelledError:
             for task in under_way:
                 task.cancel()
@@ -178,7 +178,7 @@ class FilmBuilder:
                 await asyncio.gather(*under_way, return_exceptions=True)
 
     def _begin(self, plan: Plan, under_way: UnderWay) -> bool:
-        """Begin what is ready, the first things first; return whether anything is under way."""
+        """Begin what is ready, in the plan's order; return whether anything is under way."""
         if self.nodes.stopping():
             raise TaskStoppedError
         begun = {_key(step) for group in under_way.values() for step in group}
@@ -220,7 +220,7 @@ class FilmBuilder:
         return False
 
     def _answers(self, task: asyncio.Task[list[float]], under_way: UnderWay) -> list[float]:
-        """Return the answers of steps; none if they were lost and others go on meanwhile."""
+        """Return the answers of steps; none if they were lost while others continue."""
         try:
             return task.result()
         except (WorkerDiedError, MemoryShortError) as loss:
@@ -245,11 +245,11 @@ class FilmBuilder:
         nodes.store.hold(nodes.job, plan.names)
         return plan
 
-    def _tell(self, plan: Plan, told: Size) -> None:
-        """Tell by what a plan has grown, unless that was told before an interruption."""
+    def _report(self, plan: Plan, reported: Size) -> None:
+        """Report how a plan has grown, unless that was reported before an interruption."""
         assert self.nodes.progress.plan
         self.nodes.store.hold(self.nodes.job, plan.names)
-        if news := growth_event(plan, told, self.nodes.progress.plan):
+        if news := growth_event(plan, reported, self.nodes.progress.plan):
             self.nodes.record(news)
 
 

@@ -1,7 +1,7 @@
-"""One job in memory: what happened to it, and who wants to know.
+"""One job in memory: its events, and its watchers.
 
-Its log and its newest preview stand ready as frames, made once for everybody. The more watch, the
-rarer they are told, of the more at once. It knows neither the journal nor the queue.
+Its log and its newest preview are encoded once, for all watchers. The more watchers there are, the
+rarer they are notified, of more events at once. It knows neither the journal nor the queue.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from engine.wire.messages import codec as encoding
 from engine.wire.messages import responses as answers
 from engine.wire.transport import framed
 
-REST = 0.004  # seconds for each watcher between two times that they are told: 50 take 0.2 s
+NOTIFY_INTERVAL = 0.004  # seconds for each watcher between two notifications: 50 take 0.2 s
 
 
 class Job:
@@ -29,8 +29,8 @@ class Job:
         self.preview_number = 0
         self.shown = ("", 1)  # kind and step of the newest preview
         self.watchers: set[Callable[[], None]] = set()
-        self.wants: dict[object, int] = {}  # who has room for the next preview, made how
-        self.stop: AnyEvent | None = None  # by which a client has it stop
+        self.wants: dict[object, int] = {}  # by watcher: the quality of the next preview
+        self.stop: AnyEvent | None = None  # with which a client has it stop
         self.client: object = None  # who submitted it
         self._calling, self._quiet_until = False, 0.0  # the watchers; by the loop's clock
 
@@ -41,21 +41,21 @@ class Job:
         self.wake()
 
     def show(self, preview: bytes, shown: tuple[str, int]) -> None:
-        """Replace the newest preview; who wants the one after it must say so."""
+        """Replace the newest preview; watchers ask anew for the one after it."""
         self.preview, self.preview_number = framed(preview), self.preview_number + 1
         self.shown = shown
         self.wants.clear()
         self.wake()
 
     def wake(self) -> None:
-        """Tell the watchers that there is something new, soon and all at once."""
+        """Notify the watchers that there is something new, soon and all at once."""
         if self.watchers and not self._calling:
             self._calling = True
             asyncio.get_running_loop().call_at(self._quiet_until, self._call)
 
     def _call(self) -> None:
         self._calling = False
-        self._quiet_until = asyncio.get_running_loop().time() + REST * len(self.watchers)
+        self._quiet_until = asyncio.get_running_loop().time() + NOTIFY_INTERVAL * len(self.watchers)
         for watcher in tuple(self.watchers):
             watcher()
 

@@ -1,7 +1,7 @@
-"""One node of a film at a time: found in the store, or made by a worker and put there.
+"""Gets one node of a film after another: from the store, or made by a worker and stored.
 
-Each step of that is told as an event. It knows neither the order of nodes, nor what becomes of a
-film that has lost one, nor the queue, nor torch.
+Each step is recorded as an event. It does not know the order of nodes, what happens to a film that
+has lost one, the queue or torch.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class NodeBuilder:
         job: id that tasks and previews carry.
         progress: the job's state, kept up to date by ``record``.
         record: keeps an event in the job's log.
-        stopping: returns the event by which a client has the job stop; None: it goes on.
+        stopping: returns the event with which a client has the job stop; None: it continues.
         losses: how often work on something was lost.
     """
 

@@ -1,6 +1,6 @@
-"""Jobs: their queue, their logs and who watches them.
+"""Jobs: their queue, their logs and their watchers.
 
-Every step becomes a numbered event, kept before anybody hears of it. How a film is made is
+Every step becomes a numbered event, kept before any watcher receives it. How a film is made is
 ``engine.jobs.film_builder``'s business; sockets are ``engine.server.server``'s.
 """
 
@@ -35,7 +35,7 @@ from engine.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
-PAUSE = 5.0  # seconds until a job is taken up again that could not be recorded
+RETRY_DELAY = 5.0  # seconds until a job that could not be recorded is tried again
 
 
 class JobQueue:
@@ -93,7 +93,7 @@ class JobQueue:
             JobConflictError: the id stands for another recipe.
             UnknownModelError: the recipe names a model that is not offered.
             InvalidParameterError: it asks for what its model cannot do.
-            MissingPictureError: a picture that a scene begins from was not brought.
+            MissingPictureError: a scene's start image was not uploaded.
             LimitError: too many jobs wait, in all or of this client.
         """
         known = self._journal.job(job)
@@ -148,7 +148,7 @@ class JobQueue:
             self._jobs.pop(job.id, None)
 
     def want(self, job: Job, who: object, setting: PreviewQuality | None) -> None:
-        """Note how somebody would like the next preview of a job; None: not at all."""
+        """Note how a watcher wants the next preview of a job; None: not at all."""
         if setting:
             job.wants[who] = SETTINGS.index(setting)
         else:
@@ -157,7 +157,7 @@ class JobQueue:
             self._ask_for_preview()
 
     def _ask_for_preview(self) -> None:
-        """Have the best preview made that somebody watching the running job has room for."""
+        """Have the best preview made that a watcher of the running job has room for."""
         wants = self._running.wants.values() if self._running else ()
         self.pool.credit(SETTINGS[min(wants)] if wants else None)
 
@@ -168,20 +168,20 @@ class JobQueue:
         self.release(job)
 
     def pause(self, job: Job) -> None:
-        """Let a job rest until it is resumed; one that rests or has ended stays as it is.
+        """Pause a job until it is resumed; one that is paused or has ended stays as it is.
 
         Raises:
-            LimitError: too many jobs rest already.
+            LimitError: too many jobs are paused already.
         """
         if job.progress.final or job.progress.status == "paused":
             return
-        resting = sum(other.progress.status == "paused" for other in self._jobs.values())
-        if resting >= terms.LIMITS.queued_jobs:
-            raise LimitError(f"{resting} jobs are paused already", remedy="resume or cancel one")
+        paused = sum(other.progress.status == "paused" for other in self._jobs.values())
+        if paused >= terms.LIMITS.queued_jobs:
+            raise LimitError(f"{paused} jobs are paused already", remedy="resume or cancel one")
         self._stop(job, events.Paused())
 
     def resume(self, job: Job) -> None:
-        """Queue a job that rests; one that does not stays as it is."""
+        """Queue a paused job; any other stays as it is."""
         if isinstance(job.stop, events.Paused):
             job.stop = events.Queued(position=len(self._queue))  # once it has stopped
         elif job.progress.status == "paused":
@@ -190,7 +190,7 @@ class JobQueue:
     def _stop(self, job: Job, event: AnyEvent) -> None:
         """Have the running job stop by an event, or record it at once for another one."""
         if job is self._running:
-            if not isinstance(job.stop, events.Cancelled):  # which is the last word
+            if not isinstance(job.stop, events.Cancelled):  # which is final
                 job.stop = event
             self.pool.stop(job.id)
             return
@@ -238,7 +238,7 @@ class JobQueue:
             except Exception:  # the journal itself failed
                 log.exception("Job %s cannot be recorded; it is tried again.", job.id)
                 self._queue.appendleft(job)
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(RETRY_DELAY)
             finally:
                 self._running = None
                 self._ask_for_preview()
@@ -289,7 +289,7 @@ class JobQueue:
         return len(self._queue) + (self._running is not None)
 
     def _number_queue(self) -> None:
-        """Tell those who wait that they moved up."""
+        """Report to waiting jobs that they moved up."""
         for place, job in enumerate(self._queue, self._running is not None):
             if job.progress.position != place:
                 self._record(job, events.Queued(position=place))

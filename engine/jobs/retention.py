@@ -1,4 +1,4 @@
-"""Keeps what waiting jobs will need from being evicted, as far as it is known what that is.
+"""Keeps what waiting jobs will need from being evicted, as far as that is known.
 
 It knows the queue and the store, not how a film is made. What a running job needs is held by
 ``engine.jobs.film_builder``.
@@ -38,7 +38,7 @@ class PinnedNodes:
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references only
 
     def learn(self, model: str, planned: Planned) -> None:
-        """Take in what a plan tells of a model's weights; hold more if that is new."""
+        """Note the identity of a model's weights that a plan has; hold more if it is new."""
         known = planned.model, planned.interpolator, planned.batch
         if self._identities.get(model) != known:
             self._identities[model] = known
@@ -58,7 +58,7 @@ class PinnedNodes:
         if job in self._queue:
             try:
                 self._store.hold(job.id, plan.names)
-            except StorageError:  # the job itself will say so when its turn comes
+            except StorageError:  # the job itself reports it when its turn comes
                 log.warning("What job %s needs cannot be noted.", job.id, exc_info=True)
 
     async def _hold_all(self) -> None:
@@ -71,12 +71,13 @@ class PinnedNodes:
             task.cancel()
 
 
-KEPT_SECONDS = 30 * 86_400.0  # that a job is remembered, and a film nobody fetches is protected
-NEWEST, MOST = 200, 1_000  # jobs that are kept whatever their age, and at most
+# How long a job is remembered, and a film that no client fetches is protected.
+KEPT_SECONDS = 30 * 86_400.0
+MIN_JOBS, MAX_JOBS = 200, 1_000  # that are kept whatever their age, and at most
 
 
 def prune(journal: Journal, now: float) -> set[str]:
-    """Forget what nobody will ask for; return the films that are no longer protected.
+    """Forget jobs that nobody will ask for; return the films that are no longer protected.
 
     Args:
         journal: of the engine.
@@ -87,7 +88,7 @@ def prune(journal: Journal, now: float) -> set[str]:
     """
     ended = journal.ended()  # newest first
     journal.forget_jobs(job.id for n, job in enumerate(ended) if _is_past(job, n, now))
-    awaited = {job.film for job in ended[:MOST] if not _is_old(job, now)}
+    awaited = {job.film for job in ended[:MAX_JOBS] if not _is_old(job, now)}
     gone = {job.film for job in ended}
     released = (journal.kept() & gone) - awaited
     for film in released:
@@ -100,4 +101,4 @@ def _is_old(job: Ended, now: float) -> bool:
 
 
 def _is_past(job: Ended, place: int, now: float) -> bool:
-    return place >= MOST or (place >= NEWEST and _is_old(job, now))
+    return place >= MAX_JOBS or (place >= MIN_JOBS and _is_old(job, now))

@@ -1,7 +1,7 @@
-"""One client on the control socket: what it asks, and what it is sent, at its own pace.
+"""One client on the control socket: its requests, and what is sent to it at its own pace.
 
 Each watcher reads the jobs' logs from its own position, so a slow one delays nobody, and holds at
-most one preview. Who may come in was decided by ``engine.server.server``.
+most one preview. ``engine.server.server`` has admitted the client.
 """
 
 import asyncio
@@ -9,7 +9,13 @@ import logging
 from collections.abc import Callable
 
 from engine.errors import LimitError, MalformedMessageError, VisionFluxError
-from engine.film.preview_budget import QUICK, SETTINGS, SLOW, PreviewBudget, PreviewQuality
+from engine.film.preview_budget import (
+    QUICK_SECONDS,
+    SETTINGS,
+    SLOW_SECONDS,
+    PreviewBudget,
+    PreviewQuality,
+)
 from engine.film.recipe import read_recipe
 from engine.jobs.job import Job
 from engine.jobs.queue import JobQueue
@@ -81,11 +87,11 @@ class Subscriber:
         return self.job.preview
 
     def acknowledged(self, previews: int, seconds: float) -> None:
-        """Learn that some previews have arrived, the last one so long after it was sent."""
+        """Note that some previews have arrived, the last one ``seconds`` after it was sent."""
         self.under_way -= previews
-        if seconds > SLOW:
+        if seconds > SLOW_SECONDS:
             self.stride = 1
-        elif seconds < QUICK:
+        elif seconds < QUICK_SECONDS:
             self.stride = min(self.stride + 1, PREVIEW_STRIDE)
         if self.budget:
             self.budget.acknowledged(seconds)
@@ -109,7 +115,7 @@ class ControlSession:
         self._news = asyncio.Event()
 
     async def serve(self) -> None:
-        """Answer until the client goes; its jobs go on."""
+        """Answer until the client disconnects; its jobs continue."""
         self._answers.put_nowait(encoding.encode(self._hello(None)))
         self._news.set()
         both = {asyncio.create_task(self._send_all()), asyncio.create_task(self._receive_all())}
@@ -226,7 +232,7 @@ class ControlSession:
         self._jobs.want(watching.job, watching, watching.choose())
 
     async def _ask(self, watching: Subscriber) -> None:
-        """Send a ping, whose pong tells when the previews before it have arrived."""
+        """Send a ping; its pong shows when the previews before it have arrived."""
         previews, watching.unasked = watching.unasked, 0
         pong = asyncio.ensure_future(await self._connection.ping())
         pong.add_done_callback(lambda pong: self._arrived(watching, previews, pong))

@@ -38,7 +38,7 @@ class Uploads:
         """Store a part; the last one completes the object.
 
         Raises:
-            InvalidParameterError: parts are out of order, or the whole is not what it says.
+            InvalidParameterError: parts are out of order, or the whole is not as described.
             LimitError: too many objects are under way.
             StorageError: there is no room.
         """

@@ -1,7 +1,7 @@
-"""The server: one port, who may connect, and the answers to those who may not.
+"""The server: one port, the admission of clients, and the answers to those it refuses.
 
-It knows proofs, paths and limits; what clients say inside is ``engine.server.control``'s and
-``engine.server.data``'s business.
+It knows proofs, paths and limits; the messages of admitted clients are handled by
+``engine.server.control`` and ``engine.server.data``.
 """
 
 import asyncio
@@ -140,7 +140,7 @@ class EngineServer:
         return ControlSession(connection, self._jobs, self._store, self.hello, epoch)
 
     def hello(self, re: int | None = None) -> answers.Hello:
-        """Return who this engine is and what it can do."""
+        """Return this engine's identity and what it can do."""
         return answers.Hello(
             re=re,
             version=__version__,

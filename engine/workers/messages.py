@@ -1,4 +1,4 @@
-"""What the server and a worker process say to each other, and how it stands on their pipe.
+"""The messages between the server and a worker process, and their encoding on the pipe.
 
 Each frame is a length, a kind and a body: JSON, or a preview that is already encoded.
 """
@@ -24,7 +24,7 @@ JSON_KIND, PREVIEW_KIND = 0, 1
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
-    """Base of what a worker is told; ``job`` is whom its previews are for."""
+    """Base of the messages to a worker; ``job`` is the one that its previews belong to."""
 
     job: str
 
@@ -51,7 +51,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Make(Task, frozen=True, kw_only=True, tag="make"):
-    """Make pieces of a stage at once: keyframes as many as their nodes say, or fewer; else one.
+    """Make pieces of a stage at once: as many keyframes as ``rows`` of their nodes; else one.
 
     ``inputs``: the files that their nodes are made of, by content address.
     """
@@ -73,7 +73,7 @@ class Stop(Task, frozen=True, kw_only=True, tag="stop"):
 
 
 class Credit(Task, frozen=True, kw_only=True, tag="credit"):
-    """Somebody has room for one preview, made as ``setting`` says; None: nobody has any more."""
+    """A watcher has room for one preview, made as ``setting`` says; None: none has room."""
 
     job: str = ""
     setting: PreviewQuality | None
@@ -84,7 +84,7 @@ AnyTask = Work | Stop | Credit
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply"):
-    """Base of what a worker says."""
+    """Base of the messages of a worker."""
 
 
 class Ready(Reply, frozen=True, kw_only=True, tag="ready"):
@@ -122,7 +122,7 @@ class Advanced(Reply, frozen=True, kw_only=True, tag="advanced"):
 
 
 class Economized(Reply, frozen=True, kw_only=True, tag="economized"):
-    """The device's memory ran short; the task goes on in a thriftier way."""
+    """The device's memory ran short; the task continues in a way that saves memory."""
 
     way: str
     exact: bool
@@ -140,7 +140,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(Reply, frozen=True, kw_only=True, tag="made"):
-    """The targets are written, told in the order of ``targets``.
+    """The targets are written; ``files`` has the order of ``targets``.
 
     ``memory``: bytes of the device that the worker has needed at most since it began with the job
     (without a GPU: since it started).
@@ -185,12 +185,12 @@ def frame(kind: int, body: bytes) -> bytes:
 
 
 def read_task(body: bytes) -> AnyTask:
-    """Read what a worker is told."""
+    """Read a message to a worker."""
     return _decode(body, AnyTask)  # type: ignore[no-any-return]
 
 
 def read_reply(body: bytes) -> AnyReply:
-    """Read what a worker says."""
+    """Read a message of a worker."""
     return _decode(body, AnyReply)  # type: ignore[no-any-return]
 
 

@@ -147,7 +147,7 @@ class WorkerPool:
 
         Raises:
             TaskStoppedError: the film was stopped meanwhile.
-            WorkerDiedError: the worker died, here or in the context; it is started anew, a helper
+            WorkerDiedError: the worker died, here or in the context; it is started again, a helper
                 for the next film.
             WorkerStartError: its process cannot be started.
             MemoryShortError: its device was short of memory; next time it starts with savings.
@@ -226,7 +226,7 @@ class WorkerPool:
     ) -> bool:
         """Have a worker load what the film needs; return whether it may take part.
 
-        It may not with other weights than those by which the film's nodes are named.
+        It may not, if its weights differ from those that the film's nodes are named after.
         """
         if worker in self._holding:
             return True
@@ -299,7 +299,7 @@ async def discover_workers(
         devices: names with commas between them, as ``render.device`` knows them, or ``all``.
         command: starts a worker; ``--device`` is appended.
         on_preview: as ``WorkerProcess`` wants it.
-        has_room: tells whether a device on which a model is loaded gets a second worker.
+        has_room: returns whether a device on which a model is loaded gets a second worker.
 
     Raises:
         InvalidParameterError: torch did not report which devices there are.
@@ -358,18 +358,18 @@ async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
         raise InvalidParameterError(field, f"{problem} ({error})", remedy) from error
     try:
         async with asyncio.timeout(DISCOVERY_TIMEOUT):
-            said, _ = await asked.communicate()
+            output, _ = await asked.communicate()
     except TimeoutError:
         asked.kill()
         await asked.wait()
-        said = b""
-    if asked.returncode or not said:
+        output = b""
+    if asked.returncode or not output:
         raise InvalidParameterError(field, problem, remedy)
-    return said.decode()
+    return output.decode()
 
 
 def _threads(workers: int) -> dict[str, str]:
-    """Return the variable by which workers of one machine share its cores."""
+    """Return the variable that shares a machine's cores among its workers."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(asked) if asked.isdecimal() else psutil.cpu_count(logical=False) or 1
     return {"OMP_NUM_THREADS": str(max(1, cores // workers))}

@@ -1,4 +1,4 @@
-"""Starts a worker process, gives it one task at a time, watches it and starts it anew.
+"""Starts a worker process, gives it one task at a time, watches it and restarts it.
 
 A worker that crashes, is killed for its memory, or hangs in torch never takes the server along.
 It knows nothing of jobs, clients or files; ``engine.render.worker`` is the process itself.
@@ -19,7 +19,7 @@ from engine.workers import messages as tasks
 ROOT = Path(__file__).parents[2]
 log = logging.getLogger(__name__)
 
-SILENCE_TIMEOUT = 300.0  # seconds without a word after which a busy worker counts as hung
+SILENCE_TIMEOUT = 300.0  # seconds without a message after which a busy worker counts as hung
 
 
 class WorkerDiedError(Exception):
@@ -27,7 +27,7 @@ class WorkerDiedError(Exception):
 
 
 class TaskStoppedError(Exception):
-    """The task was given up because it was told to stop."""
+    """The task was given up on request."""
 
 
 class WorkerProcess:
@@ -117,17 +117,19 @@ class WorkerProcess:
                         raise TaskStoppedError
                     case tasks.Broke(error=error):
                         if error.code == DeviceMemoryError.code:
-                            # oneDNN never makes anew what it once had no room for.
+                            # oneDNN never again makes what it once had no room for.
                             await self.close()
                         raise VisionFluxError.restore(error)
                     case reply:
                         try:
                             on_reply(reply)
-                        except VisionFluxError as error:  # the worker's next word is of this task
+                        except (
+                            VisionFluxError
+                        ) as error:  # the worker's next message is of this task
                             trouble = trouble or error
 
     def forget(self) -> None:
-        """Begin with another film."""
+        """Prepare for another film."""
         self.ways.clear()
         self.peak = 0
 
@@ -163,7 +165,7 @@ class WorkerProcess:
             async with asyncio.timeout(SILENCE_TIMEOUT):
                 reply = await self._replies.get()
         except TimeoutError:
-            log.error("The worker was silent for %.0f s; it is started anew.", SILENCE_TIMEOUT)
+            log.error("The worker was silent for %.0f s; it is restarted.", SILENCE_TIMEOUT)
             assert self._process
             self._process.kill()
             reply = None

@@ -75,7 +75,7 @@ class RayActor:
     def __init__(self, rife: str) -> None:
         command = (sys.executable, "-m", "engine.render.worker", "--rife", rife)
         self._process = WorkerProcess(command, "auto", self._show)
-        self._said: asyncio.Queue[Answer | None] = asyncio.Queue()
+        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
 
     async def ready(self) -> DeviceInfo:
         """Start the worker and return its device.
@@ -92,7 +92,7 @@ class RayActor:
         return self._process.device
 
     async def run(self, work: tasks.Work, files: list[Content]) -> AsyncIterator[Answer]:
-        """Carry out one task; yield what the worker says, what it made, and the result.
+        """Carry out one task; yield the worker's messages, its files, and the result.
 
         Args:
             work: its paths are those of the other machine.
@@ -102,11 +102,11 @@ class RayActor:
             WorkerDiedError: the worker ended with the task in hand.
         """
         with tempfile.TemporaryDirectory(prefix="visionflux-") as name:
-            self._said = asyncio.Queue()
+            self._answers = asyncio.Queue()
             work = await asyncio.to_thread(settle, work, files, Path(name))
-            doing = asyncio.create_task(self._process.run(work, self._said.put_nowait))
-            doing.add_done_callback(lambda _: self._said.put_nowait(None))
-            while (answer := await self._said.get()) is not None:
+            doing = asyncio.create_task(self._process.run(work, self._answers.put_nowait))
+            doing.add_done_callback(lambda _: self._answers.put_nowait(None))
+            while (answer := await self._answers.get()) is not None:
                 yield answer
             try:
                 result: tasks.AnyReply = doing.result()
@@ -128,7 +128,7 @@ class RayActor:
         self._process.credit(setting)
 
     def _show(self, body: bytes) -> None:
-        self._said.put_nowait(PreviewBytes(body))
+        self._answers.put_nowait(PreviewBytes(body))
 
 
 def inputs(work: tasks.Work) -> list[str]:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Serve tasks until the input ends; or tell what the cluster has."""
+    """Serve tasks until the input ends; or print the shares of the cluster."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--ray", required=True, metavar="ADDRESS")
     parser.add_argument("--device", metavar="SHARE", help="as told when this is left out")
@@ -74,14 +74,14 @@ def shares(nodes: list[dict[str, Any]]) -> list[str]:
 
 
 class RayBridge:
-    """What the server says goes to the actor, what the actor says to the server."""
+    """Forwards the server's messages to the actor, and the actor's to the server."""
 
     def __init__(self, channel: Channel, actor: Any) -> None:
         self._channel, self._actor = channel, actor
         self._inbox: queue.SimpleQueue[tasks.Work] = queue.SimpleQueue()
 
     def listen(self) -> None:
-        """Sort what the server says, in a thread of its own, and end with the server.
+        """Sort the server's messages, in a thread of its own, and end with the server.
 
         The main thread may wait for the cluster at that moment; Ray ends the actor by itself.
         """
@@ -117,15 +117,15 @@ class RayBridge:
                         target.write(data)
                 case PreviewBytes(body=body):
                     self._channel.forward(tasks.PREVIEW_KIND, body)
-                case tasks.Made(files=told) if not _whole(told, made):
+                case tasks.Made(files=reported) if not _whole(reported, made):
                     raise OSError("what was made was damaged on its way between two machines")
                 case answer:
                     self._channel.send(answer)
 
 
-def _whole(told: Sequence[tasks.File], made: Sequence[Any]) -> bool:
+def _whole(files: Sequence[tasks.File], made: Sequence[Any]) -> bool:
     """Tell whether what arrived is what the worker made."""
-    return [file.sha256 for file in told] == [one.hexdigest() for one in made]
+    return [file.sha256 for file in files] == [one.hexdigest() for one in made]
 
 
 def _connect(address: str) -> None:

@@ -40,4 +40,4 @@ LIMITS = Limits()
 JobId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 ObjectName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 RequestId = Annotated[int, Meta(ge=0, le=2**53)]
-Budget = Annotated[int, Meta(ge=0, le=preview_budget.MOST)] | None
+Budget = Annotated[int, Meta(ge=0, le=preview_budget.MAX_BUDGET_BYTES)] | None

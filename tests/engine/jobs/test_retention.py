@@ -24,8 +24,8 @@ OLD = NOW - KEPT_SECONDS - 1
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
-    monkeypatch.setattr(retention, "NEWEST", 2)
-    monkeypatch.setattr(retention, "MOST", 4)
+    monkeypatch.setattr(retention, "MIN_JOBS", 2)
+    monkeypatch.setattr(retention, "MAX_JOBS", 4)
     journal = Journal(tmp_path / "engine.db")
     yield journal
     journal.close()

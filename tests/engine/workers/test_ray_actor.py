@@ -1,4 +1,4 @@
-"""What travels to a worker on another machine and back; the way itself is in tests.films.test_workers."""
+"""Tasks and files of a worker on another machine; tests.films.test_workers has the way itself."""
 
 from pathlib import Path
 
