@@ -178,7 +178,7 @@ def _generate(engine: EngineView) -> None:
 
 def _submit_film(recipe: Recipe) -> None:
     """Submit the film, or its animatic if the user wants to see the keyframes first."""
-    if draft.current(st.session_state).gate and animatic.has_animatic(recipe):
+    if draft.current(st.session_state).keyframes_first and animatic.has_animatic(recipe):
         _submit(animatic.animatic(recipe), _after_submit)
     else:
         _submit(recipe, _after_submit)
@@ -196,8 +196,8 @@ def _keyframes_first_toggle() -> None:
     fits = recipe is not None and animatic.has_animatic(recipe.recipe)
     st.toggle(
         "Show me the keyframes first",
-        key=draft.GATE_KEY,
-        value=draft.first(state, draft.GATE_KEY, draft.current(state).gate),
+        key=draft.KEYFRAMES_FIRST_KEY,
+        value=draft.first(state, draft.KEYFRAMES_FIRST_KEY, draft.current(state).keyframes_first),
         disabled=not fits,
         help="The keyframes are painted first. You can approve them, paint some again or change "
         "their prompts before the frames between them are drawn. This is possible for films of up "

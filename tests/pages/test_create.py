@@ -187,7 +187,7 @@ def at_the_gate(studio: Studio, **params: str) -> tuple[AppTest, str, Recipe]:
     """Return the page of an animatic that is finished, its job and its recipe."""
     at = studio.visit("create")
     at.text_area[0].set_value("dawn")
-    at.toggle(key=draft.GATE_KEY).set_value(True)
+    at.toggle(key=draft.KEYFRAMES_FIRST_KEY).set_value(True)
     at.button(key="generate").click().run()
     job = job_of(at)
     recipe = studio.world.made[0].recipes[job]

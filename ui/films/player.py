@@ -1,4 +1,4 @@
-"""Plays a film of the library in the page and offers it as a file."""
+"""Plays a film of the library and offers it as a download."""
 
 from typing import Any
 
@@ -55,9 +55,9 @@ def playable(film: Film) -> dict[str, Any]:
 
 
 def addresses(film: Film) -> tuple[str, str]:
-    """Return the addresses of a film's file and of its poster, ``""`` if it has none.
+    """Return the addresses of a film's file and of its poster; "" without a poster.
 
-    A film that has no poster, as while it is made, shows its first keyframe instead.
+    A film has no poster until it is finished; its first keyframe is shown instead.
     """
     ticket = resources.get_tickets().issue(f"film:{film.job}")
     library, poster = resources.get_hub().library, ""
@@ -69,7 +69,7 @@ def addresses(film: Film) -> tuple[str, str]:
 
 
 def facts(film: Film) -> str:
-    """Return a film's length, size and weight in one line."""
+    """Return a film's duration, frames, size and bytes in one line."""
     sides = f"{film.width} × {film.height}"
     rate = f"{film.recipe.fps} fps"
     return f"{film.seconds:g} s · {film.frames} frames · {rate} · {sides} · {size(film.size)}"

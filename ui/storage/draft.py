@@ -30,7 +30,7 @@ from ui.storage import files
 State = MutableMapping[Any, Any]
 T = TypeVar("T")
 PREFIX = "draft-"  # of the keys of widgets
-GATE_KEY = f"{PREFIX}gate"
+KEYFRAMES_FIRST_KEY = f"{PREFIX}gate"
 FILLER = "…"  # stands for a prompt that is not written yet
 NO_SCENES = (Scene(prompt=FILLER),)  # of a recipe whose scenes do not matter
 SETTINGS = tuple(name for name in recipes.SETTINGS if name != "motion")  # scenes have their own
@@ -86,7 +86,7 @@ class Draft:
         settings: a recipe with the settings of the film; its scenes and its motion do not matter.
         scenes: of the film, in order of time.
         locked: whether the next film has the same seed.
-        gate: whether the user wants to see the keyframes first.
+        keyframes_first: whether the user wants to review the keyframes before the film is made.
         guessed: whether the settings wait for the defaults of a model.
         revisions: how often a program changed each setting; part of the widgets' keys.
         firsts: what each widget was drawn with when it first appeared, by its key.
@@ -95,7 +95,7 @@ class Draft:
     settings: Recipe
     scenes: list[SceneDraft]
     locked: bool = True
-    gate: bool = False
+    keyframes_first: bool = False
     guessed: bool = False
     revisions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SETTINGS, 0))
     firsts: dict[str, Any] = field(default_factory=dict)
@@ -107,7 +107,8 @@ class SavedDraft(msgspec.Struct, frozen=True):
     Attributes:
         recipe: of the film.
         empty: indices of the scenes without a prompt.
-        locked, gate, guessed: as in ``Draft``.
+        locked, guessed: as in ``Draft``.
+        gate: ``keyframes_first`` of the ``Draft``.
     """
 
     recipe: Recipe
@@ -157,7 +158,7 @@ def load(state: State, recipe: Recipe) -> None:
     draft = Draft(settings, [_scene_draft(scene, motion) for scene, motion in scenes])
     if "draft" in state:
         old = current(state)
-        draft.gate = old.gate
+        draft.keyframes_first = old.keyframes_first
         draft.revisions = {name: count + 1 for name, count in old.revisions.items()}
     state["draft"] = draft
 
@@ -168,7 +169,7 @@ def restore(state: State, saved: SavedDraft) -> None:
         return
     load(state, saved.recipe)
     draft = current(state)
-    draft.locked, draft.gate, draft.guessed = saved.locked, saved.gate, saved.guessed
+    draft.locked, draft.keyframes_first, draft.guessed = saved.locked, saved.gate, saved.guessed
     for index, scene in enumerate(draft.scenes):
         if index in saved.empty:
             scene.prompt = ""
@@ -182,7 +183,7 @@ def to_save(state: State) -> SavedDraft | None:
     except VisionFluxError:
         return None
     empty = tuple(index for index, scene in enumerate(draft.scenes) if scene.empty)
-    return SavedDraft(recipe, empty, draft.locked, draft.gate, draft.guessed)
+    return SavedDraft(recipe, empty, draft.locked, draft.keyframes_first, draft.guessed)
 
 
 def key(state: State, name: str) -> str:
@@ -224,7 +225,7 @@ def of_scene(state: State, scene: SceneDraft, name: str) -> dict[str, Any]:
 def read_widgets(state: State) -> None:
     """Copy the widgets' values into the draft."""
     draft = current(state)
-    draft.gate = state.get(GATE_KEY, draft.gate)
+    draft.keyframes_first = state.get(KEYFRAMES_FIRST_KEY, draft.keyframes_first)
     keys = {name: key(state, name) for name in SETTINGS}
     shown = {name: state[at] for name, at in keys.items() if at in state}
     draft.settings = structs.replace(draft.settings, **shown)

@@ -191,7 +191,7 @@ def test_a_draft_that_an_earlier_version_saved_is_resumed(state: dict[Any, Any])
     assert found.scenes[1].camera == MOVES["Slow push in"]
     assert (found.scenes[2].start_image, found.scenes[2].strength) == ("ab" * 32, 0.3)
     assert (found.settings.guidance_scale, found.settings.negative_prompt) == (6.5, "people")
-    assert (found.locked, found.gate, found.guessed) == (False, True, False)
+    assert (found.locked, found.keyframes_first, found.guessed) == (False, True, False)
     assert draft.recipe_of(resumed, filler="…").takes == {1.0: Retake(seconds=1.0, seed=9)}
     again = draft.to_save(resumed)
     assert msgspec.json.encode(again) == SAVED.read_bytes().strip()
