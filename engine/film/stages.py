@@ -66,7 +66,7 @@ SUBJECT_WORK = 1.97  # operations of a keyframe that looks at another, as a shar
 
 
 def _painting(recipe: Recipe, work: float) -> float:
-    passes = 2 if recipe.guidance_scale > 1 else 1
+    passes = 2 if recipe.guided else 1
     each = 0.06 * work * passes * (SUBJECT_WORK if recipe.anchor_attention else 1)
     return 0.1 + _patches(recipe) * (each * recipe.num_inference_steps + 0.4)
 
