@@ -41,19 +41,8 @@ RENDER_KNOWS = {
 # "" is the package's own __init__.
 INSIDE = {
     "engine.render": (
-        *(
-            "",
-            "image",
-            "device",
-            "weights",
-            "video",
-            "previews",
-            "painting",
-            "rife",
-            "bridge",
-            "stages",
-        ),
-        "worker",
+        *("", "_compat", "image", "device", "weights", "video", "previews", "painting"),
+        *("rife", "bridge", "stages", "worker"),
     ),
     "engine.render.stages": ("context", "", "keyframe", "segment", "film", "poster"),
     "engine.render.weights": ("", "files", "hub", "pipeline"),

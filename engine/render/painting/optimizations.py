@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import torch
-from torch.utils._triton import has_triton
 
 from engine.errors import DeviceMemoryError
+from engine.render import _compat
 from engine.render.device import Device, memory_errors
 
 T = TypeVar("T")
@@ -171,7 +171,7 @@ class Compiler:
 
     def __init__(self, pipe: Any, device: Device) -> None:
         self._unet = pipe.unet
-        self._may_compile = device.kind == "cuda" and has_triton()
+        self._may_compile = device.kind == "cuda" and _compat.has_triton()
         self._left = self._painted = 0
         if device.kind == "cuda":
             for network in (pipe.unet, pipe.vae):
@@ -198,7 +198,5 @@ class Compiler:
             return
         self._may_compile = False
         log.info("The rest of the film is long enough to compile the network.")
-        import torch._dynamo  # seconds that most films need not wait
-
-        torch._dynamo.config.suppress_errors = True  # what does not compile runs as before
+        _compat.run_uncompiled_on_failure()
         self._unet.compile_repeated_blocks()

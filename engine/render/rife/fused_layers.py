@@ -1,8 +1,8 @@
 """Convolutions prepared for inference: folded, laid out for the device, activation fused.
 
-On CPUs oneDNN's fused convolution is used where this torch build offers it; it is not part of
-torch's public interface, so anything it refuses falls back to ``conv2d``. Knows the kinds of
-layers that IFNet has, but not its graph.
+On CPUs oneDNN's fused convolution is used where this torch build offers it; where it is missing or
+refuses something, ``conv2d`` does the work. Knows the kinds of layers that IFNet has, but not its
+graph.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.render import _compat
 from engine.render.rife.ifnet_layers import Activated, ResConv
 
 SLOPE = 0.2
@@ -50,7 +51,7 @@ class Convolution:
     ) -> None:
         self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
         self.bias = None if bias is None else bias.to(dtype)
-        self.geometry = [padding] * 2, [stride] * 2, [1, 1], groups
+        self.geometry = _compat.Geometry([padding] * 2, [stride] * 2, [1, 1], groups)
         self.slope = slope.to(dtype) if isinstance(slope, Tensor) else slope
         self.fuses = weight.device.type == "cpu" and not isinstance(slope, Tensor)
         self.packed: dict[torch.Size, Tensor] = {}
@@ -72,24 +73,18 @@ class Convolution:
 
     def _fused(self, x: Tensor, added: Tensor | None) -> Tensor:
         """Convolve with oneDNN's operator: with the activation in it, or with the sum in it."""
-        operator = torch.ops.mkldnn._convolution_pointwise
         weight = self._pack(x.shape)
+        slope = self.slope if isinstance(self.slope, float) else None
         if added is None:
-            after = ("none", [], "") if self.slope is None else ("leaky_relu", [self.slope], "")
-            plain: Tensor = operator(x, weight, self.bias, *self.geometry, *after)
-            return plain
-        summed: Tensor = operator.binary(
-            x, added, weight, self.bias, *self.geometry, "add", None, None, [], None
-        )
-        return F.leaky_relu_(summed, self.slope) if isinstance(self.slope, float) else summed
+            return _compat.convolve_leaky(x, weight, self.bias, self.geometry, slope)
+        summed = _compat.convolve_and_add(x, added, weight, self.bias, self.geometry)
+        return summed if slope is None else F.leaky_relu_(summed, slope)
 
     def _pack(self, shape: torch.Size) -> Tensor:
         """Weights in oneDNN's layout; without the size, 8 x 8 maps take 60 times as long."""
         packed = self.packed.get(shape)
         if packed is None:
-            packed = torch.ops.mkldnn._reorder_convolution_weight(
-                self.weight, *self.geometry, list(shape)
-            )
+            packed = _compat.pack_weight(self.weight, self.geometry, shape)
             if len(self.packed) >= SHAPES:
                 self.packed.clear()
             self.packed[shape] = packed

@@ -9,8 +9,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from msgspec import structs
 
+from engine.render import _compat
 from engine.render.device import choose_device
-from engine.render.painting import optimizations
 from engine.render.painting.optimizations import PAYS, Compiler
 from tests.stand_ins.pipelines import save_tiny_pipeline
 
@@ -37,7 +37,7 @@ class Pipe:
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Pipe:
-    monkeypatch.setattr(optimizations, "has_triton", lambda: True)
+    monkeypatch.setattr(_compat, "has_triton", lambda: True)
     return Pipe()
 
 
