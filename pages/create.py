@@ -1,7 +1,6 @@
 """Create: compose a film, watch it being made, play it and download it."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -30,8 +29,6 @@ from ui.storage import draft
 from ui.storage.job_views import JobView
 from ui.storage.tables import Film
 from ui.storage.traffic_meter import ALLOWED, NEAR
-
-STYLE = Path(look.__file__).parents[1] / "create" / "create.css"
 
 
 def page() -> None:
@@ -71,7 +68,7 @@ def _film(film: Film, view: JobView) -> None:
         stage(view)
         _job_note()
     elif view.progress.status == "finished" and film.recipe.animatic:
-        st.html(STYLE)
+        look.apply_style("create/create.css")
         keyframe_review(film, _submit)
         st.button("Back to the scenes", key="again", on_click=_remix, args=[film.recipe])
         _problem()
@@ -129,7 +126,7 @@ def _close_job() -> None:
 
 
 def _compose() -> None:
-    st.html(STYLE)
+    look.apply_style("create/create.css")
     look.heading("Create", "Describe a scene. Add more, and each melts into the next.")
     hub = resources.get_hub()
     engine = hub.chosen()

@@ -1,7 +1,5 @@
 """Home: one sentence and one button before a film, then rows of films to watch and remix."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from engine.film.recipe import Recipe
@@ -12,13 +10,12 @@ from ui.storage import draft
 
 LATEST_FILMS = 16
 TITLE = "Write a scene. Watch\u00a0it\u00a0become a film."  # lines break at spaces
-STYLE = Path(look.__file__).parents[1] / "home" / "home.css"
 SHOWCASE_NOTE = "Made on two CPU cores by the small models that come with VisionFlux."
 
 
 def page() -> None:
     """Draw the page."""
-    st.html(STYLE)
+    look.apply_style("home/home.css")
     with st.container(key="hero", gap="medium"):
         reel.backdrop(showcase.films()[0])
         st.title(TITLE, anchor=False)

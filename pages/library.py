@@ -1,6 +1,5 @@
 """Library: all films of the user, each with its recipe and its actions."""
 
-from pathlib import Path
 from typing import get_args
 
 import streamlit as st
@@ -32,7 +31,7 @@ SORTS: dict[Sort, str] = dict(
 
 def page() -> None:
     """Draw the page: one film, two films, or all."""
-    st.html(Path(look.__file__).parents[1] / "films" / "library.css")
+    look.apply_style("films/library.css")
     film, picked = _named("film"), _named("compare")
     second = _named("with") if picked else None
     if film:

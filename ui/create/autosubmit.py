@@ -5,9 +5,11 @@ is still being written. The script also focuses the first prompt if it is empty,
 the button that opened the page. It knows the page's fields, not what they mean.
 """
 
+from pathlib import Path
+
 from ui.shell.component import component
 
-_component = component("autosubmit")
+_component = component(Path(__file__).with_name("autosubmit.js"))
 
 
 def autosubmit(*, offers: bool) -> None:

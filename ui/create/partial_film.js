@@ -1,6 +1,6 @@
 // What is finished of the film, played over the preview while the rest is being made. At its end it
 // goes on with what has come meanwhile, or begins again.
-class PartialFilm {
+export class PartialFilm {
   constructor(screen, button) {
     this.screen = screen;
     this.button = button;

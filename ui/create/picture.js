@@ -2,7 +2,7 @@ const KINDS = ["step", "keyframe", "frame"];
 const BLEND = 140; // milliseconds in which one denoising step melts into the next, if it has time
 
 // The newest picture on a canvas, and its glow behind; steps melt into each other.
-class Picture {
+export class Picture {
   constructor(canvas, glow) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");

@@ -1,6 +1,9 @@
 // The live stage: draws previews and progress as they come over its own socket.
 // It reconnects by itself, says whether anybody can see it, and tells Python once, at the end.
-// Its picture, its strip and what plays over it come before it, from scripts of their own.
+
+import { PartialFilm } from "./partial_film.js";
+import { Picture } from "./picture.js";
+import { drawStrip, drawTimeline, growing } from "./strip.js";
 
 const PROTOCOL = "visionflux.stage.v1";
 const LAST_WAIT = 8000; // milliseconds between attempts to reconnect, at most

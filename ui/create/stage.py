@@ -3,6 +3,7 @@
 Python runs once when it appears and once when the job has ended, never per frame.
 """
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -35,7 +36,7 @@ _HTML = """
   <p class="spoken" role="status"></p>
 </div>
 """
-_component = component("stage", _HTML, "picture", "partial_film", "strip")
+_component = component(Path(__file__).with_name("stage.js"), _HTML)
 
 
 def stage(view: JobView) -> None:

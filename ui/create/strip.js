@@ -1,6 +1,6 @@
 // The phases of a film in the making, and its strip of keyframes.
 
-function drawTimeline(list, steps) {
+export function drawTimeline(list, steps) {
   while (list.children.length < steps.length) list.append(phase());
   steps.forEach((step, index) => {
     const item = list.children[index];
@@ -23,7 +23,7 @@ function phase() {
 }
 
 // The film as it grows: keyframes as pictures in order of time, the gaps between them filling up.
-function drawStrip(strip, state, address) {
+export function drawStrip(strip, state, address) {
   const order = [...state.strip, ...Array(state.more).fill(null)];
   const layout = order.join();
   if (strip.dataset.layout !== layout) {
@@ -66,7 +66,7 @@ function cell(name) {
 }
 
 // Returns the canvas in a keyframe's cell on which it grows.
-function growing(frame) {
+export function growing(frame) {
   let canvas = frame?.querySelector("canvas");
   if (frame && !canvas) {
     canvas = document.createElement("canvas");

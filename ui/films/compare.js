@@ -1,5 +1,7 @@
 // Plays two films as one: one button, one position. The shorter one waits on its last frame.
 
+import { converted } from "./convert.js";
+
 const PLAY = "M8 5.5v13l10.5-6.5z";
 const PAUSE = "M8 5.5v13M16 5.5v13";
 const mounted = new WeakMap();

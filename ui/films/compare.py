@@ -1,5 +1,7 @@
 """Two films side by side with one set of controls, and the differences of their recipes."""
 
+from pathlib import Path
+
 from engine.film.recipe import SETTINGS, Recipe
 from ui.films.player import playable
 from ui.shell.component import component
@@ -24,7 +26,7 @@ _HTML = """
   <p class="word" role="status"></p>
 </div>
 """
-_component = component("compare", _HTML, "convert")
+_component = component(Path(__file__).with_name("compare.js"), _HTML)
 
 
 def side_by_side(first: Film, second: Film) -> None:

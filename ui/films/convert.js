@@ -1,7 +1,7 @@
-// Has a film converted by the app and tells how far that is. Comes before a component's own script.
+// Has a film converted by the app and reports how far that is.
 
 // Resolves once the film is there in that format; rejects with what went wrong, in words.
-async function converted(film, kind, tell) {
+export async function converted(film, kind, tell) {
   const lost = "The app did not answer. Is it still running?";
   const answer = await fetch(film.convert.replace("KIND", kind)).catch(() => { throw Error(lost); });
   if (!answer.ok) throw Error("This film is not here any more. Reload the page.");

@@ -1,5 +1,7 @@
 // Plays one film: a video, or a GIF as a picture, and the links that save it in each format.
 
+import { converted } from "./convert.js";
+
 export default function ({ data, parentElement }) {
   const find = (selector) => parentElement.querySelector(selector);
   const video = find("video");

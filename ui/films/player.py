@@ -1,5 +1,6 @@
 """Plays a film of the library and offers it as a download."""
 
+from pathlib import Path
 from typing import Any
 
 from ui import app_state as resources
@@ -23,7 +24,7 @@ _HTML = """
   <p class="word" role="status"></p>
 </div>
 """
-_component = component("player", _HTML, "convert")
+_component = component(Path(__file__).with_name("player.js"), _HTML)
 
 
 def player(film: Film) -> None:

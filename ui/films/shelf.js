@@ -1,6 +1,8 @@
 // A grid of films. A card plays while it is pointed at or focused and, where nothing can point,
 // while it is in view. What is chosen goes to Python; the grid itself decides nothing.
 
+import { moves, onMotion } from "../shell/motion.js";
+
 const mounted = new WeakMap();
 const HEART = "M12 20.5C5 15.4 2.5 12 2.5 8.6A5 5 0 0 1 12 6.3a5 5 0 0 1 9.5 2.3c0 3.4-2.5 6.8-9.5 11.9z";
 const DOTS = "M5 12h.01M12 12h.01M19 12h.01";

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ui.films.player import addresses
@@ -14,7 +15,7 @@ _HTML = """
 <button class="further" type="button" hidden>Show more</button>
 <div class="menu" role="menu" popover></div>
 """
-_component = component("shelf", _HTML, "motion")
+_component = component(Path(__file__).with_name("shelf.js"), _HTML)
 
 
 class Choice(NamedTuple):

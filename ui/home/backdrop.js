@@ -1,6 +1,8 @@
 // The film behind the front page. It plays while it is seen and motion is on; shortly before its
 // end it fades into its own first picture, so that the loop has no seam.
 
+import { moves, onMotion, setMotion } from "../shell/motion.js";
+
 const FADE = 1.2; // seconds
 const PAUSE = "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z";
 const PLAY = "M8 5v14l11-7z";

@@ -1,6 +1,8 @@
 // A row of films. A card plays while it is pointed at or focused and, where nothing can point,
 // while it is in view; choosing one opens a drawer with the film and all that made it.
 
+import { CALM, moves, onMotion } from "../shell/motion.js";
+
 const REACH = 0.8; // share of the visible row that an arrow moves by
 const mounted = new WeakMap();
 

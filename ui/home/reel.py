@@ -5,6 +5,7 @@ It knows films and recipes; the page handles what the user chooses.
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.film import timeline as spacing
@@ -68,8 +69,8 @@ _REEL = """
 """
 
 
-_backdrop = component("backdrop", _BACKDROP, "motion")
-_reel = component("reel", _REEL, "motion")
+_backdrop = component(Path(__file__).with_name("backdrop.js"), _BACKDROP)
+_reel = component(Path(__file__).with_name("reel.js"), _REEL)
 
 
 class Choice(NamedTuple):

@@ -3,20 +3,17 @@
 It knows Streamlit's ``st.login``, not the identity provider.
 """
 
-from pathlib import Path
-
 import streamlit as st
 
 from ui.home import reel, showcase
 from ui.shell import accounts
 from ui.shell.text import plain
-
-_FOLDER = Path(__file__).parent
+from ui.shell.theme import apply_style
 
 
 def sign_in_page() -> None:
     """Draw the page that replaces every other one until the visitor has signed in."""
-    st.html(_FOLDER / "home.css")
+    apply_style("home/home.css")
     with st.container(key="hero", gap="medium"):
         reel.backdrop(showcase.films()[0])
         st.title("Your films are yours alone.", anchor=False)
@@ -30,7 +27,7 @@ def sign_in_page() -> None:
 
 def account_menu() -> None:
     """Draw the account's name in the header, with a menu."""
-    st.html(_FOLDER / "sign_in.css")
+    apply_style("home/sign_in.css")
     with (
         st.container(key="account"),
         st.popover(plain(accounts.name()), icon=":material/person:", type="tertiary"),

@@ -5,7 +5,7 @@ of each kind of element when the first such element arrives, and is white until 
 Its menu does nothing for the page that is open, and stays open on a phone. ``start.html`` corrects
 this. Streamlit also reads each of its files from disk for every request, in a thread and in parts:
 ninety times per page; here they are read once.
-It knows the kinds of elements that each page has, not the pages.
+It knows the kinds of elements and the scripts that each page has, not the pages.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ui.shell import _compat, accounts
+from ui.shell import _compat, accounts, scripts
 
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
 _CACHE_FOR_A_YEAR = {"Cache-Control": "public, immutable, max-age=31536000"}  # names have hashes
@@ -33,6 +33,13 @@ ELEMENTS = {
     "library": (*_SHELF, "TextInput", "Checkbox", "Selectbox"),
     "connection": ("Html", "Button", "TextInput", "NumberInput", "DownloadButton", _CODE),
 }
+SCRIPTS: dict[str, tuple[str, ...]] = {
+    "": ("home/backdrop.js", "home/reel.js"),
+    "home": ("home/backdrop.js", "home/reel.js"),
+    "create": ("create/autosubmit.js", "create/stage.js", "films/player.js"),
+    "library": ("create/autosubmit.js", "films/shelf.js", "films/player.js", "films/compare.js"),
+    "connection": (),
+}  # of our components
 
 
 class Files:
@@ -63,8 +70,8 @@ def _file(path: Path) -> Response:
 
 
 def routes() -> list[BaseRoute]:
-    """Return a route for the address of each page."""
-    return [Route(f"/{name}", _answer) for name in ELEMENTS]
+    """Return a route for the address of each page, and one for our scripts."""
+    return [*(Route(f"/{name}", _answer) for name in ELEMENTS), *scripts.routes()]
 
 
 async def _answer(request: Request) -> HTMLResponse:
@@ -84,7 +91,11 @@ def page(name: str, *, at_once: bool) -> str:
     html = _compat.PAGE_TEMPLATE.read_text("utf-8")
     links = [
         f'<link rel="modulepreload" crossorigin href="./static/js/{script}">'
-        for script in sorted(scripts(ELEMENTS[name], known=html))
+        for script in sorted(bundled_scripts(ELEMENTS[name], known=html))
+    ]
+    links += [
+        f'<link rel="modulepreload" href=".{address}">'
+        for address in scripts.with_imports(SCRIPTS[name])
     ]
     links += [
         f'<link rel="preload" as="font" type="font/woff2" crossorigin'
@@ -96,7 +107,7 @@ def page(name: str, *, at_once: bool) -> str:
     return html.replace("</head>", "\n".join((*links, "</head>")), 1)
 
 
-def scripts(kinds: Iterable[str], known: str) -> set[str]:
+def bundled_scripts(kinds: Iterable[str], known: str) -> set[str]:
     """Return the names of the scripts of kinds of elements, and of all that they import.
 
     Args:

@@ -1,19 +1,18 @@
-// One switch for all that moves on a page; the browser remembers it. Comes before a component's
-// own script, so each component has its own copy; the event tells the others.
+// One switch for all that moves on a page; the browser remembers it.
 
-const CALM = window.matchMedia("(prefers-reduced-motion: reduce)");
+export const CALM = window.matchMedia("(prefers-reduced-motion: reduce)");
 const SWITCH = "visionflux-motion";
 
-function moves() {
+export function moves() {
   return (localStorage.getItem(SWITCH) ?? (CALM.matches ? "off" : "on")) === "on";
 }
 
-function setMotion(on) {
+export function setMotion(on) {
   localStorage.setItem(SWITCH, on ? "on" : "off");
   window.dispatchEvent(new Event(SWITCH));
 }
 
-function onMotion(react) {
+export function onMotion(react) {
   const events = [[window, SWITCH], [CALM, "change"], [document, "visibilitychange"]];
   for (const [target, name] of events) target.addEventListener(name, react);
   return () => events.forEach(([target, name]) => target.removeEventListener(name, react));

@@ -10,13 +10,25 @@ from engine.errors import ErrorReport, VisionFluxError
 from ui.shell.text import plain, sentence
 
 log = logging.getLogger(__name__)
-_STYLE = Path(__file__).with_name("theme.css")
+_APP = Path(__file__).parents[1]
 ASSETS = Path(__file__).parents[2] / "static"
 
 
 def apply_theme() -> None:
     """Apply the studio's style to the page."""
-    st.html(_STYLE)
+    apply_style("shell/theme.css")
+
+
+def apply_style(name: str) -> None:
+    """Apply a style sheet to the page.
+
+    Args:
+        name: its path from the app's folder, such as ``home/home.css``.
+
+    Raises:
+        FileNotFoundError: there is none; Streamlit would show the path as text.
+    """
+    st.html((_APP / name).resolve(strict=True))
 
 
 def heading(title: str, line: str = "", *, small: bool = False) -> None:

@@ -27,7 +27,7 @@ def test_every_page_has_its_start() -> None:
     "kind", sorted({kind for kinds in front.ELEMENTS.values() for kind in kinds})
 )
 def test_streamlit_has_a_script_for_each_kind_of_element(kind: str) -> None:
-    assert any(name.startswith(f"{kind}.") for name in front.scripts([kind], known=""))
+    assert any(name.startswith(f"{kind}.") for name in front.bundled_scripts([kind], known=""))
 
 
 @pytest.mark.parametrize("page", front.ELEMENTS)
@@ -48,7 +48,7 @@ def test_a_page_is_streamlits_own_and_all_it_fetches_is_there(
 @pytest.mark.parametrize("page", front.ELEMENTS)
 def test_what_a_script_imports_is_fetched_with_it(page: str) -> None:
     html = front.page(page, at_once=True)
-    for script in front.scripts(front.ELEMENTS[page], known=""):
+    for script in front.bundled_scripts(front.ELEMENTS[page], known=""):
         assert script in html
 
 
