@@ -22,7 +22,11 @@ from benchmarks.painting import node
 from benchmarks.real_sizes import BETAS, SD15, SDXL, pipeline, unet
 from engine.models.known import MODELS
 from engine.render.device import Device, choose_device
-from engine.render.painting.anchor_attention import SETTLED, AnchorAttnProcessor, fine_layers
+from engine.render.painting.anchor_attention import (
+    LAYOUT_NOISE_SHARE,
+    AnchorAttnProcessor,
+    fine_layers,
+)
 from engine.render.painting.painter import Painter
 from engine.render.painting.schedulers import make_scheduler
 
@@ -46,7 +50,7 @@ def operations(family: str) -> float:
     steps = next(model for model in MODELS if model.name == family).card.defaults
     scheduler = make_scheduler(steps.scheduler, BETAS, lambda: torch.empty(0))
     scheduler.set_timesteps(steps.num_inference_steps)
-    looking = sum(float(at) <= SETTLED * 1000 for at in scheduler.timesteps)
+    looking = sum(float(at) <= LAYOUT_NOISE_SHARE * 1000 for at in scheduler.timesteps)
     share = looking / steps.num_inference_steps
     return 1 - share + share * _counted(family, network, 4) / plain
 

@@ -19,7 +19,7 @@ from engine.film.graph import BATCHES
 from engine.models import KNOWN, catalogue
 from engine.models import interpolators as networks
 from engine.storage.object_store import STORE_BYTES
-from engine.tunnels.ngrok import TOKEN
+from engine.tunnels.ngrok import TOKEN_VARIABLE
 
 EXIT_USAGE, EXIT_ENGINE, EXIT_NETWORK, EXIT_INTERRUPTED = 2, 1, 3, 130
 
@@ -79,8 +79,9 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tunnel",
         choices=tunnels.NAMES,
-        default=tunnels.NONE,
-        help=f"give the engine an https address; ngrok wants its token in {TOKEN} (%(default)s)",
+        default=tunnels.NO_TUNNEL,
+        help="give the engine an https address; ngrok wants its token in "
+        f"{TOKEN_VARIABLE} (%(default)s)",
     )
     parser.add_argument(
         "--domain", default="", help="your own domain at ngrok, which stays the same"
@@ -145,7 +146,7 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    token = os.environ.pop(TOKEN, "")  # our children need not know it
+    token = os.environ.pop(TOKEN_VARIABLE, "")  # our children need not know it
     data = _engine_folder(options)
     running = daemon.Options(
         data=data,

@@ -18,7 +18,7 @@ from engine.models import KNOWN, catalogue
 from engine.models import interpolators as networks
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "websockets", "moviepy")
-ROOM = 2 * 2**30  # bytes that a few films and their nodes take
+MIN_FREE_BYTES = 2 * 2**30  # bytes that a few films and their nodes take
 GIB = 2**30
 
 Finding = tuple[bool, str, str]  # good, what was found, what to do
@@ -130,7 +130,9 @@ def _folder(data: Path) -> Iterator[Finding]:
     writable = os.access(existing, os.W_OK)
     yield writable, f"data folder {data}", "" if writable else "choose another with --data"
     free = shutil.disk_usage(existing).free
-    remedy = "" if free > ROOM else "free some disk space: films and keyframes are kept there"
-    yield free > ROOM, f"{free / GIB:.1f} GiB free on its disk", remedy
+    remedy = (
+        "" if free > MIN_FREE_BYTES else "free some disk space: films and keyframes are kept there"
+    )
+    yield free > MIN_FREE_BYTES, f"{free / GIB:.1f} GiB free on its disk", remedy
     running = find_engine(data)
     yield True, "an engine runs on it" if running else "no engine runs on it", ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.hosted.process import ROOT, Trouble, alive, last_words, wished_tunnel
 
 # Never through a proxy that the environment names: the engine is on this machine.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+DIRECT_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def status(data: Path) -> str:
@@ -20,7 +20,7 @@ def status(data: Path) -> str:
         return f"● The engine has ended. Run the cell above again.\n{last_words(data)}"
     with suppress(OSError, ValueError):
         url = (data / "engine" / "engine.link").read_text().partition("/#")[0]
-        with DIRECT.open(url + "/healthz", timeout=5) as answer:
+        with DIRECT_OPENER.open(url + "/healthz", timeout=5) as answer:
             found = json.load(answer)
         queue = f"{found['queue']} waiting" if found["queue"] else "nobody waits"
         device = "warms up" if found["device"] == "starting" else f"runs on {found['device']}"

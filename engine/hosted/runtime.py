@@ -12,9 +12,10 @@ from pathlib import Path
 from engine.hosted.process import ROOT, Trouble
 
 REQUIREMENTS = Path(__file__).parent.with_name("requirements.txt")
-KEPT = ("torch", "torchvision", "torchaudio", "triton", "numpy")  # as the machine has them
-SMALL = 6 * 2**30  # bytes of a GPU below which Stable Diffusion is cramped
-LOOK = """
+# As the machine has them.
+PRESERVED_PACKAGES = ("torch", "torchvision", "torchaudio", "triton", "numpy")
+SMALL_GPU_BYTES = 6 * 2**30  # bytes of a GPU below which Stable Diffusion is cramped
+INSPECTION_CODE = """
 import json, torch
 found = {"torch": torch.__version__}
 if torch.cuda.is_available():
@@ -48,7 +49,7 @@ def install() -> None:
 
 
 def _kept() -> Iterator[str]:
-    for name in KEPT:
+    for name in PRESERVED_PACKAGES:
         if version := _version(name):
             yield f"{name}=={version}"
 
@@ -61,7 +62,7 @@ def _version(name: str) -> str | None:
 
 def look_at_gpu() -> None:
     """Say in plain words what the GPU is good for."""
-    looked = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True)
+    looked = subprocess.run([sys.executable, "-c", INSPECTION_CODE], capture_output=True, text=True)
     if looked.returncode:
         reason = (looked.stderr.strip().splitlines() or ["it ended without a word"])[-1]
         raise Trouble(f"The runtime's torch does not work: {reason}")
@@ -69,7 +70,7 @@ def look_at_gpu() -> None:
 
 
 def verdict(found: dict[str, str | int]) -> str:
-    """Return what a GPU is good for; ``found`` as ``LOOK`` prints it."""
+    """Return what a GPU is good for; ``found`` as ``INSPECTION_CODE`` prints it."""
     if "name" not in found:
         return (
             "There is no GPU here. Runtime → Change runtime type → T4 GPU, then Run all again.\n"
@@ -77,7 +78,7 @@ def verdict(found: dict[str, str | int]) -> str:
         )
     free, total = (int(found[name]) / 2**30 for name in ("free", "total"))
     said = f"GPU: {found['name']}, {free:.1f} of {total:.1f} GiB free."
-    if int(found["free"]) < SMALL:
+    if int(found["free"]) < SMALL_GPU_BYTES:
         return f"{said}\nThat is little: choose small pictures, or end what else uses it."
     return f"{said} Stable Diffusion 1.5 fits well." + (" SDXL fits, too." if free > 12 else "")
 

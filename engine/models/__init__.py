@@ -30,17 +30,17 @@ __all__ = [
 
 FOLDER = Path(__file__).parent
 OFFLINE = "landscapes"
-FILE = ".safetensors"
-HUB = re.compile(
+WEIGHT_SUFFIX = ".safetensors"
+HUB_MODEL = re.compile(
     r"(?P<source>[\w.-]+/[\w.-]+(?:/[\w./-]+\.safetensors)?)(?:@(?P<commit>[\da-f]{40}))?"
 )
-WEIGHT = re.compile(r"(?P<lora>.+):(?P<weight>-?\d+(?:\.\d+)?)")
+LORA_WEIGHT = re.compile(r"(?P<lora>.+):(?P<weight>-?\d+(?:\.\d+)?)")
 FAMILIES = {  # by names of tensors that only checkpoints of the family have
     "conditioner.embedders.1.": (SDXL, SDXL_DEFAULTS),
     "cond_stage_model.transformer.": (SD15, SD15_DEFAULTS),
 }
-FINE = 32  # cells on a side from which on attention tells what is seen at each, as on a face
-LARGEST_HEAD = 2**26  # bytes; SDXL's is under 2**19
+FINE_CELLS = 32  # cells on a side from which on attention tells what is seen at each, as on a face
+MAX_HEADER_BYTES = 2**26  # bytes; SDXL's is under 2**19
 
 
 def catalogue(sources: Iterable[str] = ()) -> dict[str, Model]:
@@ -89,7 +89,7 @@ def _base(source: str) -> Model:
 
 
 def _on_a_hub(source: str) -> WeightSource:
-    match = HUB.fullmatch(source)
+    match = HUB_MODEL.fullmatch(source)
     if not match:
         raise ModelLoadError(
             source,
@@ -101,12 +101,12 @@ def _on_a_hub(source: str) -> WeightSource:
 
 
 def _with_lora(model: Model, source: str) -> Model:
-    match = WEIGHT.fullmatch(source)
+    match = LORA_WEIGHT.fullmatch(source)
     source, weight = (match["lora"], float(match["weight"])) if match else (source, 1.0)
     part = WeightSource(source=str(Path(source).resolve())) if Path(source).is_file() else None
     part = part or _on_a_hub(source)
     file = Path(part.source)
-    if file.suffix != FILE:
+    if file.suffix != WEIGHT_SUFFIX:
         raise ModelLoadError(source, "it names no .safetensors file", "add the name of the file")
     name = f"{model.name}+{file.stem}" + (f":{weight:g}" if weight != 1 else "")
     lora = Lora(source=part.source, revision=part.revision, weight=weight)
@@ -139,13 +139,13 @@ def _guessed(folder: Path) -> Card:
 
 
 def _is_fine(folder: Path) -> bool:
-    """Tell whether a folder's UNet attends among ``FINE`` cells on a side on the way up."""
+    """Tell whether a folder's UNet attends among ``FINE_CELLS`` cells on a side on the way up."""
     unet = _read(folder / "unet" / "config.json")
     side, blocks = unet.get("sample_size"), unet.get("up_block_types")
     if not isinstance(side, int) or not isinstance(blocks, list):
         return False
     levels = [level for level, kind in enumerate(reversed(blocks)) if "Attn" in str(kind)]
-    return bool(levels) and side >> levels[0] >= FINE
+    return bool(levels) and side >> levels[0] >= FINE_CELLS
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -183,11 +183,11 @@ def _tensors(file: Path) -> list[str]:
         "it is not a safetensors file",
         "choose a .safetensors file; pickles such as .ckpt can run code and are never opened",
     )
-    if file.suffix != FILE:
+    if file.suffix != WEIGHT_SUFFIX:
         raise problem
     with file.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
-        head = stream.read(size) if size <= LARGEST_HEAD else b""
+        head = stream.read(size) if size <= MAX_HEADER_BYTES else b""
     try:
         return list(json.loads(head))
     except ValueError as error:

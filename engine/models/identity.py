@@ -15,8 +15,9 @@ from engine.files import file_sha256
 from engine.models.card import Model
 
 SUMS = "SHA256SUMS"  # beside the weights that come with VisionFlux
-WEIGHTS = (".safetensors", ".json", ".txt")  # the files of a pipeline that determine its pictures
-TOLD = ("card.json", "preview.json")  # files that change no picture
+# The files of a pipeline that determine its pictures.
+IDENTITY_SUFFIXES = (".safetensors", ".json", ".txt")
+DESCRIPTION_FILES = ("card.json", "preview.json")  # files that change no picture
 
 
 class Places(NamedTuple):
@@ -88,14 +89,14 @@ def _inside(part: Path) -> list[Path]:
     """Return the files of a folder that count, in order; a file is its own."""
     if part.is_file():
         return [part]
-    return sorted(path for path in part.rglob("*") if path.suffix in WEIGHTS)
+    return sorted(path for path in part.rglob("*") if path.suffix in IDENTITY_SUFFIXES)
 
 
 def _tree(part: Path) -> bytes:
     """Return the names and hashes of what counts in a folder; of a file, its hash alone."""
     if part.is_file():
         return _sha256(part).encode()
-    counting = (path for path in _inside(part) if path.name not in TOLD)
+    counting = (path for path in _inside(part) if path.name not in DESCRIPTION_FILES)
     return b"".join(
         path.relative_to(part).as_posix().encode() + b"\0" + _sha256(path).encode()
         for path in counting

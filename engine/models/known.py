@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from engine.models.card import Card, Defaults, Lora, Model, WeightSource
 
-RAIL, RAIL_PLUS = "CreativeML Open RAIL-M", "CreativeML Open RAIL++-M"
+RAIL_LICENCE, RAIL_PLUS_LICENCE = "CreativeML Open RAIL-M", "CreativeML Open RAIL++-M"
 SD15 = WeightSource(
     source="stable-diffusion-v1-5/stable-diffusion-v1-5",
     revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
@@ -46,7 +46,7 @@ TINY_DECODERS = {  # by a VAE's scaling factor, which tells the families apart
 SD15_DEFAULTS = Defaults(scheduler="dpmsolver++karras")
 SDXL_DEFAULTS = Defaults(width=1024, height=1024, guidance_scale=6.0, scheduler="dpmsolver++karras")
 LCM_DEFAULTS = Defaults(num_inference_steps=6, guidance_scale=1.5, scheduler="lcm")
-TRAILING: dict[str, str | bool] = {"timestep_spacing": "trailing"}
+TRAILING_SPACING: dict[str, str | bool] = {"timestep_spacing": "trailing"}
 
 SD15_MODEL = Model(
     name="stable-diffusion-1.5",
@@ -55,7 +55,7 @@ SD15_MODEL = Model(
     card=Card(
         title="Stable Diffusion 1.5",
         description="The base that most styles were made for, at quality settings.",
-        licence=RAIL,
+        licence=RAIL_LICENCE,
         download=2_740_000_000,
         memory=3_500_000_000,
         anchor_attention=True,
@@ -71,7 +71,7 @@ SDXL_MODEL = Model(
     card=Card(
         title="Stable Diffusion XL",
         description="Large pictures with much detail; slow on a small GPU.",
-        licence=f"{RAIL_PLUS}; its VAE: MIT",
+        licence=f"{RAIL_PLUS_LICENCE}; its VAE: MIT",
         download=7_110_000_000,
         memory=10_000_000_000,
         anchor_attention=True,
@@ -87,14 +87,14 @@ MODELS = (
         SD15_MODEL,
         name="stable-diffusion-1.5-fast",
         loras=(HYPER_SD,),
-        scheduler_config=TRAILING,
+        scheduler_config=TRAILING_SPACING,
         card=replace(
             SD15_MODEL.card,
             title="Stable Diffusion 1.5, fast",
             description="Eight steps in place of twenty-five, with Hyper-SD's LoRA. It keeps "
             "guidance and negative prompt, and without injected noise films stay calm: the choice "
             "for a small GPU.",
-            licence=f"{RAIL}; the LoRA: LICENSE.md of ByteDance/Hyper-SD",
+            licence=f"{RAIL_LICENCE}; the LoRA: LICENSE.md of ByteDance/Hyper-SD",
             download=3_010_000_000,
             defaults=Defaults(num_inference_steps=8, guidance_scale=5.0, scheduler="ddim"),
         ),
@@ -107,7 +107,7 @@ MODELS = (
             SD15_MODEL.card,
             title="Stable Diffusion 1.5, LCM",
             description="Four to eight steps with the LCM-LoRA; guidance stays between 1 and 2.",
-            licence=f"{RAIL}; the LoRA: {RAIL_PLUS}",
+            licence=f"{RAIL_LICENCE}; the LoRA: {RAIL_PLUS_LICENCE}",
             download=2_880_000_000,
             defaults=LCM_DEFAULTS,
         ),
@@ -117,7 +117,7 @@ MODELS = (
         SDXL_MODEL,
         name="sdxl-lightning",
         loras=(LIGHTNING,),
-        scheduler_config=TRAILING,
+        scheduler_config=TRAILING_SPACING,
         card=replace(
             SDXL_MODEL.card,
             title="SDXL-Lightning",

@@ -33,7 +33,7 @@ from engine.workers.messages import Channel, ServerGoneError, claim_stdout
 
 log = logging.getLogger(__name__)
 
-RETRY = 600.0  # seconds until weights that could not be fetched are asked for again
+WEIGHTS_RETRY_DELAY = 600.0  # seconds until weights that could not be fetched are asked for again
 
 
 def main() -> None:
@@ -173,7 +173,7 @@ class Worker:
         self._interpolator, self._notice = open_interpolator(
             self._rife, self._device.name, on_bytes
         )
-        self._retry_at = time.monotonic() + RETRY
+        self._retry_at = time.monotonic() + WEIGHTS_RETRY_DELAY
 
     def _make(self, work: tasks.Make) -> tasks.Made:
         context = stages.Context(

@@ -11,8 +11,8 @@ from typing import Protocol
 from engine.tunnels.cloudflared import Cloudflared
 from engine.tunnels.ngrok import Ngrok
 
-NONE = "none"
-NAMES = ("ngrok", "cloudflared", NONE)
+NO_TUNNEL = "none"
+NAMES = ("ngrok", "cloudflared", NO_TUNNEL)
 
 
 class Tunnel(Protocol):

@@ -18,7 +18,7 @@ from engine.errors import TunnelError
 
 START_TIMEOUT = 40.0  # seconds until an agent must have told its address
 CLOSE_TIMEOUT = 5.0  # seconds until an agent that does not end is killed
-ADDRESS = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
+ADDRESS_PATTERN = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
 
 
 class Cloudflared:
@@ -93,6 +93,6 @@ def _read(stream: IO[str], told: "queue.SimpleQueue[str]") -> None:
     """Tell the address that an agent names, or nothing at its end; read on in any case."""
     with contextlib.suppress(ValueError, OSError), stream:
         for line in stream:
-            if found := ADDRESS.search(line):
+            if found := ADDRESS_PATTERN.search(line):
                 told.put(found[0])
     told.put("")

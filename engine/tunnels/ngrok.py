@@ -16,8 +16,8 @@ from typing import Any
 from engine.errors import TunnelError
 from engine.wire import outages
 
-TOKEN = "NGROK_AUTHTOKEN"  # where the agent looks for it
-SETTINGS = """\
+TOKEN_VARIABLE = "NGROK_AUTHTOKEN"  # where the agent looks for it
+AGENT_SETTINGS = """\
 version: "3"
 agent:
   console_ui: false
@@ -25,7 +25,7 @@ agent:
   remote_management: false
   update_check: false
 """
-START, ANSWER = 30, 15.0  # seconds that the agent may take
+START_TIMEOUT, ANSWER_TIMEOUT = 30, 15.0  # seconds that the agent may take
 _environment = threading.Lock()
 
 
@@ -86,7 +86,7 @@ class Ngrok:
 
         with suppress(PyngrokError, OSError):
             running = process.is_process_running(self._config.ngrok_path)
-            return running and bool(ngrok.api_request(self._endpoint, timeout=ANSWER))
+            return running and bool(ngrok.api_request(self._endpoint, timeout=ANSWER_TIMEOUT))
         return False
 
     def close(self) -> None:
@@ -102,8 +102,10 @@ class Ngrok:
 
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / "ngrok.yml"
-        file.write_text(SETTINGS)
-        config = PyngrokConfig(config_path=str(file), startup_timeout=START, request_timeout=ANSWER)
+        file.write_text(AGENT_SETTINGS)
+        config = PyngrokConfig(
+            config_path=str(file), startup_timeout=START_TIMEOUT, request_timeout=ANSWER_TIMEOUT
+        )
         config.auth_token = None  # pyngrok would write it into the agent's arguments
         return config
 
@@ -111,11 +113,11 @@ class Ngrok:
     def _token_at_hand(self) -> Iterator[None]:
         """Let children that are started meanwhile find the token; ours find none afterwards."""
         with _environment:
-            os.environ[TOKEN] = self._token
+            os.environ[TOKEN_VARIABLE] = self._token
             try:
                 yield
             finally:
-                del os.environ[TOKEN]
+                del os.environ[TOKEN_VARIABLE]
 
 
 def _translated(error: Exception) -> TunnelError:

@@ -7,7 +7,7 @@ import pytest
 
 from engine import daemon
 from engine.film.recipe import Recipe, parse_recipe
-from engine.models import FINE, catalogue
+from engine.models import FINE_CELLS, catalogue
 from tests.conftest import connected
 from tests.films.test_same_film import finished, reached
 from tests.stand_ins.pipelines import save_tiny_pipeline
@@ -30,7 +30,7 @@ def film(**facts: object) -> Recipe:
 
 
 async def test_a_film_that_was_interrupted_looks_at_the_same_subject(tmp_path: Path) -> None:
-    models = catalogue([str(save_tiny_pipeline(tmp_path / "tiny", sample_size=FINE))])
+    models = catalogue([str(save_tiny_pipeline(tmp_path / "tiny", sample_size=FINE_CELLS))])
 
     def options(name: str) -> daemon.Options:
         return daemon.Options(data=tmp_path / name, models=models, device="cpu")

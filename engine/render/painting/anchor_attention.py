@@ -18,15 +18,15 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
-from engine.models import FINE
+from engine.models import FINE_CELLS
 from engine.render.device import Device
 from engine.render.image import Picture
 from engine.render.painting.noise import noise
 from engine.render.painting.warp import fitted
 
-LARGE: Any = StableDiffusionXLPipeline
-SETTLED = 0.92  # share of the levels of noise from which down a picture has its layout
-SEED = 0xA2C402  # of the subject's noise: one and the same, so that neighbours see the same
+SDXL_PIPELINE: Any = StableDiffusionXLPipeline
+LAYOUT_NOISE_SHARE = 0.92  # share of the levels of noise from which down a picture has its layout
+SUBJECT_SEED = 0xA2C402  # of the subject's noise: one and the same, so that neighbours see the same
 
 
 @contextmanager
@@ -73,8 +73,8 @@ class _Beside:
         """Take the scheduler before anybody changes how it adds noise."""
         self._add_noise, self._scale = scheduler.add_noise, scheduler.scale_model_input
         self._clean = clean  # (1, channels, height / 8, width / 8)
-        self._noise = noise(SEED, tuple(clean.shape)).to(clean.device, clean.dtype)
-        self._begin = SETTLED * scheduler.config.num_train_timesteps
+        self._noise = noise(SUBJECT_SEED, tuple(clean.shape)).to(clean.device, clean.dtype)
+        self._begin = LAYOUT_NOISE_SHARE * scheduler.config.num_train_timesteps
         self.there = False
 
     def enter(self, _unet: Any, args: Any, kwargs: Any) -> Any:
@@ -115,12 +115,12 @@ class AnchorAttnProcessor:
 
 
 def fine_layers(unet: Any) -> list[Any]:
-    """Return the self-attention of the decoder that has ``FINE`` cells on a side, at least."""
+    """Return the decoder's self-attention layers of at least ``FINE_CELLS`` cells on a side."""
     coarsest = len(unet.up_blocks) - 1
     fine = (
         block
         for level, block in enumerate(unet.up_blocks)
-        if unet.config.sample_size >> (coarsest - level) >= FINE
+        if unet.config.sample_size >> (coarsest - level) >= FINE_CELLS
     )
     modules = (found for block in fine for found in block.named_modules())
     return [module for name, module in modules if name.endswith(".attn1")]
@@ -128,7 +128,7 @@ def fine_layers(unet: Any) -> list[Any]:
 
 def _encoded(picture: Picture, pipe: Any, device: Device) -> Tensor:
     """Return a picture's scaled latents ``(1, channels, height / 8, width / 8)``: their mean."""
-    vae, large = pipe.vae, isinstance(pipe, LARGE)
+    vae, large = pipe.vae, isinstance(pipe, SDXL_PIPELINE)
     dtype: torch.dtype = vae.dtype
     overflows = large and dtype == torch.float16 and vae.config.force_upcast  # as diffusers has it
     exact = torch.float32 if overflows else dtype

@@ -11,13 +11,14 @@ from msgspec import structs
 from engine.film.graph import Blend, KeyframeNode
 from engine.render.image import Picture
 
-MORE = 2  # seeds that are tried after the node's own
-LEAST = 1.5  # of 255: standard deviation of the liveliest channel; fog and night skies have 5
+EXTRA_SEEDS = 2  # seeds that are tried after the node's own
+# Of 255: standard deviation of the liveliest channel; fog and night skies have 5.
+MIN_CHANNEL_DEVIATION = 1.5
 
 
 def is_blank(picture: Picture) -> bool:
     """Tell whether a picture is black, or of one colour."""
-    return float(picture.std(axis=(0, 1)).max()) < LEAST
+    return float(picture.std(axis=(0, 1)).max()) < MIN_CHANNEL_DEVIATION
 
 
 def painted(
@@ -35,7 +36,7 @@ def painted(
         seed helped, else nothing.
     """
     pictures, again = paint(nodes), set[int]()
-    for number in range(1, MORE + 1):
+    for number in range(1, EXTRA_SEEDS + 1):
         blanks = [index for index in nodes if is_blank(pictures[index])]
         if not blanks:
             break

@@ -19,12 +19,15 @@ from engine.render.image import Picture
 from engine.render.painting.blank import is_blank
 from engine.render.painting.warp import fitted, in_view, moved, with_colours_of
 
-SEAM = 1  # cells around what came into view that are painted as freshly, so that no edge shows
-RIM = 17  # pixels around it in which painted matter comes to be taken whole
-ALL_KEPT, NOTHING_KEPT = 0.05, 0.25  # strengths up to which all is given back, and from which none
-FINE = 2.0  # pixels: what a Gaussian of this deviation takes away is detail
-NEAR = 15  # pixels over which details' spread is taken
-PLAIN = 2.0  # of 255: spread of painted details from which on all of the lost ones are given back
+# Cells around what came into view that are painted as freshly, so that no edge shows.
+SEAM_CELLS = 1
+RIM_PIXELS = 17  # pixels around it in which painted matter comes to be taken whole
+# Strengths up to which all is given back, and from which none.
+FULL_DETAIL_STRENGTH, NO_DETAIL_STRENGTH = 0.05, 0.25
+DETAIL_SIGMA = 2.0  # pixels: what a Gaussian of this deviation takes away is detail
+SPREAD_WINDOW = 15  # pixels over which details' spread is taken
+# Of 255: spread of painted details from which on all of the lost ones are given back.
+FULL_DETAIL_SPREAD = 2.0
 
 
 class InitImage(NamedTuple):
@@ -57,7 +60,13 @@ def canvas_of(node: KeyframeNode, source: Picture | None) -> InitImage | None:
     picture, kept = fitted(source, node.height, node.width), 0.0
     fresh = np.zeros((node.height, node.width), bool)
     if node.warp:
-        kept = min(1.0, max(0.0, (NOTHING_KEPT - node.strength) / (NOTHING_KEPT - ALL_KEPT)))
+        kept = min(
+            1.0,
+            max(
+                0.0,
+                (NO_DETAIL_STRENGTH - node.strength) / (NO_DETAIL_STRENGTH - FULL_DETAIL_STRENGTH),
+            ),
+        )
         picture, fresh = moved(picture, node.warp), ~in_view(node.warp, node.height, node.width)
     steps = steps_of(node.strength, node.num_inference_steps)
     border = steps_of(node.border, node.num_inference_steps)
@@ -81,11 +90,11 @@ def restored(canvas: InitImage, painted: Picture, decoded: Picture) -> Picture:
         painted: uint8 RGB ``(height, width, 3)``, what became of it.
         decoded: likewise, the canvas encoded and decoded, with nothing painted.
     """
-    fresh = cv2.dilate(canvas.fresh.astype(np.float32), np.ones((RIM, RIM), np.uint8))
-    old = canvas.kept * (1 - cv2.blur(fresh, (RIM, RIM)))[..., None]
+    fresh = cv2.dilate(canvas.fresh.astype(np.float32), np.ones((RIM_PIXELS, RIM_PIXELS), np.uint8))
+    old = canvas.kept * (1 - cv2.blur(fresh, (RIM_PIXELS, RIM_PIXELS)))[..., None]
     lost = canvas.picture.astype(np.float32) - decoded
-    coarse = cv2.GaussianBlur(lost, (0, 0), FINE)
-    share = np.minimum(1, _spread(painted) / PLAIN)[..., None]
+    coarse = cv2.GaussianBlur(lost, (0, 0), DETAIL_SIGMA)
+    share = np.minimum(1, _spread(painted) / FULL_DETAIL_SPREAD)[..., None]
     kept = painted + (coarse + (lost - coarse) * share) * old
     pixels: Picture = (np.clip(kept, 0, 255) + 0.5).astype(np.uint8)
     return pixels
@@ -94,8 +103,10 @@ def restored(canvas: InitImage, painted: Picture, decoded: Picture) -> Picture:
 def _spread(picture: Picture) -> NDArray[np.float32]:
     """Return the spread of details around each pixel, of 255, ``(height, width)``."""
     values = picture.astype(np.float32)
-    details = values - cv2.GaussianBlur(values, (0, 0), FINE)
-    spread: NDArray[np.float32] = np.sqrt(cv2.blur((details**2).mean(-1), (NEAR, NEAR)))
+    details = values - cv2.GaussianBlur(values, (0, 0), DETAIL_SIGMA)
+    spread: NDArray[np.float32] = np.sqrt(
+        cv2.blur((details**2).mean(-1), (SPREAD_WINDOW, SPREAD_WINDOW))
+    )
     return spread
 
 
@@ -146,7 +157,9 @@ class RegionStrength:
             then: the callback at the end of each step that comes first.
         """
         cells = F.max_pool2d(torch.from_numpy(canvas.fresh)[None, None].float(), factor)
-        fresh = F.max_pool2d(cells, 2 * SEAM + 1, 1, SEAM)  # (1, 1, height / 8, width / 8)
+        fresh = F.max_pool2d(
+            cells, 2 * SEAM_CELLS + 1, 1, SEAM_CELLS
+        )  # (1, 1, height / 8, width / 8)
         self._steps = canvas.steps + (canvas.border_steps - canvas.steps) * fresh
         self._then = then
 

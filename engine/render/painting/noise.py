@@ -12,10 +12,11 @@ from torch import Tensor
 from engine.film.camera import HORIZON
 from engine.film.graph import LoopPhase
 
-PARALLEL = 1e-4  # radians; below this angle the arc is its chord
-STRIDE = 0x9E3779B9  # between seeds of one strip; far from the walk's, which goes by ones
-LEFT = 2**31  # from a seed to that of what lies to the left of its noise
-FARTHEST = 0.25  # speed just below the horizon, as a share of the lowest row's
+MIN_ARC_ANGLE = 1e-4  # radians; below this angle the arc is its chord
+# Between seeds of one strip; far from the walk's, which goes by ones.
+STRIP_SEED_STRIDE = 0x9E3779B9
+LEFT_SEED_OFFSET = 2**31  # from a seed to that of what lies to the left of its noise
+HORIZON_SPEED_SHARE = 0.25  # speed just below the horizon, as a share of the lowest row's
 
 
 def slerp(first: Tensor, second: Tensor, position: float, *, dim: int | None = None) -> Tensor:
@@ -41,7 +42,7 @@ def slerp(first: Tensor, second: Tensor, position: float, *, dim: int | None = N
     norm_a, norm_b = (torch.linalg.vector_norm(v, dim=dims, keepdim=True) for v in (a, b))
     a, b = a / norm_a.clamp_min(1e-12), b / norm_b.clamp_min(1e-12)
     angle = (a * b).sum(dims, keepdim=True).clamp(-1, 1).arccos()
-    straight = (angle < PARALLEL) | (angle > torch.pi - PARALLEL)  # no arc, or no one arc
+    straight = (angle < MIN_ARC_ANGLE) | (angle > torch.pi - MIN_ARC_ANGLE)  # no arc, or no one arc
     safe = torch.where(straight, torch.ones_like(angle), angle)
     along_a = torch.where(straight, 1 - position, ((1 - position) * safe).sin() / safe.sin())
     along_b = torch.where(straight, position, (position * safe).sin() / safe.sin())
@@ -74,7 +75,7 @@ def drifted_noise(seed: int, shape: tuple[int, ...], drift: float) -> Tensor:
         drift: of the lowest row, in picture widths; 0 gives exactly ``noise``, below 0 it has moved
             to the right.
     """
-    left = _blocks((seed + LEFT) % 2**32, shape, math.ceil(max(0.0, -drift)))
+    left = _blocks((seed + LEFT_SEED_OFFSET) % 2**32, shape, math.ceil(max(0.0, -drift)))
     blocks = [*reversed(left), *_blocks(seed, shape, int(max(0.0, drift)) + 2)]
     strip = torch.cat(blocks, dim=-1)  # (1, channels, height / 8, blocks * width / 8)
     return _drifted(strip, shape, drift, len(left) * shape[-1])
@@ -160,12 +161,17 @@ def _blocks(seed: int, shape: tuple[int, ...], count: int) -> list[Tensor]:
 def _start(depth: float, cells: float) -> int:
     """Return by how many cells the row at ``depth`` (0 top, 1 bottom) has moved."""
     near = (depth - HORIZON) / (1 - HORIZON)
-    return round(cells * (FARTHEST + (1 - FARTHEST) * near)) if near > 0 else 0
+    return (
+        round(cells * (HORIZON_SPEED_SHARE + (1 - HORIZON_SPEED_SHARE) * near)) if near > 0 else 0
+    )
 
 
 def _steps(seed: int, shape: tuple[int, ...], drift: float) -> Iterator[Tensor]:
     """Yield a seed's noises after the first; each block of the strip is drawn by its own seed."""
-    seeds = [(seed + block * STRIDE) % 2**32 for block in range(int(drift) + 2 if drift else 1)]
+    seeds = [
+        (seed + block * STRIP_SEED_STRIDE) % 2**32
+        for block in range(int(drift) + 2 if drift else 1)
+    ]
     generators = [torch.Generator("cpu").manual_seed(each) for each in seeds]
     first = True
     while True:

@@ -66,13 +66,13 @@ def _decode_tiles(side: int) -> Callable[[Any, Device], None]:
     return begin
 
 
-ALL = ("cuda", "mps", "cpu")
+ALL_DEVICE_KINDS = ("cuda", "mps", "cpu")
 WAYS = (
     Way("slices", "", ("mps",), _slice_attention),
     Way("offload", "", ("cuda",), _offload_models),  # a Mac's memory is one
-    Way("singly", "singly", ALL, lambda *_: None, rows=2),  # the painter asks for it
-    Way("tiles", "tiled", ALL, _decode_tiles(512)),
-    Way("small_tiles", "tiled", ALL, _decode_tiles(256)),
+    Way("singly", "singly", ALL_DEVICE_KINDS, lambda *_: None, rows=2),  # the painter asks for it
+    Way("tiles", "tiled", ALL_DEVICE_KINDS, _decode_tiles(512)),
+    Way("small_tiles", "tiled", ALL_DEVICE_KINDS, _decode_tiles(256)),
     Way("layers", "", ("cuda",), _offload_layers),  # many times slower, so it comes last
 )
 
@@ -156,7 +156,8 @@ class MemorySaver:
 
 log = logging.getLogger(__name__)
 
-PAYS = 600.0  # seconds of painting to come from which on a tenth saved outweighs compiling
+# Seconds of painting to come from which on a tenth saved outweighs compiling.
+MIN_SECONDS_TO_COMPILE = 600.0
 
 
 class Compiler:
@@ -190,7 +191,11 @@ class Compiler:
             thriftily: whether memory is short; hooks and compiled networks do not go together.
         """
         self._left, self._painted = self._left - keyframes, self._painted + 1
-        if self._painted > 1 and seconds / keyframes * self._left > PAYS and not thriftily:
+        if (
+            self._painted > 1
+            and seconds / keyframes * self._left > MIN_SECONDS_TO_COMPILE
+            and not thriftily
+        ):
             self._compile()
 
     def _compile(self) -> None:

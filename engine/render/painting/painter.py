@@ -38,7 +38,7 @@ from engine.render.painting.optimizations import Compiler, MemorySaver, Way
 from engine.render.painting.prompts import Prompts
 from engine.render.painting.schedulers import make_scheduler
 from engine.render.previews.latent_rgb import (
-    PUBLISHED,
+    PUBLISHED_PROJECTIONS,
     Projection,
     family_of,
     fit_projection,
@@ -134,7 +134,8 @@ log = logging.getLogger(__name__)
 
 Nodes = Mapping[int, KeyframeNode]  # by index
 OnSteps = Callable[[tuple[int, ...], int, int, Tensor], None]
-SMALLER = (0.75, 0.5, 0.375, 0.25)  # shares of a side that are tried where a picture does not fit
+# Shares of a side that are tried where a picture does not fit.
+SMALLER_SIDE_SHARES = (0.75, 0.5, 0.375, 0.25)
 
 
 class Conditioning(NamedTuple):
@@ -297,7 +298,7 @@ class Painter:
 
     def _smaller(self, node: KeyframeNode, subject: Picture | None) -> str:
         """Return a remedy with the largest of some smaller sizes that fits when it is tried."""
-        for share in SMALLER:
+        for share in SMALLER_SIDE_SHARES:
             width, height = (
                 max(64, int(side * share) // 64 * 64) for side in (node.width, node.height)
             )
@@ -385,7 +386,7 @@ class Painter:
         """Return the projection of the model's family, or one fitted to its own decoder."""
         vae = self._pipe.vae
         if (family := family_of(vae)) is not None:
-            return PUBLISHED[family]
+            return PUBLISHED_PROJECTIONS[family]
 
         def decode(latents: Tensor) -> Tensor:
             latents = latents.to(self.device.name, self.device.torch_dtype)

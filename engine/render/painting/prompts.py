@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.film.graph import Blend
 from engine.render.painting.noise import blended_embeddings
 
-REMEMBERED = 64  # prompts kept; 236 kB each with Stable Diffusion 1.5 in float32, 635 with SDXL
+CACHED_PROMPTS = 64  # prompts kept; 236 kB each with Stable Diffusion 1.5 in float32, 635 with SDXL
 
 
 class Embedded(NamedTuple):
@@ -73,6 +73,6 @@ class Prompts:
             )
             self._known[prompt] = Embedded(found[0], found[2] if len(found) > 2 else None)
         self._known.move_to_end(prompt)
-        if len(self._known) > REMEMBERED:
+        if len(self._known) > CACHED_PROMPTS:
             self._known.popitem(last=False)
         return self._known[prompt]

@@ -19,11 +19,14 @@ from torch import Tensor
 
 from engine.errors import InvalidParameterError
 
-MULTISTEP = {"algorithm_type": "dpmsolver++", "solver_order": 2}
+MULTISTEP_CONFIG = {"algorithm_type": "dpmsolver++", "solver_order": 2}
 # TCD is missing on purpose: at eta 0, without its noise, it is DDIM with trailing spacing.
 SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "dpmsolver++": (DPMSolverMultistepScheduler, MULTISTEP),
-    "dpmsolver++karras": (DPMSolverMultistepScheduler, {**MULTISTEP, "use_karras_sigmas": True}),
+    "dpmsolver++": (DPMSolverMultistepScheduler, MULTISTEP_CONFIG),
+    "dpmsolver++karras": (
+        DPMSolverMultistepScheduler,
+        {**MULTISTEP_CONFIG, "use_karras_sigmas": True},
+    ),
     "ddim": (DDIMScheduler, {}),
     "euler": (EulerDiscreteScheduler, {}),
     "unipc": (UniPCMultistepScheduler, {}),

@@ -12,8 +12,8 @@ from engine.film.camera import Move, carry
 from engine.render.image import Picture
 
 Floats = NDArray[np.float32]
-FEATHER = 1 / 16  # picture widths inside a rim over which the other picture takes over
-LEAST_SPREAD = 1.0  # of a LAB channel, L in [0, 100]: flatter ones are only shifted
+FEATHER_SHARE = 1 / 16  # picture widths inside a rim over which the other picture takes over
+MIN_CHANNEL_SPREAD = 1.0  # of a LAB channel, L in [0, 100]: flatter ones are only shifted
 
 
 def moved(picture: Picture, move: Move) -> Picture:
@@ -63,7 +63,7 @@ def _inside(move: Move, height: int, width: int) -> Floats:
     """Return for each pixel after a move how far inside the rim it was before: 0 outside, to 1."""
     x, y = sources(move, height, width)
     rim = np.minimum(np.minimum(x, width - 1 - x), np.minimum(y, height - 1 - y))
-    inside: Floats = np.clip((rim + 0.5) / (FEATHER * width), 0, 1)
+    inside: Floats = np.clip((rim + 0.5) / (FEATHER_SHARE * width), 0, 1)
     return inside
 
 
@@ -96,7 +96,7 @@ def with_colours_of(picture: Picture, anchor: Picture, move: Move) -> Picture:
     shared = in_view(move, *picture.shape[:2])
     lab, wanted = _lab(picture), _lab(moved(anchor, move))[shared]
     mean, spread = lab[shared].mean(0), lab[shared].std(0)
-    gain = np.where(spread > LEAST_SPREAD, wanted.std(0) / np.maximum(spread, 1e-6), 1.0)
+    gain = np.where(spread > MIN_CHANNEL_SPREAD, wanted.std(0) / np.maximum(spread, 1e-6), 1.0)
     matched = ((lab - mean) * gain + wanted.mean(0)).astype(np.float32)
     colours = cv2.cvtColor(matched, cv2.COLOR_LAB2RGB)
     pixels: Picture = (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -18,7 +18,8 @@ from engine.render.image import Picture
 
 FIT_LATENTS = 2  # smooth random latents that a projection is fitted on; more gave nothing
 FIT_SIDE = 16  # their height and width
-LAYOUT = [128, 256, 512, 512]  # of the families' VAEs; others with their scaling are other models
+# Of the families' VAEs; others with their scaling are other models.
+VAE_CHANNELS = [128, 256, 512, 512]
 
 
 class Projection(NamedTuple):
@@ -90,15 +91,19 @@ def fit_projection(decode: Callable[[Tensor], Tensor], channels: int) -> Project
 def family_of(vae: Any) -> float | None:
     """Return the scaling factor that names a VAE's family; None if it is of neither."""
     config = vae.config
-    known = list(config.block_out_channels) == LAYOUT and config.latent_channels == 4
-    return float(config.scaling_factor) if known and config.scaling_factor in PUBLISHED else None
+    known = list(config.block_out_channels) == VAE_CHANNELS and config.latent_channels == 4
+    return (
+        float(config.scaling_factor)
+        if known and config.scaling_factor in PUBLISHED_PROJECTIONS
+        else None
+    )
 
 
 # By a VAE's scaling factor. That of Stable Diffusion 1.x maps to [-1, 1]: keturn, "Decoding latents
 # to RGB without upscaling", discuss.huggingface.co/t/23204, 2022. That of SDXL maps to [0, 255]:
 # T. A. Vass, "Explaining the SDXL latent space", huggingface.co/blog, 2023. Both were found from
 # many pictures; a fit to random latents knows nothing of what pictures look like.
-PUBLISHED = {
+PUBLISHED_PROJECTIONS = {
     0.18215: Projection(
         torch.tensor(
             [

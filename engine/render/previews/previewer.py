@@ -20,14 +20,14 @@ from engine.render.previews.tiny_decoder import TinyDecoder
 
 logger = logging.getLogger(__name__)
 
-BEST = SETTINGS[0]
+BEST_QUALITY = SETTINGS[0]
 
 Header = dict[str, Any]
 Render = Callable[[PreviewQuality], Picture | None]
 Beside = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
-def encode_jpeg(picture: Picture, setting: PreviewQuality = BEST) -> bytes:
+def encode_jpeg(picture: Picture, setting: PreviewQuality = BEST_QUALITY) -> bytes:
     """Return a JPEG of ``picture``, made smaller if it is larger than ``setting`` says."""
     height, width = picture.shape[:2]
     if max(height, width) > setting.side:
@@ -62,7 +62,7 @@ class Previewer:
         self._send = send
         self._changed = threading.Condition()
         self._waiting: dict[bool, tuple[Render, Header]] = {}  # by whether it is a keyframe
-        self._setting = BEST  # of the newest credit
+        self._setting = BEST_QUALITY  # of the newest credit
         self._credited = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="previews")
@@ -85,7 +85,7 @@ class Previewer:
         """Offer a finished picture, uint8 RGB ``(height, width, 3)``, that nobody changes."""
         self._put(lambda _: picture, header)
 
-    def credit(self, setting: PreviewQuality | None = BEST) -> None:
+    def credit(self, setting: PreviewQuality | None = BEST_QUALITY) -> None:
         """Allow one preview to be encoded, made as ``setting`` says; None allows none."""
         with self._changed:
             self._setting, self._credited = setting or self._setting, setting is not None

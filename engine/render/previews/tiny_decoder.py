@@ -24,8 +24,8 @@ from engine.render.weights import hub as download
 
 log = logging.getLogger(__name__)
 
-SHARE = 0.01  # of the time, at most
-PAUSE = 0.5  # seconds from one to the next, at least
+MAX_TIME_SHARE = 0.01  # of the time, at most
+MIN_DECODE_INTERVAL = 0.5  # seconds from one to the next, at least
 
 Beside = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
@@ -59,7 +59,7 @@ class TinyDecoder:
         begun = self._clock()
         colours = beside(self._decode)
         ended = self._clock()
-        self._next = ended + max(PAUSE, (ended - begun) / SHARE)
+        self._next = ended + max(MIN_DECODE_INTERVAL, (ended - begun) / MAX_TIME_SHARE)
         return colours.numpy()
 
     @torch.no_grad()

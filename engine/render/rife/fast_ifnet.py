@@ -27,7 +27,16 @@ from torch import Tensor, nn
 
 from engine.render.rife.fused_layers import Entrance, prepare_activated, prepare_middle
 from engine.render.rife.ifnet_layers import Activated, IFBlock
-from engine.render.rife.motion import FLOWS, Motion, enlarge, fold, halve, pieces, places, sample
+from engine.render.rife.motion import (
+    FLOW_CHANNELS,
+    Motion,
+    enlarge,
+    fold,
+    halve,
+    pieces,
+    places,
+    sample,
+)
 from engine.render.rife.versions import Architecture
 
 
@@ -78,12 +87,12 @@ def input_order(architecture: Architecture, index: int) -> list[int]:
     position, total = 6 + 2 * encoded, architecture.inputs(index)
     if index == 0:
         return [*sides[0], *sides[1], position]
-    flow = range(total - FLOWS, total)
-    return [*sides[0], *sides[1], *flow, position, *range(position + 1, total - FLOWS)]
+    flow = range(total - FLOW_CHANNELS, total)
+    return [*sides[0], *sides[1], *flow, position, *range(position + 1, total - FLOW_CHANNELS)]
 
 
-FAR = 32.0  # pixels; beyond this the versions that can double their scales do so
-RECORDED = 4  # shapes kept; each holds the memory of a whole evaluation
+FAR_MOTION = 32.0  # pixels; beyond this the versions that can double their scales do so
+RECORDED_SHAPES = 4  # shapes kept; each holds the memory of a whole evaluation
 Work = Callable[..., tuple[Tensor, ...]]
 
 
@@ -102,7 +111,7 @@ class CudaGraph:
         """Like calling the function; the results are the caller's own."""
         key = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in inputs)
         if key not in self._recorded:
-            if len(self._recorded) >= RECORDED:
+            if len(self._recorded) >= RECORDED_SHAPES:
                 self._recorded.clear()
             self._recorded[key] = self._record(inputs)
         graph, held, outputs = self._recorded[key]
@@ -158,9 +167,9 @@ class FastIFNet:
         self.blocks = []
         for index, block in enumerate(blocks):
             last = index == len(blocks) - 1
-            kept = FLOWS + 1 + (0 if last else self.architecture.carried)
+            kept = FLOW_CHANNELS + 1 + (0 if last else self.architecture.carried)
             order = input_order(self.architecture, index)
-            direct = 6 + 2 * self.architecture.encoded + FLOWS
+            direct = 6 + 2 * self.architecture.encoded + FLOW_CHANNELS
             self.blocks.append(Block(block, dtype, order, direct, kept))
 
     def can(self, scale: float) -> bool:
@@ -262,7 +271,7 @@ class FastIFNet:
 
     def _add(self, motion: Motion, index: int, out: Tensor, scales: list[int]) -> None:
         ratio = scales[index] * (1 if self.blocks[index].shuffles else 2)
-        motion.add(out[:, : FLOWS + self.architecture.mask_adds], ratio)
+        motion.add(out[:, : FLOW_CHANNELS + self.architecture.mask_adds], ratio)
 
     def _still(self, coarse: tuple[Tensor, Tensor], moments: Tensor) -> Tensor:
         """Input of the first block: both pictures, both encodings, the position."""
@@ -298,19 +307,19 @@ class FastIFNet:
         Where what the last block hands on is half as large, it is returned apart.
         """
         height, width = (side // scale for side in motion.size)
-        direct = 2 * stacked[0].shape[1] + FLOWS
+        direct = 2 * stacked[0].shape[1] + FLOW_CHANNELS
         apart = ratio == 2 * scale and not self.architecture.mask_adds
         channels = direct if apart else self.architecture.inputs(1)
         x = self._buffer(len(moments), channels, height, width, out.device)
         flow = motion.at(scale)
-        self._warp_into(x[:, :direct], stacked, flow[:FLOWS], scale)
+        self._warp_into(x[:, :direct], stacked, flow[:FLOW_CHANNELS], scale)
         if apart:
             return x, self._handed_on(out, moments)
         x[:, direct : direct + 1] = moments
         if self.architecture.mask_adds:
-            x[:, -1:] = halve(flow[FLOWS:], scale).transpose(0, 1)
+            x[:, -1:] = halve(flow[FLOW_CHANNELS:], scale).transpose(0, 1)
         else:
-            x[:, direct + 1 :] = enlarge(out[:, FLOWS:], ratio // scale)
+            x[:, direct + 1 :] = enlarge(out[:, FLOW_CHANNELS:], ratio // scale)
         return x, None
 
     def _warp_into(
@@ -333,9 +342,9 @@ class FastIFNet:
     def _handed_on(self, out: Tensor, moments: Tensor) -> Tensor:
         """Position, mask and features at the resolution of the block before."""
         count, channels, height, width = out.shape
-        x = self._buffer(count, 1 + channels - FLOWS, height, width, out.device)
+        x = self._buffer(count, 1 + channels - FLOW_CHANNELS, height, width, out.device)
         x[:, :1] = moments
-        x[:, 1:] = out[:, FLOWS:]
+        x[:, 1:] = out[:, FLOW_CHANNELS:]
         return x
 
     def _blend(
@@ -345,16 +354,16 @@ class FastIFNet:
         height, width = frames.shape[-2:]
         whole = motion.at(1)[..., :height, :width]
         if self.architecture.mask_adds:
-            mask = whole[FLOWS:]
+            mask = whole[FLOW_CHANNELS:]
         else:
-            mask = enlarge(out[:, FLOWS:], motion.parts[-1][1])[..., :height, :width]
+            mask = enlarge(out[:, FLOW_CHANNELS:], motion.parts[-1][1])[..., :height, :width]
             mask = mask.transpose(0, 1)
         columns = places(stacked[0].shape[-1], 1, frames.device)[:width]
         rows = places(stacked[0].shape[-2], 1, frames.device)[:height]
         count = pieces(whole)
         first, second = (
             sample(picture[:, :3], fold(half, count), columns, rows.reshape(count, -1, 1))
-            for picture, half in zip(stacked, torch.split(whole[:FLOWS], 2), strict=True)
+            for picture, half in zip(stacked, torch.split(whole[:FLOW_CHANNELS], 2), strict=True)
         )
         share = fold(torch.sigmoid(mask), count).transpose(0, 1)
         target = fold(frames.transpose(0, 1), count).transpose(0, 1)
@@ -386,5 +395,5 @@ def lay(maps: Sequence[Tensor], target: Tensor) -> None:
 
 def _far(change: Tensor) -> list[int]:
     """Positions at which the motion to both pictures changes by more than FAR pixels."""
-    halves = change[:FLOWS].abs().amax((2, 3)).view(2, 2, -1).amax(1)  # (2, N)
-    return [index for index, far in enumerate((halves > FAR).all(0).tolist()) if far]
+    halves = change[:FLOW_CHANNELS].abs().amax((2, 3)).view(2, 2, -1).amax(1)  # (2, N)
+    return [index for index, far in enumerate((halves > FAR_MOTION).all(0).tolist()) if far]

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from engine.render import _compat
 from engine.render.rife.ifnet_layers import Activated, ResConv
 
-SLOPE = 0.2
-SHAPES = 4  # input sizes whose packed weights are kept
+LEAKY_SLOPE = 0.2
+CACHED_SHAPES = 4  # input sizes whose packed weights are kept
 Step = Callable[[Tensor], Tensor]
 
 
@@ -47,7 +47,7 @@ class Convolution:
         stride: int = 1,
         padding: int = 1,
         groups: int = 1,
-        slope: Tensor | float | None = SLOPE,
+        slope: Tensor | float | None = LEAKY_SLOPE,
     ) -> None:
         self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
         self.bias = None if bias is None else bias.to(dtype)
@@ -85,7 +85,7 @@ class Convolution:
         packed = self.packed.get(shape)
         if packed is None:
             packed = _compat.pack_weight(self.weight, self.geometry, shape)
-            if len(self.packed) >= SHAPES:
+            if len(self.packed) >= CACHED_SHAPES:
                 self.packed.clear()
             self.packed[shape] = packed
         return packed

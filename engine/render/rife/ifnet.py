@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.render.rife.fast_ifnet import FAR, FastIFNet
+from engine.render.rife.fast_ifnet import FAR_MOTION, FastIFNet
 from engine.render.rife.ifnet_layers import IFBlock, build_encoder
 from engine.render.rife.network import Drawn, Network, Pair, Prepared
 from engine.render.rife.versions import Architecture
@@ -170,4 +170,4 @@ class IFNet(Network):
 
 def _both_far(change: Tensor) -> bool:
     """Whether the motion to either picture changes by more than FAR pixels somewhere."""
-    return all(float(half.abs().max()) > FAR for half in change.chunk(2, 1))
+    return all(float(half.abs().max()) > FAR_MOTION for half in change.chunk(2, 1))

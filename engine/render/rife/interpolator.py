@@ -30,15 +30,16 @@ from engine.render.rife.similarity import Judgement, judge
 from engine.render.weights.hub import OnBytes
 
 OFFLINE_WEIGHTS = Path(__file__).parents[2] / "models" / "rife" / "offline.safetensors"
-ALGORITHM = 6  # raise it when the same weights begin to give other pixels
-REMEMBERED = 3  # keyframes: the two of this gap, and the one they may share with the last
-BIG, HUGE = 2_500_000, 10_000_000  # pixels above which flow is found at 1/2 and 1/4 scale
+ALGORITHM_VERSION = 6  # raise it when the same weights begin to give other pixels
+CACHED_KEYFRAMES = 3  # keyframes: the two of this gap, and the one they may share with the last
+# Pixels above which flow is found at 1/2 and 1/4 scale.
+HALF_SCALE_PIXELS, QUARTER_SCALE_PIXELS = 2_500_000, 10_000_000
 # The warped sides may disagree by this share of the keyframes' difference; beyond it the
 # motion explains nothing and a fade looks better. 1 is what no motion at all gives. With the
 # offline network 40 held-out pairs that move 3 to 68 of 192 pixels stayed below 0.94, most of
 # them below 0.5, and 12 unrelated pairs reached 0.92 to 1. At 0.8 two pairs would have been
 # faded that the network drew 7 and 9 dB better.
-DISAGREEMENT = 0.95
+MAX_DISAGREEMENT = 0.95
 
 
 def load_interpolator(
@@ -120,7 +121,9 @@ class Interpolator:
         self, network: Network, digest: str, device: torch.device, scale: float | None = None
     ) -> None:
         self.scale = None if scale is None else check_scale(scale)
-        self.identity = f"{network.name}@{digest}+{ALGORITHM}" + (f"*{scale:g}" if scale else "")
+        self.identity = f"{network.name}@{digest}+{ALGORITHM_VERSION}" + (
+            f"*{scale:g}" if scale else ""
+        )
         self.network = network
         self.device = device
         self._prepared: list[tuple[np.ndarray, Prepared]] = []
@@ -171,7 +174,7 @@ class Interpolator:
             pair = self.network.relate(self._prepare(first), self._prepare(second))
         middle = min(range(len(moments)), key=lambda index: abs(moments[index] - 0.5))
         drawn = self._draw(pair, [moments[middle]])
-        if disagreement(pair, drawn) > DISAGREEMENT:
+        if disagreement(pair, drawn) > MAX_DISAGREEMENT:
             yield from (fade(first, second, moment) for moment in moments)
             return
         yield from self._batches(pair, moments[:middle])
@@ -218,14 +221,14 @@ class Interpolator:
         image = torch.from_numpy(frame).to(self.device)
         image = image.permute(2, 0, 1)[None].float() / 255
         prepared = self.network.prepare(image, self.scale or scale_for(frame))
-        self._prepared = [*self._prepared[1 - REMEMBERED :], (frame, prepared)]
+        self._prepared = [*self._prepared[1 - CACHED_KEYFRAMES :], (frame, prepared)]
         return prepared
 
 
 def scale_for(frame: np.ndarray) -> float:
     """The flow scale that keeps time and memory in bounds for large frames."""
     pixels = frame.shape[0] * frame.shape[1]
-    return 1.0 if pixels <= BIG else 0.5 if pixels <= HUGE else 0.25
+    return 1.0 if pixels <= HALF_SCALE_PIXELS else 0.5 if pixels <= QUARTER_SCALE_PIXELS else 0.25
 
 
 def disagreement(pair: Pair, drawn: Drawn) -> float:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FLOWS = 4
+FLOW_CHANNELS = 4
 
 
 class Motion:
@@ -29,7 +29,7 @@ class Motion:
     def add(self, change: Tensor, ratio: int) -> None:
         """Add a block's output (N, channels, h, w), flows in its own small pixels."""
         part = change.transpose(0, 1).contiguous()
-        part[:FLOWS] *= ratio
+        part[:FLOW_CHANNELS] *= ratio
         self.parts.append((part, ratio))
 
     def only(self, chosen: slice) -> "Motion":

@@ -44,7 +44,7 @@ REPACKED = {
 }
 MIRROR = "https://github.com/HolyWu/vs-rife/releases/download/model/"
 REMEDY = "check the network of the machine that runs the engine, or give a file with --rife PATH"
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 TIMEOUT = httpx2.Timeout(10.0)  # seconds without an answer or a byte
 
 
@@ -161,7 +161,7 @@ def fetch_official(version: str, on_bytes: OnBytes, places: Sequence[Origin] = (
         try:
             return _checked(place.fetch(on_bytes), place)
         except (OSError, httpx2.HTTPError) as error:
-            if isinstance(error, OSError) and error.errno in DISK:
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
                 problem = f"RIFE {version} could not be stored: {error}"
                 raise StorageError(problem) from error
             reasons.append(f"{place.host}: {_reason(error)}")

@@ -297,7 +297,7 @@ def _enlarge(pair: Pair, found: dict[str, Tensor]) -> Drawn:
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT = 1 << 28  # bytes: 256 MB; larger blocks still go back to the system
+KEPT_BLOCK_BYTES = 1 << 28  # bytes: 256 MB; larger blocks still go back to the system
 
 
 def keep_large_blocks() -> bool:
@@ -308,4 +308,6 @@ def keep_large_blocks() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return False
-    return all(mallopt(option, KEPT) == 1 for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD))
+    return all(
+        mallopt(option, KEPT_BLOCK_BYTES) == 1 for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD)
+    )

@@ -19,15 +19,15 @@ from engine.render.rife.optical_flow import SMALLEST_SIDE, dis_flow, fetch
 
 Mode = Literal["copy", "interpolate", "crossfade"]
 
-THUMBNAIL = 96  # pixels on the longer side
+THUMBNAIL_SIDE = 96  # pixels on the longer side
 # Of 255: how far the means of 4 x 4 pixels may differ in frames that count as identical. Encoders
 # let single ones stray further: in held frames, H.264 at crf 18, up to 8, and 0.4 % beyond SAME
 # (crf 23: 13 and 1.3 %). Motion by a quarter of a pixel put 1 to 7 % beyond SAME.
-SAME, STRAY, STRAYING = 2, 14, 0.009
+SAME_DIFFERENCE, STRAY_DIFFERENCE, STRAY_SHARE = 2, 14, 0.009
 # Product of lost paths and lost structure above which two frames share nothing. On held-out
 # scenes 0.14 fades 95 % of unrelated pairs and none that move up to 16 of 256 pixels; of
 # those that move 48 pixels 2 %, and 90 pixels (where flow fails anyway) 16 %.
-UNRELATED = 0.14
+UNRELATED_LOSS = 0.14
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Judgement:
         mode: ``copy`` repeats the first frame, ``crossfade`` blends, ``interpolate`` asks
             the network.
         difference: mean absolute difference of the thumbnails, of 255.
-        unexplained: what motion cannot connect, 0 to 1; above UNRELATED the frames share
+        unexplained: what motion cannot connect, 0 to 1; above UNRELATED_LOSS the frames share
             nothing.
     """
 
@@ -52,15 +52,15 @@ def judge(first: np.ndarray, second: np.ndarray) -> Judgement:
     small = _thumbnail(first), _thumbnail(second)
     distance = np.abs(small[0].astype(np.int16) - small[1])
     difference = float(distance.mean())
-    if distance.mean() <= SAME and _nearly_equal(first, second):
+    if distance.mean() <= SAME_DIFFERENCE and _nearly_equal(first, second):
         return Judgement("copy", difference, 0.0)
     lost = unexplained(*small)
-    return Judgement("crossfade" if lost > UNRELATED else "interpolate", difference, lost)
+    return Judgement("crossfade" if lost > UNRELATED_LOSS else "interpolate", difference, lost)
 
 
 def _thumbnail(frame: np.ndarray) -> np.ndarray:
     height, width = frame.shape[:2]
-    scale = min(1.0, THUMBNAIL / max(height, width))
+    scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
 
@@ -71,8 +71,8 @@ def _nearly_equal(first: np.ndarray, second: np.ndarray) -> bool:
     size = -(-width // 4), -(-height // 4)
     means = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in (first, second)]
     distance = cv2.absdiff(means[0], means[1])
-    strays = distance.max(axis=-1) > SAME
-    return bool(distance.max() <= STRAY and strays.mean() <= STRAYING)
+    strays = distance.max(axis=-1) > SAME_DIFFERENCE
+    return bool(distance.max() <= STRAY_DIFFERENCE and strays.mean() <= STRAY_SHARE)
 
 
 def unexplained(first: np.ndarray, second: np.ndarray) -> float:
@@ -105,7 +105,7 @@ def structure(first: np.ndarray, second: np.ndarray) -> float:
     return float(((2 * shared + constant) / (spread + constant)).mean())
 
 
-SIDE = 64  # pixels of a thumbnail's longer side
+DISTANCE_SIDE = 64  # pixels of a thumbnail's longer side
 
 
 def distance(first: Picture, second: Picture) -> float:
@@ -119,6 +119,6 @@ def distance(first: Picture, second: Picture) -> float:
 
 def _lab_thumbnail(picture: Picture) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
+    scale = min(1.0, DISTANCE_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]

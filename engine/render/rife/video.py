@@ -25,11 +25,12 @@ USUAL_RATES = [
     *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)),
     *(Fraction(rate) for rate in (8, 10, 12, 15, 16, 18, 20, 23, 24, 25, 30, 48, 50, 60, 100, 120)),
 ]
-CLOSE = Fraction(1, 3000)  # relative; 24 and 24000/1001 are 1/1001 apart
-STEADY = Fraction(1, 4)  # of the mean interval: how far intervals of a constant rate may be off
+RATE_TOLERANCE = Fraction(1, 3000)  # relative; 24 and 24000/1001 are 1/1001 apart
+# Of the mean interval: how far intervals of a constant rate may be off.
+INTERVAL_TOLERANCE = Fraction(1, 4)
 # Outputs this close to an input, as a share of the interval between inputs and of that between
 # outputs, are that input: containers round times to milliseconds.
-SNAP, SNAP_OUT = 0.02, 0.25
+SNAP_INPUT_SHARE, SNAP_OUTPUT_SHARE = 0.02, 0.25
 
 
 EASINGS: dict[str, Callable[[float], float]] = {
@@ -76,7 +77,7 @@ def nominal_rate(times: Sequence[Fraction]) -> Fraction:
     if not steps:
         return Fraction(25)
     mean = (times[-1] - times[0]) / len(steps)
-    if all(abs(step - mean) <= STEADY * mean for step in steps):
+    if all(abs(step - mean) <= INTERVAL_TOLERANCE * mean for step in steps):
         return usual(1 / mean)
     return usual(1 / sorted(steps)[len(steps) // 2])
 
@@ -84,7 +85,7 @@ def nominal_rate(times: Sequence[Fraction]) -> Fraction:
 def usual(rate: Fraction) -> Fraction:
     """The usual rate next to a measured one, or the measured one, rounded to 1/1000."""
     nearest = min(USUAL_RATES, key=lambda known: abs(known - rate))
-    if abs(nearest - rate) <= CLOSE * rate:
+    if abs(nearest - rate) <= RATE_TOLERANCE * rate:
         return nearest
     return Fraction(round(rate * 1000), 1000)
 
@@ -105,7 +106,9 @@ class Schedule:
     def between(self, earlier: Fraction, later: Fraction) -> list[float]:
         """Positions in [0, 1) of the outputs not handed out yet that lie before ``later``."""
         span, positions = later - earlier, []
-        near = min(SNAP, SNAP_OUT / float(self.rate * span)) if span > 0 else 0.0
+        near = (
+            min(SNAP_INPUT_SHARE, SNAP_OUTPUT_SHARE / float(self.rate * span)) if span > 0 else 0.0
+        )
         while span > 0 and self.next < self.count:
             position = float((self.start + self.next / self.rate - earlier) / span)
             if position >= 1 - near:
@@ -121,8 +124,10 @@ class Schedule:
 
 
 PART_FRAMES = 240  # output frames in one part: what an interruption costs at most
-PROCESS, PER_PIXEL = 700 << 20, 230  # bytes: 7680x4320 took 7.2 GiB, whichever the network
-LONGEST_REPEAT = 3  # a frame shown up to this often more counts as slow motion, not as a still
+# Bytes: 7680x4320 took 7.2 GiB, whichever the network.
+PROCESS_BYTES, BYTES_PER_PIXEL = 700 << 20, 230
+# A frame shown up to this often more counts as slow motion, not as a still.
+MAX_SLOW_MOTION_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class Retiming:
         for frame, moment in frames:
             if self.interpolator.judge(anchor, frame).mode == "copy":
                 repeats.append(moment)
-                still = still or not self.smooths or len(repeats) > LONGEST_REPEAT
+                still = still or not self.smooths or len(repeats) > MAX_SLOW_MOTION_REPEATS
                 continue
             if still:  # it rested, and moves only from its last repetition on
                 yield anchor, since, anchor, repeats[-1]
@@ -224,7 +229,7 @@ def check_room(width: int, height: int, free: int) -> None:
         height: likewise.
         free: bytes of memory that are free.
     """
-    need = PROCESS + PER_PIXEL * width * height
+    need = PROCESS_BYTES + BYTES_PER_PIXEL * width * height
     if need > free:
         problem = f"frames of {width}x{height} take about {need / 1e9:.1f} GB of memory"
         raise DeviceMemoryError(f"{problem}, {free / 1e9:.1f} GB are free")

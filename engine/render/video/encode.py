@@ -29,7 +29,7 @@ from engine.render.video.ffmpeg import (
     run,
 )
 
-TICKS = 512  # of the time base per frame; any number works that all segments share
+TICKS_PER_FRAME = 512  # of the time base per frame; any number works that all segments share
 # Where segments meet, the codec draws its noise anew, which can be seen to twitch. So colours get
 # more bits than usual (eyes and L*a*b* see them twitch most), and the frames before the end, from
 # which nothing follows, no fewer than others (mbtree, qcomp). Against "veryfast" at crf 16 and its
@@ -181,7 +181,7 @@ def _encoding(fps: int) -> list[str]:
         *("-color_primaries", "bt709", "-color_trc", "bt709"),
         *("-crf", CRF, "-x264-params", QUANTISERS, "-bf", "0", "-g", str(max(1, fps * 2))),
         *("-fflags", "+bitexact", "-flags", "+bitexact+cgop", "-map_metadata", "-1"),
-        *("-video_track_timescale", str(fps * TICKS), "-movflags", "+faststart"),
+        *("-video_track_timescale", str(fps * TICKS_PER_FRAME), "-movflags", "+faststart"),
     ]
 
 
@@ -198,8 +198,8 @@ def _join_mp4(source: Sequence[str], path: Path, recipe_json: str, fps: int, fol
             *source,
             *("-f", "ffmetadata", "-i", address(notes)),
             *("-map", "0:v:0", "-map_metadata", "1", "-c", "copy"),
-            *("-bsf:v", f"setts=ts=N*{TICKS}:duration={TICKS}"),
-            *("-video_track_timescale", str(fps * TICKS)),
+            *("-bsf:v", f"setts=ts=N*{TICKS_PER_FRAME}:duration={TICKS_PER_FRAME}"),
+            *("-video_track_timescale", str(fps * TICKS_PER_FRAME)),
             *("-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4", address(path)),
         ]
     )

@@ -28,9 +28,10 @@ from engine.render.video.ffmpeg import (
     run,
 )
 
-EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"  # without these colours drift by 3 of 255
+# Without these colours drift by 3 of 255.
+EXACT_SCALING = "flags=bicubic+accurate_rnd+full_chroma_int"
 RESUME_HINT = "a second start resumes where this one stopped"
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Source:
         """Decode the frames in order, one at a time."""
         if self.pictures:
             return (read_picture(path, (self.width, self.height)) for path in self.pictures)
-        exact = f"scale={self.width}:{self.height}:{EXACT}"  # streams may change their size
+        exact = f"scale={self.width}:{self.height}:{EXACT_SCALING}"  # streams may change their size
         return decode(self.path, self.width, self.height, exact)
 
 
@@ -73,12 +74,12 @@ def open_source(path: Path, picture_rate: Fraction) -> Source:
 
 def _open_folder(path: Path, rate: Fraction) -> Source:
     try:
-        found = [item for item in path.iterdir() if item.suffix.lower() in PICTURES]
+        found = [item for item in path.iterdir() if item.suffix.lower() in PICTURE_SUFFIXES]
     except OSError as error:
         raise _unreadable(path, error) from error
     pictures = sorted(found, key=_natural)
     if not pictures:
-        kinds = ", ".join(PICTURES)
+        kinds = ", ".join(PICTURE_SUFFIXES)
         raise InvalidParameterError("input", f"{path.name} holds no pictures", f"it reads {kinds}")
     height, width = read_picture(pictures[0]).shape[:2]
     times = [index / rate for index in range(len(pictures))]
@@ -185,7 +186,7 @@ class PartWriter:
 
 def _encoding(crf: int, pixel_shape: str) -> list[str]:
     """H.264 that plays everywhere: 4:2:0, tagged bt709."""
-    colours = f"scale=out_color_matrix=bt709:out_range=tv:{EXACT},format=yuv420p"
+    colours = f"scale=out_color_matrix=bt709:out_range=tv:{EXACT_SCALING},format=yuv420p"
     tags = f"setparams=color_primaries=bt709:color_trc=bt709,setsar={pixel_shape}"
     filters = ["-vf", f"{colours},{tags}"]
     return [*filters, "-c:v", "libx264", "-crf", str(crf), "-preset", "medium"]

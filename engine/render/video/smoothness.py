@@ -26,13 +26,15 @@ from numpy.typing import NDArray
 from engine.film.events import Scores
 from engine.render.video.ffmpeg import Frame, Probe, probe, read_frames
 
-SIDE, LEAST = 128, 48  # pixels of a small frame's longer side, and of its shorter one at least
-VISIBLE = 2.3  # L*a*b* distance that can just be seen; a codec alone makes 1 where segments meet
-OUTLIER = 3.0  # times the median around it is a jump
-WINDOW = 1.0  # seconds before and after a step that it is compared with
-SAME = 0.001  # mean absolute difference, of 1, below which a frame repeats the last
-MOVES = 0.02  # mean L*a*b* distance below which nothing does: no speed, no unevenness
-ENDS = 0.5  # seconds whose colours are compared
+# Pixels of a small frame's longer side, and of its shorter one at least.
+MAX_SIDE, MIN_SIDE = 128, 48
+# L*a*b* distance that can just be seen; a codec alone makes 1 where segments meet.
+VISIBLE_DISTANCE = 2.3
+JUMP_RATIO = 3.0  # times the median around it is a jump
+WINDOW_SECONDS = 1.0  # seconds before and after a step that it is compared with
+DUPLICATE_DIFFERENCE = 0.001  # mean absolute difference, of 1, below which a frame repeats the last
+MIN_SPEED = 0.02  # mean L*a*b* distance below which nothing does: no speed, no unevenness
+END_SECONDS = 0.5  # seconds whose colours are compared
 
 Floats = NDArray[np.floating[Any]]
 
@@ -55,7 +57,7 @@ def measure(path: Path, film: Probe | None = None, check: Callable[[], object] =
 
 def small(width: int, height: int) -> tuple[int, int]:
     """Return the size, width first, at which films of a size are measured."""
-    scale = min(1.0, max(SIDE / max(width, height), LEAST / min(width, height)))
+    scale = min(1.0, max(MAX_SIDE / max(width, height), MIN_SIDE / min(width, height)))
     return round(width * scale), round(height * scale)
 
 
@@ -72,7 +74,7 @@ def score(frames: Iterable[Frame], frame_rate: float) -> Scores:
         before = seen
     speeds, errors, differences = np.array(steps).reshape(-1, 3).T
     jumps = find_jumps(speeds, frame_rate)
-    ends = max(1, round(ENDS * frame_rate))
+    ends = max(1, round(END_SECONDS * frame_rate))
     drift = (np.mean(colours[-ends:], axis=0) - np.mean(colours[:ends], axis=0)) / 100
     cuts = [jump[0] for jump in jumps if len(jump) == 1]
     speeds, errors = np.delete(speeds, cuts), np.delete(errors, cuts)
@@ -82,7 +84,7 @@ def score(frames: Iterable[Frame], frame_rate: float) -> Scores:
         unevenness=round(_variation(speeds), 4),
         brightness=round(float(drift[0]), 4),
         colour=round(float(np.hypot(*drift[1:])), 4),
-        duplicates=round(float((differences < SAME).sum()) / len(colours), 4),
+        duplicates=round(float((differences < DUPLICATE_DIFFERENCE).sum()) / len(colours), 4),
     )
 
 
@@ -90,12 +92,12 @@ def find_jumps(speeds: Floats, frame_rate: float) -> list[range]:
     """Return the runs of steps, ``(steps,)`` in all, that are far faster than those around."""
     if not speeds.size:
         return []
-    reach = max(2, round(WINDOW * frame_rate))
+    reach = max(2, round(WINDOW_SECONDS * frame_rate))
     near = np.pad(speeds, 1)  # a frame that is shown twice is no rest
     near = np.maximum(np.maximum(near[:-2], near[1:-1]), near[2:])
     padded = np.pad(near, reach, constant_values=np.nan)
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
-    fast = speeds > np.maximum(VISIBLE, OUTLIER * np.nanmedian(around, axis=1))
+    fast = speeds > np.maximum(VISIBLE_DISTANCE, JUMP_RATIO * np.nanmedian(around, axis=1))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], fast, [False]])))
     return [range(start, end) for start, end in edges.reshape(-1, 2).tolist()]
 
@@ -153,4 +155,4 @@ def _trusted(forward: Any, backward: Any) -> Any:
 def _variation(speeds: Floats) -> float:
     """Return the coefficient of variation; 0 where nothing moves."""
     mean = float(speeds.mean()) if speeds.size else 0.0
-    return float(speeds.std()) / mean if mean > MOVES else 0.0
+    return float(speeds.std()) / mean if mean > MIN_SPEED else 0.0

@@ -11,7 +11,7 @@ from engine.errors import ModelLoadError
 
 Read = Callable[[str], bytes]  # the content of a file of the repository
 Choose = Callable[[list[str], Read], list[str]]  # the names of its files → those to fetch
-CONFIGURATION = {".json", ".txt", ".model"}
+CONFIGURATION_SUFFIXES = {".json", ".txt", ".model"}
 
 
 def pipeline(repo: str, *, half: bool, without: Sequence[str] = ()) -> Choose:
@@ -44,7 +44,7 @@ def component(repo: str, *, half: bool) -> Choose:
 def configuration(names: list[str], read: Read) -> list[str]:
     """Choose a pipeline's configuration and vocabulary, and no weights."""
     inside = [name for name in names if name.count("/") <= 1]
-    return [name for name in inside if PurePosixPath(name).suffix in CONFIGURATION]
+    return [name for name in inside if PurePosixPath(name).suffix in CONFIGURATION_SUFFIXES]
 
 
 def one_file(repo: str, name: str) -> Choose:
@@ -78,7 +78,7 @@ def needed(repo: str, names: list[str], *, half: bool) -> list[str]:
             repo, "it is not in diffusers layout", "choose a repository with a model_index.json"
         )
     inside = [name for name in names if name.count("/") <= 1]
-    chosen = [name for name in inside if PurePosixPath(name).suffix in CONFIGURATION]
+    chosen = [name for name in inside if PurePosixPath(name).suffix in CONFIGURATION_SUFFIXES]
     for folder in sorted({name.partition("/")[0] for name in inside if "/" in name}):
         chosen += _weights(repo, [name for name in inside if name.startswith(f"{folder}/")], half)
     return chosen

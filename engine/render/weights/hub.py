@@ -28,8 +28,8 @@ from engine.errors import ModelLoadError, StorageError
 from engine.render.weights.files import Choose
 
 OnBytes = Callable[[int, int], None]
-PIN = "visionflux"  # a name beside "main", for the commit that was met first
-OUT_OF_REACH = (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError)
+PIN_REF = "visionflux"  # a name beside "main", for the commit that was met first
+UNREACHABLE_ERRORS = (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError)
 
 
 class Wanted(NamedTuple):
@@ -101,7 +101,7 @@ class _Hub:
                 commit = str(info.sha)
                 sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
                 names = wanted.choose(list(sizes), partial(self._read, wanted.repo, commit))
-            except OUT_OF_REACH:
+            except UNREACHABLE_ERRORS:
                 return None
         return _Files(commit, names, sum(sizes[name] for name in names))
 
@@ -119,7 +119,7 @@ class _Hub:
                     cache_dir=self._cache,
                     tqdm_class=count,
                 )
-            except OUT_OF_REACH:
+            except UNREACHABLE_ERRORS:
                 return self._kept(wanted)
         if not wanted.revision:
             self._pin_file(wanted.repo).parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ class _Hub:
     def _pin_file(self, repo: str) -> Path:
         """The cache keeps a commit for each name of a revision; one name is ours."""
         folder = str(repo_folder_name(repo_id=repo, repo_type="model"))
-        return self._cache / folder / "refs" / PIN
+        return self._cache / folder / "refs" / PIN_REF
 
     def _kept(self, wanted: Wanted) -> Path:
         """Return the copy that an earlier download left."""

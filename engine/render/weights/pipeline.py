@@ -29,7 +29,7 @@ from engine.render.weights import hub as download
 
 OnBytes = Callable[[int, int], None]
 FAMILIES: Any = (StableDiffusionPipeline, StableDiffusionXLPipeline)
-UNREADABLE = (
+UNREADABLE_ERRORS = (
     OSError,
     ValueError,
     KeyError,
@@ -115,7 +115,7 @@ def _load(model: Model, places: Places, device: Device) -> Any:
     read = _from_file if places.configuration else _from_folder
     try:
         pipe = _as_text_to_image(read(places, device))
-    except UNREADABLE as error:
+    except UNREADABLE_ERRORS as error:
         raise _damaged(model.name, places.base, _first_line(error)) from error
     if not isinstance(pipe, FAMILIES):
         raise ModelLoadError(
@@ -189,7 +189,7 @@ def _fuse(model: Model, places: Places, pipe: Any) -> None:
             )
             pipe.fuse_lora(lora_scale=lora.weight)
             pipe.unload_lora_weights()
-        except UNREADABLE as error:
+        except UNREADABLE_ERRORS as error:
             raise ModelLoadError(
                 model.name,
                 f"the LoRA {path.name} does not fit it ({_first_line(error)})",

@@ -48,7 +48,7 @@ async def edge(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Edge]:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CHECK_INTERVAL", "RECHECK_INTERVAL", "FIRST_DELAY"):
         monkeypatch.setattr(keeper, name, 0.05)
-    monkeypatch.setattr(ngrok, "ANSWER", 2.0)
+    monkeypatch.setattr(ngrok, "ANSWER_TIMEOUT", 2.0)
 
 
 class Kept:

@@ -11,7 +11,12 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from engine.film.graph import Blend, KeyframeNode
 from engine.models import OFFLINE, catalogue
 from engine.render import Cancelled
-from engine.render.painting.anchor_attention import FINE, SETTLED, AnchorAttnProcessor, fine_layers
+from engine.render.painting.anchor_attention import (
+    FINE_CELLS,
+    LAYOUT_NOISE_SHARE,
+    AnchorAttnProcessor,
+    fine_layers,
+)
 from engine.render.painting.optimizations import WAYS
 from engine.render.painting.painter import Painter, noises_of
 from engine.render.painting.schedulers import SCHEDULERS
@@ -24,7 +29,7 @@ LAYOUTS = ("base", "xl", "distilled", "lora")
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return models as an operator names them."""
-    root, fine = tmp_path_factory.mktemp("subjects"), {"sample_size": FINE}
+    root, fine = tmp_path_factory.mktemp("subjects"), {"sample_size": FINE_CELLS}
     base = save_tiny_pipeline(root / "base", **fine)
     lora = save_tiny_lora(root / "style.safetensors", base)
     return {
@@ -181,7 +186,7 @@ def test_the_first_steps_look_at_nothing(
     forward = unet.forward
 
     def heard(sample: torch.Tensor, timestep: Any, **kwargs: Any) -> Any:
-        rows.append((float(timestep) > 1000 * SETTLED, len(sample)))
+        rows.append((float(timestep) > 1000 * LAYOUT_NOISE_SHARE, len(sample)))
         return forward(sample, timestep, **kwargs)
 
     monkeypatch.setattr(unet, "forward", heard)

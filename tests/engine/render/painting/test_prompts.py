@@ -45,7 +45,7 @@ def test_embeddings_are_remembered(pipe: Any, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_only_so_many_embeddings_are_kept(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prompts, "REMEMBERED", 3)
+    monkeypatch.setattr(prompts, "CACHED_PROMPTS", 3)
     known = Prompts(pipe, "cpu")
     for prompt in "abcde":
         known.encode(prompt)

@@ -9,8 +9,8 @@ from diffusers import AutoencoderKL
 from engine.errors import ModelLoadError
 from engine.render.previews.latent_rgb import (
     FIT_SIDE,
-    LAYOUT,
-    PUBLISHED,
+    PUBLISHED_PROJECTIONS,
+    VAE_CHANNELS,
     family_of,
     fit_projection,
     read_projection,
@@ -65,7 +65,7 @@ def test_a_damaged_projection_is_named(tmp_path: Path, content: str) -> None:
 # --- What was published ---
 
 
-def vae(scaling_factor: float, layout: list[int] = LAYOUT) -> AutoencoderKL:
+def vae(scaling_factor: float, layout: list[int] = VAE_CHANNELS) -> AutoencoderKL:
     with torch.device("meta"):
         return AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * 4,
@@ -88,7 +88,7 @@ def test_a_vae_tells_its_family() -> None:
 def test_latents_without_content_are_the_grey_that_was_published(
     family: float, grey: tuple[int, int, int]
 ) -> None:
-    colours = PUBLISHED[family].picture(torch.zeros(1, 4, 2, 3))
+    colours = PUBLISHED_PROJECTIONS[family].picture(torch.zeros(1, 4, 2, 3))
     assert colours.shape == (2, 3, 3)
     assert np.abs(colours.astype(int) - grey).max() == 0
 
@@ -107,6 +107,6 @@ def test_each_channel_moves_the_colours_as_was_published(
 ) -> None:
     latents = torch.zeros(1, 4, 1, 1)
     latents[0, channel] = 1
-    before = PUBLISHED[family].picture(torch.zeros(1, 4, 1, 1)).astype(int)
-    after = PUBLISHED[family].picture(latents).astype(int)
+    before = PUBLISHED_PROJECTIONS[family].picture(torch.zeros(1, 4, 1, 1)).astype(int)
+    after = PUBLISHED_PROJECTIONS[family].picture(latents).astype(int)
     assert np.abs(after - before - change).max() <= 1

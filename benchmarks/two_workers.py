@@ -1,7 +1,7 @@
 """How much faster do two workers make a film than one, and when is its first preview there?
 
-    python -m benchmarks.crew [--devices cuda:0,cuda:1]     # two devices, 16 keyframes
-    python -m benchmarks.crew --mate [--device cuda:0]      # one with room for two, 8 keyframes x 8
+    python -m benchmarks.two_workers [--devices cuda:0,cuda:1] # two devices, 16 keyframes
+    python -m benchmarks.two_workers --mate [--device cuda:0]  # room for two, 8 keyframes x 8
 
 Engines with one worker and with two make the same film in turn, each from an empty store, after
 short films that have every worker load what it needs. Time counts from the plan to the film. That
