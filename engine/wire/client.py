@@ -426,7 +426,14 @@ class Connection:
             self._watching.add(task)
             task.add_done_callback(self._watching.discard)
         async for data in socket:
-            self._take(encoding.decode_answer(data, socket.subprotocol), len(data))
+            try:
+                message = encoding.decode_answer(data, socket.subprotocol)
+            except MalformedMessageError:
+                if not encoding.is_of_unknown_type(data):
+                    raise
+                log.info("A message of a type that is unknown here is ignored.")
+            else:
+                self._take(message, len(data))
 
     def _take(self, message: answers.AnyResponse | Preview | Chunk, size: int) -> None:
         """Pass a message of ``size`` bytes to its callback, or to the request that it answers."""

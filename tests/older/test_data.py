@@ -106,9 +106,13 @@ def test_what_an_older_engine_says_of_a_film_is_understood() -> None:
 
 
 async def test_a_client_of_today_follows_a_film_on_an_older_engine() -> None:
-    """The engine's half is a recorded session; the handshake is the real one."""
+    """The engine's half is a recorded session, with some of what a newer one may say in between."""
     key = b"k" * 32
     lines = SESSION.read_text().splitlines()
+    lines[20:20] = [
+        '{"type": "of a later version", "job": "aaaaaaaa"}',
+        '{"type": "event", "job": "aaaaaaaa", "seq": 9, "at": 1.0, "event": {"type": "later"}}',
+    ]
 
     async def say(socket: ServerConnection) -> None:
         await socket.send(lines[0])

@@ -2,11 +2,12 @@
 
 import re
 import struct
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import msgspec
 
 from engine.errors import InvalidParameterError, MalformedMessageError
+from engine.film.events import AnyEvent
 from engine.film.recipe import invalid
 from engine.wire.messages import older
 from engine.wire.messages.limits import LIMITS, OLDER_SUBPROTOCOL, SUBPROTOCOL, RequestId
@@ -140,6 +141,18 @@ def decode_answer(
         raise MalformedMessageError(f"the engine sent something else: {error}") from error
 
 
+def is_of_unknown_type(data: str | bytes) -> bool:
+    """Tell whether an engine's message, or the event in it, has a type that only newer ones know."""
+    try:
+        if isinstance(data, bytes):
+            return split(data).kind not in (PREVIEW_KIND, CHUNK_KIND)
+        message = msgspec.json.decode(data, type=_OnlyTypes)
+    except (msgspec.MsgspecError, MalformedMessageError):
+        return False
+    event = message.event.type if message.event else None
+    return message.type not in RESPONSE_TYPES or (event is not None and event not in EVENT_TYPES)
+
+
 def request_id(data: str | bytes) -> int | None:
     """Return the id of a message that could not be read whole, so that its error finds home."""
     try:
@@ -147,6 +160,21 @@ def request_id(data: str | bytes) -> int | None:
         return msgspec.json.decode(text, type=_OnlyId).id
     except (msgspec.MsgspecError, MalformedMessageError, UnicodeDecodeError, RecursionError):
         return None
+
+
+class _OnlyType(msgspec.Struct):
+    type: str
+
+
+class _OnlyTypes(_OnlyType):
+    event: _OnlyType | None = None
+
+
+def _types(union: Any) -> set[str]:
+    return {str(kind.__struct_config__.tag) for kind in get_args(union)}
+
+
+RESPONSE_TYPES, EVENT_TYPES = _types(AnyResponse), _types(AnyEvent)
 
 
 class _OnlyId(msgspec.Struct):

@@ -110,3 +110,10 @@ def test_stated_limits_are_the_enforced_ones() -> None:
     schema = json.dumps(msgspec.json.schema(recipe.Recipe))
     assert f'"minimum": {limits.min_side}, "maximum": {limits.max_side}' in schema
     assert f'"minimum": 1, "maximum": {limits.max_steps}' in schema
+
+
+def test_messages_that_only_newer_engines_know_are_told_from_broken_ones() -> None:
+    later = ['{"type": "later"}', '{"type": "event", "job": "j", "event": {"type": "later"}}']
+    known = ['{"type": "done"}', '{"type": "event", "event": {"type": "queued"}}', "{", "[]", b"\1"]
+    assert all(map(encoding.is_of_unknown_type, [*later, encoding.HEAD.pack(9, 0)]))
+    assert not any(map(encoding.is_of_unknown_type, known))
