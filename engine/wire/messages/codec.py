@@ -142,7 +142,7 @@ def decode_answer(
 
 
 def is_of_unknown_type(data: str | bytes) -> bool:
-    """Tell whether an engine's message, or the event in it, has a type that only newer ones know."""
+    """Tell whether a message of an engine, or its event, has a type that is unknown here."""
     try:
         if isinstance(data, bytes):
             return split(data).kind not in (PREVIEW_KIND, CHUNK_KIND)
