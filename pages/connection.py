@@ -50,7 +50,7 @@ def _engine(engine: EngineView) -> None:
 
 
 def _status(engine: EngineView) -> str:
-    if engine.resting:
+    if engine.stopped:
         return ":gray[●] Stopped"
     if engine.starting:
         return ":orange[●] Starting the engine on this computer…"
@@ -69,7 +69,7 @@ def _status(engine: EngineView) -> str:
 
 def _actions(engine: EngineView) -> None:
     hub = resources.get_hub()
-    if engine.resting:
+    if engine.stopped:
         if st.button("Start", key="start-local", type="primary"):
             hub.wake_local()
             st.rerun()

@@ -96,7 +96,7 @@ def _after_film(film: Film) -> None:
         _new_film()
     with st.expander("Recipe"):
         hub = resources.get_hub()
-        recipe_card(film, hub.pieces.of(film.job), hub.record.of_film(film.job))
+        recipe_card(film, hub.pieces.of(film.job), hub.event_log.of_film(film.job))
 
 
 def _ended(film: Film, view: JobView) -> None:
@@ -131,7 +131,7 @@ def _compose() -> None:
     hub = resources.get_hub()
     engine = hub.chosen()
     _engine_status()
-    if kept := hub.desk.read():
+    if kept := hub.draft_file.read():
         draft.restore(st.session_state, kept)
     card = model_panel.choose_model(engine.hello)
     autosubmit(offers=True)
@@ -147,7 +147,7 @@ def _compose() -> None:
         if card:
             model_panel.knowledge(card)
     draft.read_widgets(st.session_state)
-    hub.desk.write(draft.to_save(st.session_state))
+    hub.draft_file.write(draft.to_save(st.session_state))
 
 
 def _generate(engine: EngineView) -> None:
@@ -184,7 +184,7 @@ def _submit_film(recipe: Recipe) -> None:
 def _after_submit() -> None:
     """Prepare the storyboard for the next film."""
     draft.submitted(st.session_state)
-    resources.get_hub().desk.write(draft.to_save(st.session_state))
+    resources.get_hub().draft_file.write(draft.to_save(st.session_state))
 
 
 def _keyframes_first_toggle() -> None:
@@ -260,7 +260,7 @@ def _engine_status() -> None:
     if engine.connected != st.session_state.setdefault("engine-connected", engine.connected):
         st.session_state["engine-connected"] = engine.connected
         st.rerun()
-    if engine.resting:
+    if engine.stopped:
         st.caption(":gray[●] The engine on this computer is stopped.")
         if st.button("Start it", key="start-local"):
             resources.get_hub().wake_local()

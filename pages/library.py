@@ -66,7 +66,7 @@ def _detail(film: Film) -> None:
     with right, st.container(key="glass_recipe", border=True):
         hub = resources.get_hub()
         st.subheader("Recipe", anchor=False)
-        recipe_card(film, hub.pieces.of(film.job), hub.record.of_film(film.job))
+        recipe_card(film, hub.pieces.of(film.job), hub.event_log.of_film(film.job))
         actions(film)
 
 
@@ -163,8 +163,8 @@ def _choices(film: Film) -> list[tuple[str, str]]:
         return [("open", "Look at them"), ("delete", "Delete")]
     if film.status in ENDED:
         return [("continue", "Continue"), ("remix", "Remix"), ("delete", "Delete")]
-    refuge = resources.get_hub().refuge(film.job)
-    return [("continue", f"Continue on {refuge.name}")] if refuge else [("open", "Watch")]
+    rescue = resources.get_hub().rescue_engine(film.job)
+    return [("continue", f"Continue on {rescue.name}")] if rescue else [("open", "Watch")]
 
 
 def _filters() -> tuple[str, Sort, bool]:

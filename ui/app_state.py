@@ -56,8 +56,10 @@ class Hubs:
         library.sweep()
         end_local = None if owner else self._end_local  # it is others' engine, too
         hub = Hub(library, folder, start_local=self._start_local, end_local=end_local)
-        draft = hub.desk.read()
-        hub.stills.sweep(library.start_images().union(draft.recipe.start_images if draft else ()))
+        draft = hub.draft_file.read()
+        hub.start_images.sweep(
+            library.start_images().union(draft.recipe.start_images if draft else ())
+        )
         hub.start()
         return hub
 

@@ -11,7 +11,7 @@ from engine.film.recipe import Camera, parse_recipe
 from engine.models import catalogue
 from tests.conftest import connected
 from tests.ui.storage.test_start_images import a_file, halves
-from ui.storage.start_images import Stills
+from ui.storage.start_images import StartImages
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 MINUTES = 300.0  # seconds; the offline model paints, on a machine that may be busy
@@ -28,7 +28,7 @@ async def made(folder: Path, name: str = "") -> Path:
         daemon.running(daemon.Options(data=folder / "data", models=catalogue())) as engine,
         connected(engine) as client,
     ):
-        await Stills(folder / "stills").upload(client.connection, recipe)
+        await StartImages(folder / "stills").upload(client.connection, recipe)
         await client.connection.submit("job-12345", recipe)
         await client.connection.watch("job-12345", previews=False)
         await client.until(lambda: "Finished" in client.types("job-12345"), patience=MINUTES)
@@ -48,7 +48,7 @@ async def test_the_finished_film_follows_the_path_and_keeps_its_colours(tmp_path
 
 async def test_a_film_begins_with_the_user_s_picture(tmp_path: Path) -> None:
     """Red on the left and blue on the right: nothing that the model would paint by itself."""
-    name = Stills(tmp_path / "stills").keep(a_file(halves(300, 200)))
+    name = StartImages(tmp_path / "stills").keep(a_file(halves(300, 200)))
     first = frames_of(await made(tmp_path, name))[0].astype(int)
     left, right = first[:, :100].mean((0, 1)), first[:, -100:].mean((0, 1))
     assert left[0] > left[2] + 40

@@ -77,7 +77,7 @@ def _use(folder: Path, engine: Pairing) -> None:
         assert view.progress.of(KEYFRAME).timing.count == len(view.progress.keyframes)
         until(lambda: hub.chosen().connected)
         until(lambda: (view := hub.find(PAUSED)) and view.progress.status == "paused")
-        hub.rest(PAUSED, False)
+        hub.set_paused(PAUSED, False)
         until(lambda: (view := hub.find(PAUSED)) and view.settled)
         found = library.get(PAUSED)
         assert found

@@ -91,7 +91,7 @@ def test_a_film_says_where_it_was_made(studio: Studio) -> None:
     for index, origin in enumerate(("Far GPU", "Two cores")):
         about = {"object": str(index), "sha256": "", "size": 9, "reused": False, "origin": origin}
         painted = events.PieceFinished(stage="keyframe", index=index, **about)
-        studio.hub.record.note(job, [events.Logged(seq=101 + index, at=1.0, event=painted)])
+        studio.hub.event_log.add(job, [events.Logged(seq=101 + index, at=1.0, event=painted)])
     shown = words(studio.visit("library", film=job)).replace("\\", "")
     assert "Keyframe 1 was painted on Far GPU, 2 on Two cores." in shown
     assert "Different hardware may differ in tiny details" in shown
@@ -106,7 +106,7 @@ def test_a_film_says_how_smooth_it_is(studio: Studio) -> None:
     about = {"object": "o", "sha256": "s", "size": 1, "media_type": "video/mp4"}
     shape = {"frames": 8, "seconds": 1.0, "width": 256, "height": 256}
     film = events.Finished(**about, **shape, scores=scores)  # type: ignore[arg-type]
-    studio.hub.record.note(job, [events.Logged(seq=101, at=1.0, event=film)])
+    studio.hub.event_log.add(job, [events.Logged(seq=101, at=1.0, event=film)])
     shown = words(studio.visit("library", film=job)).replace("\\", "")
     assert "no jumps, even pace (varies by 30 %), hardly any flicker (1.0 %)" in shown
 

@@ -312,7 +312,7 @@ def test_a_film_that_cannot_go_on_says_why_and_what_to_do(studio: Studio) -> Non
     studio.hub.pair(OTHER.link)
     studio.world.made[-1].refusal = InvalidParameterError("width", "it is too wide", "narrow it")
     studio.hub.move(job)
-    until(lambda: (view := studio.hub.find(job)) and view.trouble)
+    until(lambda: (view := studio.hub.find(job)) and view.move_error)
     at = studio.visit("create", job=job)
     assert "Narrow it" in words(at)
     assert at.button(key=f"continue-{job}")

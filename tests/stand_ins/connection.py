@@ -285,7 +285,7 @@ class World:
         )
         self.hubs.append(hub)
         hub.start()
-        until(lambda: (one := hub.chosen()).connected or one.state.error or one.resting)
+        until(lambda: (one := hub.chosen()).connected or one.state.error or one.stopped)
         return hub
 
     def _start_local(self, _folder: Path) -> Pairing:

@@ -159,7 +159,7 @@ class Odyssey:
 
     def _successor(self, job: str) -> str:
         view = self._view(job)
-        assert not view.trouble, view.trouble
+        assert not view.move_error, view.move_error
         return view.successor
 
 

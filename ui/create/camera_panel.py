@@ -37,7 +37,7 @@ def scene_options(scene: SceneDraft) -> None:
 
 def _preview(scene: SceneDraft, image: str, move: Camera | None) -> None:
     settings = draft.current(st.session_state).settings
-    stills = resources.get_hub().stills
+    stills = resources.get_hub().start_images
     jpeg = stills.thumbnail(image) if image else b""
     aspect = settings.height / settings.width
     if move:
@@ -167,7 +167,7 @@ def _upload(scene_id: str, key: str) -> None:
         return
     st.session_state.pop(f"refused-{scene_id}", None)
     try:
-        name = resources.get_hub().stills.keep(dropped.getvalue())
+        name = resources.get_hub().start_images.keep(dropped.getvalue())
     except InvalidParameterError as error:
         report = error.report()
         message = report.message.removeprefix("start_image: ")

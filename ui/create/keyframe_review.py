@@ -168,7 +168,7 @@ def _pictures_missing(film: Film, keyframes: list[Keyframe]) -> bool:
 
 def _keyframes(job: str) -> list[Keyframe]:
     """Return an animatic's keyframes in order of time, as its log tells them."""
-    log = resources.get_hub().record.of_film(job)
+    log = resources.get_hub().event_log.of_film(job)
     heard = (logged.event for logged in log)
     pieces = [one for one in heard if isinstance(one, PieceFinished) and one.stage == KEYFRAME.name]
     new = {one.index for one in pieces if not one.reused}

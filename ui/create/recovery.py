@@ -32,13 +32,13 @@ def recovery(job: str) -> None:
         st.caption(recipe_card.saved_pieces(here, hub.preferences.mirror_budget))
     if not _is_lost(view):
         return
-    if view.trouble:
-        look.show_error(view.trouble)
-    if hub.rests(view.engine):
+    if view.move_error:
+        look.show_error(view.move_error)
+    if hub.is_stopped(view.engine):
         _start_button()
-    if refuge := hub.refuge(job):
-        _offer_move(job, refuge, bool(here))
-    elif not hub.rests(view.engine):
+    if rescue := hub.rescue_engine(job):
+        _offer_move(job, rescue, bool(here))
+    elif not hub.is_stopped(view.engine):
         st.caption(
             "If its engine does not come back, pair another one on the Connection page. "
             "The film can continue there."
@@ -65,11 +65,11 @@ def restart(job: str) -> None:
     view = hub.find(job)
     if view is None or view.successor:
         st.rerun()
-    if view.moving:
-        st.caption(words.plain(view.moving))
+    if view.move_status:
+        st.caption(words.plain(view.move_status))
         return
-    if view.trouble:
-        look.show_error(view.trouble)
+    if view.move_error:
+        look.show_error(view.move_error)
     if st.button("Start it again", key="retry", type="primary"):
         try:
             hub.move(job)
@@ -98,6 +98,6 @@ def _is_local(view: JobView) -> bool:
 
 
 def _is_lost(view: JobView) -> bool:
-    if view.reachable or view.moving or view.cancelling:
+    if view.reachable or view.move_status or view.cancelling:
         return False
-    return view.resting or time.monotonic() - view.heard_at > SILENCE_TIMEOUT
+    return view.engine_stopped or time.monotonic() - view.last_message_at > SILENCE_TIMEOUT

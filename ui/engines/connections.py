@@ -57,7 +57,7 @@ class EngineView:
 
     Attributes:
         starting: it is being started; only the one on this computer ever is.
-        resting: the user has stopped it; likewise.
+        stopped: the user has stopped it; likewise.
         stoppable: the user may stop it; likewise.
     """
 
@@ -67,7 +67,7 @@ class EngineView:
     latency: float | None
     chosen: bool
     starting: bool
-    resting: bool
+    stopped: bool
     stoppable: bool
 
     @property
@@ -208,14 +208,14 @@ class Engines:
         return self._links.get(self._saved.chosen) or self.local
 
     @property
-    def resting(self) -> bool:
+    def local_stopped(self) -> bool:
         """Whether the user has stopped the engine on this computer."""
         return self._end_local is not None and self._saved.local_stopped
 
-    def rests(self, engine: str) -> bool:
+    def is_stopped(self, engine: str) -> bool:
         """Tell whether a known engine is the one on this computer, and stopped."""
         far = {link.engine for link in self.links() if link.key != LOCAL}
-        return self.resting and engine not in far
+        return self.local_stopped and engine not in far
 
     def follower(self, engine: str) -> Follower | None:
         """Return who follows the jobs of an engine; None if it was not reached since the start."""
@@ -225,15 +225,15 @@ class Engines:
     def view(self, link: EngineLink) -> EngineView:
         """Return what a page may show of an engine, and note that one does."""
         connection, link.looked_at = link.connection, time.monotonic()
-        local, resting = link.key == LOCAL, link.key == LOCAL and self.resting
+        local, stopped = link.key == LOCAL, link.key == LOCAL and self.local_stopped
         return EngineView(
             key=link.key,
             state=link.state,
             hello=connection.hello if connection else None,
             latency=link.latency if link.state.name == "connected" else None,
             chosen=link is self.chosen,
-            starting=local and not (connection or link.state.error or resting),
-            resting=resting,
+            starting=local and not (connection or link.state.error or stopped),
+            stopped=stopped,
             stoppable=local and self._end_local is not None,
         )
 
@@ -246,7 +246,7 @@ class Engines:
     async def open(self) -> None:
         """Connect all engines, in the background."""
         local = self._links[LOCAL] = EngineLink(LOCAL)
-        if not self.resting:
+        if not self.local_stopped:
             local.task = asyncio.create_task(self._keep_local(local))
         for key, pairing in self._saved.pairings().items():
             self._links[key] = self._open(EngineLink(key, self._saved.engine(key)), pairing)
@@ -263,7 +263,7 @@ class Engines:
             EngineError: another program started it; it stays.
         """
         link, end = self.local, self._end_local
-        if end is None or self.resting:
+        if end is None or self.local_stopped:
             return
         self._saved.stop_local(True)
         await self._shut(link)
@@ -275,7 +275,7 @@ class Engines:
 
     async def wake_local(self) -> None:
         """Start the engine on this computer again."""
-        if self.resting:
+        if self.local_stopped:
             self._saved.stop_local(False)
             self.local.task = asyncio.create_task(self._keep_local(self.local))
 
@@ -378,8 +378,8 @@ class Engines:
             self._tell(link, link.follower, connected=state.name == "connected")
 
     def _tell(self, link: EngineLink, follower: Follower, *, connected: bool) -> None:
-        resting = link.key == LOCAL and self.resting
-        follower.link_changed(connected, resting=resting and not connected)
+        stopped = link.key == LOCAL and self.local_stopped
+        follower.link_changed(connected, engine_stopped=stopped and not connected)
 
     async def _shut(self, link: EngineLink) -> None:
         if link.task:

@@ -29,7 +29,7 @@ class PieceDownloads:
     def __init__(
         self,
         connection: Connection,
-        board: JobViews,
+        job_views: JobViews,
         pieces: Pieces,
         preferences: Preferences,
         on_piece: Callable[[Piece], None],
@@ -38,13 +38,13 @@ class PieceDownloads:
 
         Args:
             connection: to the engine.
-            board: where the jobs' views are.
+            job_views: where the jobs' views are.
             pieces: where they are noted and kept.
             preferences: how many bytes the pieces of one film may take.
             on_piece: called after each that arrived.
         """
         self._connection = connection
-        self._board = board
+        self._job_views = job_views
         self._pieces = pieces
         self._preferences = preferences
         self._on_piece = on_piece
@@ -64,7 +64,7 @@ class PieceDownloads:
                     return
                 self._on_piece(piece)
 
-    async def bring(self, pieces: Sequence[Piece]) -> None:
+    async def download(self, pieces: Sequence[Piece]) -> None:
         """Bring pieces here that somebody wants to see now, whatever the budget.
 
         Raises:
@@ -81,7 +81,7 @@ class PieceDownloads:
         await self._connection.fetch(piece.object, path)
 
     async def _next(self, job: str) -> Piece | None:
-        with self._board.reading(job) as view:
+        with self._job_views.reading(job) as view:
             if view is None or view.progress.final or view.successor:
                 return None
             if view.progress.plan is None:
@@ -100,19 +100,19 @@ RETRIES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one re
 class FilmDownloads:
     """The finished films of one engine on their way here."""
 
-    def __init__(self, connection: Connection, board: JobViews, library: Library) -> None:
+    def __init__(self, connection: Connection, job_views: JobViews, library: Library) -> None:
         """Bring nothing yet.
 
         Args:
             connection: to the engine.
-            board: where the jobs' views are.
+            job_views: where the jobs' views are.
             library: where films are kept.
         """
         self._connection = connection
-        self._board = board
+        self._job_views = job_views
         self._library = library
 
-    async def bring(self, job: str, film: Finished, poster: str) -> None:
+    async def download(self, job: str, film: Finished, poster: str) -> None:
         """Have a finished film in the library, however often the way to its engine breaks.
 
         Args:
@@ -136,15 +136,15 @@ class FilmDownloads:
             await self.fail(job, error.report(), lasting=True)
         else:
             await asyncio.to_thread(self._library.finish, job, film)
-            with self._board.changing(job) as view:
+            with self._job_views.changing(job) as view:
                 if view:
                     view.saved = True
 
     async def _fetch(self, job: str, film: Finished, target: Path) -> None:
         def arrived(have: int, whole: int) -> None:
-            with self._board.changing(job) as view:
+            with self._job_views.changing(job) as view:
                 if view:
-                    view.fetched = (have, whole)
+                    view.downloaded = (have, whole)
 
         for attempt in range(1_000_000):
             try:
@@ -162,7 +162,7 @@ class FilmDownloads:
 
     async def fail(self, job: str, report: ErrorReport, *, lasting: bool = False) -> None:
         """Show a failure; unless it is ``lasting``, the next start tries again."""
-        with self._board.changing(job) as view:
+        with self._job_views.changing(job) as view:
             if view:
                 view.progress.status, view.progress.error = "failed", report
         if lasting:

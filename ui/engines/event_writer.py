@@ -19,15 +19,15 @@ class EventWriter:
     """Keeps events in memory until they are in the record, in order."""
 
     def __init__(
-        self, record: EventLog, begin: Callable[[Coroutine[Any, Any, None]], None]
+        self, event_log: EventLog, begin: Callable[[Coroutine[Any, Any, None]], None]
     ) -> None:
         """Write nothing yet.
 
         Args:
-            record: where it is written.
+            event_log: where events are written.
             begin: runs work beside the caller's.
         """
-        self._record = record
+        self._event_log = event_log
         self._begin = begin
         self._heard: dict[str, int] = {}  # number of the last event of each job
         self._unwritten: dict[str, list[Logged]] = {}
@@ -41,7 +41,7 @@ class EventWriter:
     async def recall(self, job: str) -> int:
         """Return what ``last`` returns, or what was written down before a restart."""
         if job not in self._heard:
-            last = await asyncio.to_thread(self._record.last, job)
+            last = await asyncio.to_thread(self._event_log.last, job)
             self._heard.setdefault(job, last)
         return self._heard[job]
 
@@ -71,9 +71,9 @@ class EventWriter:
         """Write down what was heard of a job so far."""
         async with self._writing:
             if (seq := self._void.pop(job, None)) is not None:
-                await asyncio.to_thread(self._record.drop_after, job, seq)
+                await asyncio.to_thread(self._event_log.drop_after, job, seq)
             if waiting := self._unwritten.pop(job, None):
-                await asyncio.to_thread(self._record.note, job, waiting)
+                await asyncio.to_thread(self._event_log.add, job, waiting)
 
     async def close(self) -> None:
         """Write down everything."""

@@ -56,13 +56,13 @@ class Hub:
         """
         self.storage = Storage.open(library, folder)
         self.library = library
-        self.board = self.storage.board
+        self.job_views = self.storage.job_views
         self.pieces = self.storage.pieces
-        self.record = self.storage.record
+        self.event_log = self.storage.event_log
         self.meter = self.storage.meter
         self.preferences = self.storage.preferences
-        self.stills = self.storage.stills
-        self.desk = self.storage.desk
+        self.start_images = self.storage.start_images
+        self.draft_file = self.storage.draft_file
         self._engines = Engines(
             folder,
             self.meter,
@@ -137,9 +137,9 @@ class Hub:
         """Start the engine on this computer again; returns at once."""
         self._call(self._engines.wake_local())
 
-    def rests(self, engine: str) -> bool:
+    def is_stopped(self, engine: str) -> bool:
         """Tell whether a known engine is the one on this computer, and stopped."""
-        return self._engines.rests(engine)
+        return self._engines.is_stopped(engine)
 
     # Films
 
@@ -173,19 +173,19 @@ class Hub:
 
     def find(self, job: str) -> JobView | None:
         """Return what is known of a job, as a copy; None if this laptop never had it."""
-        if view := self.board.snapshot(job):
+        if view := self.job_views.snapshot(job):
             return view
         film = self.library.get(job)
         if film is None:
             return None
-        view = self.record.view(film, self.library.pictures(job))
-        view.resting = self.rests(view.engine)
-        self.board.open(view)
-        return self.board.snapshot(job)
+        view = self.event_log.view(film, self.library.pictures(job))
+        view.engine_stopped = self.is_stopped(view.engine)
+        self.job_views.open(view)
+        return self.job_views.snapshot(job)
 
     def cancel(self, job: str) -> None:
         """Cancel a job as soon as its engine can be reached; returns at once."""
-        with self.board.changing(job) as view:
+        with self.job_views.changing(job) as view:
             if view is None or view.progress.final or view.successor:
                 return
             view.cancelling, engine = True, view.engine
@@ -194,12 +194,12 @@ class Hub:
         elif all(link.follower and link.follower.engine for link in self._engines.links()):
             self._give_up(job)  # no paired engine has it, so none will ever answer
 
-    def rest(self, job: str, resting: bool) -> None:
+    def set_paused(self, job: str, paused: bool) -> None:
         """Pause a job or have it go on, if its engine can be reached; returns at once."""
         if follower := self._follower(job):
-            self._loop.call_soon_threadsafe(follower.commands.rest, job, resting)
+            self._loop.call_soon_threadsafe(follower.commands.set_paused, job, paused)
 
-    def bring(self, job: str, pieces: Sequence[Piece]) -> None:
+    def download_pieces(self, job: str, pieces: Sequence[Piece]) -> None:
         """Have finished pieces of a job here.
 
         Raises:
@@ -209,19 +209,19 @@ class Hub:
         follower = self._follower(job)
         if follower is None:
             raise EngineUnreachableError("the film's engine is not connected")
-        self._call(follower.bring(pieces))
+        self._call(follower.download_pieces(pieces))
 
-    def look(self, job: str, eye: object, looking: bool) -> None:
+    def set_watching(self, job: str, viewer: object, watching: bool) -> None:
         """Note whether one page shows a job; while none does, its engine sends no previews."""
-        if not self.board.look(job, eye, looking):
+        if not self.job_views.set_watching(job, viewer, watching):
             return
         if follower := self._follower(job):
-            self._loop.call_soon_threadsafe(follower.commands.look, job)
+            self._loop.call_soon_threadsafe(follower.commands.update_previews, job)
 
-    def refuge(self, job: str) -> EngineView | None:
+    def rescue_engine(self, job: str) -> EngineView | None:
         """Return the engine on which an unfinished film could go on, if its own is out of reach."""
         view, engine = self.find(job), self.chosen()
-        if view is None or view.settled or view.reachable or view.cancelling or view.moving:
+        if view is None or view.settled or view.reachable or view.cancelling or view.move_status:
             return None
         other = engine.connected and engine.hello and engine.hello.engine != view.engine
         return engine if other else None
@@ -237,18 +237,18 @@ class Hub:
         link = self._ready()
         if self.find(job) is None or link.follower is None or link.connection is None:
             return
-        with self.board.changing(job) as view:
+        with self.job_views.changing(job) as view:
             if view is None or not _may_move(view, link.engine):
                 return
             name = self._engines.view(link).name
-            view.moving, view.trouble = f"Asking {name} what it lacks…", None
+            view.move_status, view.move_error = f"Asking {name} what it lacks…", None
             mover = Migration(
                 job,
                 view.recipe,
                 link.connection,
                 link.follower,
                 name,
-                self.board,
+                self.job_views,
                 self.pieces,
                 source=self._near_source(view.engine) if view.engine != link.engine else None,
                 ended=view.progress.final,
@@ -262,13 +262,13 @@ class Hub:
 
     def _follower(self, job: str) -> Follower | None:
         """Return who follows a job; None if its engine was not reached since the start."""
-        with self.board.reading(job) as view:
+        with self.job_views.reading(job) as view:
             engine = view.engine if view else ""
         return self._engines.follower(engine) if engine else None
 
     def _give_up(self, job: str) -> None:
         self.library.end(job, "cancelled")
-        with self.board.changing(job) as view:
+        with self.job_views.changing(job) as view:
             if view:
                 view.progress.status, view.progress.phase = "cancelled", "done"
 
@@ -316,6 +316,6 @@ class Hub:
 
 def _may_move(view: JobView, engine: str) -> bool:
     """Tell whether a film can go on on an engine: one that ended, or one of another engine."""
-    if view.moving or view.successor or view.progress.status == "finished":
+    if view.move_status or view.successor or view.progress.status == "finished":
         return False
     return view.progress.final or view.engine != engine

@@ -35,38 +35,38 @@ class JobCommands:
     def __init__(
         self,
         connection: Connection,
-        board: JobViews,
+        job_views: JobViews,
         begin: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         """Pass nothing on yet.
 
         Args:
             connection: to the engine.
-            board: where the jobs' views are.
+            job_views: where the jobs' views are.
             begin: runs a coroutine in the background.
         """
         self._connection = connection
-        self._board = board
+        self._job_views = job_views
         self._begin = begin
 
-    def rest(self, job: str, resting: bool) -> None:
+    def set_paused(self, job: str, paused: bool) -> None:
         """Pause or resume a job; without a connection this does nothing."""
-        self._begin(self._rest(job, resting))
+        self._begin(self._set_paused(job, paused))
 
     def cancel(self, job: str) -> None:
         """Cancel a job; without a connection, as soon as there is one again."""
         self._begin(self._cancel(job))
 
-    def look(self, job: str) -> None:
+    def update_previews(self, job: str) -> None:
         """Start or stop the previews of a job, as a page shows it or none does."""
-        with self._board.reading(job) as view:
+        with self._job_views.reading(job) as view:
             if view is None or view.progress.final:
                 return
-        self._begin(self._look(job))
+        self._begin(self._update_previews(job))
 
-    async def _rest(self, job: str, resting: bool) -> None:
+    async def _set_paused(self, job: str, paused: bool) -> None:
         try:
-            await (self._connection.pause if resting else self._connection.resume)(job)
+            await (self._connection.pause if paused else self._connection.resume)(job)
         except VisionFluxError as error:
             log.info("job %s could not be paused or resumed: %s", job, error)
 
@@ -76,9 +76,9 @@ class JobCommands:
         except TransportError as error:  # its view notes the wish; the next connection repeats it
             log.info("job %s will be cancelled later: %s", job, error)
 
-    async def _look(self, job: str) -> None:
+    async def _update_previews(self, job: str) -> None:
         try:
-            await self._connection.show_previews(job, self._board.seen(job))
+            await self._connection.show_previews(job, self._job_views.is_watched(job))
         except VisionFluxError as error:
             log.info("previews of job %s could not be switched: %s", job, error)
 
@@ -98,22 +98,22 @@ class Follower:
         self.tasks: set[asyncio.Task[Any]] = set()
         self._near = near
         self._connection = connection
-        self._board, self._library = storage.board, storage.library
-        self._record, self._pieces = storage.record, storage.pieces
+        self._job_views, self._library = storage.job_views, storage.library
+        self._event_log, self._pieces = storage.event_log, storage.pieces
         self._preferences = storage.preferences
         self._pictures = Pictures(
-            connection, self._board, self._library, self._preferences, self.begin, near=near
+            connection, self._job_views, self._library, self._preferences, self.begin, near=near
         )
-        self._mirror = PieceDownloads(
+        self._piece_downloads = PieceDownloads(
             connection,
-            self._board,
+            self._job_views,
             self._pieces,
             self._preferences,
             lambda piece: self._pictures.arrived(piece, self._pieces.path(piece)),
         )
-        self._homecoming = FilmDownloads(connection, self._board, self._library)
-        self._writer = EventWriter(self._record, self.begin)
-        self.commands = JobCommands(connection, self._board, self.begin)
+        self._film_downloads = FilmDownloads(connection, self._job_views, self._library)
+        self._writer = EventWriter(self._event_log, self.begin)
+        self.commands = JobCommands(connection, self._job_views, self.begin)
         self.submissions = Submissions(
             connection,
             storage,
@@ -131,28 +131,28 @@ class Follower:
         await self.submissions.close()
         await self._writer.close()
 
-    def link_changed(self, connected: bool, *, resting: bool = False) -> None:
+    def link_changed(self, connected: bool, *, engine_stopped: bool = False) -> None:
         """Note in every job's view whether its engine is connected; resume the jobs if it is.
 
         Args:
             connected: whether the engine is connected.
-            resting: whether the user has stopped it.
+            engine_stopped: whether the user has stopped it.
         """
         if connected and self._connection.hello:
             self.engine = self._connection.hello.engine
             self.begin(self._resume())
-        for job in self._board.of_engine(self.engine):
-            with self._board.changing(job) as view:
+        for job in self._job_views.of_engine(self.engine):
+            with self._job_views.changing(job) as view:
                 if view:
-                    view.reachable, view.resting = connected, resting
+                    view.reachable, view.engine_stopped = connected, engine_stopped
 
-    async def bring(self, pieces: Sequence[Piece]) -> None:
+    async def download_pieces(self, pieces: Sequence[Piece]) -> None:
         """Download finished pieces that a page shows now; raises as ``Connection.fetch`` does."""
-        await self._mirror.bring(pieces)
+        await self._piece_downloads.download(pieces)
 
     def hear(self, message: Message) -> None:
         """Process a message of the engine about a job."""
-        with self._board.changing(message.job) as view:
+        with self._job_views.changing(message.job) as view:
             if view is None or view.successor:
                 return
             self._update(view, message)
@@ -165,7 +165,7 @@ class Follower:
             self.begin(self._settle(message.job))
 
     def _update(self, view: JobView, message: Message) -> None:
-        view.heard_at, view.reachable = time.monotonic(), True
+        view.last_message_at, view.reachable = time.monotonic(), True
         match message:
             case LogRestarted(job=job, seq=seq):
                 self._writer.restart(job, seq)
@@ -177,16 +177,16 @@ class Follower:
                 advance(view.progress, Logged(seq=seq, at=at, event=event))
             case Preview():
                 view.preview = message
-                view.shown += len(message.jpeg)
+                view.preview_bytes += len(message.jpeg)
 
     async def _catch_up(self, job: str) -> None:
         if self._near:
             return
-        with self._board.reading(job) as view:
-            shown = view.shown if view else 0
+        with self._job_views.reading(job) as view:
+            shown = view.preview_bytes if view else 0
         if shown:
             await asyncio.to_thread(self._library.note_shown, job, shown)
-        await self._mirror.catch_up(job)
+        await self._piece_downloads.catch_up(job)
 
     async def _resume(self) -> None:
         self.begin(self._leave_orphans())
@@ -195,31 +195,31 @@ class Follower:
         under_way |= self.submissions.under_way
         for film in [film for film in films if film.job not in under_way]:
             pictures = await asyncio.to_thread(self._library.pictures, film.job)
-            self._board.open(await asyncio.to_thread(self._record.view, film, pictures))
+            self._job_views.open(await asyncio.to_thread(self._event_log.view, film, pictures))
             try:
                 await self._take_up(film)
             except TransportError:
                 return  # the next connection resumes
             except VisionFluxError as error:
-                await self._homecoming.fail(film.job, error.report(), lasting=True)
+                await self._film_downloads.fail(film.job, error.report(), lasting=True)
 
     async def _leave_orphans(self) -> None:
         """Cancel those of the engine's jobs whose films have moved to another engine."""
-        for job in await asyncio.to_thread(self._record.orphans, self.engine):
+        for job in await asyncio.to_thread(self._event_log.orphans, self.engine):
             try:
                 with suppress(UnknownJobError):
                     await self._connection.cancel(job)
             except VisionFluxError as error:
                 log.info("the moved job %s will be cancelled later: %s", job, error)
                 return
-            await asyncio.to_thread(self._record.told, job)
+            await asyncio.to_thread(self._event_log.confirm_orphan, job)
 
     async def _take_up(self, film: Film) -> None:
         if film.status == "submitting":
             await self.submissions.hand_over(film.job, film.recipe)
         else:
             await self._watch(film.job)
-        with self._board.reading(film.job) as view:
+        with self._job_views.reading(film.job) as view:
             wanted = view is not None and view.cancelling
         if wanted:
             await self._connection.cancel(film.job)
@@ -230,7 +230,7 @@ class Follower:
         await self._connection.watch(
             job,
             after=after,
-            previews=self._board.seen(job),
+            previews=self._job_views.is_watched(job),
             budget=self._allowance(job),
         )
         self.begin(self._catch_up(job))
@@ -239,25 +239,25 @@ class Follower:
         """Return the bytes that previews of a film may still take; None: no limit."""
         if self._near:
             return None
-        with self._board.reading(job) as view:
-            shown = view.shown if view else 0
+        with self._job_views.reading(job) as view:
+            shown = view.preview_bytes if view else 0
         return max(0, self._preferences.preview_budget - shown)
 
     async def _settle(self, job: str) -> None:
         """Download the finished film, or note how the job ended."""
-        with self._board.reading(job) as view:
+        with self._job_views.reading(job) as view:
             if view is None:
                 return
             progress = view.progress
         await self._writer.write(job)  # before the end is seen, for who starts it again
         if progress.film:
             poster = "".join(progress.of(POSTER).names)
-            await self._homecoming.bring(job, progress.film, poster)
+            await self._film_downloads.download(job, progress.film, poster)
         elif progress.status == "failed":
             await asyncio.to_thread(self._library.end, job, "failed", progress.error)
         else:
             await asyncio.to_thread(self._library.end, job, "cancelled")
-        await asyncio.to_thread(self._record.abridge, job)
+        await asyncio.to_thread(self._event_log.drop_transient, job)
         await asyncio.to_thread(self._pieces.sweep)
         with suppress(VisionFluxError):
             await self._connection.unwatch(job)

@@ -49,23 +49,23 @@ class Migration:
     connection: Connection
     follower: Follower
     name: str
-    board: JobViews
+    job_views: JobViews
     pieces: Pieces
     source: Connection | None = None
     ended: bool = False
 
     async def run(self) -> None:
         """Bring what is finished, hand the recipe in, and leave the rest to the follower."""
-        successor, trouble = "", INTERRUPTED
+        successor, move_error = "", INTERRUPTED
         try:
-            successor, trouble = await self._move(), None
+            successor, move_error = await self._move(), None
         except VisionFluxError as error:
             log.warning("the film %s could not move: %s", self.job, error)
-            trouble = error.report()
+            move_error = error.report()
         finally:
-            with self.board.changing(self.job) as view:
+            with self.job_views.changing(self.job) as view:
                 if view:
-                    view.moving, view.trouble, view.successor = "", trouble, successor
+                    view.move_status, view.move_error, view.successor = "", move_error, successor
 
     async def _move(self) -> str:
         """Return the id of the job that goes on; empty if the film has ended meanwhile."""
@@ -134,6 +134,6 @@ class Migration:
             ) from error
 
     def _tell(self, line: str) -> None:
-        with self.board.changing(self.job) as view:
+        with self.job_views.changing(self.job) as view:
             if view:
-                view.moving = line
+                view.move_status = line

@@ -82,7 +82,7 @@ class Submissions:
             VisionFluxError: the engine refused one.
         """
         try:
-            await self._storage.stills.upload(self._connection, recipe, on_bytes)
+            await self._storage.start_images.upload(self._connection, recipe, on_bytes)
         except TransportError as error:
             log.warning("start pictures will be uploaded again: %s", error)
 
@@ -104,7 +104,7 @@ class Submissions:
         with self._marked(job):
             if not await asyncio.to_thread(replace) or not before:
                 return False
-            view = JobView(job, recipe, self._engine(), shown=before.shown)
+            view = JobView(job, recipe, self._engine(), preview_bytes=before.shown)
             view.pictures = set(await asyncio.to_thread(library.pictures, job))
             try:
                 await self._offer(view)
@@ -122,7 +122,7 @@ class Submissions:
         Raises:
             VisionFluxError: the engine refused it, or could not be reached.
         """
-        await self._storage.stills.upload(self._connection, recipe)
+        await self._storage.start_images.upload(self._connection, recipe)
         await self._connection.submit(job, recipe)
         await asyncio.to_thread(self._storage.library.accepted, job)
         await self._watch(job)
@@ -152,12 +152,12 @@ class Submissions:
 
     async def _offer(self, view: JobView) -> None:
         """Open a job's view and submit the job; a job that is refused keeps no view."""
-        self._storage.board.open(view)
+        self._storage.job_views.open(view)
         try:
             await self.hand_over(view.job, view.recipe)
         except TransportError as error:
             log.warning("job %s will be submitted again: %s", view.job, error)
             self._resume()  # a connection that came up meanwhile has left the job to us
         except VisionFluxError:
-            self._storage.board.close(view.job)
+            self._storage.job_views.close(view.job)
             raise

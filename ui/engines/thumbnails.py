@@ -35,7 +35,7 @@ class Pictures:
     def __init__(
         self,
         connection: Connection,
-        board: JobViews,
+        job_views: JobViews,
         library: Library,
         preferences: Preferences,
         begin: Callable[[Coroutine[Any, Any, None]], None],
@@ -46,14 +46,14 @@ class Pictures:
 
         Args:
             connection: to the engine.
-            board: where the jobs' views are.
+            job_views: where the jobs' views are.
             library: where the pictures are.
             preferences: whether a film's pieces may be brought here.
             begin: runs work beside the caller's.
             near: whether fetching costs nothing, since the engine is on this laptop.
         """
         self._connection = connection
-        self._board = board
+        self._job_views = job_views
         self._library = library
         self._preferences = preferences
         self._begin = begin
@@ -125,11 +125,11 @@ class Pictures:
             self._show(job, index)
 
     def _lacks(self, job: str, index: int) -> bool:
-        with self._board.reading(job) as view:
+        with self._job_views.reading(job) as view:
             return view is not None and not view.successor and index not in view.pictures
 
     def _show(self, job: str, index: int) -> None:
-        with self._board.changing(job) as view:
+        with self._job_views.changing(job) as view:
             if view:
                 view.pictures.add(index)
 

@@ -89,7 +89,7 @@ class FilmHistory:
     """The films of one owner on one engine; safe to use from any thread."""
 
     def __init__(self, database: sa.Engine, owner: str, engine: str) -> None:
-        self._database, self._record = database, EventLog(database)
+        self._database, self._event_log = database, EventLog(database)
         self._mine = sa.and_(Film.owner == owner, Film.engine == engine)
 
     def measurements(self) -> list[Measurement]:
@@ -98,7 +98,7 @@ class FilmHistory:
         newest = done.order_by(Film.finished_at.desc()).limit(MAX_FILMS)
         with Session(self._database) as session:
             films = list(session.scalars(newest))
-        found = (measure(film.recipe, self._record.of(film.job)) for film in films)
+        found = (measure(film.recipe, self._event_log.of(film.job)) for film in films)
         return [one for one in found if one]
 
     def missing(self, recipe: Recipe) -> dict[str, int]:
@@ -124,7 +124,7 @@ class FilmHistory:
         done = sa.select(Film.job).where(self._mine).order_by(Film.finished_at.desc())
         found: dict[tuple[str, str], float] = {}
         for job in session.scalars(done.limit(MAX_FILMS)):
-            plan = fold(self._record.of(job)).plan
+            plan = fold(self._event_log.of(job)).plan
             if plan:
                 names = plan.keyframes
                 found |= {(names[a], names[b]): distance for a, b, distance in plan.gaps}

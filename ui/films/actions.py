@@ -93,7 +93,7 @@ def _remix(film: Film) -> None:
 
 
 def _toggle_favourite(film: Film) -> None:
-    resources.get_hub().library.favour(film.job, not film.favourite)
+    resources.get_hub().library.set_favourite(film.job, not film.favourite)
 
 
 def _compare(film: Film) -> None:

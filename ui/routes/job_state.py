@@ -20,13 +20,13 @@ def headline(view: JobView) -> str:
     progress = view.progress
     if progress.final:
         if progress.status == "finished" and not view.saved:
-            return f"Bringing the film to this computer{_percent(view.fetched)}"
+            return f"Bringing the film to this computer{_percent(view.downloaded)}"
         return FINAL_WORDS[progress.status]
     if view.cancelling:
         return "Cancelling…"
     if progress.status == "paused":
         return "Paused; everything finished is kept"
-    if view.resting:
+    if view.engine_stopped:
         return "Waiting; everything finished is kept"
     if progress.phase == "waiting":
         return _waiting(progress)
@@ -70,11 +70,11 @@ def _stage_step(view: JobView, stage: Stage) -> dict[str, str]:
 
 def calm(view: JobView) -> str:
     """Return one reassuring line where something is out of the ordinary, else nothing."""
-    if view.moving:
-        return view.moving
+    if view.move_status:
+        return view.move_status
     if view.settled:
         return ""
-    if view.resting:
+    if view.engine_stopped:
         return "The engine on this computer is stopped. The film goes on once it runs."
     if not view.reachable:
         return "The connection to the engine dropped. It goes on working; reconnecting…"
@@ -97,7 +97,7 @@ def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:
     remaining = progress.remaining
     return {
         "status": progress.status,
-        "resting": view.resting,
+        "resting": view.engine_stopped,
         "settled": view.settled,
         "headline": headline(view),
         "calm": calm(view),

@@ -48,17 +48,17 @@ class LiveChannel:
             await socket.close(1008)
             return
         await socket.accept(subprotocol=PROTOCOL)
-        eye = Viewer()
-        reading = asyncio.create_task(_hear(socket, hub, job, eye))
-        reading.add_done_callback(lambda _: eye.woken.set())
+        viewer = Viewer()
+        reading = asyncio.create_task(_hear(socket, hub, job, viewer))
+        reading.add_done_callback(lambda _: viewer.woken.set())
         try:
-            with hub.board.following(job, eye.woken):
-                await _tell(socket, hub, job, eye, reading)
+            with hub.job_views.subscribed(job, viewer.woken):
+                await _tell(socket, hub, job, viewer, reading)
         except (WebSocketDisconnect, RuntimeError):
             pass  # the browser went away while we spoke
         finally:
             reading.cancel()
-            hub.look(job, eye, False)
+            hub.set_watching(job, viewer, False)
 
 
 @dataclass(eq=False)
@@ -66,46 +66,46 @@ class Viewer:
     """One page that shows a job.
 
     Attributes:
-        looking: whether it is visible.
+        visible: whether it is visible.
         undrawn: number of previews that it was sent and has not drawn yet.
         woken: set when there may be something to say.
     """
 
-    looking: bool = False
+    visible: bool = False
     undrawn: int = 0
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def sees_more(self) -> bool:
+    def wants_preview(self) -> bool:
         """Whether another preview would be looked at and drawn."""
-        return self.looking and self.undrawn < WINDOW
+        return self.visible and self.undrawn < WINDOW
 
 
 async def _tell(
-    socket: WebSocket, hub: Hub, job: str, eye: Viewer, reading: asyncio.Task[None]
+    socket: WebSocket, hub: Hub, job: str, viewer: Viewer, reading: asyncio.Task[None]
 ) -> None:
     """Speak until the job is settled or the browser leaves; only the newest counts."""
     seen, shown, spoke = -1, None, float("-inf")
     while not reading.done():
-        eye.woken.clear()
+        viewer.woken.clear()
         now = time.monotonic()
-        with hub.board.reading(job) as view:
+        with hub.job_views.reading(job) as view:
             if view is None:
                 return
             preview, settled, unsaid = view.preview, view.settled, view.version != seen
             word = None
             if unsaid and (settled or now >= spoke + PAUSE):
-                word = state(view, silent=now - view.heard_at)
+                word = state(view, silent=now - view.last_message_at)
                 seen, spoke, unsaid = view.version, now, False
-        if preview is not None and preview is not shown and eye.sees_more:
-            shown, eye.undrawn = preview, eye.undrawn + 1
+        if preview is not None and preview is not shown and viewer.wants_preview:
+            shown, viewer.undrawn = preview, viewer.undrawn + 1
             await socket.send_bytes(encode(preview))
         if word:
             await socket.send_text(json.dumps(word))
         if settled:
             await socket.close()
             return
-        await _news(eye.woken, PAUSE if unsaid else None)
+        await _news(viewer.woken, PAUSE if unsaid else None)
 
 
 async def _news(woken: asyncio.Event, patience: float | None) -> None:
@@ -115,7 +115,7 @@ async def _news(woken: asyncio.Event, patience: float | None) -> None:
             await woken.wait()
 
 
-async def _hear(socket: WebSocket, hub: Hub, job: str, eye: Viewer) -> None:
+async def _hear(socket: WebSocket, hub: Hub, job: str, viewer: Viewer) -> None:
     """Read until the browser leaves."""
     while True:
         message = await socket.receive()
@@ -125,13 +125,13 @@ async def _hear(socket: WebSocket, hub: Hub, job: str, eye: Viewer) -> None:
             case "cancel":
                 hub.cancel(job)
             case "pause" | "resume" as word:
-                hub.rest(job, word == "pause")
+                hub.set_paused(job, word == "pause")
             case "visible" | "hidden" as word:
-                eye.looking = word == "visible"
-                hub.look(job, eye, eye.looking)
+                viewer.visible = word == "visible"
+                hub.set_watching(job, viewer, viewer.visible)
             case "seen":
-                eye.undrawn = max(0, eye.undrawn - 1)
-        eye.woken.set()
+                viewer.undrawn = max(0, viewer.undrawn - 1)
+        viewer.woken.set()
 
 
 def encode(preview: Preview) -> bytes:

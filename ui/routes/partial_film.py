@@ -34,7 +34,9 @@ class PartialFilms:
             VisionFluxError: not all of them are finished, or one cannot be downloaded now.
         """
         segments = _first(hub.pieces.of(job), count)
-        hub.bring(job, [piece for piece in segments if not hub.pieces.path(piece).is_file()])
+        hub.download_pieces(
+            job, [piece for piece in segments if not hub.pieces.path(piece).is_file()]
+        )
         names = "".join(piece.object for piece in segments)
         address = hashlib.sha256(names.encode()).hexdigest()
         whole = Piece(job=job, key=stage_key(SEGMENT), index=0, object=address, sha256="", size=0)

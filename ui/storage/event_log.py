@@ -29,7 +29,7 @@ class EventLog:
         self._engine = engine
         self._noting = threading.Lock()
 
-    def note(self, job: str, heard: Sequence[Logged]) -> None:
+    def add(self, job: str, heard: Sequence[Logged]) -> None:
         """Keep events, and what they tell of finished pieces; hearing one twice changes nothing."""
         with self._noting, Session(self._engine) as session, session.begin():
             for logged in heard:
@@ -72,14 +72,14 @@ class EventLog:
         """
         view = JobView(film.job, film.recipe, film.engine, reachable=False)
         view.progress = fold(self.of(film.job))
-        view.pictures, view.shown = set(pictures), film.shown
+        view.pictures, view.preview_bytes = set(pictures), film.shown
         if film.status not in UNFINISHED:
             view.progress.status = film.status  # type: ignore[assignment]
             view.progress.phase, view.progress.error = "done", film.error
             view.saved = film.status == "finished"
         return view
 
-    def abridge(self, job: str) -> None:
+    def drop_transient(self, job: str) -> None:
         """Drop what was of interest only while the film was made."""
         query = sa.delete(EventRow).where(EventRow.job == job, EventRow.kind.in_(PASSING))
         with self._noting, Session(self._engine) as session, session.begin():
@@ -95,7 +95,7 @@ class EventLog:
         with Session(self._engine) as session:
             return list(session.scalars(query))
 
-    def told(self, job: str) -> None:
+    def confirm_orphan(self, job: str) -> None:
         """Note that an engine knows that it need not go on with a job."""
         query = sa.update(FormerJob).where(FormerJob.job == job).values(told=True)
         with self._noting, Session(self._engine) as session, session.begin():

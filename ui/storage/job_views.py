@@ -25,16 +25,16 @@ class JobView:
 
     Attributes:
         engine: id of the engine that works on it.
-        heard_at: monotonic time of the last word about it.
+        last_message_at: monotonic time of the last word about it.
         pictures: indexes of the keyframes whose small pictures are on this laptop.
-        fetched: bytes of the film that are here, and bytes of the whole film.
+        downloaded: bytes of the film that are here, and bytes of the whole film.
         saved: whether the film is in the library.
         reachable: whether its engine is connected right now.
-        resting: whether that was stopped by the user, and is not connected since.
-        shown: bytes of previews that came.
+        engine_stopped: whether that was stopped by the user, and is not connected since.
+        preview_bytes: bytes of previews that came.
         cancelling: whether the user asked to cancel it.
-        moving: how its move to another engine is going, in words; empty while there is none.
-        trouble: why its last move did not succeed.
+        move_status: how its move to another engine is going, in words; empty while there is none.
+        move_error: why its last move did not succeed.
         successor: the job that goes on in its place on another engine.
     """
 
@@ -42,17 +42,17 @@ class JobView:
     recipe: Recipe
     engine: str
     progress: Progress = field(default_factory=Progress)
-    heard_at: float = field(default_factory=time.monotonic)
+    last_message_at: float = field(default_factory=time.monotonic)
     preview: Preview | None = None
     pictures: set[int] = field(default_factory=set)
-    fetched: tuple[int, int] = (0, 0)
+    downloaded: tuple[int, int] = (0, 0)
     saved: bool = False
     reachable: bool = True
-    resting: bool = False
-    shown: int = 0
+    engine_stopped: bool = False
+    preview_bytes: int = 0
     cancelling: bool = False
-    moving: str = ""
-    trouble: ErrorReport | None = None
+    move_status: str = ""
+    move_error: ErrorReport | None = None
     successor: str = ""
     version: int = 0
 
@@ -76,7 +76,7 @@ class JobViews:
     def __init__(self) -> None:
         self._views: dict[str, JobView] = {}
         self._readers: dict[str, set[Callable[[], None]]] = {}
-        self._eyes: dict[str, set[object]] = {}
+        self._viewers: dict[str, set[object]] = {}
         self._lock = threading.Lock()
 
     def open(self, view: JobView) -> None:
@@ -119,23 +119,23 @@ class JobViews:
             views = self._views.values()
             return [view.job for view in views if view.engine == engine and not view.settled]
 
-    def look(self, job: str, eye: object, looking: bool) -> bool:
-        """Note whether one reader's eyes are on a job; return whether that changed ``seen``."""
+    def set_watching(self, job: str, viewer: object, watching: bool) -> bool:
+        """Note whether one reader's viewers are on a job; return whether that changed ``seen``."""
         with self._lock:
-            eyes = self._eyes.setdefault(job, set())
-            before = bool(eyes)
-            (eyes.add if looking else eyes.discard)(eye)
-            if not eyes:
-                del self._eyes[job]
-            return bool(eyes) != before
+            viewers = self._viewers.setdefault(job, set())
+            before = bool(viewers)
+            (viewers.add if watching else viewers.discard)(viewer)
+            if not viewers:
+                del self._viewers[job]
+            return bool(viewers) != before
 
-    def seen(self, job: str) -> bool:
-        """Return whether anybody's eyes are on a job, so that previews are worth their bytes."""
+    def is_watched(self, job: str) -> bool:
+        """Return whether anybody's viewers are on a job, so that previews are worth their bytes."""
         with self._lock:
-            return job in self._eyes
+            return job in self._viewers
 
     @contextmanager
-    def following(self, job: str, woken: asyncio.Event) -> Iterator[None]:
+    def subscribed(self, job: str, woken: asyncio.Event) -> Iterator[None]:
         """Set ``woken`` whenever the job changes; call it in the event's own loop."""
         loop = asyncio.get_running_loop()
 

@@ -198,7 +198,7 @@ class Library:
         title = " ".join(title.split())[:200]
         self._update(job, title=title or Film.prompts)
 
-    def favour(self, job: str, favourite: bool) -> None:
+    def set_favourite(self, job: str, favourite: bool) -> None:
         """Note whether a film is a favourite."""
         self._update(job, favourite=favourite)
 

@@ -25,7 +25,7 @@ SHORTEST, LONGEST = map(int, SETTINGS["width"].bounds)  # pixels of the sides of
 REMEDY = "drop a JPEG, PNG or WebP picture"
 
 
-class Still(NamedTuple):
+class PreparedImage(NamedTuple):
     """A picture as scenes begin from it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Still(NamedTuple):
     png: bytes
 
 
-def still_of(data: bytes) -> Still:
+def prepare_image(data: bytes) -> PreparedImage:
     """Make a user's picture ready.
 
     Raises:
@@ -54,7 +54,7 @@ def still_of(data: bytes) -> Still:
         raise _refused("this picture is too large") from error
     png = BytesIO()
     _sized(flat).save(png, "PNG")
-    return Still(hashlib.sha256(png.getvalue()).hexdigest(), png.getvalue())
+    return PreparedImage(hashlib.sha256(png.getvalue()).hexdigest(), png.getvalue())
 
 
 def _check_size(width: int, height: int) -> None:
@@ -106,7 +106,7 @@ PNG = "image/png"
 THUMBNAIL = 480  # pixels of the longer side
 
 
-class Stills:
+class StartImages:
     """Files of one folder; safe to use from any thread."""
 
     def __init__(self, folder: Path) -> None:
@@ -118,7 +118,7 @@ class Stills:
         Raises:
             InvalidParameterError: it is no picture that can be used.
         """
-        still = still_of(data)
+        still = prepare_image(data)
         make_private_folder(self._folder)
         if not self.has(still.name):
             write_private(self.path(still.name), still.png)

@@ -12,7 +12,7 @@ from ui.storage.job_views import JobViews
 from ui.storage.library import Library
 from ui.storage.pieces import Pieces
 from ui.storage.preferences import Preferences
-from ui.storage.start_images import Stills
+from ui.storage.start_images import StartImages
 from ui.storage.traffic_meter import TrafficMeter
 
 
@@ -22,34 +22,34 @@ class Storage:
 
     Attributes:
         library: films and jobs.
-        board: what is known of each job now; in memory only.
+        job_views: what is known of each job now; in memory only.
         pieces: finished keyframes and segments of unfinished films.
-        record: the events of each job.
+        event_log: the events of each job.
         meter: bytes exchanged with remote engines.
         preferences: settings for all films.
-        stills: start pictures.
-        desk: the draft of the next film.
+        start_images: start pictures.
+        draft_file: the draft of the next film.
     """
 
     library: Library
-    board: JobViews
+    job_views: JobViews
     pieces: Pieces
-    record: EventLog
+    event_log: EventLog
     meter: TrafficMeter
     preferences: Preferences
-    stills: Stills
-    desk: DraftFile
+    start_images: StartImages
+    draft_file: DraftFile
 
     @classmethod
     def open(cls, library: Library, folder: Path) -> "Storage":
         """Open the stores beside a library; ``folder`` is the owner's data folder."""
         return cls(
             library=library,
-            board=JobViews(),
+            job_views=JobViews(),
             pieces=Pieces(library.engine, folder / "mirror", library.owner),
-            record=EventLog(library.engine),
+            event_log=EventLog(library.engine),
             meter=TrafficMeter(library.engine, library.owner),
             preferences=Preferences(folder / "preferences.json"),
-            stills=Stills(folder / "stills"),
-            desk=DraftFile(folder / "storyboard.json"),
+            start_images=StartImages(folder / "stills"),
+            draft_file=DraftFile(folder / "storyboard.json"),
         )

@@ -100,7 +100,7 @@ async def test_a_new_address_of_the_same_engine_takes_over(
             assert set(Watchful.asked[:asked]) == {0}
             assert all(after > 20 for after in Watchful.asked[asked:])  # type: ignore[operator]
             assert len(Watchful.asked) > asked
-            kept = hub.record.of(job)
+            kept = hub.event_log.of(job)
         async with connected(engine) as client:
             await client.connection.watch(job)
             await client.ended(job)
@@ -137,7 +137,7 @@ async def test_a_film_that_was_half_fetched_is_fetched_on_after_a_restart(
             hub.preferences.mirror = 0  # so that the film alone is long
             await asyncio.to_thread(hub.pair, first.link)
             job = await asyncio.to_thread(hub.submit, a_recipe())
-            await eventually(lambda: seen(hub, job).fetched[0] > 1_000_000)
+            await eventually(lambda: seen(hub, job).downloaded[0] > 1_000_000)
             await asyncio.to_thread(hub.close)
             film = hub.library.get(job)
             assert film is not None
@@ -148,7 +148,7 @@ async def test_a_film_that_was_half_fetched_is_fetched_on_after_a_restart(
             assert seen(again, job).progress.film  # known without a word from the engine
             await asyncio.to_thread(again.pair, second.link)
             await eventually(lambda: seen(again, job).saved)
-            assert set(Watchful.asked) == {again.record.last(job)}
+            assert set(Watchful.asked) == {again.event_log.last(job)}
             film = again.library.get(job)
             assert film is not None
             content = again.library.file(film).read_bytes()
@@ -179,11 +179,11 @@ async def test_an_engine_that_returns_is_told_to_leave_what_has_moved(
             await asyncio.to_thread(hub.pair, two.link)
             await asyncio.to_thread(hub.move, job)
             new = await eventually(lambda: seen(hub, job).successor)
-            assert hub.record.orphans(seen(hub, job).engine) == [job]
+            assert hub.event_log.orphans(seen(hub, job).engine) == [job]
             way.resume()
             way.cut()
             assert await other.ended(job) == "Cancelled"
             assert await other.ended("job-of-another") == "Finished"
-            await eventually(lambda: not hub.record.orphans(seen(hub, job).engine))
+            await eventually(lambda: not hub.event_log.orphans(seen(hub, job).engine))
             await asyncio.to_thread(hub.cancel, new)
             await eventually(lambda: seen(hub, new).settled)

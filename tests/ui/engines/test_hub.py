@@ -243,24 +243,24 @@ def test_the_engine_on_this_computer_rests_until_it_is_started(world: World) -> 
     hub = world.start()
     job = hub.submit(RECIPE)
     hub.stop_local()
-    assert (engine := hub.chosen()).resting
+    assert (engine := hub.chosen()).stopped
     assert not (engine.starting)
     assert not (engine.connected)
     assert (view := hub.find(job))
-    assert view.resting
+    assert view.engine_stopped
     assert "stopped" in calm(view)
     assert state(view)["headline"].startswith("Waiting")
     with pytest.raises(EngineUnreachableError):
         hub.submit(RECIPE)
     hub.close()
     hub, made = world.start(), len(world.made)
-    assert hub.chosen().resting
+    assert hub.chosen().stopped
     assert len(world.made) == made
     assert (view := hub.find(job))
-    assert view.resting
+    assert view.engine_stopped
     hub.wake_local()
     until(lambda: hub.chosen().connected)
-    until(lambda: (now := hub.find(job)) and now.reachable and not now.resting)
+    until(lambda: (now := hub.find(job)) and now.reachable and not now.engine_stopped)
     assert (view := hub.find(job))
     assert calm(view) == ""
 
@@ -272,7 +272,7 @@ def test_an_engine_that_others_started_goes_on(world: World) -> None:
         hub.stop_local()
     world.failure = None
     until(lambda: hub.chosen().connected)
-    assert not hub.chosen().resting
+    assert not hub.chosen().stopped
 
 
 def test_a_film_of_a_far_engine_does_not_wait_for_the_one_on_this_computer(world: World) -> None:
@@ -281,8 +281,8 @@ def test_a_film_of_a_far_engine_does_not_wait_for_the_one_on_this_computer(world
     far = hub.pair(REMOTE.link).hello.engine  # type: ignore[union-attr]
     hub.stop_local()
     assert near != far
-    assert hub.rests(near)
-    assert not hub.rests(far)
+    assert hub.is_stopped(near)
+    assert not hub.is_stopped(far)
 
 
 def test_without_an_engine_submitting_says_so(world: World) -> None:
@@ -301,7 +301,7 @@ def test_a_film_comes_home_although_its_engines_log_became_shorter(world: World)
     ]
     engine.say(job, events.Started(attempt=1, device="cpu"), PLANNED, *steps)
     until(lambda: (view := hub.find(job)) and view.progress.seq >= 42)
-    until(lambda: hub.record.last(job) >= 42)
+    until(lambda: hub.event_log.last(job) >= 42)
     engine.drop()
     until(lambda: (view := hub.find(job)) and not view.reachable)
     short = [
@@ -314,7 +314,7 @@ def test_a_film_comes_home_although_its_engines_log_became_shorter(world: World)
     ]
     engine.come_back()
     until(lambda: (film := hub.library.get(job)) and film.status == "finished")
-    assert hub.record.last(job) == len(short)
+    assert hub.event_log.last(job) == len(short)
 
 
 def test_a_film_that_is_submitted_again_after_a_time_limit_is_one_film(
@@ -367,8 +367,8 @@ def test_an_upload_has_no_part_in_the_time_limit_and_reports_its_progress(
 ) -> None:
     monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT", 0.5)
     hub = world.start()
-    engine, name = world.made[0], hub.stills.keep(png(64))
-    size, reported = hub.stills.path(name).stat().st_size, []
+    engine, name = world.made[0], hub.start_images.keep(png(64))
+    size, reported = hub.start_images.path(name).stat().st_size, []
     release = threading.Event()
 
     async def slow() -> None:

@@ -240,15 +240,15 @@ def test_a_move_that_fails_leaves_everything_as_it_was(
     other = replace(world, hub, job, far)
     fault(other)
     hub.move(job)
-    trouble: ErrorReport = until(lambda: view_of(hub, job).trouble)
-    assert trouble.code == code
-    assert trouble.remedy
+    error: ErrorReport = until(lambda: view_of(hub, job).move_error)
+    assert error.code == code
+    assert error.remedy
     film = hub.library.get(job)
     assert film is not None
     assert film.engine == far.hello.engine  # type: ignore[union-attr]
     assert here(hub, job) == {"k0"}
-    assert not view_of(hub, job).moving
-    assert hub.refuge(job)
+    assert not view_of(hub, job).move_status
+    assert hub.rescue_engine(job)
 
 
 def test_a_broken_upload_is_tried_again(world: World) -> None:
@@ -274,7 +274,7 @@ def test_a_damaged_part_is_left_behind(world: World) -> None:
 def test_a_film_whose_engine_is_there_has_no_need_of_another(world: World) -> None:
     hub, job, _ = begin(world, painted(0))
     hub.pair(OTHER.link)
-    assert hub.refuge(job) is None
+    assert hub.rescue_engine(job) is None
 
 
 def test_a_film_whose_engine_was_forgotten_can_go_on(world: World) -> None:
@@ -282,7 +282,7 @@ def test_a_film_whose_engine_was_forgotten_can_go_on(world: World) -> None:
     until(lambda: here(hub, job) == {"k0"})
     hub.forget(FAR.url)
     hub.pair(OTHER.link)
-    assert hub.refuge(job)
+    assert hub.rescue_engine(job)
     hub.move(job)
     until(lambda: view_of(hub, job).successor)
     assert set(world.made[-1].brought) == {"k0"}
@@ -316,7 +316,7 @@ def test_a_film_that_ended_is_started_again_elsewhere_with_what_it_has(
     until(lambda: hub.library.get(new).status == "running")  # type: ignore[union-attr]
     assert (film.error, film.finished_at) == (None, 0.0)
     assert hub.library.get(job) is None
-    assert [type(logged.event).__name__ for logged in hub.record.of_film(new)][-1] in (
+    assert [type(logged.event).__name__ for logged in hub.event_log.of_film(new)][-1] in (
         "Failed",
         "Cancelled",
     )
@@ -337,11 +337,11 @@ def test_a_failed_film_that_is_refused_stays_what_it_was(world: World) -> None:
     end(hub, job, far, "failed")
     far.refusal = InvalidParameterError("width", "it is too wide", "narrow it")
     hub.move(job)
-    until(lambda: view_of(hub, job).trouble)
+    until(lambda: view_of(hub, job).move_error)
     film = hub.library.get(job)
     assert film is not None
     assert (film.status, film.error) == ("failed", FAILED.error)
-    assert hub.record.orphans(film.engine) == []
+    assert hub.event_log.orphans(film.engine) == []
     far.refusal = None
     hub.move(job)
     until(lambda: view_of(hub, job).successor)
@@ -362,7 +362,7 @@ def test_a_film_of_this_computer_takes_what_is_finished_along(world: World) -> N
 
 def test_what_was_heard_outlives_engine_and_app(world: World) -> None:
     hub, job, far = begin(world, painted(0), drawn(0))
-    until(lambda: hub.record.last(job) == 4)
+    until(lambda: hub.event_log.last(job) == 4)
     hub.forget(FAR.url)
     hub.close()
     again = world.start()
@@ -370,7 +370,7 @@ def test_what_was_heard_outlives_engine_and_app(world: World) -> None:
     assert not view.reachable
     assert view.progress.keyframes == ["k0", "", ""]
     assert view.progress.device == "Far GPU"
-    assert again.record.of(job) == far.logs[job]
+    assert again.event_log.of(job) == far.logs[job]
     again.pair(OTHER.link)
     again.move(job)
     new = until(lambda: view_of(again, job).successor)
@@ -378,24 +378,24 @@ def test_what_was_heard_outlives_engine_and_app(world: World) -> None:
     until(lambda: view_of(again, new).settled)
     devices = [
         logged.event.device
-        for logged in again.record.of_film(new)
+        for logged in again.event_log.of_film(new)
         if isinstance(logged.event, events.Started)
     ]
     assert devices == ["Far GPU", "Two cores"]
     again.library.delete(new)
-    assert again.record.of_film(new) == again.record.of(job) == []
+    assert again.event_log.of_film(new) == again.event_log.of(job) == []
 
 
 def test_steps_are_forgotten_once_a_film_is_done(world: World) -> None:
     hub, job, far = begin(
         world, events.PieceAdvanced(stage="keyframe", index=0, done=1, total=20), painted(0)
     )
-    until(lambda: len(hub.record.of(job)) == 4)
+    until(lambda: len(hub.event_log.of(job)) == 4)
     far.say(job, FINISHED)
     until(lambda: view_of(hub, job).settled)
-    until(lambda: len(hub.record.of(job)) == 4)
-    assert "keyframe advanced" not in [kind_of(one.event) for one in hub.record.of(job)]
-    assert hub.record.last(job) == 5
+    until(lambda: len(hub.event_log.of(job)) == 4)
+    assert "keyframe advanced" not in [kind_of(one.event) for one in hub.event_log.of(job)]
+    assert hub.event_log.last(job) == 5
 
 
 # The real path: two engines with the offline model
@@ -427,7 +427,7 @@ async def test_a_film_outlives_its_engine(tmp_path: Path, studio: Hub) -> None:
     """With all that is finished, and with the picture that its second scene begins from."""
     recipe = a_recipe("dawn over the sea", "a city at night", interpolation_factor=3)
     dawn, night = recipe.scenes
-    night = msgspec.structs.replace(night, start_image=studio.stills.keep(a_file(halves())))
+    night = msgspec.structs.replace(night, start_image=studio.start_images.keep(a_file(halves())))
     recipe = msgspec.structs.replace(recipe, scenes=(dawn, night))
     async with daemon.running(daemon.Options(data=tmp_path / "one", models=catalogue())) as one:
         await asyncio.to_thread(studio.pair, one.link)

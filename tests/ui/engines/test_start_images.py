@@ -13,7 +13,7 @@ from tests.conftest import a_recipe, an_engine, connected
 from tests.ui.storage.test_start_images import a_file, halves
 from ui import app_state as resources
 from ui.storage.draft import SavedDraft
-from ui.storage.start_images import Stills
+from ui.storage.start_images import StartImages
 
 
 def beginning(name: str) -> Recipe:
@@ -23,13 +23,13 @@ def beginning(name: str) -> Recipe:
 
 
 def test_a_picture_is_kept_once_and_for_its_owner_only(tmp_path: Path) -> None:
-    stills = Stills(tmp_path / "stills")
-    name = stills.keep(a_file(halves()))
-    assert stills.keep(a_file(halves())) == name
-    assert stills.has(name)
+    start_images = StartImages(tmp_path / "stills")
+    name = start_images.keep(a_file(halves()))
+    assert start_images.keep(a_file(halves())) == name
+    assert start_images.has(name)
     assert [file.name for file in (tmp_path / "stills").iterdir()] == [f"{name}.png"]
     assert stat.S_IMODE((tmp_path / "stills").stat().st_mode) == 0o700
-    assert stills.thumbnail(name).startswith(b"\xff\xd8")
+    assert start_images.thumbnail(name).startswith(b"\xff\xd8")
 
 
 def test_a_picture_stays_while_a_film_or_the_draft_begins_from_it(
@@ -42,17 +42,19 @@ def test_a_picture_stays_while_a_film_or_the_draft_begins_from_it(
     hubs = resources.Hubs()
     hub = hubs.of("")
     shades = ("red", "green", "blue")
-    film, draft, dropped = (hub.stills.keep(a_file(Image.new("RGB", (64, 64), s))) for s in shades)
+    film, draft, dropped = (
+        hub.start_images.keep(a_file(Image.new("RGB", (64, 64), s))) for s in shades
+    )
     hub.library.add("job1", beginning(film), "engine")
     hub.library.end("job1", "cancelled")
     hub.library.discard("job1")  # which can be undone
-    hub.desk.write(SavedDraft(beginning(draft)))
+    hub.draft_file.write(SavedDraft(beginning(draft)))
     hubs.close()
     hub = hubs.of("")
-    assert [hub.stills.has(name) for name in (film, draft, dropped)] == [True, True, False]
+    assert [hub.start_images.has(name) for name in (film, draft, dropped)] == [True, True, False]
     hub.library.delete("job1")
     hubs.close()
-    assert [hubs.of("").stills.has(name) for name in (film, draft)] == [False, True]
+    assert [hubs.of("").start_images.has(name) for name in (film, draft)] == [False, True]
     hubs.close()
 
 
@@ -61,11 +63,11 @@ def _none(folder: Path) -> Pairing:
 
 
 def test_what_is_not_here_has_no_thumbnail(tmp_path: Path) -> None:
-    stills = Stills(tmp_path)
-    assert not stills.has("a" * 64)
-    assert stills.thumbnail("a" * 64) == b""
+    start_images = StartImages(tmp_path)
+    assert not start_images.has("a" * 64)
+    assert start_images.thumbnail("a" * 64) == b""
     with pytest.raises(InvalidParameterError):
-        stills.keep(b"no picture")
+        start_images.keep(b"no picture")
     assert not [*tmp_path.iterdir()]
 
 
@@ -80,12 +82,12 @@ async def test_an_engine_without_the_picture_says_which_scene_lacks_it(tmp_path:
 
 @pytest.mark.anyio
 async def test_a_picture_is_brought_before_its_recipe(tmp_path: Path) -> None:
-    stills = Stills(tmp_path / "stills")
-    recipe = beginning(stills.keep(a_file(halves())))
+    start_images = StartImages(tmp_path / "stills")
+    recipe = beginning(start_images.keep(a_file(halves())))
     async with an_engine(tmp_path / "engine") as engine, connected(engine) as client:
-        await stills.upload(client.connection, recipe)
+        await start_images.upload(client.connection, recipe)
         assert await client.connection.find_missing(recipe.start_images) == ()
-        await stills.upload(client.connection, recipe)  # nothing twice
+        await start_images.upload(client.connection, recipe)  # nothing twice
         assert not (await client.connection.submit("job-12345", recipe)).duplicate
         await client.connection.watch("job-12345", previews=False)
         assert await client.ended("job-12345") == "Finished"
@@ -94,17 +96,17 @@ async def test_a_picture_is_brought_before_its_recipe(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_what_is_here_no_more_is_the_engine_s_to_miss(tmp_path: Path) -> None:
     async with an_engine(tmp_path) as engine, connected(engine) as client:
-        await Stills(tmp_path / "none").upload(client.connection, beginning("b" * 64))
-        await Stills(tmp_path / "none").upload(client.connection, a_recipe("no picture"))
+        await StartImages(tmp_path / "none").upload(client.connection, beginning("b" * 64))
+        await StartImages(tmp_path / "none").upload(client.connection, a_recipe("no picture"))
         with pytest.raises(MissingPictureError):
             await client.connection.submit("job-12345", beginning("b" * 64))
 
 
 @pytest.mark.anyio
 async def test_other_content_under_a_picture_s_name_does_not_count(tmp_path: Path) -> None:
-    stills = Stills(tmp_path / "stills")
-    name = stills.keep(a_file(halves()))
+    start_images = StartImages(tmp_path / "stills")
+    name = start_images.keep(a_file(halves()))
     async with an_engine(tmp_path / "engine") as engine, connected(engine) as client:
-        await client.connection.upload("c" * 64, stills.path(name), "image/png")
+        await client.connection.upload("c" * 64, start_images.path(name), "image/png")
         with pytest.raises(MissingPictureError):
             await client.connection.submit("job-12345", beginning("c" * 64))

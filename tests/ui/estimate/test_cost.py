@@ -259,7 +259,7 @@ def library(tmp_path: Path) -> Library:
 
 def keep(library: Library, job: str, made: Recipe) -> None:
     library.add(job, made, "engine-1")
-    EventLog(library.engine).note(job, log_of(made, step=0.1, frame=0.1))
+    EventLog(library.engine).add(job, log_of(made, step=0.1, frame=0.1))
     library.finish(job, FINISHED)
 
 

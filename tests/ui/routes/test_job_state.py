@@ -79,7 +79,7 @@ def test_the_headline_says_what_is_being_done(happened: list[events.Event], expe
 
 def test_the_film_is_ready_once_it_is_on_this_laptop() -> None:
     shown = view(STARTED, PLANNED, FINISHED)
-    shown.fetched = (50, 200)
+    shown.downloaded = (50, 200)
     assert status.headline(shown).endswith("· 25 %")
     assert not status.state(shown)["settled"]
     shown.saved = True
@@ -135,8 +135,8 @@ def test_a_failure_carries_message_and_remedy() -> None:
 
 def test_a_move_is_told_in_the_calm_line_and_settles_the_old_job() -> None:
     shown = view(STARTED)
-    shown.reachable, shown.moving = False, "Bringing finished part 1 of 3 to there…"
-    assert status.calm(shown) == shown.moving
-    shown.moving, shown.successor = "", "another job"
+    shown.reachable, shown.move_status = False, "Bringing finished part 1 of 3 to there…"
+    assert status.calm(shown) == shown.move_status
+    shown.move_status, shown.successor = "", "another job"
     assert status.state(shown)["settled"]
     assert status.calm(shown) == ""

@@ -120,7 +120,7 @@ def test_a_segment_that_is_no_film_opens_no_other_file(app: App, content: bytes)
 def test_an_engine_out_of_reach_is_said(app: App, drawn: bytes) -> None:
     job = begun(app, segment(app, 0, "s0", drawn))
     app.hub.close()
-    with app.hub.board.changing(job) as view:
+    with app.hub.job_views.changing(job) as view:
         assert view
         view.engine = "another"
     answer = ask(app, job, 1)

@@ -137,8 +137,8 @@ def test_a_seed_stays_only_if_it_is_locked(state: dict[Any, Any]) -> None:
 def test_a_draft_lies_on_the_desk_for_the_next_visit(state: dict[Any, Any], tmp_path: Path) -> None:
     draft.add_scene(state)
     draft.lock(state, False)
-    DraftFile(tmp_path / "desk.json").write(draft.to_save(state))
-    kept = DraftFile(tmp_path / "desk.json").read()
+    DraftFile(tmp_path / "draft.json").write(draft.to_save(state))
+    kept = DraftFile(tmp_path / "draft.json").read()
     assert kept
     other: dict[Any, Any] = {}
     draft.restore(other, kept)
@@ -151,19 +151,19 @@ def test_a_draft_lies_on_the_desk_for_the_next_visit(state: dict[Any, Any], tmp_
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"recipe": {"scenes": []}}', b"\xff"])
 def test_a_desk_that_cannot_be_read_is_empty(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "desk.json").write_bytes(content)
-    assert DraftFile(tmp_path / "desk.json").read() is None
+    (tmp_path / "draft.json").write_bytes(content)
+    assert DraftFile(tmp_path / "draft.json").read() is None
 
 
 def test_a_film_that_cannot_be_made_is_not_kept(state: dict[Any, Any], tmp_path: Path) -> None:
-    desk = DraftFile(tmp_path / "desk.json")
-    desk.write(draft.to_save(state))
+    file = DraftFile(tmp_path / "draft.json")
+    file.write(draft.to_save(state))
     draft.change(state, fps=60)
     for scene in draft.current(state).scenes:
         state[draft.scene_key(scene, "seconds")] = 120.0
     draft.read_widgets(state)
-    desk.write(draft.to_save(state))
-    assert desk.read() == draft.SavedDraft(RECIPE, (), True)
+    file.write(draft.to_save(state))
+    assert file.read() == draft.SavedDraft(RECIPE, (), True)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)

@@ -164,10 +164,10 @@ def test_a_film_is_found_by_its_new_name_and_by_its_prompts(library: Library) ->
 def test_favourites_are_a_shelf_of_their_own(library: Library) -> None:
     for job in ("job1", "job2"):
         finished(library, job)
-    library.favour("job1", True)
+    library.set_favourite("job1", True)
     assert films_of(library, favourites=True) == ["job1"]
     assert library.totals(favourites=True).films == 1
-    library.favour("job1", False)
+    library.set_favourite("job1", False)
     assert films_of(library, favourites=True) == []
 
 
@@ -252,7 +252,7 @@ def test_nobody_sees_or_changes_the_films_of_another(library: Library) -> None:
     assert library.films() == library.unfinished() == library.ended() == []
     assert library.totals() == (0, 0.0, 0)
     library.rename("job1", "mine")
-    library.favour("job1", True)
+    library.set_favourite("job1", True)
     library.discard("job1")
     library.delete("job1")
     library.end("job2", "cancelled")
@@ -271,7 +271,7 @@ def test_every_statement_is_understood_by_postgresql(library: Library) -> None:
         for favourites in (False, True):
             library.films(search, favourites=favourites, sort="title", offset=1)
             library.totals(search, favourites=favourites)
-    library.favour("job1", True)
+    library.set_favourite("job1", True)
     library.rename("job1", "")
     library.discard("job1")
     library.restore("job1")

@@ -61,7 +61,7 @@ def test_an_older_library_keeps_its_films(tmp_path: Path, script: str, network: 
     assert [film.job for film in library.unfinished()] == ["two"]
     library.rename("one", "Mine")
     library.rename("one", "")
-    library.favour("one", True)
+    library.set_favourite("one", True)
     library.add("three", film.recipe, "e")
     assert [(film.title, film.favourite) for film in library.films()] == [("dawn → night", True)]
 

@@ -43,7 +43,7 @@ def told(pieces: Pieces, one: Piece) -> None:
     about = {"object": one.object, "sha256": one.sha256, "size": one.size, "origin": one.origin}
     event = PieceFinished(stage=one.stage.name, index=one.index, reused=False, **about)
     number = 1 + one.index * 2 + (one.stage.name == "segment")
-    EventLog(pieces._engine).note(one.job, [Logged(seq=number, at=1.0, event=event)])
+    EventLog(pieces._engine).add(one.job, [Logged(seq=number, at=1.0, event=event)])
 
 
 def bring(pieces: Pieces, *wanted: Piece) -> None:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from engine.errors import InvalidParameterError
-from ui.storage import start_images as stills
-from ui.storage.start_images import still_of
+from ui.storage import start_images
+from ui.storage.start_images import prepare_image
 
 
 def a_file(picture: Image.Image, format: str = "PNG", **options: Any) -> bytes:
@@ -28,12 +28,12 @@ def halves(width: int = 120, height: int = 80) -> Image.Image:
 
 
 def opened(data: bytes) -> Image.Image:
-    picture = Image.open(BytesIO(still_of(data).png))
+    picture = Image.open(BytesIO(prepare_image(data).png))
     picture.load()
     return picture
 
 
-@pytest.mark.parametrize("format", stills.FORMATS)
+@pytest.mark.parametrize("format", start_images.FORMATS)
 def test_pictures_of_each_kind_become_rgb(format: str) -> None:
     picture = opened(a_file(halves(), format))
     assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (120, 80))
@@ -43,9 +43,9 @@ def test_pictures_of_each_kind_become_rgb(format: str) -> None:
 
 
 def test_a_still_is_named_by_its_content() -> None:
-    still = still_of(a_file(halves()))
-    assert still.name == hashlib.sha256(still.png).hexdigest()
-    assert still_of(a_file(halves())) == still
+    prepared = prepare_image(a_file(halves()))
+    assert prepared.name == hashlib.sha256(prepared.png).hexdigest()
+    assert prepare_image(a_file(halves())) == prepared
 
 
 def test_a_photograph_that_lies_on_its_side_is_turned() -> None:
@@ -61,10 +61,10 @@ def test_nothing_but_pixels_remains() -> None:
     exif = Image.Exif()
     exif[0x010E] = "at home"
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    still = still_of(a_file(halves(), "JPEG", exif=exif, icc_profile=srgb))
-    names = [still.png[i + 4 : i + 8] for i in _chunks(still.png)]
+    prepared = prepare_image(a_file(halves(), "JPEG", exif=exif, icc_profile=srgb))
+    names = [prepared.png[i + 4 : i + 8] for i in _chunks(prepared.png)]
     assert set(names) == {b"IHDR", b"IDAT", b"IEND"}
-    assert b"at home" not in still.png
+    assert b"at home" not in prepared.png
 
 
 def test_colours_of_another_space_are_translated() -> None:
@@ -112,16 +112,16 @@ def test_sides_are_such_as_engines_accept(before: tuple[int, int], after: tuple[
 )
 def test_what_cannot_be_used_is_refused(data: bytes, words: str) -> None:
     with pytest.raises(InvalidParameterError, match=words) as caught:
-        still_of(data)
+        prepare_image(data)
     assert caught.value.field == "start_image"
-    assert caught.value.remedy == stills.REMEDY
+    assert caught.value.remedy == start_images.REMEDY
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_opened() -> None:
     head = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(bytes(9)))
     with pytest.raises(InvalidParameterError, match=r"30000×30000|too large"):
-        still_of(bomb)
+        prepare_image(bomb)
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
