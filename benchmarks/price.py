@@ -27,7 +27,7 @@ from engine.film.stages import KEYFRAME, SEGMENT
 from engine.models import catalogue
 from ui.estimate.cost import Estimate, price
 from ui.estimate.history import Measurement, measure, most_units
-from ui.storage.event_log import PASSING
+from ui.storage.event_log import TRANSIENT_KINDS
 
 PLACES = ("the sea", "snowy mountains", "a still lake", "a pine forest", "sand dunes", "a city")
 TIMES = ("dawn", "noon", "sunset", "dusk", "night")
@@ -80,7 +80,7 @@ async def make(watcher: Watcher, recipe: Recipe, job: str) -> Film:
 
 
 def _lasts(logged: Logged) -> bool:
-    return logged.event.__struct_config__.tag not in PASSING
+    return logged.event.__struct_config__.tag not in TRANSIENT_KINDS
 
 
 async def run(count: int, seed: int, logs: Path | None) -> None:

@@ -10,7 +10,7 @@ from ui.connect import colab_guide
 from ui.engines.connections import EngineView
 from ui.shell import theme as look
 from ui.shell.text import plain, size
-from ui.storage.traffic_meter import ALLOWED, NEAR
+from ui.storage.traffic_meter import TUNNEL_BYTES_PER_MONTH, WARNING_SHARE
 
 
 def page() -> None:
@@ -71,7 +71,7 @@ def _actions(engine: EngineView) -> None:
     hub = resources.get_hub()
     if engine.stopped:
         if st.button("Start", key="start-local", type="primary"):
-            hub.wake_local()
+            hub.start_local()
             st.rerun()
     elif engine.stoppable and st.button(
         "Stop",
@@ -181,11 +181,15 @@ def _traffic() -> None:
 def _traffic_this_month() -> None:
     whole = resources.get_hub().meter.whole_month()
     if not whole:
-        st.caption(f"Nothing yet this month. Free tunnels allow about {size(ALLOWED)}.")
+        st.caption(
+            f"Nothing yet this month. Free tunnels allow about {size(TUNNEL_BYTES_PER_MONTH)}."
+        )
         return
-    st.markdown(f"This month: {size(whole)} of about {size(ALLOWED)} that free tunnels allow")
-    st.progress(min(1.0, whole / ALLOWED))
-    if whole >= NEAR * ALLOWED:
+    st.markdown(
+        f"This month: {size(whole)} of about {size(TUNNEL_BYTES_PER_MONTH)} that free tunnels allow"
+    )
+    st.progress(min(1.0, whole / TUNNEL_BYTES_PER_MONTH))
+    if whole >= WARNING_SHARE * TUNNEL_BYTES_PER_MONTH:
         st.caption(
             "The limit of a free tunnel is nearly reached. Smaller budgets make the rest last "
             "longer. If the tunnel closes, the engine still continues your films."

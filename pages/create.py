@@ -28,7 +28,7 @@ from ui.shell.text import plain, short, size
 from ui.storage import draft
 from ui.storage.job_views import JobView
 from ui.storage.tables import Film
-from ui.storage.traffic_meter import ALLOWED, NEAR
+from ui.storage.traffic_meter import TUNNEL_BYTES_PER_MONTH, WARNING_SHARE
 
 
 def page() -> None:
@@ -263,7 +263,7 @@ def _engine_status() -> None:
     if engine.stopped:
         st.caption(":gray[●] The engine on this computer is stopped.")
         if st.button("Start it", key="start-local"):
-            resources.get_hub().wake_local()
+            resources.get_hub().start_local()
             st.rerun(scope="fragment")
     elif engine.starting:
         st.caption(":orange[●] Starting the engine on this computer…")
@@ -280,9 +280,9 @@ def _engine_status() -> None:
 def _traffic_note(engine: EngineView) -> str:
     """Return this month's traffic, once it is near the limit of a free tunnel; else ""."""
     whole = resources.get_hub().meter.whole_month()
-    if engine.local or whole < NEAR * ALLOWED:
+    if engine.local or whole < WARNING_SHARE * TUNNEL_BYTES_PER_MONTH:
         return ""
-    return plain(f" · {size(whole)} of about {size(ALLOWED)} this month")
+    return plain(f" · {size(whole)} of about {size(TUNNEL_BYTES_PER_MONTH)} this month")
 
 
 def _models(hello: Hello | None) -> dict[str, Card]:

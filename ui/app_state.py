@@ -22,7 +22,7 @@ from ui.storage.files import data_folder
 from ui.storage.library import Library
 from ui.storage.migrations import prepare, sqlite_engine
 
-HEAD_START = 2.0  # seconds that the first page has for itself before an engine loads torch
+FIRST_PAGE_SECONDS = 2.0  # seconds that the first page has for itself before an engine loads torch
 
 
 class Hubs:
@@ -67,7 +67,7 @@ class Hubs:
         """Find or start the engine that all share, one hub at a time, after the first page."""
         with self._starting:
             if find_engine(self._folder / "engine") is None:
-                time.sleep(max(0.0, self._begun + HEAD_START - time.monotonic()))
+                time.sleep(max(0.0, self._begun + FIRST_PAGE_SECONDS - time.monotonic()))
             return ensure_local_engine(self._folder)
 
     def _end_local(self, _folder: Path) -> None:

@@ -140,7 +140,7 @@ def test_an_example_fills_the_empty_scene(studio: Studio) -> None:
 def test_generate_again_after_a_time_limit_makes_one_film(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT", 0.5)
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.5)
     engine, release = studio.world.made[0], threading.Event()
 
     async def slow() -> None:

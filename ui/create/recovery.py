@@ -81,7 +81,7 @@ def restart(job: str) -> None:
 
 def _start_button() -> None:
     if st.button("Start the engine on this computer", key="start-local", type="primary"):
-        resources.get_hub().wake_local()
+        resources.get_hub().start_local()
 
 
 def _offer_move(job: str, engine: EngineView, some: bool) -> None:

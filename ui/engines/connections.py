@@ -86,9 +86,9 @@ class EngineView:
         return "This computer" if self.local else urlsplit(self.key).netloc
 
 
-REFRESH = 4.0  # seconds between two looks at an engine's device and queue
-FAR_REFRESH = 30.0  # the same for engines elsewhere, whose answers may cost
-LOOK = 10.0  # seconds since a page looked after which nobody is interested any more
+REFRESH_SECONDS = 4.0  # seconds between two looks at an engine's device and queue
+REMOTE_REFRESH_SECONDS = 30.0  # the same for engines elsewhere, whose answers may cost
+VIEWED_SECONDS = 10.0  # seconds since a page looked after which nobody is interested any more
 
 
 async def refresh_hello(link: EngineLink, connection: Connection, meter: TrafficMeter) -> None:
@@ -100,11 +100,11 @@ async def refresh_hello(link: EngineLink, connection: Connection, meter: Traffic
                 await connection.describe()
                 link.described_at = time.monotonic()
                 link.latency = link.described_at - asked
-        await count(link, connection, meter)
-        await asyncio.sleep(REFRESH)
+        await count_traffic(link, connection, meter)
+        await asyncio.sleep(REFRESH_SECONDS)
 
 
-async def count(link: EngineLink, connection: Connection, meter: TrafficMeter) -> None:
+async def count_traffic(link: EngineLink, connection: Connection, meter: TrafficMeter) -> None:
     """Put on the meter what crossed the way to a distant engine since the last time."""
     if link.key == LOCAL or not link.engine:
         return
@@ -118,8 +118,8 @@ def _is_stale(link: EngineLink, connection: Connection) -> bool:
     """Tell whether an engine's hello is older than a page that shows it would like."""
     now, hello = time.monotonic(), connection.hello
     warming_up = hello is not None and hello.device.name == "starting"
-    age = REFRESH if link.key == LOCAL or warming_up else FAR_REFRESH
-    return now - link.looked_at < LOOK and now - link.described_at >= age
+    age = REFRESH_SECONDS if link.key == LOCAL or warming_up else REMOTE_REFRESH_SECONDS
+    return now - link.looked_at < VIEWED_SECONDS and now - link.described_at >= age
 
 
 T = TypeVar("T")
@@ -153,9 +153,9 @@ async def in_daemon_thread(work: Callable[[], T]) -> T:
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 15.0  # seconds until a new engine must have answered
-LOST = 4.0  # seconds without the local engine after which it is started again
-MAX_DELAY = 60.0  # seconds between two attempts to start it
+PAIRING_TIMEOUT_SECONDS = 15.0  # seconds until a new engine must have answered
+LOST_AFTER_SECONDS = 4.0  # seconds without the local engine after which it is started again
+MAX_START_DELAY_SECONDS = 60.0  # seconds between two attempts to start it
 
 
 class Engines:
@@ -254,10 +254,10 @@ class Engines:
     async def close(self) -> None:
         """End all connections; jobs go on at their engines."""
         for link in self._links.values():
-            await self._shut(link)
+            await self._close_link(link)
 
     async def stop_local(self) -> None:
-        """End the engine on this computer until ``wake_local``; its films wait.
+        """End the engine on this computer until ``start_local``; its films wait.
 
         Raises:
             EngineError: another program started it; it stays.
@@ -266,14 +266,14 @@ class Engines:
         if end is None or self.local_stopped:
             return
         self._saved.stop_local(True)
-        await self._shut(link)
+        await self._close_link(link)
         try:
             await in_daemon_thread(lambda: end(self._folder))
         except VisionFluxError:
-            await self.wake_local()
+            await self.start_local()
             raise
 
-    async def wake_local(self) -> None:
+    async def start_local(self) -> None:
         """Start the engine on this computer again."""
         if self.local_stopped:
             self._saved.stop_local(False)
@@ -283,7 +283,7 @@ class Engines:
         """Drop a saved engine; its jobs go on there."""
         self._saved.forget(key)
         if link := self._links.pop(key, None):
-            await self._shut(link)
+            await self._close_link(link)
 
     async def pair(self, pairing: Pairing) -> EngineView:
         """Connect a new engine and choose it.
@@ -295,12 +295,12 @@ class Engines:
         """
         link = self._open(EngineLink(pairing.url, joined=False), pairing)
         try:
-            await self._answer(link)
+            await self._wait_until_connected(link)
         except VisionFluxError:
-            await self._shut(link)
+            await self._close_link(link)
             raise
         if link.engine == self.local.engine:
-            await self._shut(link)
+            await self._close_link(link)
             self._saved.choose(LOCAL)
             return self.view(self.local)
         for known in self.links():
@@ -314,13 +314,13 @@ class Engines:
         self._saved.save(pairing)
         self._saved.choose(link.key)
         link.joined = True
-        self._note(link, link.state)
+        self._set_state(link, link.state)
         return self.view(link)
 
-    async def _answer(self, link: EngineLink) -> None:
+    async def _wait_until_connected(self, link: EngineLink) -> None:
         """Wait until the engine lets us in; raise what stands in the way."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PAIRING_TIMEOUT_SECONDS):
                 while link.state.name in ("connecting", "closed"):
                     link.changed.clear()
                     await link.changed.wait()
@@ -337,51 +337,53 @@ class Engines:
                 pairing = await in_daemon_thread(lambda: self._start_local(self._folder))
             except VisionFluxError as error:
                 log.warning("the local engine did not start: %s", error)
-                self._note(link, LinkState(name="waiting", error=error.report(), retry_in=delay))
+                self._set_state(
+                    link, LinkState(name="waiting", error=error.report(), retry_in=delay)
+                )
                 await asyncio.sleep(delay)
-                delay = min(MAX_DELAY, delay * 2)
+                delay = min(MAX_START_DELAY_SECONDS, delay * 2)
                 continue
             delay = 1.0
             self._open(link, pairing)
-            await self._lost(link)
+            await self._wait_until_lost(link)
             await self._disconnect(link)
 
-    async def _lost(self, link: EngineLink) -> None:
+    async def _wait_until_lost(self, link: EngineLink) -> None:
         """Return once the engine has been out of reach for a while."""
         missed = 0
-        while missed < LOST:
+        while missed < LOST_AFTER_SECONDS:
             await asyncio.sleep(1)
             missed = 0 if link.state.name in ("connected", "connecting") else missed + 1
 
     def _open(self, link: EngineLink, pairing: Pairing) -> EngineLink:
         link.connection = self._connect(
             pairing,
-            on_message=lambda message: self._hear(link, message),
-            on_state=lambda state: self._note(link, state),
+            on_message=lambda message: self._receive(link, message),
+            on_state=lambda state: self._set_state(link, state),
         )
         link.follower = self._follow(link.connection, link.key == LOCAL)
         link.follower.begin(link.connection.run())
         link.follower.begin(refresh_hello(link, link.connection, self._meter))
         return link
 
-    def _hear(self, link: EngineLink, message: Message) -> None:
+    def _receive(self, link: EngineLink, message: Message) -> None:
         if link.follower:
-            link.follower.hear(message)
+            link.follower.receive(message)
 
-    def _note(self, link: EngineLink, state: LinkState) -> None:
+    def _set_state(self, link: EngineLink, state: LinkState) -> None:
         link.state = state
         if state.name == "connected" and link.connection and link.connection.hello:
             link.engine = link.connection.hello.engine
             self._saved.save_engine(link.key, link.engine)
         link.changed.set()
         if link.follower and link.joined:
-            self._tell(link, link.follower, connected=state.name == "connected")
+            self._report_link(link, link.follower, connected=state.name == "connected")
 
-    def _tell(self, link: EngineLink, follower: Follower, *, connected: bool) -> None:
+    def _report_link(self, link: EngineLink, follower: Follower, *, connected: bool) -> None:
         stopped = link.key == LOCAL and self.local_stopped
         follower.link_changed(connected, engine_stopped=stopped and not connected)
 
-    async def _shut(self, link: EngineLink) -> None:
+    async def _close_link(self, link: EngineLink) -> None:
         if link.task:
             link.task.cancel()
         await self._disconnect(link)
@@ -390,10 +392,10 @@ class Engines:
         if link.connection:
             await link.connection.close()
         if link.follower:
-            self._tell(link, link.follower, connected=False)  # its last word may not come
+            self._report_link(link, link.follower, connected=False)  # its last word may not come
             await link.follower.close()
         if link.connection:
-            await count(link, link.connection, self._meter)
+            await count_traffic(link, link.connection, self._meter)
             link.counted = (0, 0)  # the next connection counts anew
         link.connection = link.follower = None
         link.state = CONNECTING

@@ -48,17 +48,17 @@ class PieceDownloads:
         self._pieces = pieces
         self._preferences = preferences
         self._on_piece = on_piece
-        self._one_by_one = asyncio.Lock()
+        self._download_lock = asyncio.Lock()
 
     async def catch_up(self, job: str) -> None:
         """Bring here what a film has and its budget allows; what breaks is tried again later."""
         while True:
-            async with self._one_by_one:
+            async with self._download_lock:
                 piece = await self._next(job)
                 if piece is None:
                     return
                 try:
-                    await self._fetch(piece)
+                    await self._download(piece)
                 except (VisionFluxError, OSError) as error:
                     log.info("a piece of %s stays at its engine for now: %s", job, error)
                     return
@@ -71,11 +71,11 @@ class PieceDownloads:
             VisionFluxError: the engine could not be reached, or lacks one.
         """
         for piece in pieces:
-            async with self._one_by_one:
+            async with self._download_lock:
                 if not self._pieces.path(piece).is_file():
-                    await self._fetch(piece)
+                    await self._download(piece)
 
-    async def _fetch(self, piece: Piece) -> None:
+    async def _download(self, piece: Piece) -> None:
         path = self._pieces.path(piece)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._connection.fetch(piece.object, path)
@@ -94,7 +94,7 @@ class PieceDownloads:
 
 log = logging.getLogger(__name__)
 
-RETRIES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
+RETRY_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
 
 
 class FilmDownloads:
@@ -126,8 +126,8 @@ class FilmDownloads:
         try:
             target = self._library.file(row)
             if poster:
-                await self._fetch_poster(job, poster)
-            await self._fetch(job, film, target)
+                await self._download_poster(job, poster)
+            await self._download(job, film, target)
         except OSError as error:
             log.exception("the film %s could not be written", job)
             problem = f"the film could not be written to this computer: {error.strerror}"
@@ -140,7 +140,7 @@ class FilmDownloads:
                 if view:
                     view.saved = True
 
-    async def _fetch(self, job: str, film: Finished, target: Path) -> None:
+    async def _download(self, job: str, film: Finished, target: Path) -> None:
         def arrived(have: int, whole: int) -> None:
             with self._job_views.changing(job) as view:
                 if view:
@@ -151,9 +151,11 @@ class FilmDownloads:
                 return await self._connection.fetch(film.object, target, arrived)
             except TransportError as error:
                 log.info("fetching %s again: %s", job, error)
-                await asyncio.sleep(RETRIES[min(attempt, len(RETRIES) - 1)])
+                await asyncio.sleep(
+                    RETRY_DELAYS_SECONDS[min(attempt, len(RETRY_DELAYS_SECONDS) - 1)]
+                )
 
-    async def _fetch_poster(self, job: str, name: str) -> None:
+    async def _download_poster(self, job: str, name: str) -> None:
         """Download a film's poster; without it a picture of a keyframe is shown."""
         try:
             await self._connection.fetch(name, self._library.poster(job))

@@ -29,8 +29,8 @@ from ui.storage.tables import Piece
 
 T = TypeVar("T")
 
-ANSWER_TIMEOUT = 20.0  # seconds that a page waits for an engine's answer
-UPLOAD_REPORT_INTERVAL = 0.2  # seconds between two reports of how far an upload is
+ANSWER_TIMEOUT_SECONDS = 20.0  # seconds that a page waits for an engine's answer
+UPLOAD_REPORT_SECONDS = 0.2  # seconds between two reports of how far an upload is
 
 
 class Hub:
@@ -87,7 +87,7 @@ class Hub:
         if self._thread.is_alive():
             self._call(self._engines.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(ANSWER_TIMEOUT)
+            self._thread.join(ANSWER_TIMEOUT_SECONDS)
             self._loop.close()
 
     async def _open(self) -> None:
@@ -126,16 +126,16 @@ class Hub:
         self._call(self._engines.forget(key))
 
     def stop_local(self) -> None:
-        """End the engine on this computer, until ``wake_local``; its films wait.
+        """End the engine on this computer, until ``start_local``; its films wait.
 
         Raises:
             VisionFluxError: another program started it, or it does not end.
         """
         self._call(self._engines.stop_local())
 
-    def wake_local(self) -> None:
+    def start_local(self) -> None:
         """Start the engine on this computer again; returns at once."""
-        self._call(self._engines.wake_local())
+        self._call(self._engines.start_local())
 
     def is_stopped(self, engine: str) -> bool:
         """Tell whether a known engine is the one on this computer, and stopped."""
@@ -163,7 +163,7 @@ class Hub:
         Raises:
             VisionFluxError: the engine refused the recipe, is not connected, or did not answer.
         """
-        follower = self._ready().follower
+        follower = self._connected_link().follower
         assert follower
         job = job or uuid.uuid4().hex
         if recipe.start_images:
@@ -192,7 +192,7 @@ class Hub:
         if follower := self._engines.follower(engine):
             self._loop.call_soon_threadsafe(follower.commands.cancel, job)
         elif all(link.follower and link.follower.engine for link in self._engines.links()):
-            self._give_up(job)  # no paired engine has it, so none will ever answer
+            self._end_cancelled(job)  # no paired engine has it, so none will ever answer
 
     def set_paused(self, job: str, paused: bool) -> None:
         """Pause a job or have it go on, if its engine can be reached; returns at once."""
@@ -234,7 +234,7 @@ class Hub:
         Raises:
             EngineUnreachableError: that engine is not connected.
         """
-        link = self._ready()
+        link = self._connected_link()
         if self.find(job) is None or link.follower is None or link.connection is None:
             return
         with self.job_views.changing(job) as view:
@@ -250,12 +250,12 @@ class Hub:
                 name,
                 self.job_views,
                 self.pieces,
-                source=self._near_source(view.engine) if view.engine != link.engine else None,
+                source=self._local_source(view.engine) if view.engine != link.engine else None,
                 ended=view.progress.final,
             )
         self._loop.call_soon_threadsafe(link.follower.begin, mover.run())
 
-    def _near_source(self, engine: str) -> Connection | None:
+    def _local_source(self, engine: str) -> Connection | None:
         """Return the connection to the engine on this computer, if it is the one that is named."""
         local = self._engines.local
         return local.connection if local.engine == engine else None
@@ -266,7 +266,7 @@ class Hub:
             engine = view.engine if view else ""
         return self._engines.follower(engine) if engine else None
 
-    def _give_up(self, job: str) -> None:
+    def _end_cancelled(self, job: str) -> None:
         self.library.end(job, "cancelled")
         with self.job_views.changing(job) as view:
             if view:
@@ -286,11 +286,11 @@ class Hub:
             progress = (sent, whole)
 
         upload = self._start(submissions.upload_start_images(recipe, note))
-        while not wait([upload], UPLOAD_REPORT_INTERVAL).done:
+        while not wait([upload], UPLOAD_REPORT_SECONDS).done:
             on_upload(*progress)
         upload.result()
 
-    def _ready(self) -> EngineLink:
+    def _connected_link(self) -> EngineLink:
         """Return the chosen engine's link, or say that it is not connected."""
         link = self._engines.chosen
         if link.follower is None or link.state.name != "connected":
@@ -302,7 +302,7 @@ class Hub:
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the hub's thread and wait for it; it goes on after the time limit."""
         try:
-            return self._start(work).result(ANSWER_TIMEOUT)
+            return self._start(work).result(ANSWER_TIMEOUT_SECONDS)
         except TimeoutError:
             raise EngineUnreachableError("the engine did not answer in time") from None
 

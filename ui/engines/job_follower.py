@@ -21,7 +21,7 @@ from engine.wire.messages.responses import JobEvent, Preview, Snapshot
 from ui.engines.downloads import FilmDownloads, PieceDownloads
 from ui.engines.event_writer import EventWriter
 from ui.engines.submission import Submissions
-from ui.engines.thumbnails import Pictures
+from ui.engines.thumbnails import Thumbnails
 from ui.storage.job_views import JobView, JobViews
 from ui.storage.storage import Storage
 from ui.storage.tables import Film, Piece
@@ -101,7 +101,7 @@ class Follower:
         self._job_views, self._library = storage.job_views, storage.library
         self._event_log, self._pieces = storage.event_log, storage.pieces
         self._preferences = storage.preferences
-        self._pictures = Pictures(
+        self._thumbnails = Thumbnails(
             connection, self._job_views, self._library, self._preferences, self.begin, near=near
         )
         self._piece_downloads = PieceDownloads(
@@ -109,7 +109,7 @@ class Follower:
             self._job_views,
             self._pieces,
             self._preferences,
-            lambda piece: self._pictures.arrived(piece, self._pieces.path(piece)),
+            lambda piece: self._thumbnails.piece_downloaded(piece, self._pieces.path(piece)),
         )
         self._film_downloads = FilmDownloads(connection, self._job_views, self._library)
         self._writer = EventWriter(self._event_log, self.begin)
@@ -150,7 +150,7 @@ class Follower:
         """Download finished pieces that a page shows now; raises as ``Connection.fetch`` does."""
         await self._piece_downloads.download(pieces)
 
-    def hear(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         """Process a message of the engine about a job."""
         with self._job_views.changing(message.job) as view:
             if view is None or view.successor:
@@ -159,7 +159,7 @@ class Follower:
             caught_up = self._writer.last(message.job) >= view.progress.seq
             final = view.progress.final
         if not isinstance(message, LogRestarted):
-            self._pictures.hear(message, final)
+            self._thumbnails.receive(message, final)
         if final and caught_up and message.job not in self._settling:
             self._settling.add(message.job)
             self.begin(self._settle(message.job))
@@ -173,7 +173,7 @@ class Follower:
             case Snapshot(progress=progress) if progress.seq >= view.progress.seq:
                 view.progress = progress
             case JobEvent(seq=seq, at=at, event=event):
-                self._writer.hear(message, self._catch_up)
+                self._writer.add(message, self._catch_up)
                 advance(view.progress, Logged(seq=seq, at=at, event=event))
             case Preview():
                 view.preview = message
@@ -189,7 +189,7 @@ class Follower:
         await self._piece_downloads.catch_up(job)
 
     async def _resume(self) -> None:
-        self.begin(self._leave_orphans())
+        self.begin(self._cancel_orphans())
         under_way = self.submissions.under_way.copy()
         films = await asyncio.to_thread(self._library.unfinished, self.engine)
         under_way |= self.submissions.under_way
@@ -197,13 +197,13 @@ class Follower:
             pictures = await asyncio.to_thread(self._library.pictures, film.job)
             self._job_views.open(await asyncio.to_thread(self._event_log.view, film, pictures))
             try:
-                await self._take_up(film)
+                await self._resume_film(film)
             except TransportError:
                 return  # the next connection resumes
             except VisionFluxError as error:
                 await self._film_downloads.fail(film.job, error.report(), lasting=True)
 
-    async def _leave_orphans(self) -> None:
+    async def _cancel_orphans(self) -> None:
         """Cancel those of the engine's jobs whose films have moved to another engine."""
         for job in await asyncio.to_thread(self._event_log.orphans, self.engine):
             try:
@@ -214,7 +214,7 @@ class Follower:
                 return
             await asyncio.to_thread(self._event_log.confirm_orphan, job)
 
-    async def _take_up(self, film: Film) -> None:
+    async def _resume_film(self, film: Film) -> None:
         if film.status == "submitting":
             await self.submissions.hand_over(film.job, film.recipe)
         else:
@@ -231,11 +231,11 @@ class Follower:
             job,
             after=after,
             previews=self._job_views.is_watched(job),
-            budget=self._allowance(job),
+            budget=self._preview_budget_left(job),
         )
         self.begin(self._catch_up(job))
 
-    def _allowance(self, job: str) -> int | None:
+    def _preview_budget_left(self, job: str) -> int | None:
         """Return the bytes that previews of a film may still take; None: no limit."""
         if self._near:
             return None

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 INTERRUPTED: ErrorReport | None = ConnectionLostError(
     "the film did not get to the other engine", remedy="press Continue again"
 ).report()
-RETRIES = (1.0, 4.0)  # seconds between attempts to bring what is missing
+RETRY_DELAYS_SECONDS = (1.0, 4.0)  # seconds between attempts to bring what is missing
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Migration:
     async def _move(self) -> str:
         """Return the id of the job that goes on; empty if the film has ended meanwhile."""
         self._check_model()
-        await self._bring_all()
+        await self._upload_missing()
         new = uuid.uuid4().hex
         adopted = await self.follower.submissions.adopt(
             self.job, new, self.recipe, ended=self.ended
@@ -82,30 +82,30 @@ class Migration:
         if self.recipe.model not in offered:
             raise UnknownModelError(self.recipe.model, offered)
 
-    async def _bring_all(self) -> None:
-        for wait in RETRIES:
+    async def _upload_missing(self) -> None:
+        for wait in RETRY_DELAYS_SECONDS:
             try:
-                return await self._bring()
+                return await self._try_upload()
             except TransportError as error:
                 log.info("bringing pieces of %s again: %s", self.job, error)
                 await asyncio.sleep(wait)
-        await self._bring()
+        await self._try_upload()
 
-    async def _bring(self) -> None:
-        known = await asyncio.to_thread(self._within_reach)
+    async def _try_upload(self) -> None:
+        known = await asyncio.to_thread(self._available_pieces)
         missing = await self.connection.find_missing(list(known)) if known else ()
         for number, name in enumerate(missing, start=1):
-            self._tell(f"Bringing finished part {number} of {len(missing)} to {self.name}…")
-            if await self._have(known[name]):
+            self._report(f"Bringing finished part {number} of {len(missing)} to {self.name}…")
+            if await self._is_here(known[name]):
                 await self._upload(known[name])
 
-    def _within_reach(self) -> dict[str, Piece]:
+    def _available_pieces(self) -> dict[str, Piece]:
         """Return the pieces of the film that are here or could be fetched from its own engine."""
         if self.source is None:
             return self.pieces.here(self.job)
         return {piece.object: piece for piece in self.pieces.of(self.job)}
 
-    async def _have(self, piece: Piece) -> bool:
+    async def _is_here(self, piece: Piece) -> bool:
         """Tell whether a piece is here and whole; fetch it first if that may be."""
         if await asyncio.to_thread(self.pieces.whole, piece):
             return True
@@ -133,7 +133,7 @@ class Migration:
                 "update VisionFlux on that engine, or continue on another one",
             ) from error
 
-    def _tell(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         with self.job_views.changing(self.job) as view:
             if view:
                 view.move_status = line

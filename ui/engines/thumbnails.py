@@ -25,11 +25,11 @@ from ui.storage.tables import Piece
 
 log = logging.getLogger(__name__)
 
-GRACE = 1.0  # seconds in which a finished keyframe's own preview may still come
-SIDE = 512  # pixels of a small picture's longer side
+PREVIEW_WAIT_SECONDS = 1.0  # seconds in which a finished keyframe's own preview may still come
+MAX_SIDE_PIXELS = 512  # pixels of a small picture's longer side
 
 
-class Pictures:
+class Thumbnails:
     """The pictures of one engine's jobs."""
 
     def __init__(
@@ -58,21 +58,21 @@ class Pictures:
         self._preferences = preferences
         self._begin = begin
         self._near = near
-        self._one_by_one = asyncio.Lock()
+        self._download_lock = asyncio.Lock()
 
-    def hear(self, message: Snapshot | JobEvent | Preview, final: bool) -> None:
+    def receive(self, message: Snapshot | JobEvent | Preview, final: bool) -> None:
         """Show what a message tells or shows of keyframes; ``final``: its job has ended."""
         match message:
             case Preview(kind="keyframe"):
                 self._begin(self._keep(message))
             case JobEvent(job=job, event=PieceFinished(stage=KEYFRAME.name) as event):
                 if self._near and not final and "blank" not in remarks(event.detail):
-                    self._begin(self._fetch(job, event.index, event.object))
+                    self._begin(self._download(job, event.index, event.object))
             case Snapshot(job=job, progress=progress):
                 if self._near or (final and self._preferences.mirror):
-                    self._fetch_all(job, progress, final)
+                    self._download_all(job, progress, final)
 
-    def _fetch_all(self, job: str, progress: Progress, final: bool) -> None:
+    def _download_all(self, job: str, progress: Progress, final: bool) -> None:
         """Fetch what is finished; of a job that has ended the first one, for its poster."""
         names = [
             (index, name)
@@ -81,15 +81,15 @@ class Pictures:
         ]
         for index, name in names[: 1 if final else None]:
             if name:
-                self._begin(self._fetch(job, index, name))
+                self._begin(self._download(job, index, name))
 
-    def arrived(self, piece: Piece, file: Path) -> None:
+    def piece_downloaded(self, piece: Piece, file: Path) -> None:
         """Show a piece that was brought here, if it is a keyframe and no preview of it comes."""
         if piece.stage is KEYFRAME and "blank" not in remarks(piece.detail):
-            self._begin(self._make_later(piece, file))
+            self._begin(self._make_after_wait(piece, file))
 
-    async def _make_later(self, piece: Piece, file: Path) -> None:
-        await asyncio.sleep(GRACE)
+    async def _make_after_wait(self, piece: Piece, file: Path) -> None:
+        await asyncio.sleep(PREVIEW_WAIT_SECONDS)
         await self._make(piece.job, piece.index, file)
 
     async def _keep(self, preview: Preview) -> None:
@@ -98,10 +98,10 @@ class Pictures:
         await asyncio.to_thread(write_private, path, preview.jpeg)
         self._show(preview.job, preview.index)
 
-    async def _fetch(self, job: str, index: int, name: str) -> None:
+    async def _download(self, job: str, index: int, name: str) -> None:
         """Fetch a keyframe that came without a preview, as one that was reused does."""
-        await asyncio.sleep(GRACE)
-        async with self._one_by_one:
+        await asyncio.sleep(PREVIEW_WAIT_SECONDS)
+        async with self._download_lock:
             if not self._lacks(job, index):
                 return
             whole = self._library.picture(job, index).with_suffix(".whole")
@@ -137,5 +137,5 @@ class Pictures:
 def _shrink(source: Path, target: Path) -> None:
     """Turn a keyframe into a small JPEG."""
     with Image.open(source) as picture:
-        picture.thumbnail((SIDE, SIDE))
+        picture.thumbnail((MAX_SIDE_PIXELS, MAX_SIDE_PIXELS))
         picture.convert("RGB").save(target, "JPEG", quality=85)

@@ -29,7 +29,7 @@ from ui.storage.tables import Film
 MEDIA = {"mp4": "video/mp4", "gif": "image/gif", "webm": "video/webm"}
 EXPIRED = PlainTextResponse("this address has expired; reload the page", 403)
 MISSING = PlainTextResponse("this is not on this computer", 404)
-UNKEPT = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+UNCACHED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 PRIVATE = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Policy": "same-origin"}
 
 
@@ -125,7 +125,7 @@ class Relay:
         if film is None or kind not in FORMATS or not hub.library.file(film).is_file():
             return MISSING
         progress = self._converting(hub.library.file(film), kind, film.seconds)
-        return StreamingResponse(progress, media_type="application/x-ndjson", headers=UNKEPT)
+        return StreamingResponse(progress, media_type="application/x-ndjson", headers=UNCACHED)
 
     async def _converting(self, source: Path, kind: str, seconds: float) -> AsyncIterator[str]:
         try:

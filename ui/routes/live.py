@@ -21,8 +21,10 @@ from ui.routes.job_state import state
 from ui.shell.tickets import Tickets
 
 PROTOCOL = "visionflux.stage.v1"
-WINDOW = 2  # previews under way to one browser
-PAUSE = 0.1  # seconds between two words to one browser, at least; previews never wait
+MAX_UNDRAWN_PREVIEWS = 2  # previews under way to one browser
+STATE_INTERVAL_SECONDS = (
+    0.1  # seconds between two words to one browser, at least; previews never wait
+)
 KINDS = {"step": 0, "keyframe": 1, "frame": 2}
 HEADER = struct.Struct(">BHHH")  # kind, index, step, steps; the JPEG follows
 
@@ -78,7 +80,7 @@ class Viewer:
     @property
     def wants_preview(self) -> bool:
         """Whether another preview would be looked at and drawn."""
-        return self.visible and self.undrawn < WINDOW
+        return self.visible and self.undrawn < MAX_UNDRAWN_PREVIEWS
 
 
 async def _tell(
@@ -94,7 +96,7 @@ async def _tell(
                 return
             preview, settled, unsaid = view.preview, view.settled, view.version != seen
             word = None
-            if unsaid and (settled or now >= spoke + PAUSE):
+            if unsaid and (settled or now >= spoke + STATE_INTERVAL_SECONDS):
                 word = state(view, silent=now - view.last_message_at)
                 seen, spoke, unsaid = view.version, now, False
         if preview is not None and preview is not shown and viewer.wants_preview:
@@ -105,7 +107,7 @@ async def _tell(
         if settled:
             await socket.close()
             return
-        await _news(viewer.woken, PAUSE if unsaid else None)
+        await _news(viewer.woken, STATE_INTERVAL_SECONDS if unsaid else None)
 
 
 async def _news(woken: asyncio.Event, patience: float | None) -> None:

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-HOUR = 3600
+HOUR_SECONDS = 3600
 
 
 class Tickets:
@@ -24,7 +24,7 @@ class Tickets:
 
     def issue(self, thing: str) -> str:
         """Return a ticket for ``thing`` that lasts at least ``hours`` hours."""
-        ends = (int(self._clock()) // HOUR + 1 + self._hours) * HOUR
+        ends = (int(self._clock()) // HOUR_SECONDS + 1 + self._hours) * HOUR_SECONDS
         return f"{ends:x}.{self._signature(thing, ends)}"
 
     def valid(self, ticket: str, thing: str) -> bool:

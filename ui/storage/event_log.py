@@ -19,7 +19,7 @@ from ui.storage.pieces import piece_of
 from ui.storage.tables import UNFINISHED, EventRow, Film, FormerJob
 
 # Of no interest afterwards; the last two are of version 1.
-PASSING = ("piece_advanced", "model_loading", "keyframe_step", "segment_frame")
+TRANSIENT_KINDS = ("piece_advanced", "model_loading", "keyframe_step", "segment_frame")
 
 
 class EventLog:
@@ -27,11 +27,11 @@ class EventLog:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._noting = threading.Lock()
+        self._write_lock = threading.Lock()
 
     def add(self, job: str, heard: Sequence[Logged]) -> None:
         """Keep events, and what they tell of finished pieces; hearing one twice changes nothing."""
-        with self._noting, Session(self._engine) as session, session.begin():
+        with self._write_lock, Session(self._engine) as session, session.begin():
             for logged in heard:
                 session.merge(_entry(job, logged))
                 piece = isinstance(logged.event, PieceFinished) and piece_of(job, logged.event)
@@ -41,7 +41,7 @@ class EventLog:
     def drop_after(self, job: str, seq: int) -> None:
         """Drop the events of a job beyond ``seq``: its engine does not have them any more."""
         query = sa.delete(EventRow).where(EventRow.job == job, EventRow.seq > seq)
-        with self._noting, Session(self._engine) as session, session.begin():
+        with self._write_lock, Session(self._engine) as session, session.begin():
             session.execute(query)
 
     def last(self, job: str) -> int:
@@ -81,8 +81,8 @@ class EventLog:
 
     def drop_transient(self, job: str) -> None:
         """Drop what was of interest only while the film was made."""
-        query = sa.delete(EventRow).where(EventRow.job == job, EventRow.kind.in_(PASSING))
-        with self._noting, Session(self._engine) as session, session.begin():
+        query = sa.delete(EventRow).where(EventRow.job == job, EventRow.kind.in_(TRANSIENT_KINDS))
+        with self._write_lock, Session(self._engine) as session, session.begin():
             session.execute(query)
 
     # Jobs that were left behind when their film moved
@@ -98,7 +98,7 @@ class EventLog:
     def confirm_orphan(self, job: str) -> None:
         """Note that an engine knows that it need not go on with a job."""
         query = sa.update(FormerJob).where(FormerJob.job == job).values(told=True)
-        with self._noting, Session(self._engine) as session, session.begin():
+        with self._write_lock, Session(self._engine) as session, session.begin():
             session.execute(query)
 
 

@@ -25,9 +25,9 @@ from ui.storage.tables import ENDED, UNFINISHED, EventRow, Film, FormerJob, Piec
 
 Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
 Sort = Literal["newest", "oldest", "title", "longest", "largest"]
-KEPT = 24 * 3600.0  # seconds for which what was put aside can be brought back
-LISTED = 12  # films that wait for approval, or failed or were cancelled, which pages show
-FORGOTTEN = 30 * KEPT  # seconds after which those that no page shows are deleted
+UNDO_SECONDS = 24 * 3600.0  # seconds for which what was put aside can be brought back
+LISTED_FILMS = 12  # films that wait for approval, or failed or were cancelled, which pages show
+FORGET_AFTER_SECONDS = 30 * UNDO_SECONDS  # seconds after which those that no page shows are deleted
 
 
 class Totals(NamedTuple):
@@ -76,7 +76,7 @@ class Library:
     def get(self, job: str) -> Film | None:
         """Return a film by its job's id, unless it was put aside."""
         with self._session() as session:
-            return session.scalar(sa.select(Film).where(self._own(job), _KEPT))
+            return session.scalar(sa.select(Film).where(self._own(job), _NOT_DISCARDED))
 
     def may_submit(self, job: str) -> bool:
         """Return whether a film may be submitted as a job: a new one, or one that has not ended.
@@ -142,7 +142,7 @@ class Library:
     def successor(self, job: str) -> str | None:
         """Return the job that goes on in place of a former one; None if none does."""
         query = sa.select(FormerJob.film).join(Film, Film.job == FormerJob.film)
-        query = query.where(FormerJob.job == job, Film.owner == self.owner, _KEPT)
+        query = query.where(FormerJob.job == job, Film.owner == self.owner, _NOT_DISCARDED)
         with self._session() as session:
             return session.scalar(query)
 
@@ -153,12 +153,12 @@ class Library:
             query = query.where(Film.engine == engine)
         return self._all(query)
 
-    def waiting(self, limit: int | None = LISTED) -> list[Film]:
+    def waiting(self, limit: int | None = LISTED_FILMS) -> list[Film]:
         """Return the finished keyframes that wait for approval, newest first."""
         query = self._select(sa.and_(Film.status == "finished", Film.animatic.is_(True)))
         return self._all(query.order_by(Film.created_at.desc()).limit(limit))
 
-    def ended(self, limit: int | None = LISTED) -> list[Film]:
+    def ended(self, limit: int | None = LISTED_FILMS) -> list[Film]:
         """Return the jobs that failed or were cancelled, newest first."""
         query = self._select(Film.status.in_(ENDED)).order_by(Film.finished_at.desc())
         return self._all(query.limit(limit))
@@ -212,12 +212,14 @@ class Library:
 
     def sweep(self) -> None:
         """Delete what was put aside more than a day ago, and what no page has shown for a month."""
-        before = sa.and_(~_KEPT, Film.deleted_at < time.time() - KEPT)
+        before = sa.and_(~_NOT_DISCARDED, Film.deleted_at < time.time() - UNDO_SECONDS)
         query = sa.select(Film.job).where(Film.owner == self.owner, before)
         with self._session() as session:
             jobs = list(session.scalars(query))
-        unlisted = self.waiting(None)[LISTED:] + self.ended(None)[LISTED:]
-        jobs += [film.job for film in unlisted if film.finished_at < time.time() - FORGOTTEN]
+        unlisted = self.waiting(None)[LISTED_FILMS:] + self.ended(None)[LISTED_FILMS:]
+        jobs += [
+            film.job for film in unlisted if film.finished_at < time.time() - FORGET_AFTER_SECONDS
+        ]
         for job in jobs:
             self.delete(job)
 
@@ -265,10 +267,10 @@ class Library:
         return sa.and_(Film.job == job, Film.owner == self.owner)
 
     def _select(self, condition: Any) -> sa.Select[Film]:
-        return sa.select(Film).where(Film.owner == self.owner, _KEPT, condition)
+        return sa.select(Film).where(Film.owner == self.owner, _NOT_DISCARDED, condition)
 
     def _finished(self, search: str, favourites: bool) -> sa.ColumnElement[bool]:
-        wanted = [Film.owner == self.owner, Film.status == "finished", _KEPT]
+        wanted = [Film.owner == self.owner, Film.status == "finished", _NOT_DISCARDED]
         wanted.append(Film.animatic.is_(False))
         if favourites:
             wanted.append(Film.favourite.is_(True))
@@ -291,7 +293,7 @@ class Library:
             yield session
 
 
-_KEPT = Film.deleted_at == 0.0
+_NOT_DISCARDED = Film.deleted_at == 0.0
 _ORDERS: dict[Sort, tuple[Any, ...]] = {
     "newest": (Film.created_at.desc(),),
     "oldest": (Film.created_at,),

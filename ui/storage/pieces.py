@@ -16,7 +16,9 @@ from engine.film.events import PieceFinished
 from engine.film.stages import STAGES, Stage
 from ui.storage.tables import ENDED, UNFINISHED, Film, Piece, stage_key
 
-KEPT_FILMS = 3  # films that failed or were cancelled and may be started again with what they have
+RESTARTABLE_FILMS = (
+    3  # films that failed or were cancelled and may be started again with what they have
+)
 
 
 def is_mirrored(stage: Stage) -> bool:
@@ -113,7 +115,7 @@ class Pieces:
         """Remove every file that no unfinished film needs, nor one that ended a short while ago."""
         mine = Film.owner == self._owner
         ended = sa.select(Film.job).where(mine, Film.status.in_(ENDED))
-        kept = ended.order_by(Film.finished_at.desc()).limit(KEPT_FILMS)
+        kept = ended.order_by(Film.finished_at.desc()).limit(RESTARTABLE_FILMS)
         with Session(self._engine) as session:
             wanted = sa.or_(Film.status.in_(UNFINISHED), Film.job.in_(list(session.scalars(kept))))
             query = sa.select(Piece.object).join(Film, Film.job == Piece.job)

@@ -20,8 +20,10 @@ from engine.wire.client import Connection
 from ui.storage.files import make_private_folder, write_private
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-MOST_PIXELS = 64_000_000  # that are decoded; 256 MB as RGBA
-SHORTEST, LONGEST = map(int, SETTINGS["width"].bounds)  # pixels of the sides of a start image
+MAX_PIXELS = 64_000_000  # that are decoded; 256 MB as RGBA
+MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = map(
+    int, SETTINGS["width"].bounds
+)  # pixels of the sides of a start image
 REMEDY = "drop a JPEG, PNG or WebP picture"
 
 
@@ -46,7 +48,9 @@ def prepare_image(data: bytes) -> PreparedImage:
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as picture:
             _check_size(*picture.size)
-            picture.draft("RGB", (LONGEST, LONGEST))  # a large JPEG is decoded smaller
+            picture.draft(
+                "RGB", (MAX_SIDE_PIXELS, MAX_SIDE_PIXELS)
+            )  # a large JPEG is decoded smaller
             flat = _flat(_in_srgb(ImageOps.exif_transpose(picture)))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise _refused("this file is no picture that can be read") from error
@@ -58,9 +62,9 @@ def prepare_image(data: bytes) -> PreparedImage:
 
 
 def _check_size(width: int, height: int) -> None:
-    if width * height > MOST_PIXELS:
-        raise _refused(f"this picture has {width}×{height} pixels; {MOST_PIXELS:,} are possible")
-    if max(width, height) * SHORTEST > min(width, height) * LONGEST:
+    if width * height > MAX_PIXELS:
+        raise _refused(f"this picture has {width}×{height} pixels; {MAX_PIXELS:,} are possible")
+    if max(width, height) * MIN_SIDE_PIXELS > min(width, height) * MAX_SIDE_PIXELS:
         raise _refused(f"{width}×{height} is a strip, of which a film would show next to nothing")
 
 
@@ -90,11 +94,13 @@ def _flat(picture: Image.Image) -> Image.Image:
 
 def _sized(picture: Image.Image) -> Image.Image:
     """Return a picture whose sides an engine accepts; a small one grows, nothing is squeezed."""
-    scale = min(1.0, LONGEST / max(picture.size))
-    scale = max(scale, SHORTEST / min(picture.size))
+    scale = min(1.0, MAX_SIDE_PIXELS / max(picture.size))
+    scale = max(scale, MIN_SIDE_PIXELS / min(picture.size))
     if scale == 1:
         return picture
-    width, height = (max(SHORTEST, min(LONGEST, round(side * scale))) for side in picture.size)
+    width, height = (
+        max(MIN_SIDE_PIXELS, min(MAX_SIDE_PIXELS, round(side * scale))) for side in picture.size
+    )
     return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
@@ -103,7 +109,7 @@ def _refused(problem: str) -> InvalidParameterError:
 
 
 PNG = "image/png"
-THUMBNAIL = 480  # pixels of the longer side
+THUMBNAIL_SIDE_PIXELS = 480  # pixels of the longer side
 
 
 class StartImages:
@@ -136,7 +142,7 @@ class StartImages:
         """Return a small JPEG of a still; empty if it is not here or cannot be read."""
         try:
             with Image.open(self.path(name)) as picture:
-                picture.thumbnail((THUMBNAIL, THUMBNAIL))
+                picture.thumbnail((THUMBNAIL_SIDE_PIXELS, THUMBNAIL_SIDE_PIXELS))
                 jpeg = BytesIO()
                 picture.convert("RGB").save(jpeg, "JPEG", quality=80)
         except OSError:

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from ui.storage.tables import MonthlyTraffic
 
-ALLOWED = 1_000_000_000  # bytes a month that free tunnels allow, roughly
-NEAR = 0.8  # share of that from which on it is worth a word
+TUNNEL_BYTES_PER_MONTH = 1_000_000_000  # bytes a month that free tunnels allow, roughly
+WARNING_SHARE = 0.8  # share of that from which on it is worth a word
 
 
 class TrafficMeter:
@@ -21,12 +21,12 @@ class TrafficMeter:
     def __init__(self, engine: sa.Engine, owner: str = "") -> None:
         self._engine = engine
         self._owner = owner
-        self._adding = threading.Lock()
+        self._write_lock = threading.Lock()
 
     def add(self, engine: str, received: int, sent: int) -> None:
         """Count bytes that came from an engine and went to it."""
         month = this_month()
-        with self._adding, Session(self._engine) as session, session.begin():
+        with self._write_lock, Session(self._engine) as session, session.begin():
             key = {"owner": self._owner, "engine": engine, "month": month}
             row = session.get(MonthlyTraffic, key) or MonthlyTraffic(**key)
             row.received = (row.received or 0) + received

@@ -17,7 +17,7 @@ from engine.wire.pairing import Pairing
 from tests.conftest import PATIENCE, a_recipe, an_engine, connected
 from tests.stand_ins.proxy import through
 from ui.engines.hub import Hub
-from ui.storage.event_log import PASSING
+from ui.storage.event_log import TRANSIENT_KINDS
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
 
@@ -106,7 +106,7 @@ async def test_a_new_address_of_the_same_engine_takes_over(
             await client.ended(job)
             told = [(one.seq, one.at, one.event) for one in client.events(job)]
     assert [(one.seq, one.at, one.event) for one in kept] == [
-        one for one in told if one[2].__struct_config__.tag not in PASSING
+        one for one in told if one[2].__struct_config__.tag not in TRANSIENT_KINDS
     ]
 
 

@@ -258,7 +258,7 @@ def test_the_engine_on_this_computer_rests_until_it_is_started(world: World) -> 
     assert len(world.made) == made
     assert (view := hub.find(job))
     assert view.engine_stopped
-    hub.wake_local()
+    hub.start_local()
     until(lambda: hub.chosen().connected)
     until(lambda: (now := hub.find(job)) and now.reachable and not now.engine_stopped)
     assert (view := hub.find(job))
@@ -320,7 +320,7 @@ def test_a_film_comes_home_although_its_engines_log_became_shorter(world: World)
 def test_a_film_that_is_submitted_again_after_a_time_limit_is_one_film(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT", 0.5)
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.5)
     hub = world.start()
     engine, release = world.made[0], threading.Event()
 
@@ -343,7 +343,7 @@ def test_what_goes_on_after_a_time_limit_is_not_collected(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asyncio holds tasks weakly, so that one which nobody waits for could vanish."""
-    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT", 0.2)
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.2)
     hub = world.start()
     ended, waiting = threading.Event(), []
 
@@ -365,7 +365,7 @@ def test_what_goes_on_after_a_time_limit_is_not_collected(
 def test_an_upload_has_no_part_in_the_time_limit_and_reports_its_progress(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT", 0.5)
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.5)
     hub = world.start()
     engine, name = world.made[0], hub.start_images.keep(png(64))
     size, reported = hub.start_images.path(name).stat().st_size, []

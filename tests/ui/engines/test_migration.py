@@ -50,7 +50,7 @@ SEGMENT = b"a segment" * 100
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(mover, "RETRIES", (0.01, 0.01))
+    monkeypatch.setattr(mover, "RETRY_DELAYS_SECONDS", (0.01, 0.01))
     with World(tmp_path) as world:
         yield world
 

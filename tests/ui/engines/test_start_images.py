@@ -38,7 +38,7 @@ def test_a_picture_stays_while_a_film_or_the_draft_begins_from_it(
     """Whoever opens the app again finds what they may still need, and nothing else."""
     monkeypatch.setenv("VISIONFLUX_DATA", str(tmp_path))
     monkeypatch.setattr(resources, "ensure_local_engine", _none)
-    monkeypatch.setattr(resources, "HEAD_START", 0.0)
+    monkeypatch.setattr(resources, "FIRST_PAGE_SECONDS", 0.0)
     hubs = resources.Hubs()
     hub = hubs.of("")
     shades = ("red", "green", "blue")

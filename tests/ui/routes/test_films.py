@@ -145,7 +145,7 @@ def test_a_page_gets_more_previews_once_it_has_drawn_some(app: App) -> None:
     with app.stream(job) as socket:
         socket.receive_json()
         socket.send_text("visible")
-        for number in range(live.WINDOW):
+        for number in range(live.MAX_UNDRAWN_PREVIEWS):
             app.engine.show(job, bytes([number]))
             assert pictures(socket) == bytes([number])
         for picture in (b"skipped", b"newest"):

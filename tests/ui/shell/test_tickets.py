@@ -1,4 +1,4 @@
-from ui.shell.tickets import HOUR, Tickets
+from ui.shell.tickets import HOUR_SECONDS, Tickets
 
 
 def test_a_ticket_opens_only_what_it_names() -> None:
@@ -9,12 +9,12 @@ def test_a_ticket_opens_only_what_it_names() -> None:
 
 
 def test_tickets_of_one_hour_are_equal_and_end() -> None:
-    now = 10.0 * HOUR
+    now = 10.0 * HOUR_SECONDS
     tickets = Tickets(hours=2, clock=lambda: now)
     ticket = tickets.issue("job:1")
-    now += HOUR - 1
+    now += HOUR_SECONDS - 1
     assert tickets.issue("job:1") == ticket
-    now += 2 * HOUR + 1
+    now += 2 * HOUR_SECONDS + 1
     assert not tickets.valid(ticket, "job:1")
 
 

@@ -10,7 +10,7 @@ import ui.storage.library
 from engine.errors import ErrorReport
 from engine.film.events import Finished
 from engine.film.recipe import Recipe, Scene
-from ui.storage.library import LISTED, Library
+from ui.storage.library import LISTED_FILMS, Library
 from ui.storage.migrations import sqlite_engine
 from ui.storage.tables import Base
 
@@ -206,7 +206,7 @@ def test_what_was_put_aside_yesterday_is_deleted(
         finished(library, job)
         library.file(library.films()[0]).write_bytes(b"film")
     library.discard("job1")
-    monkeypatch.setattr(ui.storage.library, "KEPT", -1.0)
+    monkeypatch.setattr(ui.storage.library, "UNDO_SECONDS", -1.0)
     library.sweep()
     library.restore("job1")
     assert films_of(library) == ["job2"]
@@ -216,14 +216,14 @@ def test_what_was_put_aside_yesterday_is_deleted(
 def test_what_no_page_has_shown_for_a_month_is_deleted(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = [f"job{number:02}" for number in range(LISTED + 2)]
+    jobs = [f"job{number:02}" for number in range(LISTED_FILMS + 2)]
     for job in jobs:
         library.add(job, recipe(), "engine1")
         library.end(job, "failed")
     finished(library, "film")
     library.sweep()
     assert len(library.ended(None)) == len(jobs)
-    monkeypatch.setattr(ui.storage.library, "FORGOTTEN", -1.0)
+    monkeypatch.setattr(ui.storage.library, "FORGET_AFTER_SECONDS", -1.0)
     library.sweep()
     assert [film.job for film in library.ended(None)] == jobs[:1:-1]
     assert films_of(library) == ["film"]

@@ -10,7 +10,7 @@ from tests.stand_ins.connection import FINISHED
 from ui.storage.event_log import EventLog
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
-from ui.storage.pieces import KEPT_FILMS, Pieces, choose
+from ui.storage.pieces import RESTARTABLE_FILMS, Pieces, choose
 from ui.storage.tables import Piece, stage_key
 
 
@@ -118,10 +118,10 @@ def test_the_last_few_that_failed_or_were_cancelled_keep_what_they_have(
     pieces: Pieces, library: Library
 ) -> None:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),))
-    jobs = [f"job{number}" for number in range(KEPT_FILMS + 1)]
+    jobs = [f"job{number}" for number in range(RESTARTABLE_FILMS + 1)]
     for number, job in enumerate(jobs):
         library.add(job, recipe, "engine")
         bring(pieces, keyframe(number, job=job))
         library.end(job, "cancelled" if number % 2 else "failed")
     pieces.sweep()
-    assert [bool(pieces.here(job)) for job in jobs] == [False] + [True] * KEPT_FILMS
+    assert [bool(pieces.here(job)) for job in jobs] == [False] + [True] * RESTARTABLE_FILMS
