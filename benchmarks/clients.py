@@ -16,9 +16,7 @@ from engine.errors import TransportError
 from engine.film.recipe import Recipe, parse_recipe
 from engine.wire.client import Connection, Message
 from engine.wire.handshake import open_socket
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import limits as terms
-from engine.wire.messages import requests
+from engine.wire.messages import codec, limits, requests
 from engine.wire.messages.codec import encode_preview
 from engine.wire.messages.responses import JobEvent, Preview
 from engine.wire.pairing import Pairing
@@ -109,7 +107,7 @@ class Onlooker:
         """Stay connected for ever."""
         while True:
             with contextlib.suppress(TransportError, ConnectionClosed):
-                async with open_socket(self._way, terms.CONTROL_PATH) as self._socket:
+                async with open_socket(self._way, limits.CONTROL_PATH) as self._socket:
                     self.connected.set()
                     await self._take()
             await asyncio.sleep(1)
@@ -120,7 +118,7 @@ class Onlooker:
         if self._socket:
             with contextlib.suppress(ConnectionClosed):
                 request = requests.Watch(id=1, job=job, after=0)
-                await self._socket.send(encoding.encode(request))
+                await self._socket.send(codec.encode(request))
 
     async def _take(self) -> None:
         assert self._socket

@@ -22,8 +22,7 @@ from engine.film.progress import fold
 from engine.film.recipe import Recipe, parse_recipe
 from engine.models import catalogue
 from engine.render.rife.interpolator import fade
-from engine.render.video import encode as assembly
-from engine.render.video import smoothness
+from engine.render.video import encode, smoothness
 from engine.render.video.ffmpeg import Frame
 
 WAYS = ("adaptive", "even", "fade", "walk")
@@ -118,7 +117,7 @@ def make_faded(even: Made, film: Path, target: Path) -> Made:
     """Make the film of an even film's keyframes that only fades; the time is painting's alone."""
     pictures = [_read(keyframe(film, index)) for index in range(even.keyframes)]
     height, width = pictures[0].shape[:2]
-    assembly.encode_segment(target, _faded(pictures), fps=FPS, width=width, height=height)
+    encode.encode_segment(target, _faded(pictures), fps=FPS, width=width, height=height)
     return Made(smoothness.measure(target), even.seconds, even.keyframes)
 
 

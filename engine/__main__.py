@@ -12,12 +12,10 @@ import sys
 from pathlib import Path
 
 from engine import __version__, daemon, local, tunnels
-from engine.cli import doctor, interpolate
-from engine.cli import render as cli_render
+from engine.cli import doctor, interpolate, render
 from engine.errors import RequestError, TransportError, VisionFluxError
 from engine.film.graph import BATCHES
-from engine.models import KNOWN, catalogue
-from engine.models import interpolators as networks
+from engine.models import KNOWN, catalogue, interpolators
 from engine.storage.object_store import STORE_BYTES
 from engine.tunnels.ngrok import TOKEN_VARIABLE
 
@@ -104,7 +102,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rife", default=networks.AUTO, help=networks.HELP)
+    parser.add_argument("--rife", default=interpolators.AUTO, help=interpolators.HELP)
     parser.add_argument(
         "--model",
         action="append",
@@ -127,11 +125,11 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_render(parser: argparse.ArgumentParser) -> None:
-    cli_render.add_arguments(parser)
+    render.add_arguments(parser)
     _add_place(parser)
     _add_batch(parser)
-    parser.add_argument("--rife", default=networks.AUTO, help=networks.HELP)
-    parser.set_defaults(run=cli_render.run, log_level="CRITICAL")
+    parser.add_argument("--rife", default=interpolators.AUTO, help=interpolators.HELP)
+    parser.set_defaults(run=render.run, log_level="CRITICAL")
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -139,7 +137,7 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     _add_models(parser)
     parser.set_defaults(
         run=lambda options: doctor.run(
-            _engine_folder(options), options.model, networks.check_choice(options.rife)
+            _engine_folder(options), options.model, interpolators.check_choice(options.rife)
         ),
         log_level="ERROR",
     )
@@ -155,7 +153,7 @@ def _serve(options: argparse.Namespace) -> int:
         device=options.device,
         ray=options.ray,
         room=int(options.room * 1e9),
-        rife=networks.check_choice(options.rife),
+        rife=interpolators.check_choice(options.rife),
         batch=options.batch,
         models=catalogue(options.model),
         tunnel=tunnels.choose(options.tunnel, data, token=token, domain=options.domain),

@@ -17,8 +17,7 @@ from benchmarks.clients import running
 from engine import daemon
 from engine.film.recipe import Recipe, parse_recipe
 from engine.models import Card, Model
-from engine.wire import handshake as dial
-from engine.wire import pairing
+from engine.wire import handshake, pairing
 from engine.wire.client import Connection, Message
 from engine.wire.messages.responses import JobEvent, Preview
 from engine.wire.pairing import Pairing
@@ -160,6 +159,6 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
         return true_authorization(key, path, skew=skew + ahead)
 
     wrong = SimpleNamespace(time=lambda: true_time() + ahead, monotonic=time.monotonic)
-    monkeypatch.setattr(dial, "time", wrong)
-    monkeypatch.setattr(dial, "pairing", SimpleNamespace(**vars(pairing)))
-    monkeypatch.setattr(dial.pairing, "authorization", authorization)
+    monkeypatch.setattr(handshake, "time", wrong)
+    monkeypatch.setattr(handshake, "pairing", SimpleNamespace(**vars(pairing)))
+    monkeypatch.setattr(handshake.pairing, "authorization", authorization)

@@ -8,8 +8,7 @@ import pytest
 from engine import errors
 from engine.film import events, recipe
 from engine.wire.messages import limits as terms
-from engine.wire.messages import requests
-from engine.wire.messages import responses as answers
+from engine.wire.messages import requests, responses
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
@@ -33,7 +32,7 @@ def test_every_event_and_each_of_its_fields_is_documented(event: type) -> None:
         assert f"`{field}`" in row
 
 
-@pytest.mark.parametrize("message", tags(answers.Response), ids=lambda message: message.__name__)
+@pytest.mark.parametrize("message", tags(responses.Response), ids=lambda message: message.__name__)
 def test_every_answer_and_each_of_its_fields_is_documented(message: type) -> None:
     row = rows(PROTOCOL, message.__struct_config__.tag)  # type: ignore[attr-defined]
     for field in message.__struct_fields__:  # type: ignore[attr-defined]

@@ -18,11 +18,9 @@ from engine.jobs.queue import JobQueue
 from engine.server.server import EngineServer
 from engine.storage.journal import Journal
 from engine.storage.object_store import ObjectStore
-from engine.wire import pairing
-from engine.wire import transport as line
+from engine.wire import pairing, transport
 from engine.wire.handshake import open_socket
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import limits as terms
+from engine.wire.messages import codec, limits
 from engine.wire.pairing import Pairing, new_key
 from engine.workers.process import WorkerProcess
 from tests.conftest import PATIENCE, STAND_IN, a_recipe, an_engine, connected
@@ -46,12 +44,12 @@ async def test_an_imposter_learns_nothing() -> None:
         async for message in connection:
             heard.append(message)
 
-    server = await serve(listen, "127.0.0.1", 0, subprotocols=[terms.SUBPROTOCOL])  # type: ignore[list-item]
+    server = await serve(listen, "127.0.0.1", 0, subprotocols=[limits.SUBPROTOCOL])  # type: ignore[list-item]
     async with server:
         port = server.sockets[0].getsockname()[1]
         engine = Pairing(f"http://127.0.0.1:{port}", pairing.new_key())
         with pytest.raises(NotPairedError, match="does not know"):
-            async with open_socket(engine, terms.CONTROL_PATH) as socket:
+            async with open_socket(engine, limits.CONTROL_PATH) as socket:
                 await socket.send("secret")
     assert heard == []
 
@@ -60,7 +58,7 @@ async def test_guessing_is_slow_and_disturbs_nobody(engine: Pairing) -> None:
     async def guess() -> None:
         wrong = Pairing(engine.url, pairing.new_key())
         with pytest.raises((NotPairedError, InvalidStatus)):
-            async with open_socket(wrong, terms.CONTROL_PATH):
+            async with open_socket(wrong, limits.CONTROL_PATH):
                 pass
 
     began = time.monotonic()
@@ -89,7 +87,7 @@ async def test_half_requests_bar_nobody(engine: Pairing) -> None:
 async def test_only_so_many_stand_at_the_door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line, "HALF_OPEN_LIMIT", 20)
+    monkeypatch.setattr(transport, "HALF_OPEN_LIMIT", 20)
     journal = Journal(tmp_path / "engine.db")
     store, idle = ObjectStore(tmp_path, journal), WorkerProcess(STAND_IN, "cpu", lambda _: None)
     door = EngineServer(JobQueue(journal, store, {}, idle), journal, store, {}, new_key())
@@ -117,7 +115,7 @@ async def test_the_key_is_nowhere_else(tmp_path: Path, caplog: pytest.LogCapture
         await client.ended("job-0001")
         children = psutil.Process().children(recursive=True)
         commands = [" ".join(child.cmdline()) for child in children]
-        hello = encoding.encode(client.connection.hello)  # type: ignore[arg-type]
+        hello = codec.encode(client.connection.hello)  # type: ignore[arg-type]
     raw = base64.urlsafe_b64encode(engine.key).decode().rstrip("=")
     for secret in (raw, engine.key.hex()):
         assert secret not in caplog.text

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.cli.render import flag_of
 from engine.film.recipe import SETTINGS, Recipe, Scene, parse_recipe, read_recipe
-from engine.render.video import encode as assembly
+from engine.render.video import encode
 from engine.render.video.ffmpeg import address, film_input, run
 
 FOLDER = Path("static/showcase")
@@ -47,7 +47,7 @@ def make(film: Path, recipe: Recipe) -> None:
 
 def made_from(film: Path, recipe: Recipe) -> bool:
     """Tell whether a film is there and was made from ``recipe``."""
-    text = assembly.read_recipe(film) if film.is_file() else None
+    text = encode.read_recipe(film) if film.is_file() else None
     return text is not None and read_recipe(text) == recipe
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from engine import __version__
 from engine.errors import VisionFluxError
 from engine.local import find_engine
-from engine.models import KNOWN, catalogue
-from engine.models import interpolators as networks
+from engine.models import KNOWN, catalogue, interpolators
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "websockets", "moviepy")
 MIN_FREE_BYTES = 2 * 2**30  # bytes that a few films and their nodes take
@@ -24,7 +23,7 @@ GIB = 2**30
 Finding = tuple[bool, str, str]  # good, what was found, what to do
 
 
-def run(data: Path, sources: list[str], rife: str = networks.AUTO) -> int:
+def run(data: Path, sources: list[str], rife: str = interpolators.AUTO) -> int:
     """Print one line for each finding; return 0 if the machine can make films."""
     print(f"VisionFlux {__version__} on Python {platform.python_version()}, {platform.platform()}")
     good = True
@@ -37,7 +36,7 @@ def run(data: Path, sources: list[str], rife: str = networks.AUTO) -> int:
     return 0 if good else 1
 
 
-def findings(data: Path, sources: list[str], rife: str = networks.AUTO) -> Iterator[Finding]:
+def findings(data: Path, sources: list[str], rife: str = interpolators.AUTO) -> Iterator[Finding]:
     """Yield what was found, in the order in which it is needed."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
@@ -118,10 +117,10 @@ def _network(rife: str) -> Iterator[Finding]:
 
     version = wanted(rife, choose_device().name)
     place, tip = "here", ""
-    if version in networks.FETCHABLE and not find_official(version):
+    if version in interpolators.FETCHABLE and not find_official(version):
         place = "fetched at the first film"
         tip = "if it cannot be fetched, the offline network draws instead, and films say so"
-    name = version if Path(version).is_file() else networks.display_name(version)
+    name = version if Path(version).is_file() else interpolators.display_name(version)
     yield True, f"in-betweens: {name} ({place})", tip
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tqdm import tqdm
 
 from engine.errors import InvalidParameterError
-from engine.models import interpolators as networks
+from engine.models import interpolators
 
 if TYPE_CHECKING:
     from engine.render.rife import Interpolator
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rate.add_argument("--factor", type=int, help="multiply the frame rate by this, 2 or more")
     rate.add_argument("--fps", help="frames per second to reach, such as 60 or 30000/1001")
     parser.add_argument("--input-fps", default="24", help="of a folder of pictures (%(default)s)")
-    parser.add_argument("--rife", default=networks.AUTO, help=networks.HELP)
+    parser.add_argument("--rife", default=interpolators.AUTO, help=interpolators.HELP)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
     parser.add_argument(
         "--scale",
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     film = Retiming(source, rate, interpolator, pace, fades, smooths, options.crf)
     with FrameProgress(film.count) as progress:
         interpolate_film(film, options.output, progress)
-    drawn = networks.display_name(interpolator.identity)
+    drawn = interpolators.display_name(interpolator.identity)
     print(f"{options.output}: {film.count} frames at {float(rate):.6g} per second, by {drawn}")
     return 0
 
@@ -107,8 +107,8 @@ def _interpolator(options: argparse.Namespace) -> "Interpolator":
     from engine.render.device import choose_device
     from engine.render.rife.interpolator import open_interpolator
 
-    choice, device = networks.check_choice(options.rife), choose_device(options.device).name
-    insist = choice != networks.AUTO
+    choice, device = interpolators.check_choice(options.rife), choose_device(options.device).name
+    insist = choice != interpolators.AUTO
     with DownloadProgress() as downloaded:
         found, notice = open_interpolator(
             choice, device, downloaded, insist=insist, scale=options.scale

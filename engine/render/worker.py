@@ -17,8 +17,7 @@ from typing import Any
 
 from engine.errors import InternalError, VisionFluxError
 from engine.files import file_sha256
-from engine.models import Model
-from engine.models import interpolators as networks
+from engine.models import Model, interpolators
 from engine.render import Cancelled, stages
 from engine.render.device import available, choose_device, describe, forget_peak, peak_memory
 from engine.render.image import read_png
@@ -27,8 +26,8 @@ from engine.render.painting.painter import Painter
 from engine.render.previews.previewer import Previewer
 from engine.render.rife.interpolator import open_interpolator, wanted
 from engine.render.rife.similarity import distance
-from engine.wire.messages import responses as answers
-from engine.workers import messages as tasks
+from engine.wire.messages import responses
+from engine.workers import messages
 from engine.workers.messages import Channel, ServerGoneError, claim_stdout
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--rife", default=networks.AUTO)
+    parser.add_argument("--rife", default=interpolators.AUTO)
     options = parser.parse_args()
     if options.list:
         print(",".join([name for name in available() if name != "cpu"] or ["cpu"]))
@@ -54,7 +53,7 @@ def main() -> None:
     bench = Worker(options.device, options.rife, channel)
     threading.Thread(target=bench.listen, daemon=True).start()
     try:
-        channel.send(tasks.Ready(device=bench.device_info()))
+        channel.send(messages.Ready(device=bench.device_info()))
         while (work := bench.inbox.get()) is not None:
             channel.send(bench.answer(work))
     except ServerGoneError:
@@ -67,7 +66,7 @@ class Worker:
     """What the worker works with: a device, the loaded networks, and what is asked of it."""
 
     def __init__(self, device: str, rife: str, channel: Channel) -> None:
-        self.inbox: queue.SimpleQueue[tasks.Work | None] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[messages.Work | None] = queue.SimpleQueue()
         self._stopped: set[str] = set()  # jobs that were told to stop
         self._channel = channel
         self._device = choose_device(device)
@@ -84,41 +83,41 @@ class Worker:
         """Sort what the server says, in a thread of its own, until the server is gone."""
         while (task := self._channel.receive()) is not None:
             match task:
-                case tasks.Stop(job=job):
+                case messages.Stop(job=job):
                     self._stopped.add(job)
-                case tasks.Credit(setting=setting):
+                case messages.Credit(setting=setting):
                     self._previewer.credit(setting)
-                case tasks.Load(job=job) as work:  # a job that rested comes again
+                case messages.Load(job=job) as work:  # a job that rested comes again
                     self._stopped.discard(job)
                     self.inbox.put(work)
                 case work:
                     self.inbox.put(work)
         self.inbox.put(None)
 
-    def answer(self, work: tasks.Work) -> tasks.Reply:
+    def answer(self, work: messages.Work) -> messages.Reply:
         """Do one task; whatever goes wrong becomes a reply, its traceback goes to the log."""
         try:
             return self._do(work)
         except Cancelled:
-            return tasks.Stopped()
+            return messages.Stopped()
         except ServerGoneError:
             raise
         except VisionFluxError as error:
             log.warning("A task failed.", exc_info=True)
-            return tasks.Broke(error=error.report())
+            return messages.Broke(error=error.report())
         except Exception as error:
             log.exception("A task broke.")
             problem = f"{type(error).__name__} while the engine did a {type(work).__name__} task"
-            return tasks.Broke(error=InternalError(problem).report())
+            return messages.Broke(error=InternalError(problem).report())
 
     def close(self) -> None:
         """Join the preview thread; leaving torch running at exit would abort the process."""
         self._previewer.close()
 
-    def device_info(self) -> answers.DeviceInfo:
+    def device_info(self) -> responses.DeviceInfo:
         """Return the device as it is now."""
         device = describe(self._device)
-        return answers.DeviceInfo(
+        return responses.DeviceInfo(
             name=device["label"],
             kind=device["name"],
             dtype=device["dtype"],
@@ -126,16 +125,16 @@ class Worker:
             free_memory=device["free_bytes"],
         )
 
-    def _do(self, work: tasks.Work) -> tasks.Reply:
+    def _do(self, work: messages.Work) -> messages.Reply:
         match work:
-            case tasks.Load():
+            case messages.Load():
                 return self._load(work)
-            case tasks.Make():
+            case messages.Make():
                 return self._make(work)
-            case tasks.Measure(first=first, second=second):
-                return tasks.Measured(distance=distance(read_png(first), read_png(second)))
+            case messages.Measure(first=first, second=second):
+                return messages.Measured(distance=distance(read_png(first), read_png(second)))
 
-    def _load(self, work: tasks.Load) -> tasks.Loaded:
+    def _load(self, work: messages.Load) -> messages.Loaded:
         self._previewer.forget()
         if self._job != work.job:
             forget_peak(self._device.name)
@@ -143,14 +142,14 @@ class Worker:
             self._load_painter(work, work.model)
         self._job = work.job
         self._load_interpolator(work.job)
-        return tasks.Loaded(
+        return messages.Loaded(
             model=self._painter.identity if self._painter else "",
             interpolator=self._interpolator.identity,
             notice=self._notice,
             device=self.device_info(),
         )
 
-    def _load_painter(self, work: tasks.Load, model: Model) -> None:
+    def _load_painter(self, work: messages.Load, model: Model) -> None:
         if self._model != model:
             self._painter = self._model = None  # free the old weights before the new ones come
             on_bytes = self._loading(work.job, model.name)
@@ -175,7 +174,7 @@ class Worker:
         )
         self._retry_at = time.monotonic() + WEIGHTS_RETRY_DELAY
 
-    def _make(self, work: tasks.Make) -> tasks.Made:
+    def _make(self, work: messages.Make) -> messages.Made:
         context = stages.Context(
             job=work.job,
             inputs=work.inputs,
@@ -186,32 +185,32 @@ class Worker:
             stopped=lambda: work.job in self._stopped,
         )
         details = stages.load(work.stage)(work.pieces, context)
-        made = zip(tasks.targets(work), details, strict=True)
+        made = zip(messages.targets(work), details, strict=True)
         files = tuple(_file(Path(target), detail) for target, detail in made)
-        return tasks.Made(files=files, memory=peak_memory(self._device.name))
+        return messages.Made(files=files, memory=peak_memory(self._device.name))
 
     def _loading(self, job: str, model: str) -> Callable[[int, int], None]:
         def on_bytes(done: int, total: int) -> None:
             if job in self._stopped:
                 raise Cancelled
-            self._channel.send(tasks.Loading(model=model, done=done, total=total))
+            self._channel.send(messages.Loading(model=model, done=done, total=total))
 
         return on_bytes
 
     def _economize(self, way: Way) -> None:
         log.warning("Memory ran short; painting goes on with %s.", way.name)
-        self._channel.send(tasks.Economized(way=way.name, exact=way.exact))
+        self._channel.send(messages.Economized(way=way.name, exact=way.exact))
 
     def _advance(self, index: int, done: int, total: int) -> None:
-        self._channel.send(tasks.Advanced(index=index, done=done, total=total))
+        self._channel.send(messages.Advanced(index=index, done=done, total=total))
 
     def _send_preview(self, header: dict[str, Any], jpeg: bytes) -> None:
         with contextlib.suppress(ServerGoneError):  # the next reply will notice, too
-            self._channel.send_preview(answers.Preview(**header, jpeg=jpeg))
+            self._channel.send_preview(responses.Preview(**header, jpeg=jpeg))
 
 
-def _file(target: Path, detail: str) -> tasks.File:
-    return tasks.File(sha256=file_sha256(target), size=target.stat().st_size, detail=detail)
+def _file(target: Path, detail: str) -> messages.File:
+    return messages.File(sha256=file_sha256(target), size=target.stat().st_size, detail=detail)
 
 
 if __name__ == "__main__":

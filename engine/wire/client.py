@@ -32,16 +32,13 @@ from engine.errors import (
 from engine.film.recipe import Recipe, encode_recipe
 from engine.wire import transfer
 from engine.wire.handshake import open_socket
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import limits as terms
-from engine.wire.messages import requests
-from engine.wire.messages import responses as answers
+from engine.wire.messages import codec, limits, requests, responses
 from engine.wire.messages.requests import Watch
 from engine.wire.messages.responses import Chunk, JobEvent, Preview, Snapshot
 from engine.wire.pairing import Pairing
 from engine.wire.transport import ByteCounter
 
-A = TypeVar("A", bound=answers.Response)
+A = TypeVar("A", bound=responses.Response)
 
 ANSWER_TIMEOUT = 30.0  # seconds to wait for an answer
 
@@ -79,7 +76,7 @@ class PendingRequests:
         self._waiting[request.id] = future
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                await socket.send(encoding.encode(request))
+                await socket.send(codec.encode(request))
                 answer = await future
         except (ConnectionClosed, TimeoutError) as error:
             raise ConnectionLostError("the connection broke before the engine answered") from error
@@ -93,7 +90,7 @@ class PendingRequests:
         """Resolve the request that a message answers, if it is still awaited."""
         future = self._waiting.get(getattr(message, "re", None) or -1)
         if future and not future.done():
-            if isinstance(message, answers.Refused):
+            if isinstance(message, responses.Refused):
                 future.set_exception(VisionFluxError.restore(message.error))
             else:
                 future.set_result(message)
@@ -205,7 +202,7 @@ class Connection:
         on_refused: Callable[[str, VisionFluxError], None] = lambda *_: None,
     ) -> None:
         self.engine = engine
-        self.hello: answers.Hello | None = None
+        self.hello: responses.Hello | None = None
         self.state = LinkState(name="connecting")
         self.traffic = ByteCounter()
         self._on_message, self._on_state = on_message, on_state
@@ -244,7 +241,7 @@ class Connection:
         if self._socket:
             await self._socket.close()
 
-    async def connected(self, patience: float = 8.0) -> answers.Hello:
+    async def connected(self, patience: float = 8.0) -> responses.Hello:
         """Wait at most ``patience`` seconds for the connection; return the engine's hello.
 
         Raises:
@@ -261,11 +258,11 @@ class Connection:
 
     # Requests
 
-    async def submit(self, job: str, recipe: Recipe) -> answers.Accepted:
+    async def submit(self, job: str, recipe: Recipe) -> responses.Accepted:
         """Start a job under an id of our choice; doing it twice starts nothing twice."""
         raw = msgspec.Raw(encode_recipe(recipe).encode())
         request = requests.Submit(id=self._number(), job=job, recipe=raw)
-        return await self._ask(request, answers.Accepted)
+        return await self._ask(request, responses.Accepted)
 
     async def watch(
         self,
@@ -274,7 +271,7 @@ class Connection:
         after: int | None = 0,
         previews: bool = True,
         budget: int | None = None,
-    ) -> answers.Snapshot:
+    ) -> responses.Snapshot:
         """Follow a job.
 
         Args:
@@ -294,13 +291,13 @@ class Connection:
             self._watched.pop(job, None)
             raise
 
-    async def _subscribe(self, job: str) -> answers.Snapshot:
+    async def _subscribe(self, job: str) -> responses.Snapshot:
         """Ask for a job; if its log has to be read again from its start, ask for that as well."""
         watched = self._watched[job]
-        snapshot = await self._ask(watched.request(self._number(), job), answers.Snapshot)
+        snapshot = await self._ask(watched.request(self._number(), job), responses.Snapshot)
         if watched.restarted:
             watched.restarted = False
-            snapshot = await self._ask(watched.request(self._number(), job), answers.Snapshot)
+            snapshot = await self._ask(watched.request(self._number(), job), responses.Snapshot)
         return snapshot
 
     async def _watch_again(self, job: str) -> None:
@@ -321,38 +318,38 @@ class Connection:
             request = requests.ShowPreviews(
                 id=self._number(), job=job, wanted=wanted, budget=watched.budget
             )
-            await self._ask(request, answers.Done)
+            await self._ask(request, responses.Done)
 
     async def unwatch(self, job: str) -> None:
         """Follow a job no longer."""
         self._watched.pop(job, None)
-        await self._ask(requests.Unwatch(id=self._number(), job=job), answers.Done)
+        await self._ask(requests.Unwatch(id=self._number(), job=job), responses.Done)
 
     async def cancel(self, job: str) -> None:
         """End a job."""
-        await self._ask(requests.Cancel(id=self._number(), job=job), answers.Done)
+        await self._ask(requests.Cancel(id=self._number(), job=job), responses.Done)
 
     async def pause(self, job: str) -> None:
         """Pause a job."""
-        await self._ask(requests.Pause(id=self._number(), job=job), answers.Done)
+        await self._ask(requests.Pause(id=self._number(), job=job), responses.Done)
 
     async def resume(self, job: str) -> None:
         """Resume a paused job."""
-        await self._ask(requests.Resume(id=self._number(), job=job), answers.Done)
+        await self._ask(requests.Resume(id=self._number(), job=job), responses.Done)
 
-    async def jobs(self) -> tuple[answers.JobSummary, ...]:
+    async def jobs(self) -> tuple[responses.JobSummary, ...]:
         """Return the engine's jobs, newest first."""
-        answer = await self._ask(requests.ListJobs(id=self._number()), answers.JobList)
+        answer = await self._ask(requests.ListJobs(id=self._number()), responses.JobList)
         return answer.jobs
 
     async def find_missing(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return those of the named objects that the engine lacks."""
         request = requests.FindMissing(id=self._number(), objects=tuple(names))
-        return (await self._ask(request, answers.Missing)).objects
+        return (await self._ask(request, responses.Missing)).objects
 
-    async def describe(self) -> answers.Hello:
+    async def describe(self) -> responses.Hello:
         """Return a fresh hello."""
-        self.hello = await self._ask(requests.Describe(id=self._number()), answers.Hello)
+        self.hello = await self._ask(requests.Describe(id=self._number()), responses.Hello)
         return self.hello
 
     async def fetch(
@@ -364,7 +361,7 @@ class Connection:
             TransportError: the connection broke; what came is kept in ``target`` + ``.part``.
             UnknownObjectError: the engine does not have it.
         """
-        async with open_socket(self.engine, terms.DATA_PATH, self.traffic) as socket:
+        async with open_socket(self.engine, limits.DATA_PATH, self.traffic) as socket:
             await transfer.Download(socket, name, target, on_bytes).run()
 
     async def upload(
@@ -388,7 +385,7 @@ class Connection:
             on_bytes: called with the bytes that the engine has, after each part.
         """
         about = {"object": name, "media_type": media_type, "origin": origin, "detail": detail}
-        async with open_socket(self.engine, terms.DATA_PATH, self.traffic) as socket:
+        async with open_socket(self.engine, limits.DATA_PATH, self.traffic) as socket:
             await transfer.upload(socket, file, about, on_bytes)
 
     async def _ask(self, request: requests.Request, kind: type[A]) -> A:
@@ -400,7 +397,7 @@ class Connection:
         """Connect and listen until that ends; return why."""
         self._change(LinkState(name="connecting"))
         try:
-            async with open_socket(self.engine, terms.CONTROL_PATH, self.traffic) as socket:
+            async with open_socket(self.engine, limits.CONTROL_PATH, self.traffic) as socket:
                 await self._listen(socket)
         except TransportError as error:
             return error
@@ -414,8 +411,8 @@ class Connection:
         return ConnectionLostError("the engine closed the connection")
 
     async def _listen(self, socket: ClientConnection) -> None:
-        hello = encoding.decode_answer(await socket.recv(), socket.subprotocol)
-        if not isinstance(hello, answers.Hello):
+        hello = codec.decode_answer(await socket.recv(), socket.subprotocol)
+        if not isinstance(hello, responses.Hello):
             raise MalformedMessageError("the engine did not begin with hello")
         if self._closed.is_set():
             return  # while this attempt was under way, when there was no socket to close
@@ -427,15 +424,15 @@ class Connection:
             task.add_done_callback(self._watching.discard)
         async for data in socket:
             try:
-                message = encoding.decode_answer(data, socket.subprotocol)
+                message = codec.decode_answer(data, socket.subprotocol)
             except MalformedMessageError:
-                if not encoding.is_of_unknown_type(data):
+                if not codec.is_of_unknown_type(data):
                     raise
                 log.info("A message of a type that is unknown here is ignored.")
             else:
                 self._take(message, len(data))
 
-    def _take(self, message: answers.AnyResponse | Preview | Chunk, size: int) -> None:
+    def _take(self, message: responses.AnyResponse | Preview | Chunk, size: int) -> None:
         """Pass a message of ``size`` bytes to its callback, or to the request that it answers."""
         watched = self._watched.get(getattr(message, "job", ""))
         match message:

@@ -30,7 +30,7 @@ from engine.errors import (
     VisionFluxError,
 )
 from engine.wire import outages, pairing
-from engine.wire.messages import limits as terms
+from engine.wire.messages import limits
 from engine.wire.pairing import Pairing
 from engine.wire.transport import ByteCounter, CountingConnection, keepalive
 
@@ -82,14 +82,14 @@ async def _open(
     local = pairing.is_loopback(urlsplit(engine.url).hostname or "")
     socket = await connect(
         engine.websocket_url + path,
-        subprotocols=[Subprotocol(terms.SUBPROTOCOL), Subprotocol(terms.OLDER_SUBPROTOCOL)],
+        subprotocols=[Subprotocol(limits.SUBPROTOCOL), Subprotocol(limits.OLDER_SUBPROTOCOL)],
         additional_headers={
             "Authorization": authorization,
             "ngrok-skip-browser-warning": "1",
         },
         proxy=None if local else True,
         compression=None,
-        max_size=terms.LIMITS.message,
+        max_size=limits.LIMITS.message,
         ping_interval=None,  # see engine.wire.transport
         close_timeout=CLOSE_TIMEOUT,
         open_timeout=15,

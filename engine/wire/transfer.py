@@ -17,10 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from engine.errors import ConnectionLostError, MalformedMessageError, VisionFluxError
 from engine.files import file_sha256
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import limits as terms
-from engine.wire.messages import requests
-from engine.wire.messages import responses as answers
+from engine.wire.messages import codec, limits, requests, responses
 from engine.wire.messages.responses import Chunk
 
 CHUNK = 64 * 2**10  # bytes that are asked for at once, so that a slow link still answers pings
@@ -54,16 +51,16 @@ class Download:
             raise ConnectionLostError("what arrived is damaged; it is fetched anew next time")
         self._part.replace(self._target)
 
-    async def _open(self) -> answers.ObjectInfo:
-        await self._socket.send(encoding.encode(requests.Open(id=0, object=self._name)))
-        answer = encoding.decode_answer(await self._socket.recv())
-        if isinstance(answer, answers.Refused):
+    async def _open(self) -> responses.ObjectInfo:
+        await self._socket.send(codec.encode(requests.Open(id=0, object=self._name)))
+        answer = codec.decode_answer(await self._socket.recv())
+        if isinstance(answer, responses.Refused):
             raise VisionFluxError.restore(answer.error)
-        if not isinstance(answer, answers.ObjectInfo):
+        if not isinstance(answer, responses.ObjectInfo):
             raise MalformedMessageError("the engine did not describe the object")
         return answer
 
-    async def _pull(self, info: answers.ObjectInfo) -> None:
+    async def _pull(self, info: responses.ObjectInfo) -> None:
         done = self._part.stat().st_size if self._part.exists() else 0
         done = done if done <= info.size else 0
         asked, window = done, 1
@@ -78,15 +75,15 @@ class Download:
                 window = _adapted(window, time.monotonic() - asked_at.popleft())
                 self._on_bytes(done, info.size)
 
-    async def _ask(self, info: answers.ObjectInfo, offset: int) -> int:
+    async def _ask(self, info: responses.ObjectInfo, offset: int) -> int:
         length = min(CHUNK, info.size - offset)
         request = requests.Read(id=offset, object=self._name, offset=offset, length=length)
-        await self._socket.send(encoding.encode(request))
+        await self._socket.send(codec.encode(request))
         return length
 
     async def _chunk(self, offset: int) -> bytes:
-        answer = encoding.decode_answer(await self._socket.recv())
-        if isinstance(answer, answers.Refused):
+        answer = codec.decode_answer(await self._socket.recv())
+        if isinstance(answer, responses.Refused):
             raise VisionFluxError.restore(answer.error)
         if not isinstance(answer, Chunk) or answer.offset != offset or not answer.data:
             raise MalformedMessageError("the engine sent another part than was asked for")
@@ -110,16 +107,16 @@ async def upload(
     digest, chunks = await asyncio.to_thread(file_sha256, file), 1
     with file.open("rb") as source:
         about = {**about, "size": os.fstat(source.fileno()).st_size, "sha256": digest}
-        while data := source.read(min(chunks * CHUNK, terms.LIMITS.chunk)):
+        while data := source.read(min(chunks * CHUNK, limits.LIMITS.chunk)):
             began = time.monotonic()
             offset = source.tell() - len(data)
             part = requests.UploadPart(id=offset, offset=offset, data=data, **about)
             try:
-                await socket.send(encoding.encode_part(part))
-                answer = encoding.decode_answer(await socket.recv())
+                await socket.send(codec.encode_part(part))
+                answer = codec.decode_answer(await socket.recv())
             except ConnectionClosed as error:
                 raise ConnectionLostError("the connection broke during the upload") from error
-            if isinstance(answer, answers.Refused):
+            if isinstance(answer, responses.Refused):
                 raise VisionFluxError.restore(answer.error)
             on_bytes(offset + len(data))
             chunks = _adapted(chunks, time.monotonic() - began)

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from engine.local import ensure_local_engine
 from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving, shoot
-from ui.shell import frontend as front
+from ui.shell import frontend
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]
@@ -81,7 +81,7 @@ def test_a_cold_deep_link_shows_the_whole_frame(
         page = visitor.open(path)
         expect(page.locator("header").get_by_role("link", name="Connection")).to_be_visible()
         scripts = {name for name in asked if name.endswith(".js")}
-        html = front.page(path[1:], at_once=True)
+        html = frontend.page(path[1:], at_once=True)
         assert {name for name in scripts if name not in html} == set()
         assert refused == []
         expect(page.get_by_test_id("stSidebar")).to_have_count(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import UnknownObjectError
-from engine.jobs import node_builder as nodes
+from engine.jobs import node_builder
 from engine.storage.journal import Journal
 from engine.storage.object_store import ObjectStore
 from engine.wire.handshake import open_socket
@@ -112,7 +112,7 @@ async def test_a_disk_that_spoils_everything_ends_in_a_coded_error(tmp_path: Pat
         spoiling.cancel()
     assert error.code == "E_STORAGE"
     assert "check the disk" in error.remedy
-    assert client.types(JOB).count("Started") == nodes.MAX_LOSSES
+    assert client.types(JOB).count("Started") == node_builder.MAX_LOSSES
 
 
 def test_a_lost_index_is_made_again_from_the_records(

@@ -17,7 +17,7 @@ from engine.film.graph import SegmentNode
 from engine.film.progress import fold
 from engine.models import catalogue
 from engine.wire.messages.responses import DeviceInfo
-from engine.workers import messages as tasks
+from engine.workers import messages
 from engine.workers.pool import WorkerPool
 from engine.workers.process import WorkerProcess
 from tests.conftest import Client, a_recipe, connected
@@ -94,15 +94,15 @@ async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path
     def second(device: DeviceInfo) -> WorkerProcess:
         return WorkerProcess(worker, device.kind, lambda _: None)
 
-    def a_segment(name: str) -> tasks.Make:
+    def a_segment(name: str) -> messages.Make:
         node = SegmentNode(first="0", second="1", frames=4, closing=False, fps=12, interpolator="")
         inputs = {name: str(tmp_path / f"{name}.png") for name in node.inputs}
-        piece = tasks.Piece(index=0, node=node, target=str(tmp_path / name))
-        return tasks.Make(job=JOB, stage="segment", pieces=(piece,), inputs=inputs)
+        piece = messages.Piece(index=0, node=node, target=str(tmp_path / name))
+        return messages.Make(job=JOB, stage="segment", pieces=(piece,), inputs=inputs)
 
     pool = WorkerPool([WorkerProcess(worker, "cpu", lambda _: None)], second)
     try:
-        load = tasks.Load(job=JOB, model=catalogue()["landscapes"])
+        load = messages.Load(job=JOB, model=catalogue()["landscapes"])
         await pool.load(load, lambda _: None)
         async with pool.borrowed(paints=True) as painter:
             for number in range(2):
@@ -118,8 +118,8 @@ async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path
                 meanwhile = await mate.run(a_segment("beside.mp4"))
     finally:
         await pool.close()
-    assert isinstance(drawn, tasks.Made)
-    assert isinstance(meanwhile, tasks.Made)
+    assert isinstance(drawn, messages.Made)
+    assert isinstance(meanwhile, messages.Made)
     assert meanwhile.files == drawn.files
     assert drawn.files[0].detail == "interpolate"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from engine.wire.messages import codec as encoding
+from engine.wire.messages import codec
 
 Message = dict[str, Any]
 
@@ -110,7 +110,7 @@ def spoilt(draw: st.DrawFn, whole: bytes) -> bytes:
 def part(header: Message, payload: bytes) -> bytes:
     """Return the binary message of a part, with a header that need not be valid."""
     text = json.dumps(header).encode()
-    return struct.pack(">BI", encoding.PART_KIND, len(text)) + text + payload
+    return struct.pack(">BI", codec.PART_KIND, len(text)) + text + payload
 
 
 GARBAGE = st.one_of(

@@ -15,7 +15,7 @@ from pathlib import Path
 from websockets.sync.client import ClientConnection, connect
 
 from engine.wire import pairing
-from engine.wire.messages import limits as terms
+from engine.wire.messages import limits
 from engine.wire.pairing import Pairing
 from tests.processes import Process
 
@@ -56,7 +56,7 @@ class Target:
         socket = connect(
             self.engine.websocket_url + path,
             additional_headers={"Authorization": pairing.authorization(self.engine.key, path)[0]},
-            subprotocols=[terms.SUBPROTOCOL],  # type: ignore[list-item]
+            subprotocols=[limits.SUBPROTOCOL],  # type: ignore[list-item]
             compression=None,
             proxy=None,
             max_size=2**26,
@@ -64,7 +64,7 @@ class Target:
             ping_interval=None,
             close_timeout=0.5,  # what was not read may stand in the way of a polite end
         ).__enter__()  # closed by whoever asked for it
-        if path == terms.CONTROL_PATH:
+        if path == limits.CONTROL_PATH:
             assert '"hello"' in str(socket.recv(PATIENCE))
         return socket
 
@@ -80,7 +80,7 @@ class Target:
 
     def settle(self) -> None:
         """Wait until every job has ended, the ones too that a spoilt message started."""
-        with self.open(terms.CONTROL_PATH) as socket:
+        with self.open(limits.CONTROL_PATH) as socket:
             while True:
                 socket.send('{"type":"jobs","id":1}')
                 jobs = json.loads(socket.recv(PATIENCE))["jobs"]

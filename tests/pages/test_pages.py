@@ -20,9 +20,9 @@ from engine.film.recipe import Recipe, Scene
 from engine.wire.messages.limits import VERSION
 from engine.wire.pairing import Pairing
 from tests.stand_ins.connection import CARD, FINISHED, PLANNED, World, png, until
-from ui import app_state as resources
-from ui.create import recovery as rescue
-from ui.engines import hub as hub_module
+from ui import app_state
+from ui.create import recovery
+from ui.engines import hub
 from ui.engines.hub import Hub
 from ui.shell.tickets import Tickets
 
@@ -63,9 +63,9 @@ class Studio:
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     with World(tmp_path) as world:
         studio = Studio(world)
-        monkeypatch.setattr(resources, "get_hub", lambda: studio.hub)
-        monkeypatch.setattr(resources, "get_tickets", lambda: studio.tickets)
-        monkeypatch.setattr(rescue, "SILENCE_TIMEOUT", 0.0)
+        monkeypatch.setattr(app_state, "get_hub", lambda: studio.hub)
+        monkeypatch.setattr(app_state, "get_tickets", lambda: studio.tickets)
+        monkeypatch.setattr(recovery, "SILENCE_TIMEOUT", 0.0)
         yield studio
 
 
@@ -140,7 +140,7 @@ def test_an_example_fills_the_empty_scene(studio: Studio) -> None:
 def test_generate_again_after_a_time_limit_makes_one_film(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(hub, "ANSWER_TIMEOUT_SECONDS", 0.5)
     engine, release = studio.world.made[0], threading.Event()
 
     async def slow() -> None:
@@ -177,7 +177,7 @@ def test_an_engine_that_does_not_start_is_explained(
     with World(tmp_path) as world:
         world.failure = EngineUnreachableError("the engine did not start", remedy="read its log")
         studio = Studio(world)
-        monkeypatch.setattr(resources, "get_hub", lambda: studio.hub)
+        monkeypatch.setattr(app_state, "get_hub", lambda: studio.hub)
         for page in ("create", "connection"):
             assert "Read its log" in words(studio.visit(page))
         at = studio.visit("create")
@@ -303,7 +303,7 @@ def test_a_film_whose_engine_is_lost_goes_on_where_the_user_says(studio: Studio)
 
 
 def test_a_short_silence_is_no_loss(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rescue, "SILENCE_TIMEOUT", 60.0)
+    monkeypatch.setattr(recovery, "SILENCE_TIMEOUT", 60.0)
     assert "pair another one" not in words(studio.visit("create", job=lost(studio)))
 
 

@@ -21,8 +21,8 @@ from engine.film.events import Shape, encode_shape
 from engine.film.graph import FilmNode, KeyframeNode, PosterNode, SegmentNode
 from engine.film.preview_budget import PreviewQuality
 from engine.film.stages import Node
-from engine.wire.messages import responses as answers
-from engine.workers import messages as tasks
+from engine.wire.messages import responses
+from engine.workers import messages
 from engine.workers.messages import Channel
 
 STEP = float(os.environ.get("STEP_SECONDS", "0"))
@@ -30,12 +30,12 @@ LINES = int(os.environ.get("TEXT_LINES", "40"))
 WEIGHTS = os.environ.get("WEIGHTS", "0")
 ROLL = Path(name) if (name := os.environ.get("ROLL")) else None
 MEMORY = 123_000_000  # bytes that it says it has needed
-INFO = answers.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
+INFO = responses.DeviceInfo(name="stand-in", kind="cpu", dtype="float32")
 
 stopped: set[str] = set()
 credits: list[PreviewQuality | None] = [None]
 encoded = itertools.count(1)
-work: list[tasks.Work] = []
+work: list[messages.Work] = []
 arrived = threading.Semaphore(0)
 thrifty = [0]  # ways to save memory that were taken from the beginning
 
@@ -43,47 +43,47 @@ thrifty = [0]  # ways to save memory that were taken from the beginning
 def listen(channel: Channel) -> None:
     while (task := channel.receive()) is not None:
         match task:
-            case tasks.Stop(job=job):
+            case messages.Stop(job=job):
                 stopped.add(job)
-            case tasks.Credit(setting=setting):
+            case messages.Credit(setting=setting):
                 credits[0] = setting
             case _:
-                if isinstance(task, tasks.Load):
+                if isinstance(task, messages.Load):
                     stopped.discard(task.job)
                 work.append(task)
                 arrived.release()
     os._exit(0)
 
 
-def do(channel: Channel, task: tasks.Work) -> tasks.Reply:
-    if isinstance(task, tasks.Load):
+def do(channel: Channel, task: messages.Work) -> messages.Reply:
+    if isinstance(task, messages.Load):
         thrifty[0] = task.ways
         if task.model is None:
-            return tasks.Loaded(model="", interpolator="none@0", device=INFO)
-        channel.send(tasks.Loading(model=task.model.name, done=50, total=100))
-        return tasks.Loaded(
+            return messages.Loaded(model="", interpolator="none@0", device=INFO)
+        channel.send(messages.Loading(model=task.model.name, done=50, total=100))
+        return messages.Loaded(
             model=f"{task.model.name}@{WEIGHTS}", interpolator="none@0", device=INFO
         )
-    if isinstance(task, tasks.Measure):
-        return tasks.Measured(distance=distance(task.first, task.second))
+    if isinstance(task, messages.Measure):
+        return messages.Measured(distance=distance(task.first, task.second))
     keyframes = [one.node for one in task.pieces if isinstance(one.node, KeyframeNode)]
     prompt = " ".join(str(node.prompt.first) for node in keyframes)
-    misbehave(prompt, Path(tasks.targets(task)[0]))
+    misbehave(prompt, Path(messages.targets(task)[0]))
     if "run short" in prompt or "fresh worker" in prompt:
-        channel.send(tasks.Economized(way="slices", exact=True))
+        channel.send(messages.Economized(way="slices", exact=True))
     if "fail" in prompt or ("fresh worker" in prompt and not thrifty[0]):
-        return tasks.Broke(error=DeviceMemoryError("the device has 0 bytes free").report())
+        return messages.Broke(error=DeviceMemoryError("the device has 0 bytes free").report())
     if not steps(channel, task):
-        return tasks.Stopped()
+        return messages.Stopped()
     kind = {"keyframe": "Paint", "segment": "Draw", "film": "Join"}.get(task.stage, task.stage)
     try:
         files = tuple(write(Path(one.target), kind, one.node) for one in task.pieces)
     except OSError as error:
-        return tasks.Broke(error=StorageError(f"it cannot be written: {error}").report())
-    return tasks.Made(files=files, memory=MEMORY)
+        return messages.Broke(error=StorageError(f"it cannot be written: {error}").report())
+    return messages.Made(files=files, memory=MEMORY)
 
 
-def write(target: Path, kind: str, node: Node) -> tasks.File:
+def write(target: Path, kind: str, node: Node) -> messages.File:
     lines = 40 if isinstance(node, PosterNode) else LINES  # real posters are small, too
     content = f"{kind} {node.name}\n".encode() * lines
     target.write_bytes(content)
@@ -92,7 +92,7 @@ def write(target: Path, kind: str, node: Node) -> tasks.File:
     if isinstance(node, KeyframeNode) and "paint nothing" in str(node.prompt.first):
         detail = "blank"
     sha256 = hashlib.sha256(content).hexdigest()
-    return tasks.File(sha256=sha256, size=len(content), detail=detail)
+    return messages.File(sha256=sha256, size=len(content), detail=detail)
 
 
 def distance(first: str, second: str) -> float:
@@ -112,7 +112,7 @@ def misbehave(prompt: str, target: Path) -> None:
         time.sleep(0.01)
 
 
-def steps(channel: Channel, task: tasks.Make) -> bool:
+def steps(channel: Channel, task: messages.Make) -> bool:
     match task.pieces[0].node:
         case KeyframeNode(num_inference_steps=total):
             pass
@@ -126,12 +126,12 @@ def steps(channel: Channel, task: tasks.Make) -> bool:
         if task.job in stopped:
             return False
         for index in indexes:
-            channel.send(tasks.Advanced(index=index, done=step, total=total))
+            channel.send(messages.Advanced(index=index, done=step, total=total))
         if (setting := credits[0]) and setting.shows("step", step):
             credits[0] = None
             about = {"job": task.job, "kind": "step", "index": indexes[0]}
             jpeg = picture(setting)
-            channel.send_preview(answers.Preview(**about, step=step, steps=total, jpeg=jpeg))
+            channel.send_preview(responses.Preview(**about, step=step, steps=total, jpeg=jpeg))
     return True
 
 
@@ -148,7 +148,7 @@ def picture(setting: PreviewQuality) -> bytes:
 
 def main() -> None:
     channel = Channel(sys.stdin.buffer, sys.stdout.buffer)
-    channel.send(tasks.Ready(device=INFO))
+    channel.send(messages.Ready(device=INFO))
     if ROLL:
         with ROLL.open("a") as roll:
             print(os.getpid(), file=roll)

@@ -21,8 +21,7 @@ from engine.film import events
 from engine.film.events import Finished
 from engine.film.recipe import Recipe, parse_recipe
 from engine.wire.client import Connection
-from engine.wire.messages import requests
-from engine.wire.messages import responses as answers
+from engine.wire.messages import requests, responses
 from engine.wire.pairing import Pairing
 from tests.conftest import Client
 from tests.torture.proxy import Cut, cutting
@@ -47,7 +46,9 @@ def kinds() -> list[tuple[str, str]]:
     """Return all kinds of messages there are, as the protocol declares them, with their sender."""
     asked = [*get_args(requests.ControlRequest), *get_args(requests.DataRequest)]
     client = ["handshake", *map(tag, asked), "part"]
-    answered = [tag(kind) for kind in get_args(answers.AnyResponse) if kind is not answers.JobEvent]
+    answered = [
+        tag(kind) for kind in get_args(responses.AnyResponse) if kind is not responses.JobEvent
+    ]
     told = [f"event {tag(kind)}" for kind in get_args(events.AnyEvent)]
     engine = ["handshake", *answered, *told, "preview", "chunk"]
     return [*(("client", kind) for kind in client), *(("engine", kind) for kind in engine)]

@@ -13,9 +13,7 @@ from benchmarks.clients import go_deaf, narrow
 from benchmarks.watchers import NARROW, WATCHERS
 from engine.errors import TransportError
 from engine.wire.handshake import open_socket
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import limits as terms
-from engine.wire.messages import requests
+from engine.wire.messages import codec, limits, requests
 from engine.wire.pairing import Pairing
 from tests.conftest import Client, connected
 from tests.torture.rig import PATIENCE, Machine, Outcome, a_machine, ending, flaws, persist, tiny
@@ -35,8 +33,8 @@ async def deaf(engine: Pairing, job: str) -> None:
     """Watch a job and read nothing of it, for ever."""
     while True:
         with contextlib.suppress(TransportError):
-            async with open_socket(engine, terms.CONTROL_PATH) as connection:
-                await connection.send(encoding.encode(requests.Watch(id=1, job=job, after=0)))
+            async with open_socket(engine, limits.CONTROL_PATH) as connection:
+                await connection.send(codec.encode(requests.Watch(id=1, job=job, after=0)))
                 await go_deaf(connection)
         await asyncio.sleep(1)
 

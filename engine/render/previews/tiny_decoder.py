@@ -19,8 +19,7 @@ from engine.models.known import TINY_DECODERS
 from engine.render.device import Device
 from engine.render.image import Picture
 from engine.render.previews.latent_rgb import family_of
-from engine.render.weights import files as selection
-from engine.render.weights import hub as download
+from engine.render.weights import files, hub
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +95,6 @@ def read_tiny(folder: Path, device: Device) -> TinyDecoder:
 
 
 def _folder(part: WeightSource, on_bytes: Callable[[int, int], None]) -> Path:
-    choose = selection.component(part.repo, half=False)
-    (folder,) = download.fetch([download.Wanted(part.repo, part.revision, choose)], on_bytes)
+    choose = files.component(part.repo, half=False)
+    (folder,) = hub.fetch([hub.Wanted(part.repo, part.revision, choose)], on_bytes)
     return folder

@@ -18,8 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError, VisionFluxError
-from engine.models import SUMS, is_damaged
-from engine.models import interpolators as networks
+from engine.models import SUMS, interpolators, is_damaged
 from engine.render.device import is_memory_error, memory
 from engine.render.rife.checkpoint import load_ifnet
 from engine.render.rife.ifnet import IFNet
@@ -289,9 +288,9 @@ def open_interpolator(
         StorageError: ``insist``, and the disk is full.
     """
     version = wanted(choice, device)
-    if version == networks.OFFLINE:
+    if version == interpolators.OFFLINE:
         return load_interpolator(device, scale=scale), ""
-    if version not in networks.FETCHABLE:
+    if version not in interpolators.FETCHABLE:
         return load_interpolator(device, Path(version), scale=scale), ""
     try:
         weights = fetch_official(version, on_bytes)
@@ -305,6 +304,6 @@ def open_interpolator(
 
 def wanted(choice: str, device: str) -> str:
     """Resolve ``auto``: the default version on CUDA; elsewhere nothing that must be fetched."""
-    if choice != networks.AUTO:
+    if choice != interpolators.AUTO:
         return choice
-    return networks.DEFAULT if device.startswith("cuda") else networks.OFFLINE
+    return interpolators.DEFAULT if device.startswith("cuda") else interpolators.OFFLINE

@@ -25,7 +25,7 @@ from engine.models import Model, WeightSource, identity
 from engine.models.identity import Places, files, is_damaged
 from engine.render.device import Device, memory_errors
 from engine.render.weights import files as selection
-from engine.render.weights import hub as download
+from engine.render.weights import hub
 
 OnBytes = Callable[[int, int], None]
 FAMILIES: Any = (StableDiffusionPipeline, StableDiffusionXLPipeline)
@@ -95,9 +95,9 @@ def bring(model: Model, on_bytes: OnBytes, *, half: bool) -> Places:
         parts.append((model.vae, selection.component(model.vae.repo, half=half)))
     parts += [(lora, selection.one_file(lora.repo, lora.file)) for lora in model.loras]
     wanted = [
-        download.Wanted(part.repo, part.revision, choose) for part, choose in parts if not part.path
+        hub.Wanted(part.repo, part.revision, choose) for part, choose in parts if not part.path
     ]
-    fetched = iter(download.fetch(wanted, on_bytes) if wanted else [])
+    fetched = iter(hub.fetch(wanted, on_bytes) if wanted else [])
     paths = iter([part.path or next(fetched) / part.file for part, _ in parts])
     return Places(
         base=next(paths),

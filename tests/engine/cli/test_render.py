@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from msgspec import UNSET
 
-from engine.cli import render as cli_render
+from engine.cli import render
 from engine.errors import InvalidParameterError
 from engine.film.camera import PRESETS
 from engine.film.recipe import SETTINGS, Camera, Recipe, parse_recipe
@@ -77,9 +77,9 @@ def test_bad_arguments_end_with_a_status_and_one_line(
 def recipe(*arguments: str) -> Recipe:
     """Return the recipe of a command, for an engine that knows no models."""
     parser = argparse.ArgumentParser()
-    cli_render.add_arguments(parser)
+    render.add_arguments(parser)
     hello = cast(Hello, SimpleNamespace(models=()))
-    return cli_render.recipe_from(parser.parse_args([*arguments]), hello)
+    return render.recipe_from(parser.parse_args([*arguments]), hello)
 
 
 def test_a_camera_goes_through_all_scenes_or_each_has_its_own() -> None:

@@ -13,9 +13,7 @@ import psutil
 import pytest
 
 from engine import hosted
-from engine.hosted import display as views
-from engine.hosted import process
-from engine.hosted import runtime as machine
+from engine.hosted import display, process, runtime
 from engine.hosted.process import Trouble, Wishes
 from engine.local import healthy
 from engine.wire.pairing import Pairing, new_key
@@ -54,7 +52,7 @@ async def edge(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Edge]:
     ],
 )
 def test_a_gpu_is_judged_in_plain_words(found: dict[str, str | int], says: str) -> None:
-    assert says in machine.verdict(found)
+    assert says in runtime.verdict(found)
 
 
 def test_packages_that_would_change_torch_are_refused(
@@ -63,8 +61,8 @@ def test_packages_that_would_change_torch_are_refused(
     wrong = tmp_path / "requirements.txt"
     wrong.write_text("torch<2\n")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setattr(machine, "ROOT", tmp_path)
-    monkeypatch.setattr(machine, "REQUIREMENTS", wrong)
+    monkeypatch.setattr(runtime, "ROOT", tmp_path)
+    monkeypatch.setattr(runtime, "REQUIREMENTS", wrong)
     with pytest.raises(Trouble, match="pip could not install") as refused:
         hosted.install()
     assert "torch" in (tmp_path / "constraints.txt").read_text()
@@ -73,7 +71,7 @@ def test_packages_that_would_change_torch_are_refused(
 
 
 def test_without_torch_the_runtime_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_version", lambda _name: None)
+    monkeypatch.setattr(runtime, "_version", lambda _name: None)
     with pytest.raises(Trouble, match="Choose another"):
         hosted.install()
 
@@ -122,7 +120,7 @@ def test_an_engine_goes_on_until_other_things_are_wished(
     assert healthy(Pairing.parse(new))
     hosted.stop(data)
     assert not process.alive(data)
-    assert "has ended" in views.status(data)
+    assert "has ended" in display.status(data)
 
 
 @pytest.mark.slow
@@ -140,7 +138,7 @@ async def test_a_wrong_token_is_told_and_the_right_one_opens_the_tunnel(
     assert "ak-wrong" not in str(refused.value)
     link = hosted.start(data, KEY, Wishes(tunnel="ngrok", token=TOKEN), port=0)
     assert link.startswith("https://")
-    assert f"Pairing link: {link}" in views.status(data)
+    assert f"Pairing link: {link}" in display.status(data)
     files = [path for path in data.rglob("*") if path.is_file()]
     assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
     assert json.loads((data / "hosted.json").read_text())["tunnel"] == "ngrok"

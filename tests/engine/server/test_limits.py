@@ -12,10 +12,10 @@ import pytest
 
 from engine.errors import LimitError
 from engine.wire.handshake import open_socket
-from engine.wire.messages import codec as encoding
+from engine.wire.messages import codec
 from engine.wire.messages.limits import CONTROL_PATH, DATA_PATH, LIMITS
 from engine.wire.pairing import Pairing
-from engine.workers import process as foreman
+from engine.workers import process
 from tests.conftest import Client, a_recipe, an_engine, connected
 from tests.engine.jobs.test_queue import made
 from tests.engine.server.test_data import a_part, a_png
@@ -99,8 +99,8 @@ async def test_one_connection_brings_no_more_at_once_than_stated(engine: Pairing
     async with open_socket(engine, DATA_PATH) as socket:
         for number in range(LIMITS.uploads):
             part = a_part(a_png(), object=f"{number:064x}", size=10_000)
-            assert (await ask(socket, encoding.encode_part(part)))["type"] == "done"
-        answer = await ask(socket, encoding.encode_part(a_part(a_png(), size=10_000)))
+            assert (await ask(socket, codec.encode_part(part)))["type"] == "done"
+        answer = await ask(socket, codec.encode_part(a_part(a_png(), size=10_000)))
         assert answer["error"]["code"] == "E_LIMIT"
         assert str(LIMITS.uploads) in answer["error"]["message"]
 
@@ -108,13 +108,13 @@ async def test_one_connection_brings_no_more_at_once_than_stated(engine: Pairing
 async def test_what_is_announced_must_have_room(tmp_path: Path) -> None:
     async with an_engine(tmp_path, room=15_000) as engine, open_socket(engine, DATA_PATH) as socket:
         first = a_part(a_png(), object="1" * 64, size=10_000)
-        assert (await ask(socket, encoding.encode_part(first)))["type"] == "done"
+        assert (await ask(socket, codec.encode_part(first)))["type"] == "done"
         second = a_part(a_png(), object="2" * 64, size=10_000)
-        refused = await ask(socket, encoding.encode_part(second))
+        refused = await ask(socket, codec.encode_part(second))
         assert refused["error"]["code"] == "E_STORAGE"
         assert "1.5e-05 GB" in refused["error"]["message"]
     async with an_engine(tmp_path, room=15_000) as engine, open_socket(engine, DATA_PATH) as socket:
-        assert (await ask(socket, encoding.encode_part(second)))["type"] == "done"
+        assert (await ask(socket, codec.encode_part(second)))["type"] == "done"
 
 
 async def test_uploaded_files_are_touched_only_in_threads(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ async def test_uploaded_files_are_touched_only_in_threads(tmp_path: Path) -> Non
     sys.addaudithook(hear)
     async with an_engine(tmp_path) as engine, open_socket(engine, DATA_PATH) as socket:
         opens.clear()
-        assert (await ask(socket, encoding.encode_part(a_part(a_png()))))["type"] == "done"
+        assert (await ask(socket, codec.encode_part(a_part(a_png()))))["type"] == "done"
         assert opens
         assert [path for path, in_loop in opens if in_loop] == []
 
@@ -208,7 +208,7 @@ async def test_a_worker_that_stops_is_replaced_and_the_film_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process is stopped for real (SIGSTOP), in the middle of a keyframe."""
-    monkeypatch.setattr(foreman, "SILENCE_TIMEOUT", 5.0)
+    monkeypatch.setattr(process, "SILENCE_TIMEOUT", 5.0)
     monkeypatch.setenv("STEP_SECONDS", "0.02")
     settings = {"interpolation_factor": 2, "num_inference_steps": 20}
     async with an_engine(tmp_path) as engine, connected(engine) as client:
@@ -228,7 +228,7 @@ async def test_a_worker_that_stops_is_replaced_and_the_film_goes_on(
 async def test_cancelling_a_job_whose_worker_hangs_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreman, "SILENCE_TIMEOUT", 5.0)
+    monkeypatch.setattr(process, "SILENCE_TIMEOUT", 5.0)
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         await client.connection.submit("job-0001", a_recipe("hang"))
         await client.connection.watch("job-0001")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from engine.film.preview_budget import PreviewBudget
 from engine.jobs.job import Job
-from engine.server import control as session
+from engine.server import control
 from engine.storage.journal import JobRecord
-from engine.wire.messages import codec as encoding
+from engine.wire.messages import codec
 from engine.wire.messages.responses import Preview
 from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, an_engine, connected
@@ -37,7 +37,7 @@ async def a_film(
 
 def size(preview: Preview) -> int:
     """Return the bytes of a preview on the wire."""
-    return len(encoding.encode_preview(preview))
+    return len(codec.encode_preview(preview))
 
 
 def number(preview: Preview) -> int:
@@ -114,7 +114,7 @@ async def test_who_acknowledges_nothing_is_sent_few_previews(
         proxy.up.clear()
         before = len(client.previews)
         assert await client.ended(JOB) == "Finished"
-    assert len(client.previews) <= before + session.PREVIEW_WINDOW + session.PREVIEW_STRIDE - 1
+    assert len(client.previews) <= before + control.PREVIEW_WINDOW + control.PREVIEW_STRIDE - 1
 
 
 async def test_a_queued_film_asks_for_no_previews(
@@ -128,10 +128,10 @@ async def test_a_queued_film_asks_for_no_previews(
     assert number(client.previews[0]) == 1  # nothing was encoded of the film before it
 
 
-def a_watching() -> session.Subscriber:
+def a_watching() -> control.Subscriber:
     job = Job(JobRecord(JOB, a_recipe(), 0.0, False), [])
     job.show(b"a preview", ("step", 1))
-    return session.Subscriber(job, 0, PreviewBudget())
+    return control.Subscriber(job, 0, PreviewBudget())
 
 
 def test_quick_pongs_stand_for_more_previews_and_slow_ones_for_one() -> None:
@@ -139,7 +139,7 @@ def test_quick_pongs_stand_for_more_previews_and_slow_ones_for_one() -> None:
     assert watching.stride == 1
     for _ in range(5):
         watching.acknowledged(0, 0.01)
-    assert watching.stride == session.PREVIEW_STRIDE
+    assert watching.stride == control.PREVIEW_STRIDE
     watching.acknowledged(0, 2.0)
     assert watching.stride == 1
 
@@ -154,7 +154,7 @@ def test_there_is_always_room_or_a_pong_to_wait_for(moves: list[tuple[int, float
             if watching.unasked >= watching.stride:
                 asked.append(watching.unasked)
                 watching.unasked = 0
-        assert watching.under_way <= session.PREVIEW_WINDOW + session.PREVIEW_STRIDE - 1
+        assert watching.under_way <= control.PREVIEW_WINDOW + control.PREVIEW_STRIDE - 1
         assert watching.has_room or asked
         if asked:
             watching.acknowledged(asked.pop(0), seconds)

@@ -15,10 +15,7 @@ from engine.errors import VisionFluxError
 from engine.local import DIRECT
 from engine.wire import pairing
 from engine.wire.handshake import open_socket
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import limits as terms
-from engine.wire.messages import requests
-from engine.wire.messages import responses as answers
+from engine.wire.messages import codec, limits, requests, responses
 from engine.wire.messages.limits import CONTROL_PATH, DATA_PATH
 from engine.wire.pairing import Pairing
 from tests.conftest import PATIENCE, Client, a_recipe, an_engine, connected, set_clock
@@ -29,7 +26,7 @@ JOB = "job-0001"
 
 async def refused(engine: Pairing, path: str = CONTROL_PATH, **options: Any) -> InvalidStatus:
     """Return how a handshake is refused."""
-    options.setdefault("subprotocols", [terms.SUBPROTOCOL])
+    options.setdefault("subprotocols", [limits.SUBPROTOCOL])
     with pytest.raises(InvalidStatus) as caught:
         await connect(engine.websocket_url + path, proxy=None, **options)
     return caught.value
@@ -45,7 +42,7 @@ async def entered(engine: Pairing, headers: dict[str, str] | None = None) -> Cli
         engine.websocket_url + CONTROL_PATH,
         proxy=None,
         additional_headers=headers or with_key(engine.key),
-        subprotocols=[terms.SUBPROTOCOL],  # type: ignore[list-item]
+        subprotocols=[limits.SUBPROTOCOL],  # type: ignore[list-item]
     )
 
 
@@ -226,7 +223,7 @@ async def test_a_message_over_the_limit_closes_only_its_own_socket(engine: Pairi
     async with connected(engine) as other:
         socket = await entered(engine)
         await socket.recv()
-        size = (terms.LIMITS.message + 1).to_bytes(8, "big")
+        size = (limits.LIMITS.message + 1).to_bytes(8, "big")
         socket.transport.write(b"\x81\xff" + size + bytes(4))  # the head of a text frame, RFC 6455
         await socket.wait_closed()
         assert socket.close_code == 1009
@@ -238,7 +235,7 @@ async def test_many_malformed_messages_end_a_connection(engine: Pairing) -> None
 
 
 async def test_too_many_connections_are_turned_away(engine: Pairing) -> None:
-    sockets = [await entered(engine) for _ in range(terms.LIMITS.connections)]
+    sockets = [await entered(engine) for _ in range(limits.LIMITS.connections)]
     answer = await refused(engine, additional_headers=with_key(engine.key))
     assert answer.response.status_code == 503
     await asyncio.gather(*(socket.close() for socket in sockets))
@@ -318,7 +315,7 @@ async def test_a_client_that_reads_nothing_delays_nobody(
         async with connected(engine) as client:
             await client.connection.submit(JOB, a_recipe(num_inference_steps=150))
             watch = requests.Watch(id=1, job=JOB, after=0)
-            await deaf.send(encoding.encode(watch))
+            await deaf.send(codec.encode(watch))
             await client.connection.watch(JOB)
             assert await client.ended(JOB) == "Finished"
         deaf.transport.abort()
@@ -327,7 +324,7 @@ async def test_a_client_that_reads_nothing_delays_nobody(
 # Data
 
 
-async def finished_film(client: Client) -> answers.JobEvent:
+async def finished_film(client: Client) -> responses.JobEvent:
     await client.connection.submit(JOB, a_recipe())
     await client.connection.watch(JOB)
     await client.ended(JOB)
@@ -343,8 +340,8 @@ async def test_an_object_is_pulled_in_chunks_from_any_offset(engine: Pairing) ->
         assert (info["size"], info["sha256"]) == (film.size, film.sha256)  # type: ignore[union-attr]
         read = {"type": "read", "id": 2, "object": name, "offset": 3, "length": 4}
         await socket.send(json.dumps(read))
-        chunk = encoding.decode_answer(await socket.recv())
-        assert isinstance(chunk, answers.Chunk)
+        chunk = codec.decode_answer(await socket.recv())
+        assert isinstance(chunk, responses.Chunk)
         assert (chunk.re, chunk.offset, len(chunk.data)) == (2, 3, 4)
 
 
@@ -356,8 +353,8 @@ async def test_beyond_the_end_of_an_object_there_is_nothing(engine: Pairing, bey
         offset = film.size + beyond
         read = {"type": "read", "id": 2, "object": film.object, "offset": offset, "length": 4}
         await socket.send(json.dumps(read))
-        chunk = encoding.decode_answer(await socket.recv())
-        assert isinstance(chunk, answers.Chunk)
+        chunk = codec.decode_answer(await socket.recv())
+        assert isinstance(chunk, responses.Chunk)
         assert (chunk.offset, chunk.data) == (offset, b"")
 
 

@@ -17,8 +17,7 @@ import pytest
 
 from engine import daemon, tunnels
 from engine.errors import EngineUnreachableError, TunnelError
-from engine.tunnels import cloudflared, ngrok
-from engine.tunnels import supervisor as keeper
+from engine.tunnels import cloudflared, ngrok, supervisor
 from engine.wire import outages, transport
 from engine.wire.handshake import open_socket
 from engine.wire.messages.limits import CONTROL_PATH
@@ -47,7 +46,7 @@ async def edge(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Edge]:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CHECK_INTERVAL", "RECHECK_INTERVAL", "FIRST_DELAY"):
-        monkeypatch.setattr(keeper, name, 0.05)
+        monkeypatch.setattr(supervisor, name, 0.05)
     monkeypatch.setattr(ngrok, "ANSWER_TIMEOUT", 2.0)
 
 
@@ -74,7 +73,7 @@ async def kept(engine: Pairing, folder: Path, name: str, **more: str) -> AsyncIt
     """Keep a tunnel to an engine open while the context lasts."""
     tunnel, told = tunnels.choose(name, folder, token=TOKEN, **more), Kept()
     assert tunnel
-    task = asyncio.create_task(keeper.keep_open(tunnel, engine, told.ways.append))
+    task = asyncio.create_task(supervisor.keep_open(tunnel, engine, told.ways.append))
     try:
         yield told
     finally:
@@ -146,7 +145,7 @@ async def test_with_an_own_domain_clients_come_back_by_themselves(
 async def test_an_agent_that_hangs_is_replaced(
     monkeypatch: pytest.MonkeyPatch, engine: Pairing, tmp_path: Path, name: str
 ) -> None:
-    monkeypatch.setattr(keeper, "PROBE_INTERVAL", 0.2)
+    monkeypatch.setattr(supervisor, "PROBE_INTERVAL", 0.2)
     monkeypatch.setattr(cloudflared, "CLOSE_TIMEOUT", 0.5)
     async with (
         an_edge(monkeypatch, patience="1s") as edge,
@@ -167,7 +166,7 @@ async def test_an_engine_that_is_gone_is_told_from_a_tunnel_that_is_gone(
     try:
         url = await asyncio.to_thread(tunnel.open, 9)
         assert "ERR_NGROK_8012" in await refusal(Pairing(url, b"k" * 32))
-        assert not keeper.answering(url)
+        assert not supervisor.answering(url)
     finally:
         tunnel.close()
 
@@ -273,11 +272,11 @@ class Unseen:
 async def test_an_address_that_was_never_reached_from_here_is_told_and_kept(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "REACHABLE_TIMEOUT", 0.1)
-    monkeypatch.setattr(keeper, "PROBE_INTERVAL", 0.0)
+    monkeypatch.setattr(supervisor, "REACHABLE_TIMEOUT", 0.1)
+    monkeypatch.setattr(supervisor, "PROBE_INTERVAL", 0.0)
     tunnel, ways = Unseen(), Kept()
-    task = asyncio.create_task(keeper.keep_open(tunnel, engine, ways.ways.append))
-    await ways.until(lambda: tunnel.looks > 5 * keeper.MISS_LIMIT)
+    task = asyncio.create_task(supervisor.keep_open(tunnel, engine, ways.ways.append))
+    await ways.until(lambda: tunnel.looks > 5 * supervisor.MISS_LIMIT)
     assert ways.ways == [Pairing("https://127.0.0.1:9", engine.key)]
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InvalidParameterError, MalformedMessageError, VisionFluxError
-from engine.wire.messages import codec as encoding
+from engine.wire.messages import codec
 from engine.wire.messages import limits as terms
 from engine.wire.messages.requests import ControlRequest, DataRequest
 from engine.wire.messages.responses import Chunk, Preview
@@ -35,7 +35,7 @@ JOB = "job-0001"
 )
 def test_what_is_no_message_is_malformed(data: str | bytes) -> None:
     with pytest.raises(MalformedMessageError) as caught:
-        encoding.decode_request(data, ControlRequest)
+        codec.decode_request(data, ControlRequest)
     assert caught.value.field
 
 
@@ -54,7 +54,7 @@ def test_what_is_no_message_is_malformed(data: str | bytes) -> None:
 )
 def test_a_bad_field_is_named(field: str, message: dict[str, Any]) -> None:
     with pytest.raises(InvalidParameterError) as caught:
-        encoding.decode_request(json.dumps(message), ControlRequest)
+        codec.decode_request(json.dumps(message), ControlRequest)
     assert caught.value.field == field
 
 
@@ -69,35 +69,35 @@ def test_a_bad_field_is_named(field: str, message: dict[str, Any]) -> None:
 )
 def test_the_data_socket_serves_only_reading_within_limits(message: dict[str, Any]) -> None:
     with pytest.raises(VisionFluxError):
-        encoding.decode_request(json.dumps(message), DataRequest)
+        codec.decode_request(json.dumps(message), DataRequest)
 
 
 @given(st.text() | st.binary())
 def test_any_bytes_are_read_or_refused(data: str | bytes) -> None:
     try:
-        encoding.decode_request(data, ControlRequest)
+        codec.decode_request(data, ControlRequest)
     except VisionFluxError:
-        encoding.request_id(data)
+        codec.request_id(data)
 
 
 @given(st.binary())
 def test_any_answer_is_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(MalformedMessageError):
-        encoding.decode_answer(data)
+        codec.decode_answer(data)
 
 
 def test_previews_and_chunks_survive_the_wire() -> None:
     about: dict[str, Any] = {"job": JOB, "kind": "step", "index": 1, "step": 2, "steps": 3}
     preview = Preview(**about, jpeg=b"\xff\xd8\x00")
     chunk = Chunk(re=7, object="a" * 64, offset=5, data=bytes(range(256)))
-    assert encoding.decode_answer(encoding.encode_preview(preview)) == preview
-    assert encoding.decode_answer(encoding.encode_chunk(chunk)) == chunk
+    assert codec.decode_answer(codec.encode_preview(preview)) == preview
+    assert codec.decode_answer(codec.encode_chunk(chunk)) == chunk
 
 
 def test_the_id_is_found_in_what_else_cannot_be_read() -> None:
-    assert encoding.request_id('{"type":"nonsense","id":7}') == 7
-    assert encoding.request_id('{"id":"7"}') is None
-    assert encoding.request_id(b"\xff") is None
+    assert codec.request_id('{"type":"nonsense","id":7}') == 7
+    assert codec.request_id('{"id":"7"}') is None
+    assert codec.request_id(b"\xff") is None
 
 
 def test_stated_limits_are_the_enforced_ones() -> None:
@@ -115,5 +115,5 @@ def test_stated_limits_are_the_enforced_ones() -> None:
 def test_messages_that_only_newer_engines_know_are_told_from_broken_ones() -> None:
     later = ['{"type": "later"}', '{"type": "event", "job": "j", "event": {"type": "later"}}']
     known = ['{"type": "done"}', '{"type": "event", "event": {"type": "queued"}}', "{", "[]", b"\1"]
-    assert all(map(encoding.is_of_unknown_type, [*later, encoding.HEAD.pack(9, 0)]))
-    assert not any(map(encoding.is_of_unknown_type, known))
+    assert all(map(codec.is_of_unknown_type, [*later, codec.HEAD.pack(9, 0)]))
+    assert not any(map(codec.is_of_unknown_type, known))

@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from engine.cli import render as cli_render
+from engine.cli import render
 from engine.film.recipe import checked, read_recipe
 from engine.render.video.encode import read_recipe as recipe_text
 from engine.render.video.ffmpeg import probe
@@ -49,9 +49,9 @@ def test_there_are_enough_films_and_together_they_are_small() -> None:
 
 def test_films_are_made_from_the_recipes_that_are_told(film: ShowcaseFilm) -> None:
     parser = argparse.ArgumentParser()
-    cli_render.add_arguments(parser)
+    render.add_arguments(parser)
     parser.add_argument("--data")
     parser.add_argument("--rife")
     _, *given = arguments(FOLDER / f"{film.name}.mp4", film.recipe)
     hello = cast(Hello, SimpleNamespace(models=()))
-    assert cli_render.recipe_from(parser.parse_args(given), hello) == film.recipe
+    assert render.recipe_from(parser.parse_args(given), hello) == film.recipe

@@ -14,8 +14,7 @@ from engine.film.recipe import Recipe, Scene
 from tests.stand_ins.connection import FILM, FINISHED, PLANNED, World, until
 from tests.stand_ins.films import draw
 from ui.engines.hub import Hub
-from ui.routes import films as relay
-from ui.routes import live
+from ui.routes import films, live
 from ui.shell.middleware import MIDDLEWARE
 from ui.shell.tickets import Tickets
 from ui.storage.library import Library
@@ -31,7 +30,7 @@ class App:
         self.engine = world.made[0]
         self.tickets = Tickets()
         self.stranger = False
-        routes = relay.routes(lambda _: None if self.stranger else self.hub, lambda: self.tickets)
+        routes = films.routes(lambda _: None if self.stranger else self.hub, lambda: self.tickets)
         app = Starlette(routes=routes, middleware=MIDDLEWARE)
         self.client = TestClient(app, base_url="http://127.0.0.1:8501")
 
@@ -281,9 +280,9 @@ def test_every_answer_carries_the_security_headers(app: App) -> None:
 
 
 def test_file_names_are_safe_everywhere() -> None:
-    assert relay.file_name("../../etc/passwd", "mp4") == "etc passwd.mp4"
-    assert relay.file_name("…", "gif") == "VisionFlux.gif"
-    assert len(relay.file_name("word " * 500, "mp4")) < 80
+    assert films.file_name("../../etc/passwd", "mp4") == "etc passwd.mp4"
+    assert films.file_name("…", "gif") == "VisionFlux.gif"
+    assert len(films.file_name("word " * 500, "mp4")) < 80
 
 
 def test_a_films_poster_comes_with_it_and_is_sent(app: App) -> None:

@@ -5,7 +5,7 @@ from engine.errors import ErrorReport
 from engine.film import events
 from engine.film.recipe import Recipe, Scene
 from tests.stand_ins.connection import FINISHED, PLANNED, progress
-from ui.routes import job_state as status
+from ui.routes import job_state
 from ui.storage.job_views import JobView
 
 STARTED = events.Started(attempt=1, device="cpu")
@@ -74,21 +74,21 @@ def view(*happened: events.Event) -> JobView:
     ],
 )
 def test_the_headline_says_what_is_being_done(happened: list[events.Event], expected: str) -> None:
-    assert status.headline(view(*happened)) == expected
+    assert job_state.headline(view(*happened)) == expected
 
 
 def test_the_film_is_ready_once_it_is_on_this_laptop() -> None:
     shown = view(STARTED, PLANNED, FINISHED)
     shown.downloaded = (50, 200)
-    assert status.headline(shown).endswith("· 25 %")
-    assert not status.state(shown)["settled"]
+    assert job_state.headline(shown).endswith("· 25 %")
+    assert not job_state.state(shown)["settled"]
     shown.saved = True
-    assert status.headline(shown) == "Your film is ready"
-    assert status.state(shown)["settled"]
+    assert job_state.headline(shown) == "Your film is ready"
+    assert job_state.state(shown)["settled"]
 
 
 def test_the_timeline_counts_pieces() -> None:
-    steps = status.timeline(
+    steps = job_state.timeline(
         view(STARTED, PLANNED, events.PieceStarted(stage="keyframe", index=0), PAINTED)
     )
     assert [(step["name"], step["count"], step["state"]) for step in steps] == [
@@ -101,42 +101,42 @@ def test_the_timeline_counts_pieces() -> None:
 
 def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
     shown = view(STARTED)
-    assert status.calm(shown) == ""
+    assert job_state.calm(shown) == ""
     shown.reachable = False
-    assert "reconnecting" in status.calm(shown)
+    assert "reconnecting" in job_state.calm(shown)
 
 
 def test_want_of_memory_is_said_in_plain_words_while_it_lasts() -> None:
     economized = events.Economized(way="tiles", exact=False)
     shown = view(STARTED, PLANNED, events.PieceStarted(stage="keyframe", index=0), economized)
-    assert status.calm(shown) == "Not enough graphics memory; painting more thriftily"
-    assert status.calm(view(STARTED, economized, FINISHED)) == ""
-    assert status.calm(view(STARTED, economized, STARTED)) == ""
+    assert job_state.calm(shown) == "Not enough graphics memory; painting more thriftily"
+    assert job_state.calm(view(STARTED, economized, FINISHED)) == ""
+    assert job_state.calm(view(STARTED, economized, STARTED)) == ""
 
 
 def test_another_network_than_the_chosen_one_is_said() -> None:
     planned = msgspec.structs.replace(PLANNED, notice="RIFE 4.25 cannot be reached")
-    assert status.calm(view(STARTED, PLANNED)) == ""
-    assert "offline network" in status.calm(view(STARTED, planned))
-    assert "RIFE 4.25 cannot be reached" in status.calm(view(STARTED, planned))
+    assert job_state.calm(view(STARTED, PLANNED)) == ""
+    assert "offline network" in job_state.calm(view(STARTED, planned))
+    assert "RIFE 4.25 cannot be reached" in job_state.calm(view(STARTED, planned))
 
 
 def test_silence_counts_as_work_that_went_on() -> None:
     shown = view(STARTED, PLANNED)
-    remaining = status.state(shown)["remaining"]
-    assert status.state(shown, silent=2.0)["remaining"] == pytest.approx(remaining - 2.0)
+    remaining = job_state.state(shown)["remaining"]
+    assert job_state.state(shown, silent=2.0)["remaining"] == pytest.approx(remaining - 2.0)
 
 
 def test_a_failure_carries_message_and_remedy() -> None:
     report = ErrorReport("E_DEVICE_MEMORY", "out of memory", "choose a smaller size")
-    state = status.state(view(STARTED, events.Failed(error=report)))
+    state = job_state.state(view(STARTED, events.Failed(error=report)))
     assert state["error"] == {"message": "out of memory", "remedy": "choose a smaller size"}
 
 
 def test_a_move_is_told_in_the_calm_line_and_settles_the_old_job() -> None:
     shown = view(STARTED)
     shown.reachable, shown.move_status = False, "Bringing finished part 1 of 3 to there…"
-    assert status.calm(shown) == shown.move_status
+    assert job_state.calm(shown) == shown.move_status
     shown.move_status, shown.successor = "", "another job"
-    assert status.state(shown)["settled"]
-    assert status.calm(shown) == ""
+    assert job_state.state(shown)["settled"]
+    assert job_state.calm(shown) == ""

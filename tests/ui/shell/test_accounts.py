@@ -13,7 +13,7 @@ from streamlit.web.server.starlette.starlette_app_utils import create_signed_val
 
 from engine.errors import EngineUnreachableError
 from engine.wire.pairing import Pairing
-from ui import app_state as resources
+from ui import app_state
 from ui.shell import accounts
 from ui.storage.pairings import Pairings
 
@@ -60,7 +60,7 @@ def test_a_request_belongs_to_whose_cookie_it_carries() -> None:
 @pytest.mark.parametrize("cookie", ["", "_streamlit_user=forged", "other=1"])
 def test_strangers_have_nothing(cookie: str) -> None:
     assert accounts.of_request(request(cookie=cookie)) is None
-    assert resources.hub_of(request(cookie=cookie)) is None
+    assert app_state.hub_of(request(cookie=cookie)) is None
 
 
 def no_engine(_folder: Path) -> Pairing:
@@ -68,16 +68,16 @@ def no_engine(_folder: Path) -> Pairing:
 
 
 @pytest.fixture
-def hubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[resources.Hubs]:
+def hubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[app_state.Hubs]:
     monkeypatch.setenv("VISIONFLUX_DATA", str(tmp_path))
-    monkeypatch.setattr(resources, "ensure_local_engine", no_engine)
-    hubs = resources.Hubs()
+    monkeypatch.setattr(app_state, "ensure_local_engine", no_engine)
+    hubs = app_state.Hubs()
     yield hubs
     hubs.close()
 
 
 def test_each_account_has_its_own_films_links_and_preferences(
-    hubs: resources.Hubs, tmp_path: Path
+    hubs: app_state.Hubs, tmp_path: Path
 ) -> None:
     ada, ben = hubs.of("a" * 32), hubs.of("b" * 32)
     assert hubs.of("a" * 32) is ada
@@ -86,7 +86,7 @@ def test_each_account_has_its_own_films_links_and_preferences(
     assert (ben.preferences.mirror, hubs.of("").preferences.mirror) == (50, 50)
     Pairings(tmp_path / "accounts" / ("a" * 32) / "links.json").save(FAR)
     assert Pairings(tmp_path / "accounts" / ("b" * 32) / "links.json").pairings() == {}
-    again = resources.Hubs()
+    again = app_state.Hubs()
     assert [view.key for view in again.of("a" * 32).engines()] == ["local", FAR.url]
     assert [view.key for view in again.of("b" * 32).engines()] == ["local"]
     again.close()

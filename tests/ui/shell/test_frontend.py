@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
-from ui.shell import frontend as front
+from ui.shell import frontend
 
 ROOT = Path(__file__).parents[3]
 THEIRS = Path(streamlit.__file__).with_name("static")
@@ -16,21 +16,21 @@ FETCHED = re.compile(r'(?:href|src)="\./([^"]+)"')
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(Starlette(routes=front.routes(), middleware=[Middleware(front.Files)]))
+    return TestClient(Starlette(routes=frontend.routes(), middleware=[Middleware(frontend.Files)]))
 
 
 def test_every_page_has_its_start() -> None:
-    assert set(front.ELEMENTS) == {"", *(page.stem for page in (ROOT / "pages").glob("*.py"))}
+    assert set(frontend.ELEMENTS) == {"", *(page.stem for page in (ROOT / "pages").glob("*.py"))}
 
 
 @pytest.mark.parametrize(
-    "kind", sorted({kind for kinds in front.ELEMENTS.values() for kind in kinds})
+    "kind", sorted({kind for kinds in frontend.ELEMENTS.values() for kind in kinds})
 )
 def test_streamlit_has_a_script_for_each_kind_of_element(kind: str) -> None:
-    assert any(name.startswith(f"{kind}.") for name in front.bundled_scripts([kind], known=""))
+    assert any(name.startswith(f"{kind}.") for name in frontend.bundled_scripts([kind], known=""))
 
 
-@pytest.mark.parametrize("page", front.ELEMENTS)
+@pytest.mark.parametrize("page", frontend.ELEMENTS)
 def test_a_page_is_streamlits_own_and_all_it_fetches_is_there(
     page: str, client: TestClient
 ) -> None:
@@ -45,10 +45,10 @@ def test_a_page_is_streamlits_own_and_all_it_fetches_is_there(
             assert client.get(path).content == (THEIRS / path).read_bytes()
 
 
-@pytest.mark.parametrize("page", front.ELEMENTS)
+@pytest.mark.parametrize("page", frontend.ELEMENTS)
 def test_what_a_script_imports_is_fetched_with_it(page: str) -> None:
-    html = front.page(page, at_once=True)
-    for script in front.bundled_scripts(front.ELEMENTS[page], known=""):
+    html = frontend.page(page, at_once=True)
+    for script in frontend.bundled_scripts(frontend.ELEMENTS[page], known=""):
         assert script in html
 
 

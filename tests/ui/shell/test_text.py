@@ -1,12 +1,12 @@
-from ui.shell import text as words
+from ui.shell import text
 
 
 def test_plain_text_survives_markdown() -> None:
-    assert words.plain("*a* <b> [c](d) :red[e]") == r"\*a\* \<b\> \[c\]\(d\) \:red\[e\]"
+    assert text.plain("*a* <b> [c](d) :red[e]") == r"\*a\* \<b\> \[c\]\(d\) \:red\[e\]"
 
 
 def test_sizes_read_well() -> None:
-    assert [words.size(n) for n in (0, 999, 25_011, 3_400_000, 21_500_000_000)] == [
+    assert [text.size(n) for n in (0, 999, 25_011, 3_400_000, 21_500_000_000)] == [
         "0 B",
         "999 B",
         "25 KB",
@@ -16,14 +16,14 @@ def test_sizes_read_well() -> None:
 
 
 def test_long_prompts_become_short_titles() -> None:
-    assert words.short("a\nb") == "a b"
-    assert len(words.short("word " * 100)) <= 90
+    assert text.short("a\nb") == "a b"
+    assert len(text.short("word " * 100)) <= 90
 
 
 def test_moments_and_durations_are_said_for_people() -> None:
     now = 1_800_000_000.0
     pasts = {5: "just now", 61: "1 minute ago", 7300: "2 hours ago", 86_400 * 6.5: "6 days ago"}
-    assert {past: words.ago(now - past, now) for past in pasts} == pasts
-    assert words.ago(now - 86_400 * 40, now) in ("5 Dec 2026", "6 Dec 2026")  # by time zone
+    assert {past: text.ago(now - past, now) for past in pasts} == pasts
+    assert text.ago(now - 86_400 * 40, now) in ("5 Dec 2026", "6 Dec 2026")  # by time zone
     lengths = {0.1: "1 s", 24.6: "25 s", 95: "1.6 min", 1_000: "17 min", 9_000: "2.5 h"}
-    assert {seconds: words.length(seconds) for seconds in lengths} == lengths
+    assert {seconds: text.length(seconds) for seconds in lengths} == lengths

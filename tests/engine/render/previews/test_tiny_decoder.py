@@ -13,7 +13,7 @@ from msgspec import structs
 from engine.errors import ModelLoadError
 from engine.models import WeightSource
 from engine.render.device import choose_device
-from engine.render.previews import tiny_decoder as tiny
+from engine.render.previews import tiny_decoder
 from engine.render.previews.tiny_decoder import find_tiny, read_tiny
 from tests.engine.render.previews.test_latent_rgb import vae
 from tests.stand_ins.pipelines import save_tiny_decoder
@@ -52,7 +52,7 @@ def test_cpus_and_unknown_families_have_none(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*args: Any) -> None:
         raise AssertionError("a hub was asked")
 
-    monkeypatch.setattr(tiny.download, "fetch", refuse)
+    monkeypatch.setattr(tiny_decoder.hub, "fetch", refuse)
     assert find_tiny(vae(0.18215), CPU, lambda *_: None) is None
     assert find_tiny(vae(0.5), GPU, lambda *_: None) is None
 
@@ -65,8 +65,8 @@ def test_a_gpu_fetches_that_of_its_family(folder: Path, monkeypatch: pytest.Monk
         asked.extend((one.repo, one.choose(names, lambda name: b"")) for one in wanted)
         return [folder]
 
-    monkeypatch.setattr(tiny.download, "fetch", fetch)
-    monkeypatch.setattr(tiny, "read_tiny", lambda found, device: found)
+    monkeypatch.setattr(tiny_decoder.hub, "fetch", fetch)
+    monkeypatch.setattr(tiny_decoder, "read_tiny", lambda found, device: found)
     assert find_tiny(vae(0.13025), GPU, lambda *_: None) == folder
     assert asked == [
         ("madebyollin/taesdxl", ["config.json", "diffusion_pytorch_model.safetensors"])
@@ -77,10 +77,10 @@ def test_without_it_films_are_made_all_the_same(monkeypatch: pytest.MonkeyPatch)
     def refuse(*args: Any) -> None:
         raise ModelLoadError("madebyollin/taesd", "the hub cannot be reached")
 
-    monkeypatch.setattr(tiny.download, "fetch", refuse)
+    monkeypatch.setattr(tiny_decoder.hub, "fetch", refuse)
     assert find_tiny(vae(0.18215), GPU, lambda *_: None) is None
 
 
 def test_both_families_are_pinned() -> None:
-    assert all(len(part.revision) == 40 for part in tiny.TINY_DECODERS.values())
-    assert all(isinstance(part, WeightSource) for part in tiny.TINY_DECODERS.values())
+    assert all(len(part.revision) == 40 for part in tiny_decoder.TINY_DECODERS.values())
+    assert all(isinstance(part, WeightSource) for part in tiny_decoder.TINY_DECODERS.values())

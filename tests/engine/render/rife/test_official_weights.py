@@ -15,7 +15,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from engine.errors import InvalidParameterError, ModelLoadError, StorageError
-from engine.models import interpolators as networks
+from engine.models import interpolators
 from engine.render import Cancelled
 from engine.render.rife import interpolator as choice
 from engine.render.rife import load_interpolator
@@ -255,14 +255,14 @@ def never(*_: object) -> Path:
 
 def test_a_cpu_needs_no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "fetch_official", never)
-    for asked in (networks.AUTO, networks.OFFLINE):
+    for asked in (interpolators.AUTO, interpolators.OFFLINE):
         interpolator, notice = choice.open_interpolator(asked, "cpu", ignore)
-        assert networks.display_name(interpolator.identity) == "offline network"
+        assert interpolators.display_name(interpolator.identity) == "offline network"
         assert notice == ""
 
 
 def test_auto_is_the_default_version_on_a_gpu() -> None:
-    assert choice.wanted(networks.AUTO, "cuda:1") == networks.DEFAULT == "4.25"
+    assert choice.wanted(interpolators.AUTO, "cuda:1") == interpolators.DEFAULT == "4.25"
     assert choice.wanted("4.6", "cuda") == "4.6"
 
 
@@ -275,14 +275,14 @@ def test_what_was_fetched_draws(
         lambda version, on_bytes: fetch_official(version, on_bytes, places(server, tmp_path)),
     )
     interpolator, notice = choice.open_interpolator("4.25", "cpu", ignore)
-    assert (networks.display_name(interpolator.identity), notice) == ("RIFE 4.25", "")
+    assert (interpolators.display_name(interpolator.identity), notice) == ("RIFE 4.25", "")
     server.sent = {name: b"something else" for name in server.sent}
     for path in left(tmp_path):
         path.unlink()
     with pytest.raises(ModelLoadError):
         choice.open_interpolator("4.25", "cpu", ignore, insist=True)
     fallback, notice = choice.open_interpolator("4.25", "cpu", ignore)
-    assert networks.display_name(fallback.identity) == "offline network"
+    assert interpolators.display_name(fallback.identity) == "offline network"
     assert "RIFE 4.25" in notice
     assert fallback.identity == load_interpolator().identity != interpolator.identity
 
@@ -298,7 +298,7 @@ def test_a_full_disk_falls_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_of_one_s_own_is_never_replaced(tmp_path: Path, files: dict[str, bytes]) -> None:
     path = tmp_path / "mine.safetensors"
     path.write_bytes(files[REPACK])
-    asked = networks.check_choice(str(path))
+    asked = interpolators.check_choice(str(path))
     assert choice.open_interpolator(asked, "cpu", ignore)[0].identity.startswith("rife-4.25@")
     path.write_bytes(files[REPACK][:1000])
     with pytest.raises(ModelLoadError, match="truncated"):
@@ -306,7 +306,7 @@ def test_a_file_of_one_s_own_is_never_replaced(tmp_path: Path, files: dict[str, 
 
 
 def test_every_version_that_can_be_fetched_has_a_pinned_place() -> None:
-    for version in networks.FETCHABLE:
+    for version in interpolators.FETCHABLE:
         assert version in VERSIONS
         assert origins(version)
         assert all(len(place.sha256) == 64 for place in origins(version))
@@ -320,11 +320,11 @@ def test_every_version_that_can_be_fetched_has_a_pinned_place() -> None:
 @pytest.mark.parametrize("text", ["9.9", "", "nowhere.pkl", ".", "4.3"])
 def test_unknown_choices_are_refused(text: str) -> None:
     with pytest.raises(InvalidParameterError, match="rife") as caught:
-        networks.check_choice(text)
+        interpolators.check_choice(text)
     assert "4.25" in caught.value.remedy
 
 
 def test_titles() -> None:
-    assert networks.display_name("rife-offline@0+3") == "offline network"
-    assert networks.display_name("rife-4.25.lite@0") == "RIFE 4.25.lite"
-    assert networks.display_name("") == ""
+    assert interpolators.display_name("rife-offline@0+3") == "offline network"
+    assert interpolators.display_name("rife-4.25.lite@0") == "RIFE 4.25.lite"
+    assert interpolators.display_name("") == ""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from engine.models import interpolators as networks
+from engine.models import interpolators
 from engine.render.rife.ifnet import IFNet
 from engine.render.rife.versions import VERSIONS, names_of
 
@@ -64,4 +64,4 @@ def test_input_channels_are_the_published_ones(version: str) -> None:
 def test_versions_with_one_graph_share_an_architecture() -> None:
     assert names_of(VERSIONS["4.26"]) == ["4.25", "4.26"]
     assert names_of(VERSIONS["4.1"]) == ["4.0", "4.1"]
-    assert networks.DEFAULT in VERSIONS
+    assert interpolators.DEFAULT in VERSIONS

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from engine.errors import AssemblyError, StorageError
 from engine.film.recipe import Format
-from engine.render.video import encode as assembly
-from engine.render.video import ffmpeg, gif
+from engine.render.video import encode, ffmpeg, gif
 from engine.render.video.encode import encode_segment, join_film, read_recipe
 from engine.render.video.ffmpeg import Frame, probe, read_frames
 
@@ -91,7 +90,7 @@ def test_time_does_not_drift_over_many_segments(tmp_path: Path) -> None:
     film = tmp_path / "long.mp4"
     joined = join_film(film, segments, recipe_json=RECIPE, format="mp4", fps=30, frames=1750)
     assert joined == (1750, Fraction(1750, 30), WIDTH, HEIGHT)
-    assert _tick_steps(film) == {assembly.TICKS_PER_FRAME}
+    assert _tick_steps(film) == {encode.TICKS_PER_FRAME}
 
 
 def test_one_frame_is_a_film(tmp_path: Path) -> None:

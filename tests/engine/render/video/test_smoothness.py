@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.render.video import encode as assembly
-from engine.render.video import smoothness
+from engine.render.video import encode, smoothness
 from engine.render.video.smoothness import score
 
 RATE = 24
@@ -146,7 +145,7 @@ def test_films_of_any_shape_are_measured_small(size, tmp_path):
     assert (width, height) == size or (min(width, height) >= 48 and width * height <= 128 * 1024)
     film = tmp_path / "film.mp4"
     frames = [cv2.resize(frame, size) for frame in STEADY[:6]]
-    assembly.encode_segment(film, frames, fps=RATE, width=size[0], height=size[1])
+    encode.encode_segment(film, frames, fps=RATE, width=size[0], height=size[1])
     scores = smoothness.measure(film)
     assert scores.duplicates == 0
     assert scores.jumps == 0
@@ -157,6 +156,6 @@ def test_measuring_can_be_given_up(tmp_path):
         raise InterruptedError
 
     film = tmp_path / "film.mp4"
-    assembly.encode_segment(film, STEADY[:3], fps=RATE, width=128, height=128)
+    encode.encode_segment(film, STEADY[:3], fps=RATE, width=128, height=128)
     with pytest.raises(InterruptedError):
         smoothness.measure(film, check=stop)
