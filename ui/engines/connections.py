@@ -1,7 +1,7 @@
-"""Every paired engine, kept connected: those of saved links, and the one on this computer.
+"""Keeps the paired engines connected: those of saved links, and the one on this computer.
 
-It knows addresses and connections. What is followed over them is the followers' business. What
-waits lives in the hub's loop; the rest may be called from any thread.
+It knows addresses and connections; ``ui.engines.job_follower`` follows the jobs. Coroutines run in
+the hub's loop; the other methods may be called from any thread.
 """
 
 import asyncio
@@ -28,20 +28,24 @@ CONNECTING = LinkState(name="connecting")
 
 @dataclass
 class EngineLink:
-    """One engine: how to reach it, and how that is going.
+    """One engine and the connection to it.
 
     Attributes:
-        engine: its id; empty until it was reached once.
-        joined: whether its jobs are followed; not before it is clear that nobody else does.
-        counted: bytes that came and went and are on the meter already.
-        looked_at, described_at: monotonic time of a page's last look, and of its last hello.
+        engine: id of the engine; empty until it was reached once.
+        joined: whether its jobs are followed; False until no other link leads to the same engine.
+        counted: bytes received and sent that the traffic meter has already counted.
+        viewed_at: monotonic time at which a page last showed the engine.
+        described_at: monotonic time at which its hello was last refreshed.
+        latency: seconds between the last request for a hello and the answer.
+        task: keeps the engine on this computer running; None for others.
+        changed: set when the state changes.
     """
 
     key: str
     engine: str = ""
     joined: bool = True
     counted: tuple[int, int] = (0, 0)
-    looked_at: float = 0.0
+    viewed_at: float = 0.0
     described_at: float = 0.0
     connection: Connection | None = None
     follower: Follower | None = None
@@ -53,12 +57,15 @@ class EngineLink:
 
 @dataclass(frozen=True)
 class EngineView:
-    """What a page may show of an engine.
+    """What a page can show of an engine.
 
     Attributes:
-        starting: it is being started; only the one on this computer ever is.
-        stopped: the user has stopped it; likewise.
-        stoppable: the user may stop it; likewise.
+        hello: how the engine described itself; None before the first connection.
+        latency: seconds that it took to answer; None while it is not connected.
+        chosen: whether new films are submitted to it.
+        starting: whether it is being started; only for the engine on this computer.
+        stopped: whether the user has stopped it; likewise.
+        stoppable: whether the user may stop it; likewise.
     """
 
     key: str
@@ -77,22 +84,22 @@ class EngineView:
 
     @property
     def connected(self) -> bool:
-        """Whether films can be made on it now."""
+        """Whether it can make films now."""
         return self.state.name == "connected" and self.hello is not None
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Name to show to users."""
         return "This computer" if self.local else urlsplit(self.key).netloc
 
 
-REFRESH_SECONDS = 4.0  # seconds between two looks at an engine's device and queue
-REMOTE_REFRESH_SECONDS = 30.0  # the same for engines elsewhere, whose answers may cost
-VIEWED_SECONDS = 10.0  # seconds since a page looked after which nobody is interested any more
+REFRESH_SECONDS = 4.0  # between two requests for an engine's device and queue
+REMOTE_REFRESH_SECONDS = 30.0  # the same for remote engines, whose traffic may be limited
+VIEWED_SECONDS = 10.0  # after which an engine that no page has shown is not refreshed
 
 
 async def refresh_hello(link: EngineLink, connection: Connection, meter: TrafficMeter) -> None:
-    """Keep an engine's hello fresh while a page shows it, and its bytes on the meter, for ever."""
+    """Refresh an engine's hello while pages show it, and count its traffic; never return."""
     while True:
         with suppress(VisionFluxError):
             if link.state.name == "connected" and _is_stale(link, connection):
@@ -105,7 +112,7 @@ async def refresh_hello(link: EngineLink, connection: Connection, meter: Traffic
 
 
 async def count_traffic(link: EngineLink, connection: Connection, meter: TrafficMeter) -> None:
-    """Put on the meter what crossed the way to a distant engine since the last time."""
+    """Count a remote engine's traffic since the last call."""
     if link.key == LOCAL or not link.engine:
         return
     before, now = link.counted, (connection.traffic.received, connection.traffic.sent)
@@ -115,24 +122,24 @@ async def count_traffic(link: EngineLink, connection: Connection, meter: Traffic
 
 
 def _is_stale(link: EngineLink, connection: Connection) -> bool:
-    """Tell whether an engine's hello is older than a page that shows it would like."""
+    """Return whether a page shows an engine whose hello is out of date."""
     now, hello = time.monotonic(), connection.hello
     warming_up = hello is not None and hello.device.name == "starting"
     age = REFRESH_SECONDS if link.key == LOCAL or warming_up else REMOTE_REFRESH_SECONDS
-    return now - link.looked_at < VIEWED_SECONDS and now - link.described_at >= age
+    return now - link.viewed_at < VIEWED_SECONDS and now - link.described_at >= age
 
 
 T = TypeVar("T")
 
 
 async def in_daemon_thread(work: Callable[[], T]) -> T:
-    """Return what ``work`` returns; unlike ``asyncio.to_thread``, an exit does not wait for it."""
+    """Call ``work`` in a thread; unlike ``asyncio.to_thread``, an exit does not wait for it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
     def settle(result: T | None, error: BaseException | None) -> None:
         if future.done():
-            return  # nobody waits any more
+            return  # the caller was cancelled
         if error:
             future.set_exception(error)
         else:
@@ -144,18 +151,18 @@ async def in_daemon_thread(work: Callable[[], T]) -> T:
             result = work()
         except Exception as error:
             failure = error
-        with suppress(RuntimeError):  # the loop is closed: the app has ended
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle, result, failure)
 
-    threading.Thread(target=run, name="aside", daemon=True).start()
+    threading.Thread(target=run, name="daemon-work", daemon=True).start()
     return await future
 
 
 log = logging.getLogger(__name__)
 
-PAIRING_TIMEOUT_SECONDS = 15.0  # seconds until a new engine must have answered
-LOST_AFTER_SECONDS = 4.0  # seconds without the local engine after which it is started again
-MAX_START_DELAY_SECONDS = 60.0  # seconds between two attempts to start it
+PAIRING_TIMEOUT_SECONDS = 15.0  # in which a new engine must answer
+LOST_AFTER_SECONDS = 4.0  # without the local engine, after which it is started again
+MAX_START_DELAY_SECONDS = 60.0  # between two attempts to start it
 
 
 class Engines:
@@ -171,16 +178,16 @@ class Engines:
         connect: Callable[..., Connection],
         follow: Callable[[Connection, bool], Follower],
     ) -> None:
-        """Connect nothing yet.
+        """Prepare the links; ``open`` connects them.
 
         Args:
             folder: the data folder, shared with the local engine.
-            meter: where the bytes that engines take are noted.
+            meter: counts the bytes of remote engines.
             start_local: finds or starts the engine on this computer; may block.
-            end_local: ends it; may block. None where users may not.
-            connect: makes a connection.
-            follow: makes who follows the jobs of a connection, told whether its engine is the one
-                on this computer.
+            end_local: ends it; may block. None if users may not stop that engine.
+            connect: creates a connection.
+            follow: creates the follower of a connection's jobs; its second argument is whether
+                the engine is the one on this computer.
         """
         self._folder = folder
         self._meter = meter
@@ -194,7 +201,7 @@ class Engines:
     # From any thread
 
     def links(self) -> list[EngineLink]:
-        """Return all links, the one to the engine on this computer first."""
+        """Return all links, starting with the one to the engine on this computer."""
         return list(self._links.copy().values())
 
     @property
@@ -204,7 +211,7 @@ class Engines:
 
     @property
     def chosen(self) -> EngineLink:
-        """The link to the engine that new films go to."""
+        """The link to the engine that new films are submitted to."""
         return self._links.get(self._saved.chosen) or self.local
 
     @property
@@ -213,18 +220,18 @@ class Engines:
         return self._end_local is not None and self._saved.local_stopped
 
     def is_stopped(self, engine: str) -> bool:
-        """Tell whether a known engine is the one on this computer, and stopped."""
+        """Return whether an engine is the one on this computer and the user has stopped it."""
         far = {link.engine for link in self.links() if link.key != LOCAL}
         return self.local_stopped and engine not in far
 
     def follower(self, engine: str) -> Follower | None:
-        """Return who follows the jobs of an engine; None if it was not reached since the start."""
+        """Return the follower of an engine's jobs; None if it was not reached since the start."""
         followers = [link.follower for link in self.links()]
         return next((found for found in followers if found and found.engine == engine), None)
 
     def view(self, link: EngineLink) -> EngineView:
-        """Return what a page may show of an engine, and note that one does."""
-        connection, link.looked_at = link.connection, time.monotonic()
+        """Return what a page can show of an engine, and record that a page shows it."""
+        connection, link.viewed_at = link.connection, time.monotonic()
         local, stopped = link.key == LOCAL, link.key == LOCAL and self.local_stopped
         return EngineView(
             key=link.key,
@@ -238,7 +245,7 @@ class Engines:
         )
 
     def choose(self, key: str) -> None:
-        """Send new films to another paired engine."""
+        """Submit new films to another paired engine from now on."""
         self._saved.choose(key)
 
     # In the hub's loop
@@ -252,15 +259,15 @@ class Engines:
             self._links[key] = self._open(EngineLink(key, self._saved.engine(key)), pairing)
 
     async def close(self) -> None:
-        """End all connections; jobs go on at their engines."""
+        """Close all connections; the engines continue their jobs."""
         for link in self._links.values():
             await self._close_link(link)
 
     async def stop_local(self) -> None:
-        """End the engine on this computer until ``start_local``; its films wait.
+        """Stop the engine on this computer until ``start_local`` is called; its films wait.
 
         Raises:
-            EngineError: another program started it; it stays.
+            EngineError: another program started the engine; it keeps running.
         """
         link, end = self.local, self._end_local
         if end is None or self.local_stopped:
@@ -280,7 +287,7 @@ class Engines:
             self.local.task = asyncio.create_task(self._keep_local(self.local))
 
     async def forget(self, key: str) -> None:
-        """Drop a saved engine; its jobs go on there."""
+        """Remove a paired engine; it continues its jobs."""
         self._saved.forget(key)
         if link := self._links.pop(key, None):
             await self._close_link(link)
@@ -288,10 +295,11 @@ class Engines:
     async def pair(self, pairing: Pairing) -> EngineView:
         """Connect a new engine and choose it.
 
-        If it is known under another address, this one takes over what is under way.
+        If the engine is paired under another address, the new address replaces it, and its jobs
+        are followed there.
 
         Raises:
-            VisionFluxError: no engine could be reached there.
+            VisionFluxError: the engine could not be reached.
         """
         link = self._open(EngineLink(pairing.url, joined=False), pairing)
         try:
@@ -318,7 +326,11 @@ class Engines:
         return self.view(link)
 
     async def _wait_until_connected(self, link: EngineLink) -> None:
-        """Wait until the engine lets us in; raise what stands in the way."""
+        """Wait until the engine accepts the connection.
+
+        Raises:
+            VisionFluxError: it could not be reached, or rejected the key.
+        """
         try:
             async with asyncio.timeout(PAIRING_TIMEOUT_SECONDS):
                 while link.state.name in ("connecting", "closed"):
@@ -330,7 +342,7 @@ class Engines:
             raise VisionFluxError.restore(link.state.error)
 
     async def _keep_local(self, link: EngineLink) -> None:
-        """Find or start the engine on this computer, and again whenever it is lost."""
+        """Find or start the engine on this computer, again after each loss; never return."""
         delay = 1.0
         while True:
             try:
@@ -349,7 +361,7 @@ class Engines:
             await self._disconnect(link)
 
     async def _wait_until_lost(self, link: EngineLink) -> None:
-        """Return once the engine has been out of reach for a while."""
+        """Return after the engine was unreachable for ``LOST_AFTER_SECONDS``."""
         missed = 0
         while missed < LOST_AFTER_SECONDS:
             await asyncio.sleep(1)
@@ -392,10 +404,12 @@ class Engines:
         if link.connection:
             await link.connection.close()
         if link.follower:
-            self._report_link(link, link.follower, connected=False)  # its last word may not come
+            self._report_link(
+                link, link.follower, connected=False
+            )  # the connection may not report it
             await link.follower.close()
         if link.connection:
             await count_traffic(link, link.connection, self._meter)
-            link.counted = (0, 0)  # the next connection counts anew
+            link.counted = (0, 0)  # the next connection counts from zero
         link.connection = link.follower = None
         link.state = CONNECTING

@@ -1,8 +1,8 @@
-"""Brings the pieces of films from a distant engine to this laptop, as they are finished.
+"""Downloads the finished pieces of films from a remote engine, and the finished films.
 
-One piece at a time, keyframes first, within each film's budget of bytes. It knows a connection, the
-board and the pieces; what a lost engine's film needs them for is ``ui.engines.migration``'s
-business.
+Pieces are downloaded one at a time, keyframes first, as far as each film's budget of bytes allows;
+``ui.engines.migration`` uses them if the engine is lost. It knows a connection and the stores, not
+the engine's address.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class PieceDownloads:
-    """The pieces of one engine's films on their way here."""
+    """Downloads the pieces of one engine's films."""
 
     def __init__(
         self,
@@ -34,14 +34,14 @@ class PieceDownloads:
         preferences: Preferences,
         on_piece: Callable[[Piece], None],
     ) -> None:
-        """Bring nothing yet.
+        """Prepare the downloads.
 
         Args:
             connection: to the engine.
-            job_views: where the jobs' views are.
-            pieces: where they are noted and kept.
+            job_views: the views of the jobs.
+            pieces: where the pieces are stored.
             preferences: how many bytes the pieces of one film may take.
-            on_piece: called after each that arrived.
+            on_piece: called with each piece that was downloaded.
         """
         self._connection = connection
         self._job_views = job_views
@@ -51,7 +51,7 @@ class PieceDownloads:
         self._download_lock = asyncio.Lock()
 
     async def catch_up(self, job: str) -> None:
-        """Bring here what a film has and its budget allows; what breaks is tried again later."""
+        """Download the pieces that a film's budget allows; a later call retries what failed."""
         while True:
             async with self._download_lock:
                 piece = await self._next(job)
@@ -60,15 +60,15 @@ class PieceDownloads:
                 try:
                     await self._download(piece)
                 except (VisionFluxError, OSError) as error:
-                    log.info("a piece of %s stays at its engine for now: %s", job, error)
+                    log.info("a piece of %s could not be downloaded yet: %s", job, error)
                     return
                 self._on_piece(piece)
 
     async def download(self, pieces: Sequence[Piece]) -> None:
-        """Bring pieces here that somebody wants to see now, whatever the budget.
+        """Download pieces that a page needs now, regardless of the budget.
 
         Raises:
-            VisionFluxError: the engine could not be reached, or lacks one.
+            VisionFluxError: the engine could not be reached, or lacks a piece.
         """
         for piece in pieces:
             async with self._download_lock:
@@ -85,7 +85,7 @@ class PieceDownloads:
             if view is None or view.progress.final or view.successor:
                 return None
             if view.progress.plan is None:
-                return None  # what will need room is unknown
+                return None  # the number of pieces to come is unknown
             whole = {name: view.progress.whole(stage) for name, stage in STAGES.items()}
         return await asyncio.to_thread(
             self._pieces.next, job, whole, self._preferences.mirror_budget
@@ -94,31 +94,31 @@ class PieceDownloads:
 
 log = logging.getLogger(__name__)
 
-RETRY_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 15, 30)  # seconds between attempts; the last one repeats
+RETRY_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 15, 30)  # between attempts; the last one repeats
 
 
 class FilmDownloads:
-    """The finished films of one engine on their way here."""
+    """Downloads the finished films of one engine."""
 
     def __init__(self, connection: Connection, job_views: JobViews, library: Library) -> None:
-        """Bring nothing yet.
+        """Prepare the downloads.
 
         Args:
             connection: to the engine.
-            job_views: where the jobs' views are.
-            library: where films are kept.
+            job_views: the views of the jobs.
+            library: where films are stored.
         """
         self._connection = connection
         self._job_views = job_views
         self._library = library
 
     async def download(self, job: str, film: Finished, poster: str) -> None:
-        """Have a finished film in the library, however often the way to its engine breaks.
+        """Download a finished film into the library; a lost connection is retried.
 
         Args:
-            job: its id.
-            film: how it ended.
-            poster: name of its poster; "" for none.
+            job: id of the job.
+            film: the event that ended it.
+            poster: content address of its poster; "" if it has none.
         """
         row = await asyncio.to_thread(self._library.get, job)
         if row is None:
@@ -150,20 +150,20 @@ class FilmDownloads:
             try:
                 return await self._connection.fetch(film.object, target, arrived)
             except TransportError as error:
-                log.info("fetching %s again: %s", job, error)
+                log.info("the download of %s will be retried: %s", job, error)
                 await asyncio.sleep(
                     RETRY_DELAYS_SECONDS[min(attempt, len(RETRY_DELAYS_SECONDS) - 1)]
                 )
 
     async def _download_poster(self, job: str, name: str) -> None:
-        """Download a film's poster; without it a picture of a keyframe is shown."""
+        """Download a film's poster; a keyframe's thumbnail is shown if that fails."""
         try:
             await self._connection.fetch(name, self._library.poster(job))
         except VisionFluxError as error:
             log.info("the poster of %s could not be downloaded: %s", job, error)
 
     async def fail(self, job: str, report: ErrorReport, *, lasting: bool = False) -> None:
-        """Show a failure; unless it is ``lasting``, the next start tries again."""
+        """Show a failure; the next start retries unless the failure is ``lasting``."""
         with self._job_views.changing(job) as view:
             if view:
                 view.progress.status, view.progress.error = "failed", report

@@ -1,6 +1,7 @@
-"""Writes down what one engine says of its jobs: what is finished at once, steps a little later.
+"""Writes the events of one engine's jobs to the event log.
 
-It knows events and the record, not what they mean for a film.
+Finished pieces and ended jobs are written at once, other events together after a short delay. It
+knows events and their log, not what they mean for a film.
 """
 
 import asyncio
@@ -11,35 +12,35 @@ from engine.film.events import FINAL, Logged, PieceFinished
 from engine.wire.messages.responses import JobEvent
 from ui.storage.event_log import EventLog
 
-WRITE_DELAY_SECONDS = 1.0  # seconds until events that tell of steps are written down
+WRITE_DELAY_SECONDS = 1.0  # of events that are not written at once
 WRITTEN_AT_ONCE = (PieceFinished, *FINAL)
 
 
 class EventWriter:
-    """Keeps events in memory until they are in the record, in order."""
+    """Keeps events in memory until they are written, in order."""
 
     def __init__(
         self, event_log: EventLog, begin: Callable[[Coroutine[Any, Any, None]], None]
     ) -> None:
-        """Write nothing yet.
+        """Prepare the writer.
 
         Args:
             event_log: where events are written.
-            begin: runs work beside the caller's.
+            begin: runs a coroutine in the background.
         """
         self._event_log = event_log
         self._begin = begin
-        self._last_seq: dict[str, int] = {}  # number of the last event of each job
+        self._last_seq: dict[str, int] = {}  # number of each job's last event
         self._unwritten: dict[str, list[Logged]] = {}
-        self._valid_until: dict[str, int] = {}  # number of the last event that still counts, by job
+        self._valid_until: dict[str, int] = {}  # last event to keep, by job
         self._writing = asyncio.Lock()
 
     def last(self, job: str) -> int:
-        """Return the number of the last event that was heard of a job; 0 before the first."""
+        """Return the number of a job's last received event; 0 if there is none."""
         return self._last_seq.get(job, 0)
 
     async def recall(self, job: str) -> int:
-        """Return what ``last`` returns, or what was written down before a restart."""
+        """Return the number of a job's last event, including those written before a restart."""
         if job not in self._last_seq:
             last = await asyncio.to_thread(self._event_log.last, job)
             self._last_seq.setdefault(job, last)
@@ -48,7 +49,7 @@ class EventWriter:
     def add(
         self, message: JobEvent, on_written: Callable[[str], Coroutine[Any, Any, None]]
     ) -> None:
-        """Take in an event; ``then`` is called with its job after it was written down."""
+        """Add an event; ``on_written`` is called with its job after it was written."""
         self._last_seq[message.job] = max(message.seq, self.last(message.job))
         waiting = self._unwritten.setdefault(message.job, [])
         waiting.append(Logged(seq=message.seq, at=message.at, event=message.event))
@@ -59,7 +60,7 @@ class EventWriter:
             )
 
     def restart(self, job: str, seq: int) -> None:
-        """Begin a job's log again; events after number ``seq`` are void."""
+        """Drop a job's events after number ``seq``; the engine sends its log again."""
         self._last_seq[job], self._valid_until[job] = 0, seq
         self._unwritten.pop(job, None)
         self._begin(self.write(job))
@@ -72,7 +73,7 @@ class EventWriter:
         await on_written(job)
 
     async def write(self, job: str) -> None:
-        """Write down what was heard of a job so far."""
+        """Write a job's events that are not written yet."""
         async with self._writing:
             if (seq := self._valid_until.pop(job, None)) is not None:
                 await asyncio.to_thread(self._event_log.drop_after, job, seq)
@@ -80,6 +81,6 @@ class EventWriter:
                 await asyncio.to_thread(self._event_log.add, job, waiting)
 
     async def close(self) -> None:
-        """Write down everything."""
+        """Write all events."""
         for job in tuple(self._unwritten):
             await self.write(job)

@@ -1,8 +1,7 @@
-"""What pages and routes ask for, from any thread: engines, and films to be made on them.
+"""Connects to the engines, follows their jobs and downloads the films, for pages and routes.
 
-It owns the one thread of this process, with its own event loop, in which engines are kept
-connected, jobs followed, and finished films brought home. It never draws and does not know
-Streamlit.
+The hub has a thread with an event loop of its own; its methods may be called from any thread. It
+draws nothing and does not know Streamlit.
 """
 
 import asyncio
@@ -29,12 +28,12 @@ from ui.storage.tables import Piece
 
 T = TypeVar("T")
 
-ANSWER_TIMEOUT_SECONDS = 20.0  # seconds that a page waits for an engine's answer
-UPLOAD_REPORT_SECONDS = 0.2  # seconds between two reports of how far an upload is
+ANSWER_TIMEOUT_SECONDS = 20.0
+UPLOAD_REPORT_SECONDS = 0.2  # between two reports of an upload's progress
 
 
 class Hub:
-    """Keeps engines connected and jobs followed; ``start`` it once."""
+    """Keeps the engines connected and follows the jobs; call ``start`` once."""
 
     def __init__(
         self,
@@ -48,11 +47,11 @@ class Hub:
         """Prepare a hub.
 
         Args:
-            library: where jobs and films are noted.
+            library: where jobs and films are stored.
             folder: the data folder, shared with the local engine.
             start_local: finds or starts the engine on this computer; may block.
-            end_local: ends it; may block. None where users may not.
-            connect: makes a connection.
+            end_local: ends it; may block. None if users may not stop that engine.
+            connect: creates a connection.
         """
         self.storage = Storage.open(library, folder)
         self.library = library
@@ -73,9 +72,9 @@ class Hub:
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hub", daemon=True)
-        self._under_way: set[Future[Any]] = set()  # asyncio itself holds tasks weakly
+        self._under_way: set[Future[Any]] = set()  # asyncio keeps weak references only
 
-    # Life
+    # Start and end
 
     def start(self) -> None:
         """Start the thread; the engines connect in the background."""
@@ -83,7 +82,7 @@ class Hub:
         self._call(self._open())
 
     def close(self) -> None:
-        """End all connections and the thread; jobs go on at their engines."""
+        """Close all connections and end the thread; the engines continue their jobs."""
         if self._thread.is_alive():
             self._call(self._engines.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -100,45 +99,46 @@ class Hub:
     # Engines
 
     def engines(self) -> list[EngineView]:
-        """Return all paired engines, the one on this computer first."""
+        """Return all paired engines, starting with the one on this computer."""
         return [self._engines.view(link) for link in self._engines.links()]
 
     def chosen(self) -> EngineView:
-        """Return the engine that new films go to."""
+        """Return the engine that new films are submitted to."""
         return self._engines.view(self._engines.chosen)
 
     def pair(self, text: str) -> EngineView:
         """Pair with the engine of a link that the user pasted, and choose it.
 
-        If it is known under another address, this one takes over what is under way.
+        If the engine is paired under another address, the new address replaces it, and its jobs
+        are followed there.
 
         Raises:
-            VisionFluxError: it is no link, or no engine could be reached by it.
+            VisionFluxError: the text is not a link, or the engine could not be reached.
         """
         return self._call(self._engines.pair(Pairing.parse(text)))
 
     def choose(self, key: str) -> None:
-        """Send new films to another paired engine."""
+        """Submit new films to another paired engine from now on."""
         self._engines.choose(key)
 
     def forget(self, key: str) -> None:
-        """Drop a saved engine; its jobs go on there."""
+        """Remove a paired engine; it continues its jobs."""
         self._call(self._engines.forget(key))
 
     def stop_local(self) -> None:
-        """End the engine on this computer, until ``start_local``; its films wait.
+        """Stop the engine on this computer until ``start_local`` is called; its films wait.
 
         Raises:
-            VisionFluxError: another program started it, or it does not end.
+            VisionFluxError: another program started the engine, or it does not end.
         """
         self._call(self._engines.stop_local())
 
     def start_local(self) -> None:
-        """Start the engine on this computer again; returns at once."""
+        """Start the engine on this computer again, in the background."""
         self._call(self._engines.start_local())
 
     def is_stopped(self, engine: str) -> bool:
-        """Tell whether a known engine is the one on this computer, and stopped."""
+        """Return whether an engine is the one on this computer and the user has stopped it."""
         return self._engines.is_stopped(engine)
 
     # Films
@@ -151,17 +151,17 @@ class Hub:
     ) -> str:
         """Submit a film to the chosen engine; return its job's id.
 
-        The engine's answer has a time limit, the upload of start pictures has none. After an error
-        the same film may be submitted under the same id: that never makes a second film.
+        The engine's answer has a time limit; the upload of start images has none. After an error
+        the same film can be submitted again under the same id without making a second film.
 
         Args:
             recipe: of the film.
-            job: its id; a new one unless given.
-            on_upload: called in this thread with the bytes that were sent and the bytes to send,
-                while start pictures are uploaded.
+            job: id of the job; a new one by default.
+            on_upload: called in this thread with the bytes sent and the bytes to send, while start
+                images are uploaded.
 
         Raises:
-            VisionFluxError: the engine refused the recipe, is not connected, or did not answer.
+            VisionFluxError: the engine rejected the recipe, is not connected, or did not answer.
         """
         follower = self._connected_link().follower
         assert follower
@@ -172,7 +172,7 @@ class Hub:
         return job
 
     def find(self, job: str) -> JobView | None:
-        """Return what is known of a job, as a copy; None if this laptop never had it."""
+        """Return a copy of a job's view; None if this library does not have the job."""
         if view := self.job_views.snapshot(job):
             return view
         film = self.library.get(job)
@@ -184,7 +184,7 @@ class Hub:
         return self.job_views.snapshot(job)
 
     def cancel(self, job: str) -> None:
-        """Cancel a job as soon as its engine can be reached; returns at once."""
+        """Cancel a job in the background, as soon as its engine can be reached."""
         with self.job_views.changing(job) as view:
             if view is None or view.progress.final or view.successor:
                 return
@@ -192,19 +192,19 @@ class Hub:
         if follower := self._engines.follower(engine):
             self._loop.call_soon_threadsafe(follower.commands.cancel, job)
         elif all(link.follower and link.follower.engine for link in self._engines.links()):
-            self._end_cancelled(job)  # no paired engine has it, so none will ever answer
+            self._end_cancelled(job)  # no paired engine has the job
 
     def set_paused(self, job: str, paused: bool) -> None:
-        """Pause a job or have it go on, if its engine can be reached; returns at once."""
+        """Pause or resume a job in the background, if its engine can be reached."""
         if follower := self._follower(job):
             self._loop.call_soon_threadsafe(follower.commands.set_paused, job, paused)
 
     def download_pieces(self, job: str, pieces: Sequence[Piece]) -> None:
-        """Have finished pieces of a job here.
+        """Download finished pieces of a job.
 
         Raises:
-            VisionFluxError: its engine cannot be reached, lacks one, or is slow: then the rest
-                still comes, and asking again finds more.
+            VisionFluxError: the engine cannot be reached, lacks a piece, or did not send all of
+                them in time. In the last case the download continues in the background.
         """
         follower = self._follower(job)
         if follower is None:
@@ -212,14 +212,14 @@ class Hub:
         self._call(follower.download_pieces(pieces))
 
     def set_watching(self, job: str, viewer: object, watching: bool) -> None:
-        """Note whether one page shows a job; while none does, its engine sends no previews."""
+        """Set whether a viewer shows a job; the engine sends previews only while one does."""
         if not self.job_views.set_watching(job, viewer, watching):
             return
         if follower := self._follower(job):
             self._loop.call_soon_threadsafe(follower.commands.update_previews, job)
 
     def rescue_engine(self, job: str) -> EngineView | None:
-        """Return the engine on which an unfinished film could go on, if its own is out of reach."""
+        """Return the engine that can continue a film whose own engine cannot be reached."""
         view, engine = self.find(job), self.chosen()
         if view is None or view.settled or view.reachable or view.cancelling or view.move_status:
             return None
@@ -227,12 +227,12 @@ class Hub:
         return engine if other else None
 
     def move(self, job: str) -> None:
-        """Go on with a film on the chosen engine; returns at once, the view tells.
+        """Continue a film on the chosen engine, in the background; the view has the progress.
 
-        A film that failed or was cancelled is started again, with all that is finished of it.
+        A film that failed or was cancelled is started again with its finished pieces.
 
         Raises:
-            EngineUnreachableError: that engine is not connected.
+            EngineUnreachableError: the chosen engine is not connected.
         """
         link = self._connected_link()
         if self.find(job) is None or link.follower is None or link.connection is None:
@@ -241,7 +241,7 @@ class Hub:
             if view is None or not _may_move(view, link.engine):
                 return
             name = self._engines.view(link).name
-            view.move_status, view.move_error = f"Asking {name} what it lacks…", None
+            view.move_status, view.move_error = f"Asking {name} which parts it lacks…", None
             mover = Migration(
                 job,
                 view.recipe,
@@ -256,12 +256,12 @@ class Hub:
         self._loop.call_soon_threadsafe(link.follower.begin, mover.run())
 
     def _local_source(self, engine: str) -> Connection | None:
-        """Return the connection to the engine on this computer, if it is the one that is named."""
+        """Return the connection to the engine on this computer if ``engine`` is its id."""
         local = self._engines.local
         return local.connection if local.engine == engine else None
 
     def _follower(self, job: str) -> Follower | None:
-        """Return who follows a job; None if its engine was not reached since the start."""
+        """Return a job's follower; None if its engine was not reached since the start."""
         with self.job_views.reading(job) as view:
             engine = view.engine if view else ""
         return self._engines.follower(engine) if engine else None
@@ -278,7 +278,7 @@ class Hub:
         recipe: Recipe,
         on_upload: Callable[[int, int], None],
     ) -> None:
-        """Upload start pictures, however long that takes, and report how far it is."""
+        """Upload start images, without a time limit, and report the progress."""
         progress = (0, 0)
 
         def note(sent: int, whole: int) -> None:
@@ -291,7 +291,7 @@ class Hub:
         upload.result()
 
     def _connected_link(self) -> EngineLink:
-        """Return the chosen engine's link, or say that it is not connected."""
+        """Return the chosen engine's link; raise if it is not connected."""
         link = self._engines.chosen
         if link.follower is None or link.state.name != "connected":
             raise EngineUnreachableError(
@@ -300,14 +300,14 @@ class Hub:
         return link
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the hub's thread and wait for it; it goes on after the time limit."""
+        """Run a coroutine in the hub's thread; it continues after the time limit."""
         try:
             return self._start(work).result(ANSWER_TIMEOUT_SECONDS)
         except TimeoutError:
             raise EngineUnreachableError("the engine did not answer in time") from None
 
     def _start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine in the hub's thread to its end, whether or not anybody waits for it."""
+        """Run a coroutine in the hub's thread to its end, even if nobody waits for it."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         self._under_way.add(future)
         future.add_done_callback(self._under_way.discard)
@@ -315,7 +315,7 @@ class Hub:
 
 
 def _may_move(view: JobView, engine: str) -> bool:
-    """Tell whether a film can go on on an engine: one that ended, or one of another engine."""
+    """Return whether an engine can continue a film."""
     if view.move_status or view.successor or view.progress.status == "finished":
         return False
     return view.progress.final or view.engine != engine

@@ -1,6 +1,6 @@
-"""Follows the jobs of this laptop on one engine, until the film is in the library.
+"""Follows this library's jobs on one engine until their films are downloaded.
 
-It passes the users' commands on to the engine: pause, resume, cancel, show previews. It lives in
+It also sends the users' commands to the engine: pause, resume, cancel, show previews. It runs in
 the hub's loop. It knows a connection and the stores, not the engine's address;
 ``ui.engines.submission`` submits the jobs.
 """
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class JobCommands:
-    """Users' commands for the jobs of one engine; each method returns at once."""
+    """Sends users' commands to one engine; each method returns at once."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class JobCommands:
         job_views: JobViews,
         begin: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
-        """Pass nothing on yet.
+        """Prepare the commands.
 
         Args:
             connection: to the engine.
-            job_views: where the jobs' views are.
+            job_views: the views of the jobs.
             begin: runs a coroutine in the background.
         """
         self._connection = connection
@@ -50,15 +50,15 @@ class JobCommands:
         self._begin = begin
 
     def set_paused(self, job: str, paused: bool) -> None:
-        """Pause or resume a job; without a connection this does nothing."""
+        """Pause or resume a job; does nothing without a connection."""
         self._begin(self._set_paused(job, paused))
 
     def cancel(self, job: str) -> None:
-        """Cancel a job; without a connection, as soon as there is one again."""
+        """Cancel a job; without a connection, the next one does it."""
         self._begin(self._cancel(job))
 
     def update_previews(self, job: str) -> None:
-        """Start or stop the previews of a job, as a page shows it or none does."""
+        """Start a job's previews if a page shows it, else stop them."""
         with self._job_views.reading(job) as view:
             if view is None or view.progress.final:
                 return
@@ -73,7 +73,9 @@ class JobCommands:
     async def _cancel(self, job: str) -> None:
         try:
             await self._connection.cancel(job)
-        except TransportError as error:  # its view notes the wish; the next connection repeats it
+        except (
+            TransportError
+        ) as error:  # the next connection repeats it, since ``cancelling`` is set
             log.info("job %s will be cancelled later: %s", job, error)
 
     async def _update_previews(self, job: str) -> None:
@@ -84,15 +86,15 @@ class JobCommands:
 
 
 class Follower:
-    """The jobs of one engine; its tasks end with it."""
+    """Follows the jobs of one engine, in tasks that end when it is closed."""
 
     def __init__(self, connection: Connection, storage: Storage, *, near: bool = False) -> None:
-        """Follow nothing yet.
+        """Prepare the follower.
 
         Args:
             connection: to the engine.
-            storage: where jobs, events, pieces and films are kept.
-            near: whether the engine keeps its files on this laptop, so that none is downloaded.
+            storage: where jobs, events, pieces and films are stored.
+            near: whether the engine runs on this computer, so that pieces need no download.
         """
         self.engine = ""
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -124,7 +126,7 @@ class Follower:
         self._settling: set[str] = set()
 
     async def close(self) -> None:
-        """Cancel what is under way."""
+        """Cancel all tasks and write the events."""
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -132,7 +134,7 @@ class Follower:
         await self._writer.close()
 
     def link_changed(self, connected: bool, *, engine_stopped: bool = False) -> None:
-        """Note in every job's view whether its engine is connected; resume the jobs if it is.
+        """Update every job's view; resume the jobs if the engine is connected.
 
         Args:
             connected: whether the engine is connected.
@@ -147,11 +149,11 @@ class Follower:
                     view.reachable, view.engine_stopped = connected, engine_stopped
 
     async def download_pieces(self, pieces: Sequence[Piece]) -> None:
-        """Download finished pieces that a page shows now; raises as ``Connection.fetch`` does."""
+        """Download finished pieces that a page needs now; raises as ``Connection.fetch`` does."""
         await self._piece_downloads.download(pieces)
 
     def receive(self, message: Message) -> None:
-        """Process a message of the engine about a job."""
+        """Process an engine's message about a job."""
         with self._job_views.changing(message.job) as view:
             if view is None or view.successor:
                 return
@@ -204,7 +206,7 @@ class Follower:
                 await self._film_downloads.fail(film.job, error.report(), lasting=True)
 
     async def _cancel_orphans(self) -> None:
-        """Cancel those of the engine's jobs whose films have moved to another engine."""
+        """Cancel the engine's jobs whose films have moved to another engine."""
         for job in await asyncio.to_thread(self._event_log.orphans, self.engine):
             try:
                 with suppress(UnknownJobError):
@@ -236,7 +238,7 @@ class Follower:
         self.begin(self._catch_up(job))
 
     def _preview_budget_left(self, job: str) -> int | None:
-        """Return the bytes that previews of a film may still take; None: no limit."""
+        """Return the bytes that a film's previews may still take; None if there is no limit."""
         if self._near:
             return None
         with self._job_views.reading(job) as view:
@@ -244,12 +246,12 @@ class Follower:
         return max(0, self._preferences.preview_budget - shown)
 
     async def _settle(self, job: str) -> None:
-        """Download the finished film, or note how the job ended."""
+        """Download the finished film, or store how the job ended."""
         with self._job_views.reading(job) as view:
             if view is None:
                 return
             progress = view.progress
-        await self._writer.write(job)  # before the end is seen, for who starts it again
+        await self._writer.write(job)  # before pages see that it ended and can start it again
         if progress.film:
             poster = "".join(progress.of(POSTER).names)
             await self._film_downloads.download(job, progress.film, poster)

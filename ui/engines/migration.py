@@ -1,7 +1,7 @@
-"""Goes on with a film on another engine: what is finished is brought there first.
+"""Moves a film to another engine: uploads its finished pieces, then submits its recipe there.
 
-Until the other engine has the job, nothing changes on this laptop; if it cannot be done, the view
-says why and all is as it was. It knows followers and pieces, not addresses or pages.
+The film stays as it is until the other engine has accepted the job. If the move fails, the view has
+the error. It knows followers and pieces, not addresses or pages.
 """
 
 import asyncio
@@ -29,19 +29,21 @@ log = logging.getLogger(__name__)
 INTERRUPTED: ErrorReport | None = ConnectionLostError(
     "the film did not get to the other engine", remedy="press Continue again"
 ).report()
-RETRY_DELAYS_SECONDS = (1.0, 4.0)  # seconds between attempts to bring what is missing
+RETRY_DELAYS_SECONDS = (1.0, 4.0)  # between attempts to upload the missing pieces
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One film on its way to one engine.
+    """Moves one film to one engine.
 
     Attributes:
-        connection: to the engine that shall go on with it.
-        follower: of that engine's jobs.
-        name: what to call the engine.
-        source: to the film's own engine, if that may be asked for what is not kept here.
-        ended: whether the film failed or was cancelled, rather than being unfinished.
+        job: id of the film's job before the move.
+        connection: to the new engine.
+        follower: of the new engine's jobs.
+        name: of the new engine, for users.
+        source: to the film's own engine, to download pieces that are not here; None if pieces
+            are not to be downloaded.
+        ended: whether the film failed or was cancelled; False if it is unfinished.
     """
 
     job: str
@@ -55,7 +57,7 @@ class Migration:
     ended: bool = False
 
     async def run(self) -> None:
-        """Bring what is finished, hand the recipe in, and leave the rest to the follower."""
+        """Upload the finished pieces and submit the recipe; the follower follows the new job."""
         successor, move_error = "", INTERRUPTED
         try:
             successor, move_error = await self._move(), None
@@ -68,7 +70,7 @@ class Migration:
                     view.move_status, view.move_error, view.successor = "", move_error, successor
 
     async def _move(self) -> str:
-        """Return the id of the job that goes on; empty if the film has ended meanwhile."""
+        """Return the id of the new job; empty if the film has ended meanwhile."""
         self._check_model()
         await self._upload_missing()
         new = uuid.uuid4().hex
@@ -87,7 +89,7 @@ class Migration:
             try:
                 return await self._try_upload()
             except TransportError as error:
-                log.info("bringing pieces of %s again: %s", self.job, error)
+                log.info("the upload of pieces of %s will be retried: %s", self.job, error)
                 await asyncio.sleep(wait)
         await self._try_upload()
 
@@ -95,18 +97,18 @@ class Migration:
         known = await asyncio.to_thread(self._available_pieces)
         missing = await self.connection.find_missing(list(known)) if known else ()
         for number, name in enumerate(missing, start=1):
-            self._report(f"Bringing finished part {number} of {len(missing)} to {self.name}…")
+            self._report(f"Uploading finished part {number} of {len(missing)} to {self.name}…")
             if await self._is_here(known[name]):
                 await self._upload(known[name])
 
     def _available_pieces(self) -> dict[str, Piece]:
-        """Return the pieces of the film that are here or could be fetched from its own engine."""
+        """Return the pieces that are here or can be downloaded, by content address."""
         if self.source is None:
             return self.pieces.here(self.job)
         return {piece.object: piece for piece in self.pieces.of(self.job)}
 
     async def _is_here(self, piece: Piece) -> bool:
-        """Tell whether a piece is here and whole; fetch it first if that may be."""
+        """Return whether a piece is here and intact; download it first if there is a source."""
         if await asyncio.to_thread(self.pieces.whole, piece):
             return True
         if self.source is None:
@@ -116,7 +118,7 @@ class Migration:
         try:
             await self.source.fetch(piece.object, path)
         except VisionFluxError as error:
-            log.info("a piece of %s is painted again: %s", self.job, error)
+            log.info("a piece of %s has to be made again: %s", self.job, error)
             return False
         return True
 

@@ -1,7 +1,6 @@
-"""Submits films to one engine, each under one id, however often that is asked for.
+"""Submits films to one engine, each under one id even if it is submitted repeatedly.
 
-The only owner of a recipe between the page and the connection. It lives in the hub's loop. It knows
-a connection and the stores, not how a job is followed afterwards.
+It runs in the hub's loop. It knows a connection and the stores, not how jobs are followed.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Submissions:
-    """The films that are being submitted to one engine."""
+    """Submits films to one engine."""
 
     def __init__(
         self,
@@ -31,14 +30,14 @@ class Submissions:
         watch: Callable[[str], Awaitable[None]],
         resume: Callable[[], None],
     ) -> None:
-        """Submit nothing yet.
+        """Prepare the submissions.
 
         Args:
             connection: to the engine.
-            storage: where jobs are noted.
+            storage: where jobs are stored.
             engine: returns the engine's id.
             watch: follows a job that the engine has accepted.
-            resume: submits again what is noted as not accepted, as soon as that is possible.
+            resume: submits again the stored jobs that no engine has accepted.
         """
         self._connection = connection
         self._storage = storage
@@ -46,23 +45,23 @@ class Submissions:
         self._watch = watch
         self._resume = resume
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.under_way: set[str] = set()  # jobs that a new connection need not submit
+        self.under_way: set[str] = set()  # jobs that a new connection does not submit
 
     async def close(self) -> None:
-        """End what is under way; it is submitted again with the next connection."""
+        """Cancel the submissions; the next connection repeats them."""
         tasks = tuple(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def submit(self, job: str, recipe: Recipe) -> None:
-        """Note a job, submit it and follow it; a second call for the same job joins the first.
+        """Store a job, submit it and follow it; a second call for the same job joins the first.
 
-        A connection that breaks is no error: the job is submitted again later. A caller that stops
-        waiting does not end the submission.
+        A lost connection is not an error: the job is submitted again later. Cancelling a caller
+        does not cancel the submission.
 
         Raises:
-            VisionFluxError: the engine refused the recipe.
+            VisionFluxError: the engine rejected the recipe.
         """
         if job not in self._tasks:
             task = self._tasks[job] = asyncio.create_task(self._submit(job, recipe))
@@ -72,31 +71,31 @@ class Submissions:
     async def upload_start_images(
         self, recipe: Recipe, on_bytes: Callable[[int, int], None]
     ) -> None:
-        """Upload the start pictures that the engine lacks; what breaks is tried again later.
+        """Upload the start images that the engine lacks; a lost connection is retried later.
 
         Args:
             recipe: of the film.
-            on_bytes: called with the bytes that were sent and the bytes to send.
+            on_bytes: called with the bytes sent and the bytes to send.
 
         Raises:
-            VisionFluxError: the engine refused one.
+            VisionFluxError: the engine rejected an image.
         """
         try:
             await self._storage.start_images.upload(self._connection, recipe, on_bytes)
         except TransportError as error:
-            log.warning("start pictures will be uploaded again: %s", error)
+            log.warning("the upload of start images will be retried: %s", error)
 
     async def adopt(self, old: str, job: str, recipe: Recipe, *, ended: bool = False) -> bool:
-        """Submit a film of another job as ``job``; return whether it still was that job's film.
+        """Submit another job's film as ``job``; return False if the film has changed meanwhile.
 
         Args:
-            old: the job that the film was.
-            job: the job that it becomes.
+            old: id of the film's job.
+            job: id of its new job.
             recipe: of the film.
-            ended: whether it failed or was cancelled, rather than being unfinished.
+            ended: whether the old job failed or was cancelled; False if it is unfinished.
 
         Raises:
-            VisionFluxError: the engine refused the recipe; the film stays what it was.
+            VisionFluxError: the engine rejected the recipe; the film keeps its old job.
         """
         library = self._storage.library
         before = await asyncio.to_thread(library.get, old)
@@ -117,10 +116,10 @@ class Submissions:
         return True
 
     async def hand_over(self, job: str, recipe: Recipe) -> None:
-        """Submit a job that is noted already, and follow it.
+        """Submit a job that is stored already, and follow it.
 
         Raises:
-            VisionFluxError: the engine refused it, or could not be reached.
+            VisionFluxError: the engine rejected it, or could not be reached.
         """
         await self._storage.start_images.upload(self._connection, recipe)
         await self._connection.submit(job, recipe)
@@ -143,7 +142,7 @@ class Submissions:
 
     @contextmanager
     def _marked(self, job: str) -> Iterator[None]:
-        """Keep a new connection from submitting a job that is being submitted already."""
+        """Keep a new connection from submitting a job that is being submitted."""
         self.under_way.add(job)
         try:
             yield
@@ -151,13 +150,13 @@ class Submissions:
             self.under_way.discard(job)
 
     async def _offer(self, view: JobView) -> None:
-        """Open a job's view and submit the job; a job that is refused keeps no view."""
+        """Open a job's view and submit the job; close the view if the engine rejects it."""
         self._storage.job_views.open(view)
         try:
             await self.hand_over(view.job, view.recipe)
         except TransportError as error:
             log.warning("job %s will be submitted again: %s", view.job, error)
-            self._resume()  # a connection that came up meanwhile has left the job to us
+            self._resume()  # a new connection may have skipped the job meanwhile
         except VisionFluxError:
             self._storage.job_views.close(view.job)
             raise

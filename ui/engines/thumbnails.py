@@ -1,6 +1,6 @@
-"""The small pictures of keyframes: kept as they arrive, or made from keyframes fetched for them.
+"""Stores thumbnails of keyframes: their previews, or copies made from downloaded keyframes.
 
-It knows a connection, the board and the library, not what the pictures are shown for.
+It knows a connection, the jobs' views and the library, not where thumbnails are shown.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from ui.storage.tables import Piece
 
 log = logging.getLogger(__name__)
 
-PREVIEW_WAIT_SECONDS = 1.0  # seconds in which a finished keyframe's own preview may still come
-MAX_SIDE_PIXELS = 512  # pixels of a small picture's longer side
+PREVIEW_WAIT_SECONDS = 1.0  # in which a finished keyframe's preview may still arrive
+MAX_SIDE_PIXELS = 512  # of a thumbnail's longer side
 
 
 class Thumbnails:
-    """The pictures of one engine's jobs."""
+    """Stores the thumbnails of one engine's jobs."""
 
     def __init__(
         self,
@@ -42,15 +42,15 @@ class Thumbnails:
         *,
         near: bool,
     ) -> None:
-        """Show nothing yet.
+        """Prepare the thumbnails.
 
         Args:
             connection: to the engine.
-            job_views: where the jobs' views are.
-            library: where the pictures are.
-            preferences: whether a film's pieces may be brought here.
-            begin: runs work beside the caller's.
-            near: whether fetching costs nothing, since the engine is on this laptop.
+            job_views: the views of the jobs.
+            library: where thumbnails are stored.
+            preferences: whether a film's pieces may be downloaded.
+            begin: runs a coroutine in the background.
+            near: whether the engine runs on this computer, so that downloads cost nothing.
         """
         self._connection = connection
         self._job_views = job_views
@@ -61,7 +61,12 @@ class Thumbnails:
         self._download_lock = asyncio.Lock()
 
     def receive(self, message: Snapshot | JobEvent | Preview, final: bool) -> None:
-        """Show what a message tells or shows of keyframes; ``final``: its job has ended."""
+        """Store the thumbnails that a message has or announces.
+
+        Args:
+            message: about a job.
+            final: whether the job has ended.
+        """
         match message:
             case Preview(kind="keyframe"):
                 self._begin(self._keep(message))
@@ -73,7 +78,7 @@ class Thumbnails:
                     self._download_all(job, progress, final)
 
     def _download_all(self, job: str, progress: Progress, final: bool) -> None:
-        """Fetch what is finished; of a job that has ended the first one, for its poster."""
+        """Download the finished keyframes; of an ended job the first one only, to show the film."""
         names = [
             (index, name)
             for index, name in enumerate(progress.keyframes)
@@ -84,7 +89,7 @@ class Thumbnails:
                 self._begin(self._download(job, index, name))
 
     def piece_downloaded(self, piece: Piece, file: Path) -> None:
-        """Show a piece that was brought here, if it is a keyframe and no preview of it comes."""
+        """Make a thumbnail of a downloaded keyframe unless its preview arrives."""
         if piece.stage is KEYFRAME and "blank" not in remarks(piece.detail):
             self._begin(self._make_after_wait(piece, file))
 
@@ -93,13 +98,13 @@ class Thumbnails:
         await self._make(piece.job, piece.index, file)
 
     async def _keep(self, preview: Preview) -> None:
-        """Keep the preview of a finished keyframe."""
+        """Store the preview of a finished keyframe."""
         path = self._library.picture(preview.job, preview.index)
         await asyncio.to_thread(write_private, path, preview.jpeg)
         self._show(preview.job, preview.index)
 
     async def _download(self, job: str, index: int, name: str) -> None:
-        """Fetch a keyframe that came without a preview, as one that was reused does."""
+        """Download a keyframe that has no preview, for example because it was reused."""
         await asyncio.sleep(PREVIEW_WAIT_SECONDS)
         async with self._download_lock:
             if not self._lacks(job, index):
@@ -108,19 +113,19 @@ class Thumbnails:
             try:
                 await self._connection.fetch(name, whole)
             except (VisionFluxError, OSError) as error:
-                log.info("keyframe %s of %s could not be fetched: %s", index, job, error)
+                log.info("keyframe %s of %s could not be downloaded: %s", index, job, error)
                 return
             await self._make(job, index, whole)
             whole.unlink(missing_ok=True)
 
     async def _make(self, job: str, index: int, keyframe: Path) -> None:
-        """Make the picture of a keyframe whose file is here, if there is none."""
+        """Make the thumbnail of a downloaded keyframe unless there is one."""
         if not self._lacks(job, index):
             return
         try:
             await asyncio.to_thread(_shrink, keyframe, self._library.picture(job, index))
         except OSError as error:
-            log.info("keyframe %s of %s stays without a picture: %s", index, job, error)
+            log.info("no thumbnail could be made of keyframe %s of %s: %s", index, job, error)
         else:
             self._show(job, index)
 

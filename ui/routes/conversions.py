@@ -1,4 +1,4 @@
-"""Films in other formats, made on this computer by ffmpeg and kept beside the film.
+"""Converts films to other formats with ffmpeg, on this computer, and stores them beside the film.
 
 One conversion runs at a time, because the engine may need the processor too. It knows files, not
 pages or routes.
@@ -24,13 +24,13 @@ _ENCODINGS = {
 
 
 class Conversions:
-    """Makes each conversion once; for the server's event loop."""
+    """Makes each conversion once; runs in the server's event loop."""
 
     def __init__(self) -> None:
         self._one_by_one = asyncio.Semaphore(1)
 
     async def convert(self, source: Path, kind: str, seconds: float) -> AsyncGenerator[float]:
-        """Make ``converted(source, kind)`` unless it exists; yield the share that is done.
+        """Make ``converted(source, kind)`` unless it exists; yield the progress in [0, 1].
 
         Closing the generator ends the conversion.
 
@@ -57,7 +57,7 @@ class Conversions:
 
 
 def converted(source: Path, kind: str) -> Path:
-    """Return where a film is, or will be, in a format."""
+    """Return the path of a film's conversion to a format."""
     return source.with_suffix(f".{kind}")
 
 

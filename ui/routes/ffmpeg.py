@@ -1,8 +1,8 @@
-"""Runs ffmpeg for the app's routes: which program, what it may open, how it reports a failure.
+"""Runs ffmpeg for the app's routes.
 
-Every input and output is a local file: a name that looks like an option or an address is still a
-name, and a file that poses as a playlist opens no other file. It knows neither films nor jobs, and
-needs no torch; the engine has its own module for this.
+ffmpeg reads and writes local files only: names cannot be mistaken for options or URLs, and an input
+cannot make it open another file. It knows neither films nor jobs, and needs no torch; the engine
+has its own module for this.
 """
 
 import asyncio
@@ -17,7 +17,10 @@ from engine.errors import AssemblyError
 
 log = logging.getLogger(__name__)
 
-DEMUXERS = {".mp4": "mov", ".gif": "gif"}  # named, so that ffmpeg does not guess by the content
+DEMUXERS = {
+    ".mp4": "mov",
+    ".gif": "gif",
+}  # given, so that ffmpeg does not guess them from the content
 LOCAL_FILES = ("-protocol_whitelist", "file")
 PROGRAM_OPTIONS = ("-v", "error", "-nostdin", "-y")
 
@@ -46,7 +49,7 @@ def output(file: Path, muxer: str) -> list[str]:
 
 
 def address(file: Path) -> str:
-    """Return a file's name as ffmpeg cannot mistake it for an option or an address."""
+    """Return a file's URL, which ffmpeg cannot mistake for an option or another protocol."""
     return f"file:{file.absolute()}"
 
 
@@ -54,7 +57,7 @@ def run(arguments: Sequence[str], failure: AssemblyError) -> None:
     """Run ffmpeg and wait for it.
 
     Raises:
-        AssemblyError: ``failure``, or that the disk is full.
+        AssemblyError: ``failure``, or the disk is full.
     """
     done = subprocess.run(command(arguments), capture_output=True, check=False)
     if done.returncode:
@@ -64,10 +67,10 @@ def run(arguments: Sequence[str], failure: AssemblyError) -> None:
 async def run_with_progress(
     arguments: Sequence[str], failure: AssemblyError
 ) -> AsyncGenerator[float]:
-    """Run ffmpeg; yield the seconds of output that are written. Closing this ends ffmpeg.
+    """Run ffmpeg; yield the seconds of output written so far. Closing the generator ends ffmpeg.
 
     Raises:
-        AssemblyError: ``failure``, or that the disk is full.
+        AssemblyError: ``failure``, or the disk is full.
     """
     process = await asyncio.create_subprocess_exec(
         *command(("-progress", "pipe:1", *arguments)),
@@ -97,9 +100,9 @@ def command(arguments: Sequence[str]) -> list[str]:
 
 
 def _reported(errors: bytes, failure: AssemblyError) -> AssemblyError:
-    """Log what ffmpeg wrote; return the error to raise."""
+    """Log ffmpeg's output; return the error to raise."""
     message = errors.decode(errors="replace").strip()
-    log.warning("%s; ffmpeg says: %s", failure.problem, message[-1000:])
+    log.warning("%s; ffmpeg reports: %s", failure.problem, message[-1000:])
     if "No space left" in message:
         return AssemblyError("the disk is full", remedy="free some space, then try again")
     return failure

@@ -1,8 +1,8 @@
-"""Same-origin routes beside Streamlit's: films, small pictures, and the live channel of a job.
+"""Same-origin routes beside Streamlit's: films, thumbnails, and the live channel of a job.
 
-Streamlit protects none of them, so each asks for a ticket, and the live channel for the page's
-own Origin. Where people sign in, each answers from what belongs to who asks. They know hubs and
-tickets; they never draw.
+Streamlit does not protect them, so each requires a ticket, and the live channel also the app's own
+Origin. With accounts, each visitor gets their own films only. The routes know hubs and tickets;
+they draw nothing.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ PRIVATE = {"Cache-Control": "private, max-age=3600", "Cross-Origin-Resource-Poli
 def routes(
     hub: Callable[[HTTPConnection], Hub | None], tickets: Callable[[], Tickets]
 ) -> list[BaseRoute]:
-    """Return the routes; both arguments are asked when a request comes.
+    """Return the routes.
 
     Args:
-        hub: returns that of who makes a request; None for strangers.
-        tickets: returns those of this process.
+        hub: returns the hub of the user who makes a request; None if nobody has signed in.
+        tickets: returns the tickets of this process.
     """
     relay = Relay(hub, tickets)
     return [
@@ -65,11 +65,12 @@ class Relay:
         self._partial_films = PartialFilms()
 
     async def film(self, request: Request) -> Response:
-        """Send a film, in parts if asked; ``?save`` makes the browser keep it as a file.
+        """Send a film, or a range of its bytes.
 
-        ``?as=webm`` sends what ``convert`` has made.
+        ``?save`` makes the browser save it as a file; ``?as=webm`` sends a conversion that
+        ``convert`` has made.
         """
-        if (hub := self._admitted(request)) is None:
+        if (hub := self._authorized(request)) is None:
             return EXPIRED
         film = await self._film(hub, request)
         kind = request.query_params.get("as") or (film.format if film else "")
@@ -87,9 +88,9 @@ class Relay:
         )
 
     async def partial_film(self, request: Request) -> Response:
-        """Send what is finished of a film that is being made: its first ``?count`` segments."""
+        """Send the first ``?count`` segments of a film that is being made."""
         count = request.query_params.get("count", "")
-        if (hub := self._admitted(request)) is None:
+        if (hub := self._authorized(request)) is None:
             return EXPIRED
         film = await self._film(hub, request)
         if film is None or not re.fullmatch(r"[0-9]{1,4}", count):
@@ -101,16 +102,16 @@ class Relay:
         return FileResponse(path, media_type=MEDIA["mp4"], headers=PRIVATE)
 
     async def poster(self, request: Request) -> Response:
-        """Send the film's best still."""
-        return await self._still(request, lambda library, job: library.poster(job))
+        """Send the film's poster."""
+        return await self._image(request, lambda library, job: library.poster(job))
 
     async def picture(self, request: Request) -> Response:
-        """Send the small picture of a keyframe."""
+        """Send the thumbnail of a keyframe."""
         index = request.path_params["index"]
-        return await self._still(request, lambda library, job: library.picture(job, index))
+        return await self._image(request, lambda library, job: library.picture(job, index))
 
-    async def _still(self, request: Request, path_of: Callable[[Library, str], Path]) -> Response:
-        if (hub := self._admitted(request)) is None:
+    async def _image(self, request: Request, path_of: Callable[[Library, str], Path]) -> Response:
+        if (hub := self._authorized(request)) is None:
             return EXPIRED
         if (film := await self._film(hub, request)) is None:
             return MISSING
@@ -118,8 +119,8 @@ class Relay:
         return FileResponse(path, headers=PRIVATE) if path.is_file() else MISSING
 
     async def convert(self, request: Request) -> Response:
-        """Make a film in another format; tell a line of JSON of how far that is, or what failed."""
-        if (hub := self._admitted(request)) is None:
+        """Convert a film to another format; send progress or the error as lines of JSON."""
+        if (hub := self._authorized(request)) is None:
             return EXPIRED
         film, kind = await self._film(hub, request), request.path_params["kind"]
         if film is None or kind not in FORMATS or not hub.library.file(film).is_file():
@@ -137,8 +138,8 @@ class Relay:
                 json.dumps({"error": f"{sentence(error.problem)} {sentence(error.remedy)}"}) + "\n"
             )
 
-    def _admitted(self, request: Request) -> Hub | None:
-        """Return the hub of who asks with a ticket for this film."""
+    def _authorized(self, request: Request) -> Hub | None:
+        """Return the user's hub if the request has a valid ticket for this film."""
         ticket, job = request.query_params.get("ticket", ""), request.path_params["job"]
         return self._hub(request) if self._tickets().valid(ticket, f"film:{job}") else None
 
@@ -147,6 +148,6 @@ class Relay:
 
 
 def file_name(title: str, suffix: str) -> str:
-    """Return a film's name on disk: its first words, safe on every system."""
+    """Return a file name from the first words of a film's title, valid on every system."""
     words = re.findall(r"\w+", title)[:8]
     return f"{' '.join(words)[:60].strip() or 'VisionFlux'}.{suffix}"

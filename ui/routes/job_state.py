@@ -1,4 +1,7 @@
-"""A job's state in words and numbers for the stage. Pure: no clock, no sockets, no Streamlit."""
+"""Turns a job's view into the JSON that the stage shows.
+
+The functions are pure: no clock, no sockets, no Streamlit.
+"""
 
 from typing import Any
 
@@ -8,7 +11,7 @@ from engine.film.progress import Progress
 from engine.film.stages import FILM, KEYFRAME, SEGMENT, STAGES, Stage
 from ui.storage.job_views import JobView
 
-FINAL_WORDS = {
+FINAL_HEADLINES = {
     "finished": "Your film is ready",
     "cancelled": "Cancelled",
     "failed": "This film could not be finished",
@@ -16,12 +19,12 @@ FINAL_WORDS = {
 
 
 def headline(view: JobView) -> str:
-    """Return what is being done right now, in one line."""
+    """Return what is being done now, in one line."""
     progress = view.progress
     if progress.final:
         if progress.status == "finished" and not view.saved:
-            return f"Bringing the film to this computer{_percent(view.downloaded)}"
-        return FINAL_WORDS[progress.status]
+            return f"Downloading the film to this computer{_percent(view.downloaded)}"
+        return FINAL_HEADLINES[progress.status]
     if view.cancelling:
         return "Cancelling…"
     if progress.status == "paused":
@@ -50,10 +53,10 @@ def _loading(progress: Progress) -> str:
 
 
 def timeline(view: JobView) -> list[dict[str, str]]:
-    """Return the phases in order, each ``todo``, ``active`` or ``done``, with its count."""
+    """Return the stages in order, each ``todo``, ``active`` or ``done``, with its count."""
     progress = view.progress
     steps = [_step("Model", done=progress.plan is not None, active=progress.phase == "loading")]
-    stages = progress.pieces or STAGES  # before there is a plan, those of every film
+    stages = progress.pieces or STAGES  # without a plan yet, the stages that every film has
     return steps + [_stage_step(view, STAGES[name]) for name in stages if STAGES[name].title]
 
 
@@ -69,17 +72,19 @@ def _stage_step(view: JobView, stage: Stage) -> dict[str, str]:
 
 
 def calm(view: JobView) -> str:
-    """Return one reassuring line where something is out of the ordinary, else nothing."""
+    """Return a line that explains an unusual situation; empty if there is none."""
     if view.move_status:
         return view.move_status
     if view.settled:
         return ""
     if view.engine_stopped:
-        return "The engine on this computer is stopped. The film goes on once it runs."
+        return (
+            "The engine on this computer is stopped. The film continues when it is started again."
+        )
     if not view.reachable:
-        return "The connection to the engine dropped. It goes on working; reconnecting…"
+        return "The connection to the engine dropped. The engine continues its work; reconnecting…"
     if view.progress.thrifty and not view.progress.final:
-        return "Not enough graphics memory; painting more thriftily"
+        return "Not enough graphics memory; painting with memory-saving methods"
     plan = view.progress.plan
     return (
         f"The offline network draws the in-betweens: {plan.notice}" if plan and plan.notice else ""
@@ -87,11 +92,11 @@ def calm(view: JobView) -> str:
 
 
 def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:
-    """Return all that the stage shows, as JSON.
+    """Return the state that the stage shows, as JSON.
 
     Args:
         view: of the job.
-        silent: seconds since the last word about it, by which the work has gone on.
+        silent: seconds since the last message about it; the remaining time is reduced by them.
     """
     progress = view.progress
     remaining = progress.remaining
@@ -124,20 +129,20 @@ def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:
 
 
 def _remark(detail: str) -> str:
-    """Return what is out of the ordinary with a keyframe."""
+    """Return a remark about a keyframe that came out blank; empty for others."""
     said = remarks(detail)
     if "blank" in said:
-        return "came out blank; its neighbour is held"
+        return "came out blank; the keyframe before it is shown longer"
     return "came out blank at first; painted from another seed" if "rerolled" in said else ""
 
 
 def ready(progress: Progress) -> int:
-    """Return how many segments are finished without a gap from the film's beginning on."""
+    """Return how many segments are finished before the first unfinished one."""
     return (*map(bool, progress.segments), False).index(False)
 
 
 def _shares(progress: Progress) -> list[float]:
-    """Return how much of each segment is drawn, in [0, 1]."""
+    """Return the progress of each segment, in [0, 1]."""
     shares = [1.0 if name else 0.0 for name in progress.segments]
     for index, piece in progress.of(SEGMENT).open.items():
         shares[index] = piece.done / progress.frames(SEGMENT, index)

@@ -1,6 +1,6 @@
-"""The live channel of a job: its state in words and its newest preview, to one browser's page.
+"""The live channel of a job: sends its state and its newest preview to a page.
 
-It knows hubs, tickets and one socket; files are ``ui.routes.films``'s affair. It never draws.
+It knows hubs, tickets and a WebSocket; ``ui.routes.films`` sends files. It draws nothing.
 """
 
 import asyncio
@@ -21,16 +21,14 @@ from ui.routes.job_state import state
 from ui.shell.tickets import Tickets
 
 PROTOCOL = "visionflux.stage.v1"
-MAX_UNDRAWN_PREVIEWS = 2  # previews under way to one browser
-STATE_INTERVAL_SECONDS = (
-    0.1  # seconds between two words to one browser, at least; previews never wait
-)
+MAX_UNDRAWN_PREVIEWS = 2  # previews sent to one browser that it has not drawn yet
+STATE_INTERVAL_SECONDS = 0.1  # between two states sent to one browser; previews do not wait
 KINDS = {"step": 0, "keyframe": 1, "frame": 2}
 HEADER = struct.Struct(">BHHH")  # kind, index, step, steps; the JPEG follows
 
 
 class LiveChannel:
-    """The handler of its route."""
+    """The handler of the route."""
 
     def __init__(
         self, hub: Callable[[HTTPConnection], Hub | None], tickets: Callable[[], Tickets]
@@ -39,10 +37,10 @@ class LiveChannel:
         self._tickets = tickets
 
     async def stream(self, socket: WebSocket) -> None:
-        """Send a job's state whenever it changes, and previews while the page is looked at.
+        """Send a job's state whenever it changes, and previews while the page is visible.
 
-        The page says ``visible``, ``hidden``, ``seen`` after each preview, ``pause``, ``resume``
-        and ``cancel``.
+        The page sends ``visible`` or ``hidden``, ``seen`` after it has drawn a preview, ``pause``,
+        ``resume`` and ``cancel``.
         """
         job, hub = socket.path_params["job"], self._hub(socket)
         admitted = self._tickets().valid(_offered_ticket(socket), f"job:{job}")
@@ -51,13 +49,13 @@ class LiveChannel:
             return
         await socket.accept(subprotocol=PROTOCOL)
         viewer = Viewer()
-        reading = asyncio.create_task(_hear(socket, hub, job, viewer))
+        reading = asyncio.create_task(_receive(socket, hub, job, viewer))
         reading.add_done_callback(lambda _: viewer.woken.set())
         try:
             with hub.job_views.subscribed(job, viewer.woken):
-                await _tell(socket, hub, job, viewer, reading)
+                await _send_updates(socket, hub, job, viewer, reading)
         except (WebSocketDisconnect, RuntimeError):
-            pass  # the browser went away while we spoke
+            pass  # the browser closed the connection while something was sent
         finally:
             reading.cancel()
             hub.set_watching(job, viewer, False)
@@ -69,8 +67,8 @@ class Viewer:
 
     Attributes:
         visible: whether it is visible.
-        undrawn: number of previews that it was sent and has not drawn yet.
-        woken: set when there may be something to say.
+        undrawn: number of previews sent to it that it has not drawn yet.
+        woken: set when there may be something to send.
     """
 
     visible: bool = False
@@ -79,46 +77,46 @@ class Viewer:
 
     @property
     def wants_preview(self) -> bool:
-        """Whether another preview would be looked at and drawn."""
+        """Whether another preview may be sent."""
         return self.visible and self.undrawn < MAX_UNDRAWN_PREVIEWS
 
 
-async def _tell(
+async def _send_updates(
     socket: WebSocket, hub: Hub, job: str, viewer: Viewer, reading: asyncio.Task[None]
 ) -> None:
-    """Speak until the job is settled or the browser leaves; only the newest counts."""
-    seen, shown, spoke = -1, None, float("-inf")
+    """Send states and previews until the job is settled or the browser disconnects."""
+    version, shown, sent_at = -1, None, float("-inf")
     while not reading.done():
         viewer.woken.clear()
         now = time.monotonic()
         with hub.job_views.reading(job) as view:
             if view is None:
                 return
-            preview, settled, unsaid = view.preview, view.settled, view.version != seen
-            word = None
-            if unsaid and (settled or now >= spoke + STATE_INTERVAL_SECONDS):
-                word = state(view, silent=now - view.last_message_at)
-                seen, spoke, unsaid = view.version, now, False
+            preview, settled, unsent = view.preview, view.settled, view.version != version
+            message = None
+            if unsent and (settled or now >= sent_at + STATE_INTERVAL_SECONDS):
+                message = state(view, silent=now - view.last_message_at)
+                version, sent_at, unsent = view.version, now, False
         if preview is not None and preview is not shown and viewer.wants_preview:
             shown, viewer.undrawn = preview, viewer.undrawn + 1
             await socket.send_bytes(encode(preview))
-        if word:
-            await socket.send_text(json.dumps(word))
+        if message:
+            await socket.send_text(json.dumps(message))
         if settled:
             await socket.close()
             return
-        await _news(viewer.woken, STATE_INTERVAL_SECONDS if unsaid else None)
+        await _wait(viewer.woken, STATE_INTERVAL_SECONDS if unsent else None)
 
 
-async def _news(woken: asyncio.Event, patience: float | None) -> None:
-    """Wait until there may be something to say, at most ``patience`` seconds."""
+async def _wait(woken: asyncio.Event, seconds: float | None) -> None:
+    """Wait until there may be something to send, for at most that many seconds."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(seconds):
             await woken.wait()
 
 
-async def _hear(socket: WebSocket, hub: Hub, job: str, viewer: Viewer) -> None:
-    """Read until the browser leaves."""
+async def _receive(socket: WebSocket, hub: Hub, job: str, viewer: Viewer) -> None:
+    """Process the page's messages until the browser disconnects."""
     while True:
         message = await socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -126,10 +124,10 @@ async def _hear(socket: WebSocket, hub: Hub, job: str, viewer: Viewer) -> None:
         match message.get("text"):
             case "cancel":
                 hub.cancel(job)
-            case "pause" | "resume" as word:
-                hub.set_paused(job, word == "pause")
-            case "visible" | "hidden" as word:
-                viewer.visible = word == "visible"
+            case "pause" | "resume" as command:
+                hub.set_paused(job, command == "pause")
+            case "visible" | "hidden" as command:
+                viewer.visible = command == "visible"
                 hub.set_watching(job, viewer, viewer.visible)
             case "seen":
                 viewer.undrawn = max(0, viewer.undrawn - 1)
@@ -137,19 +135,22 @@ async def _hear(socket: WebSocket, hub: Hub, job: str, viewer: Viewer) -> None:
 
 
 def encode(preview: Preview) -> bytes:
-    """Return a preview for the browser: a short header, then the JPEG."""
+    """Return a preview as bytes: a header, then the JPEG."""
     kind, index = KINDS[preview.kind], min(preview.index, 65535)
     return HEADER.pack(kind, index, preview.step, preview.steps) + preview.jpeg
 
 
 def _own_origin(socket: WebSocket) -> bool:
-    """Browsers always send an Origin; who sends none is no browser and still needs a ticket."""
+    """Return whether a request comes from the app's own pages, or not from a browser.
+
+    Browsers always send an Origin.
+    """
     origin = socket.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
 
 
 def _offered_ticket(socket: WebSocket) -> str:
-    """Return the ticket that stands beside the protocol's name among the subprotocols."""
+    """Return the ticket among the subprotocols that the page offers."""
     offered = [name.strip() for name in socket.headers.get("sec-websocket-protocol", "").split(",")]
     if len(offered) != 2 or offered[0] != PROTOCOL:
         return ""

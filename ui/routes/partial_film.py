@@ -1,7 +1,7 @@
-"""The part of a film that is finished, joined so that it can be played while the rest is made.
+"""Joins the finished segments of a film so that they can be played while the rest is made.
 
-It knows pieces; ``ui.engines.hub`` downloads those that are not here yet. A part lies among the
-pieces under an address of its own, so that sweeping the pieces removes it too.
+It knows pieces; ``ui.engines.hub`` downloads those that are not here yet. A partial film is stored
+among the pieces under an address of its own, so that sweeping the pieces removes it too.
 """
 
 import hashlib
@@ -17,21 +17,21 @@ from ui.routes import ffmpeg
 from ui.storage.files import make_private_folder
 from ui.storage.tables import Piece, stage_key
 
-PARTS_PER_JOB = 4  # kept: the last ones asked for, of which pages may still play an older one
+PARTS_PER_JOB = 4  # partial films to keep; a page may still play an older one
 
 
 class PartialFilms:
     """Joins finished segments; safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, list[Path]] = {}  # by job, the one asked for last at the end
+        self._parts: dict[str, list[Path]] = {}  # by job, the last requested one at the end
         self._joining = threading.Lock()
 
     def play(self, hub: Hub, job: str, count: int) -> Path:
-        """Return a film of the first ``count`` segments of a job; may take a while.
+        """Return a film of a job's first ``count`` segments; may take a while.
 
         Raises:
-            VisionFluxError: not all of them are finished, or one cannot be downloaded now.
+            VisionFluxError: not all of them are finished, or one cannot be downloaded.
         """
         segments = _first(hub.pieces.of(job), count)
         hub.download_pieces(
@@ -48,9 +48,9 @@ class PartialFilms:
             self._keep(job, target)
         return target
 
-    def _keep(self, job: str, asked: Path) -> None:
-        """Keep the parts of a job that were asked for last; remove the others."""
-        parts = [part for part in self._parts.get(job, []) if part != asked] + [asked]
+    def _keep(self, job: str, requested: Path) -> None:
+        """Keep a job's partial films that were requested last; remove the others."""
+        parts = [part for part in self._parts.get(job, []) if part != requested] + [requested]
         self._parts[job] = parts[-PARTS_PER_JOB:]
         for part in parts[:-PARTS_PER_JOB]:
             part.unlink(missing_ok=True)
@@ -64,7 +64,7 @@ def _first(pieces: Sequence[Piece], count: int) -> list[Piece]:
 
 
 def _join(segments: Sequence[Path], target: Path) -> None:
-    """Copy the packets of segments into one file.
+    """Join segments into one file without encoding them again.
 
     Raises:
         AssemblyError: ffmpeg could not join them.

@@ -65,7 +65,7 @@ def view(*happened: events.Event) -> JobView:
             "Filling gap 1 of 1 · frame 5 of 8",
         ),
         ([STARTED, PLANNED, events.PieceStarted(stage="film")], "Joining the film"),
-        ([STARTED, PLANNED, FINISHED], "Bringing the film to this computer"),
+        ([STARTED, PLANNED, FINISHED], "Downloading the film to this computer"),
         ([STARTED, events.Cancelled()], "Cancelled"),
         (
             [STARTED, events.Interrupted(reason="worker")],
@@ -109,7 +109,9 @@ def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
 def test_want_of_memory_is_said_in_plain_words_while_it_lasts() -> None:
     economized = events.Economized(way="tiles", exact=False)
     shown = view(STARTED, PLANNED, events.PieceStarted(stage="keyframe", index=0), economized)
-    assert job_state.calm(shown) == "Not enough graphics memory; painting more thriftily"
+    assert (
+        job_state.calm(shown) == "Not enough graphics memory; painting with memory-saving methods"
+    )
     assert job_state.calm(view(STARTED, economized, FINISHED)) == ""
     assert job_state.calm(view(STARTED, economized, STARTED)) == ""
 
@@ -135,7 +137,7 @@ def test_a_failure_carries_message_and_remedy() -> None:
 
 def test_a_move_is_told_in_the_calm_line_and_settles_the_old_job() -> None:
     shown = view(STARTED)
-    shown.reachable, shown.move_status = False, "Bringing finished part 1 of 3 to there…"
+    shown.reachable, shown.move_status = False, "Uploading finished part 1 of 3 to there…"
     assert job_state.calm(shown) == shown.move_status
     shown.move_status, shown.successor = "", "another job"
     assert job_state.state(shown)["settled"]
