@@ -122,7 +122,7 @@ def test_cameras_pictures_and_the_lock_need_no_mouse_and_are_kept(
     popover = page.get_by_test_id("stPopoverBody")
     (tmp_path / "words.png").write_bytes(b"no picture")
     popover.locator("input[type=file]").set_input_files(tmp_path / "words.png")
-    popover.get_by_text("This file is no picture that can be read").wait_for()
+    popover.get_by_text("This file cannot be read as a picture").wait_for()
     popover.locator("input[type=file]").set_input_files(tmp_path / "still.png")
     page.get_by_text("How far the first keyframe may differ from the picture").wait_for()
     shoot(page, "create-picture")

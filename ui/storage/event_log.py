@@ -1,4 +1,4 @@
-"""The event logs of this laptop's films, mirrored as they are heard: they outlive their engines.
+"""Copies of the engines' event logs of this library's films, which remain if an engine is lost.
 
 A film that was moved has the logs of all its jobs, in order. It knows events and rows, not
 connections.
@@ -18,34 +18,34 @@ from ui.storage.job_views import JobView
 from ui.storage.pieces import piece_of
 from ui.storage.tables import UNFINISHED, EventRow, Film, FormerJob
 
-# Of no interest afterwards; the last two are of version 1.
+# Dropped when a job has ended; the last two are from version 1.
 TRANSIENT_KINDS = ("piece_advanced", "model_loading", "keyframe_step", "segment_frame")
 
 
 class EventLog:
-    """Rows of events; safe to use from any thread."""
+    """Reads and writes rows of events; safe to use from any thread."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._write_lock = threading.Lock()
 
-    def add(self, job: str, heard: Sequence[Logged]) -> None:
-        """Keep events, and what they tell of finished pieces; hearing one twice changes nothing."""
+    def add(self, job: str, events: Sequence[Logged]) -> None:
+        """Store events and the finished pieces that they report; storing one twice is harmless."""
         with self._write_lock, Session(self._engine) as session, session.begin():
-            for logged in heard:
+            for logged in events:
                 session.merge(_entry(job, logged))
                 piece = isinstance(logged.event, PieceFinished) and piece_of(job, logged.event)
                 if piece:
                     session.merge(piece)
 
     def drop_after(self, job: str, seq: int) -> None:
-        """Drop the events of a job beyond ``seq``: its engine does not have them any more."""
+        """Delete a job's events after number ``seq``, which its engine has lost."""
         query = sa.delete(EventRow).where(EventRow.job == job, EventRow.seq > seq)
         with self._write_lock, Session(self._engine) as session, session.begin():
             session.execute(query)
 
     def last(self, job: str) -> int:
-        """Return the number of a job's last event that is kept; 0 if there is none."""
+        """Return the number of a job's last stored event; 0 if there is none."""
         query = sa.select(sa.func.max(EventRow.seq)).where(EventRow.job == job)
         with Session(self._engine) as session:
             return session.scalar(query) or 0
@@ -57,18 +57,18 @@ class EventLog:
             return [_logged(entry) for entry in session.scalars(query)]
 
     def of_film(self, job: str) -> list[Logged]:
-        """Return the events of a film: of the jobs that it was before, then of its own."""
+        """Return a film's events: those of its former jobs, then those of its job."""
         query = sa.select(FormerJob.job).where(FormerJob.film == job).order_by(FormerJob.number)
         with Session(self._engine) as session:
             jobs = [*session.scalars(query), job]
         return [logged for one in jobs for logged in self.of(one)]
 
     def view(self, film: Film, pictures: Iterable[int]) -> JobView:
-        """Return the view of a job as this laptop knows it, out of reach until its engine speaks.
+        """Return a job's view from its stored events; ``reachable`` is False.
 
         Args:
             film: the job's row.
-            pictures: indexes of the keyframes whose small pictures are here.
+            pictures: indexes of the keyframes that have thumbnails.
         """
         view = JobView(film.job, film.recipe, film.engine, reachable=False)
         view.progress = fold(self.of(film.job))
@@ -80,15 +80,15 @@ class EventLog:
         return view
 
     def drop_transient(self, job: str) -> None:
-        """Drop what was of interest only while the film was made."""
+        """Delete the events of a job that matter only while its film is made."""
         query = sa.delete(EventRow).where(EventRow.job == job, EventRow.kind.in_(TRANSIENT_KINDS))
         with self._write_lock, Session(self._engine) as session, session.begin():
             session.execute(query)
 
-    # Jobs that were left behind when their film moved
+    # Jobs whose film has moved to another engine
 
     def orphans(self, engine: str) -> list[str]:
-        """Return the jobs that an engine may still work on although their films have moved."""
+        """Return an engine's jobs whose films have moved and that it may still work on."""
         query = sa.select(FormerJob.job).where(
             FormerJob.engine == engine, FormerJob.told.is_(False)
         )
@@ -96,7 +96,7 @@ class EventLog:
             return list(session.scalars(query))
 
     def confirm_orphan(self, job: str) -> None:
-        """Note that an engine knows that it need not go on with a job."""
+        """Store that an engine has cancelled a job whose film has moved."""
         query = sa.update(FormerJob).where(FormerJob.job == job).values(told=True)
         with self._write_lock, Session(self._engine) as session, session.begin():
             session.execute(query)

@@ -1,7 +1,7 @@
 """The app's data folder, and how files in it are written and read.
 
-Everything that the app writes there itself is readable by its owner only. It knows folders and
-files, not what is in them.
+Files that the app writes there are readable by their owner only. It knows folders and files, not
+their content.
 """
 
 import logging
@@ -20,27 +20,27 @@ T = TypeVar("T")
 
 
 def data_folder() -> Path:
-    """Return the app's data folder, made if missing, readable by its owner only."""
+    """Return the app's data folder; create it if it is missing, readable by its owner only."""
     folder = local.data_folder().absolute()
     make_private_folder(folder)
     return folder
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder that only its owner may read, unless it exists."""
+    """Create a folder that only its owner may read, unless it exists."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace a file atomically by JSON that only its owner may read."""
+    """Write JSON atomically to a file that only its owner may read."""
     write_private(path, msgspec.json.encode(value))
 
 
 def read_json(path: Path, kind: type[T]) -> T | None:
     """Return the value that a file holds; None if the file is missing or cannot be decoded.
 
-    A file that cannot be decoded is kept beside its old place as ``….damaged`` and logged, so that
-    what it held is not lost with the next write.
+    A file that cannot be decoded is renamed to ``….damaged`` and logged, so that the next write
+    does not destroy its content.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)

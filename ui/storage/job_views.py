@@ -1,7 +1,7 @@
-"""What the app knows of each job right now, for many readers at once.
+"""The current state of each job, in memory, shared by threads.
 
-The hub writes, relays and pages read; a version number per job tells readers that something
-changed. It keeps the newest preview only. It knows neither sockets nor SQL nor Streamlit.
+The hub writes it; routes and pages read it. A view's version grows with every change. Of the
+previews only the newest is kept. It knows neither sockets nor SQL nor Streamlit.
 """
 
 import asyncio
@@ -21,21 +21,22 @@ from engine.wire.messages.responses import Preview
 
 @dataclass
 class JobView:
-    """One job as this app sees it.
+    """The state of one job.
 
     Attributes:
         engine: id of the engine that works on it.
-        last_message_at: monotonic time of the last word about it.
-        pictures: indexes of the keyframes whose small pictures are on this laptop.
-        downloaded: bytes of the film that are here, and bytes of the whole film.
+        last_message_at: monotonic time of the engine's last message about it.
+        pictures: indexes of the keyframes that have thumbnails.
+        downloaded: bytes of the film that were downloaded, and bytes of the whole film.
         saved: whether the film is in the library.
-        reachable: whether its engine is connected right now.
-        engine_stopped: whether that was stopped by the user, and is not connected since.
-        preview_bytes: bytes of previews that came.
-        cancelling: whether the user asked to cancel it.
-        move_status: how its move to another engine is going, in words; empty while there is none.
-        move_error: why its last move did not succeed.
-        successor: the job that goes on in its place on another engine.
+        reachable: whether its engine is connected.
+        engine_stopped: whether the user has stopped its engine.
+        preview_bytes: bytes of previews that were received.
+        cancelling: whether the user has cancelled it and the engine has not confirmed.
+        move_status: progress of its move to another engine, for users; empty without a move.
+        move_error: why its last move failed.
+        successor: id of the job that continues the film on another engine; empty if none does.
+        version: grows with every change.
     """
 
     job: str
@@ -58,59 +59,59 @@ class JobView:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more will happen, the film's arrival here included."""
+        """Whether the job has ended and its film, if any, was downloaded."""
         if self.successor:
             return True
         return self.saved if self.progress.status == "finished" else self.progress.final
 
     def copy(self) -> "JobView":
-        """Return a copy that shares only what never changes."""
+        """Return a copy that later changes do not affect."""
         unchanging = {id(value): value for value in (self.progress.plan, self.progress.film)}
         progress = copy.deepcopy(self.progress, unchanging)
         return dataclasses.replace(self, progress=progress, pictures=set(self.pictures))
 
 
 class JobViews:
-    """All views; every read and write goes through one lock."""
+    """The views of all jobs; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._views: dict[str, JobView] = {}
-        self._readers: dict[str, set[Callable[[], None]]] = {}
+        self._subscribers: dict[str, set[Callable[[], None]]] = {}
         self._viewers: dict[str, set[object]] = {}
         self._lock = threading.Lock()
 
     def open(self, view: JobView) -> None:
-        """Put a view on the board unless its job has one."""
+        """Add a view unless its job has one."""
         with self._lock:
             self._views.setdefault(view.job, view)
 
     def close(self, job: str) -> None:
-        """Take a job from the board."""
+        """Remove the view of a job."""
         with self._lock:
             self._views.pop(job, None)
 
     def snapshot(self, job: str) -> JobView | None:
-        """Return a copy of a view, which later changes do not touch; None if there is none."""
+        """Return a copy of a job's view; None if there is none."""
         with self._lock:
             view = self._views.get(job)
             return None if view is None else view.copy()
 
     @contextmanager
     def reading(self, job: str) -> Iterator[JobView | None]:
-        """Hold a view still while it is read; None if there is none."""
+        """Lock a job's view while it is read; None if there is none."""
         with self._lock:
             yield self._views.get(job)
 
     @contextmanager
     def changing(self, job: str) -> Iterator[JobView | None]:
-        """Hold a view still while it is changed, then wake whoever follows it."""
+        """Lock a job's view while it is changed, then wake its subscribers."""
         with self._lock:
             view = self._views.get(job)
             yield view
             if view is not None:
                 view.version += 1
-            readers = tuple(self._readers.get(job, ()))
-        for wake in readers:
+            subscribers = tuple(self._subscribers.get(job, ()))
+        for wake in subscribers:
             wake()
 
     def of_engine(self, engine: str) -> list[str]:
@@ -120,7 +121,7 @@ class JobViews:
             return [view.job for view in views if view.engine == engine and not view.settled]
 
     def set_watching(self, job: str, viewer: object, watching: bool) -> bool:
-        """Note whether one reader's viewers are on a job; return whether that changed ``seen``."""
+        """Set whether a viewer watches a job; return whether ``is_watched`` changed."""
         with self._lock:
             viewers = self._viewers.setdefault(job, set())
             before = bool(viewers)
@@ -130,13 +131,13 @@ class JobViews:
             return bool(viewers) != before
 
     def is_watched(self, job: str) -> bool:
-        """Return whether anybody's viewers are on a job, so that previews are worth their bytes."""
+        """Return whether any viewer watches a job, so that its engine should send previews."""
         with self._lock:
             return job in self._viewers
 
     @contextmanager
     def subscribed(self, job: str, woken: asyncio.Event) -> Iterator[None]:
-        """Set ``woken`` whenever the job changes; call it in the event's own loop."""
+        """Set ``woken`` whenever the job changes; call this in the event's own loop."""
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
@@ -144,11 +145,11 @@ class JobViews:
                 loop.call_soon_threadsafe(woken.set)
 
         with self._lock:
-            self._readers.setdefault(job, set()).add(wake)
+            self._subscribers.setdefault(job, set()).add(wake)
         try:
             yield
         finally:
             with self._lock:
-                self._readers[job].discard(wake)
-                if not self._readers[job]:
-                    del self._readers[job]
+                self._subscribers[job].discard(wake)
+                if not self._subscribers[job]:
+                    del self._subscribers[job]

@@ -1,9 +1,9 @@
-"""The films of one owner: one row each in SQL, their files in a folder.
+"""The films of one owner: a row each in SQL, and their files in a folder.
 
-A job is a row from the moment it is submitted, so that a refresh or a restart finds it again;
-it counts as finished once its film lies in the folder. Any SQLAlchemy engine will do (SQLite by
-default, PostgreSQL for a shared installation). No method sees or changes another owner's films.
-It knows nothing of connections, accounts or pages.
+A job has a row from its submission on, so that a page finds it after a reload and the app after a
+restart; it is finished once its film is in the folder. Any SQLAlchemy engine can be used: SQLite by
+default, PostgreSQL for a shared installation. No method reads or changes another owner's films. It
+does not know connections, accounts or pages.
 """
 
 import shutil
@@ -25,13 +25,13 @@ from ui.storage.tables import ENDED, UNFINISHED, EventRow, Film, FormerJob, Piec
 
 Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
 Sort = Literal["newest", "oldest", "title", "longest", "largest"]
-UNDO_SECONDS = 24 * 3600.0  # seconds for which what was put aside can be brought back
-LISTED_FILMS = 12  # films that wait for approval, or failed or were cancelled, which pages show
-FORGET_AFTER_SECONDS = 30 * UNDO_SECONDS  # seconds after which those that no page shows are deleted
+UNDO_SECONDS = 24 * 3600.0  # after which a discarded film can no longer be restored
+LISTED_FILMS = 12  # jobs that await approval, and jobs without a film, that pages list
+FORGET_AFTER_SECONDS = 30 * UNDO_SECONDS  # after which jobs that no page lists are deleted
 
 
 class Totals(NamedTuple):
-    """How many films there are, and their seconds and bytes together."""
+    """The number of films, and the sums of their seconds and bytes."""
 
     films: int
     seconds: float
@@ -42,12 +42,12 @@ class Library:
     """Reads and writes films; safe to use from any thread."""
 
     def __init__(self, engine: sa.Engine, folder: Path, owner: str = "") -> None:
-        """Open the library, making its tables and folder where they are missing.
+        """Open the library; create its tables and its folder if they are missing.
 
         Args:
-            engine: from ``database.sqlite_engine``, or from ``st.connection(…).engine``.
-            folder: for the films' files; owners may share it.
-            owner: id of the account; empty where there are none.
+            engine: from ``migrations.sqlite_engine``, or from ``st.connection(…).engine``.
+            folder: of the films' files; owners may share it.
+            owner: id of the account; empty for an app without accounts.
         """
         self.engine = engine
         self.folder = folder
@@ -56,7 +56,7 @@ class Library:
         upgrade(engine)
 
     def add(self, job: str, recipe: Recipe, engine: str) -> None:
-        """Note a job that is about to be submitted to the engine of that id."""
+        """Add a job that is about to be submitted to the engine with that id."""
         prompts = " → ".join(dict.fromkeys(scene.prompt.strip() for scene in recipe.scenes))
         film = Film(
             job=job,
@@ -74,14 +74,14 @@ class Library:
             session.add(film)
 
     def get(self, job: str) -> Film | None:
-        """Return a film by its job's id, unless it was put aside."""
+        """Return a film by its job's id; None if there is none, or it was discarded."""
         with self._session() as session:
             return session.scalar(sa.select(Film).where(self._own(job), _NOT_DISCARDED))
 
     def may_submit(self, job: str) -> bool:
-        """Return whether a film may be submitted as a job: a new one, or one that has not ended.
+        """Return whether a film may be submitted under a job's id.
 
-        A job that failed, was cancelled or was put aside takes no film any more.
+        That is not the case if the job failed, was cancelled or was discarded.
         """
         query = sa.select(Film.status, Film.deleted_at).where(Film.job == job)
         with self._session() as session:
@@ -89,15 +89,15 @@ class Library:
         return row is None or (row.status not in ENDED and not row.deleted_at)
 
     def accepted(self, job: str) -> None:
-        """Note that the engine has the job; one that has ended meanwhile stays what it is."""
+        """Store that the engine has accepted a job, unless the job has ended meanwhile."""
         self._update(job, Film.status == "submitting", status="running")
 
     def note_shown(self, job: str, count: int) -> None:
-        """Note how many bytes of previews came of a film that is being made."""
+        """Store how many bytes of previews of an unfinished film were received."""
         self._update(job, shown=count)
 
     def finish(self, job: str, film: Finished) -> None:
-        """Note that the film's file is in the folder."""
+        """Store that the film's file is in the folder."""
         self._update(
             job,
             status="finished",
@@ -106,21 +106,24 @@ class Library:
         )
 
     def end(self, job: str, status: Status, error: ErrorReport | None = None) -> None:
-        """Note that the job ended without a film."""
+        """Store that a job ended without a film."""
         text = msgspec.json.encode(error).decode() if error else ""
         self._update(job, status=status, finished_at=time.time(), error_json=text)
 
     def replace(self, job: str, by: str, engine: str, *, ended: bool = False) -> bool:
-        """Make an unfinished film that of another job and engine, about to be submitted there.
+        """Give a film a new job, which is about to be submitted to another engine.
 
-        Its pieces, pictures and time of creation stay, and what it was before is remembered; a
-        step back to a former job undoes that. False if the film is not what was expected any more.
+        The film keeps its pieces, thumbnails and time of creation, and its former job is stored.
+        Replacing a job by its former job undoes this.
 
         Args:
-            job: what it is.
-            by: what it shall be.
-            engine: id of the engine that shall go on with it.
-            ended: whether it failed or was cancelled, rather than being unfinished.
+            job: id of the film's job.
+            by: id of its new job.
+            engine: id of the engine that continues the film.
+            ended: whether the film failed or was cancelled; False if it is unfinished.
+
+        Returns:
+            Whether the film was changed: False if its status has changed meanwhile.
         """
         expected = sa.and_(self._own(job), Film.status.in_(ENDED if ended else UNFINISHED))
         with self._session() as session:
@@ -129,7 +132,7 @@ class Library:
             change = sa.update(Film).where(expected).values(job=by, engine=engine, **fresh)
             if not session.execute(change).rowcount:  # type: ignore[attr-defined]
                 return False
-            session.execute(sa.delete(Piece).where(Piece.job == by))  # of a late word
+            session.execute(sa.delete(Piece).where(Piece.job == by))  # of a late message
             session.execute(sa.update(Piece).where(Piece.job == job).values(job=by))
             session.execute(sa.update(FormerJob).where(FormerJob.film == job).values(film=by))
             undone = session.execute(sa.delete(FormerJob).where(FormerJob.job == by))
@@ -140,21 +143,21 @@ class Library:
         return True
 
     def successor(self, job: str) -> str | None:
-        """Return the job that goes on in place of a former one; None if none does."""
+        """Return the job that has replaced a former job; None if none has."""
         query = sa.select(FormerJob.film).join(Film, Film.job == FormerJob.film)
         query = query.where(FormerJob.job == job, Film.owner == self.owner, _NOT_DISCARDED)
         with self._session() as session:
             return session.scalar(query)
 
     def unfinished(self, engine: str | None = None) -> list[Film]:
-        """Return the jobs under way, oldest first; only those of one engine if given."""
+        """Return the unfinished jobs, oldest first; only those of one engine if it is given."""
         query = self._select(Film.status.in_(UNFINISHED)).order_by(Film.created_at)
         if engine is not None:
             query = query.where(Film.engine == engine)
         return self._all(query)
 
     def waiting(self, limit: int | None = LISTED_FILMS) -> list[Film]:
-        """Return the finished keyframes that wait for approval, newest first."""
+        """Return the animatics, whose keyframes await approval, newest first."""
         query = self._select(sa.and_(Film.status == "finished", Film.animatic.is_(True)))
         return self._all(query.order_by(Film.created_at.desc()).limit(limit))
 
@@ -175,11 +178,11 @@ class Library:
         """Return finished films whose titles or prompts contain ``search``; no animatics.
 
         Args:
-            search: taken literally, whatever its case.
-            sort: what comes first.
-            favourites: whether only those are wanted.
-            limit: how many at most.
-            offset: how many to leave out.
+            search: text to find; case does not matter, and no character is special.
+            sort: the order.
+            favourites: whether to return favourites only.
+            limit: maximal number of films.
+            offset: number of films to skip.
         """
         query = sa.select(Film).where(self._finished(search, favourites))
         return self._all(query.order_by(*_ORDERS[sort], Film.job).limit(limit).offset(offset))
@@ -194,24 +197,24 @@ class Library:
         return Totals(films, float(length or 0), int(weight or 0))
 
     def rename(self, job: str, title: str) -> None:
-        """Call a film something else; nothing stands for its prompts."""
+        """Change a film's title; an empty title is replaced by its prompts."""
         title = " ".join(title.split())[:200]
         self._update(job, title=title or Film.prompts)
 
     def set_favourite(self, job: str, favourite: bool) -> None:
-        """Note whether a film is a favourite."""
+        """Store whether a film is a favourite."""
         self._update(job, favourite=favourite)
 
     def discard(self, job: str) -> None:
-        """Put a film aside that is not being made; ``restore`` brings it back for a day."""
+        """Hide a film that is not being made; ``restore`` undoes this for a day."""
         self._update(job, Film.status.not_in(UNFINISHED), deleted_at=time.time())
 
     def restore(self, job: str) -> None:
-        """Bring back a film that was put aside."""
+        """Show a discarded film again."""
         self._update(job, deleted_at=0.0)
 
     def sweep(self) -> None:
-        """Delete what was put aside more than a day ago, and what no page has shown for a month."""
+        """Delete films discarded over a day ago, and jobs that no page has listed for a month."""
         before = sa.and_(~_NOT_DISCARDED, Film.deleted_at < time.time() - UNDO_SECONDS)
         query = sa.select(Film.job).where(Film.owner == self.owner, before)
         with self._session() as session:
@@ -224,14 +227,14 @@ class Library:
             self.delete(job)
 
     def start_images(self) -> set[str]:
-        """Return SHA-256 of the pictures that scenes begin from, also of films put aside."""
+        """Return the SHA-256 of all start images, including those of discarded films."""
         mine = sa.and_(Film.owner == self.owner, Film.recipe_json.contains('"start_image"'))
         with self._session() as session:
             films = session.scalars(sa.select(Film).where(mine))
             return {image for film in films for image in film.recipe.start_images}
 
     def delete(self, job: str) -> None:
-        """Forget a film and remove its files."""
+        """Delete a film with its rows and files."""
         with self._session() as session:
             if session.scalar(sa.select(Film.owner).where(Film.job == job)) != self.owner:
                 return
@@ -242,19 +245,19 @@ class Library:
         shutil.rmtree(self.folder / job, ignore_errors=True)
 
     def file(self, film: Film) -> Path:
-        """Return where the film's file is, or will be."""
+        """Return the path of a film's file."""
         return self._own_folder(film.job) / f"film.{film.format}"
 
     def poster(self, job: str) -> Path:
-        """Return where the film's poster is, or will be (PNG)."""
+        """Return the path of a film's poster (PNG)."""
         return self.folder / job / "poster.png"
 
     def picture(self, job: str, index: int) -> Path:
-        """Return where the small picture of a keyframe is, or will be (JPEG)."""
+        """Return the path of a keyframe's thumbnail (JPEG)."""
         return self._own_folder(job) / f"keyframe-{index:04d}.jpg"
 
     def pictures(self, job: str) -> list[int]:
-        """Return the indexes of the keyframes whose pictures are here, ascending."""
+        """Return the indexes of the keyframes that have thumbnails, ascending."""
         found = (self.folder / job).glob("keyframe-*.jpg")
         return sorted(int(path.stem.removeprefix("keyframe-")) for path in found)
 

@@ -1,8 +1,7 @@
-"""Brings the tables of an older database up to ``ui.storage.tables``, one step after another.
+"""Upgrades the tables of an older database to ``ui.storage.tables``, step by step.
 
-Each step is written once and never changed; a new one goes to the end. A database without the
-table of versions is from before there was one, and its columns tell what it has. It knows tables,
-not what is in them.
+A step is never changed once it was released; a new one is appended. The columns of a database
+without a table of versions show which steps it needs. It knows tables, not their content.
 """
 
 import time
@@ -17,9 +16,9 @@ from ui.storage.tables import Base, Film, Version
 
 
 def upgrade(engine: sa.Engine) -> None:
-    """Make the tables that are missing, and change those that are older, all or nothing."""
+    """Create missing tables and upgrade older ones, in one transaction."""
     with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":  # whose driver would commit each change by itself
+        if engine.dialect.name == "sqlite":  # its driver would commit each change by itself
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         known = _version(connection)
         Base.metadata.create_all(connection)
@@ -32,10 +31,10 @@ def upgrade(engine: sa.Engine) -> None:
 
 
 def _version(connection: sa.Connection) -> int:
-    """Return the number of steps that a database needs no more."""
+    """Return the number of steps that a database has had."""
     inspector = sa.inspect(connection)
     if not inspector.has_table(Film.__tablename__):
-        return len(STEPS)  # a new one is made as it should be
+        return len(STEPS)  # a new database
     if inspector.has_table(Version.__tablename__):
         return _noted(connection)
     columns = {column["name"] for column in inspector.get_columns(Film.__tablename__)}
@@ -47,12 +46,12 @@ def _noted(connection: sa.Connection) -> int:
 
 
 def _networks(connection: sa.Connection) -> None:
-    """Note which network drew the in-betweens."""
+    """Store which network drew the in-betweens."""
     _run(connection, "ALTER TABLE films ADD COLUMN interpolator TEXT NOT NULL DEFAULT ''")
 
 
 def _accounts(connection: sa.Connection) -> None:
-    """Note whose a film is, favourites and names, and what is put aside; count bytes by owner."""
+    """Store owners, favourites, titles and discarded films; count traffic by owner."""
     _run(
         connection,
         "ALTER TABLE films ADD COLUMN owner VARCHAR(64) NOT NULL DEFAULT ''",
@@ -72,14 +71,14 @@ def _accounts(connection: sa.Connection) -> None:
 
 
 def _animatics(connection: sa.Connection) -> None:
-    """Tell keyframes that wait for approval from films."""
+    """Mark animatics, whose keyframes await approval."""
     _run(connection, "ALTER TABLE films ADD COLUMN animatic BOOLEAN NOT NULL DEFAULT FALSE")
     marked = Film.recipe_json.contains('"animatic":true', autoescape=True)
     connection.execute(sa.update(Film).where(marked).values(animatic=True))
 
 
 def _previews(connection: sa.Connection) -> None:
-    """Count the previews of a film, so that a restart does not forget what they took."""
+    """Store the bytes of a film's previews, so that their budget survives a restart."""
     _run(connection, "ALTER TABLE films ADD COLUMN shown BIGINT NOT NULL DEFAULT 0")
 
 
@@ -97,15 +96,15 @@ STEPS: tuple[Callable[[sa.Connection], None], ...] = (
 
 
 def sqlite_engine(path: Path) -> sa.Engine:
-    """Return an engine for a SQLite file that readers and one writer share without waiting."""
-    path.touch(mode=0o600)  # prompts are private; SQLite gives its other files the same mode
+    """Return an engine for a SQLite file, which readers and a writer can use at the same time."""
+    path.touch(mode=0o600)  # prompts are private; SQLite's other files get the same mode
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
     prepare(engine)
     return engine
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Let SQLite keep a write-ahead log and wait for locks; other databases are left alone."""
+    """Configure SQLite to use a write-ahead log and to wait for locks; no other database."""
     if engine.dialect.name != "sqlite":
         return
 

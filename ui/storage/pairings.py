@@ -1,6 +1,6 @@
-"""The pairing links that this laptop has saved, and which engine is chosen.
+"""The saved pairing links, and which engine is chosen.
 
-Links hold keys, so their file is readable by its owner only. It does not know connections.
+Links contain keys, so their file is readable by its owner only. It does not know connections.
 """
 
 import threading
@@ -20,10 +20,10 @@ class SavedPairings(msgspec.Struct):
     """The file's content.
 
     Attributes:
-        chosen: ``LOCAL`` or the address of the engine that new films go to.
+        chosen: ``LOCAL``, or the address of the engine that new films are submitted to.
         resting: whether the user has stopped the engine on this computer.
         links: pairing links by address.
-        engines: ids of the engines, where they are known, by address.
+        engines: known ids of the engines, by address.
     """
 
     chosen: str = LOCAL
@@ -42,7 +42,7 @@ class Pairings:
 
     @property
     def chosen(self) -> str:
-        """``LOCAL`` or the address of the chosen engine."""
+        """``LOCAL``, or the address of the chosen engine."""
         return self._saved.chosen
 
     @property
@@ -73,17 +73,17 @@ class Pairings:
                 write_json(self._path, self._saved)
 
     def save(self, pairing: Pairing) -> None:
-        """Save a pairing; one of the same address is replaced."""
+        """Save a pairing; it replaces one of the same address."""
         with self._changing() as saved:
             saved.links[pairing.url] = pairing.link
 
     def choose(self, key: str) -> None:
-        """Save which engine new films go to."""
+        """Save which engine new films are submitted to."""
         with self._changing() as saved:
             saved.chosen = key
 
     def forget(self, key: str) -> None:
-        """Remove a pairing; the engine on this computer takes its place if it was chosen."""
+        """Remove a pairing; if it was chosen, choose the engine on this computer."""
         with self._changing() as saved:
             saved.links.pop(key, None)
             saved.engines.pop(key, None)
@@ -92,7 +92,7 @@ class Pairings:
 
     @contextmanager
     def _changing(self) -> Iterator[SavedPairings]:
-        """Let one thread at a time change the content, then write it."""
+        """Lock the content while it is changed, then write it."""
         with self._lock:
             yield self._saved
             write_json(self._path, self._saved)

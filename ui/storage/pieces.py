@@ -1,7 +1,7 @@
-"""The finished pieces of unfinished films, kept here to resume the films elsewhere.
+"""The finished pieces of unfinished films, stored here so that another engine can continue them.
 
-What is known of a piece is a row in SQL; whether it is here, its file alone tells. Files lie under
-their content address, so films that share a piece share its file. It does not know connections.
+A piece has a row in SQL and, once it is downloaded, a file. Files are named by content address, so
+films that share a piece share its file. It does not know connections.
 """
 
 import mimetypes
@@ -16,21 +16,19 @@ from engine.film.events import PieceFinished
 from engine.film.stages import STAGES, Stage
 from ui.storage.tables import ENDED, UNFINISHED, Film, Piece, stage_key
 
-RESTARTABLE_FILMS = (
-    3  # films that failed or were cancelled and may be started again with what they have
-)
+RESTARTABLE_FILMS = 3  # failed or cancelled films whose pieces are kept
 
 
 def is_mirrored(stage: Stage) -> bool:
-    """Tell whether the pieces of a stage are kept here while a film is made.
+    """Return whether the pieces of a stage are downloaded while a film is made.
 
-    What there is one of per film, such as the film itself, is downloaded at its end.
+    Stages with one piece per film, such as the film itself, are downloaded at the end.
     """
     return stage.of != "film"
 
 
 def piece_of(job: str, event: PieceFinished) -> Piece | None:
-    """Return the row of a piece that is kept here; None for other pieces."""
+    """Return the row of a finished piece; None if its stage is not mirrored."""
     stage = STAGES.get(event.stage)
     if stage is None or not is_mirrored(stage):
         return None
@@ -49,15 +47,15 @@ def piece_of(job: str, event: PieceFinished) -> Piece | None:
 def choose(
     pieces: Iterable[Piece], here: set[str], whole: Mapping[str, int], budget: int
 ) -> Piece | None:
-    """Return what to download next: pieces of the first stage first.
+    """Return the piece to download next, in the order of the stages; None if there is none.
 
-    A piece is left out if pieces of an earlier stage, those to come included, may need its room.
+    A piece is skipped if pieces of an earlier stage, finished or not, may need its bytes.
 
     Args:
         pieces: of one film.
-        here: content addresses of those that are here.
-        whole: number of pieces that the film will have, by the stage's name.
-        budget: bytes that the film's pieces may take here.
+        here: content addresses of the pieces that are here.
+        whole: number of pieces that the film will have, by stage.
+        budget: bytes that the film's pieces may take.
     """
     known = {piece.object: piece for piece in pieces}
     room = budget - sum(piece.size for piece in known.values() if piece.object in here)
@@ -73,22 +71,28 @@ def choose(
 
 
 class Pieces:
-    """Files of all films, and the rows of ``ui.storage.event_log``; safe to use from any thread."""
+    """Reads the rows of pieces and manages their files; safe to use from any thread."""
 
     def __init__(self, engine: sa.Engine, folder: Path, owner: str = "") -> None:
-        """Open what the library's database notes; files of one owner's films lie in ``folder``."""
+        """Open the pieces of one owner's films.
+
+        Args:
+            engine: of the library's database.
+            folder: of the pieces' files.
+            owner: id of the account; empty for an app without accounts.
+        """
         self._engine = engine
         self._owner = owner
         self._folder = folder
 
     def of(self, job: str) -> list[Piece]:
-        """Return the pieces of a film: keyframes, then segments, then others, each in order."""
+        """Return the pieces of a film, sorted by stage and index."""
         query = sa.select(Piece).where(Piece.job == job).order_by(Piece.key, Piece.index)
         with Session(self._engine, expire_on_commit=False) as session:
             return list(session.scalars(query))
 
     def path(self, piece: Piece) -> Path:
-        """Return where a piece's file is, or will be."""
+        """Return the path of a piece's file."""
         name = f"{piece.object}{mimetypes.guess_extension(piece.stage.media_type)}"
         return self._folder / piece.object[:2] / name
 
@@ -97,11 +101,11 @@ class Pieces:
         return {piece.object: piece for piece in self.of(job) if self.path(piece).is_file()}
 
     def next(self, job: str, whole: Mapping[str, int], budget: int) -> Piece | None:
-        """Return what to download next of a film; see ``choose``."""
+        """Return the piece of a film to download next; see ``choose``."""
         return choose(self.of(job), set(self.here(job)), whole, budget)
 
     def whole(self, piece: Piece) -> bool:
-        """Tell whether a piece's file is what it was; one that is damaged is removed."""
+        """Return whether a piece's file is here and intact; remove a damaged one."""
         path = self.path(piece)
         try:
             same = file_sha256(path) == piece.sha256
@@ -112,7 +116,7 @@ class Pieces:
         return same
 
     def sweep(self) -> None:
-        """Remove every file that no unfinished film needs, nor one that ended a short while ago."""
+        """Remove the files that neither unfinished nor restartable films need."""
         mine = Film.owner == self._owner
         ended = sa.select(Film.job).where(mine, Film.status.in_(ENDED))
         kept = ended.order_by(Film.finished_at.desc()).limit(RESTARTABLE_FILMS)

@@ -1,6 +1,6 @@
-"""Settings of the user that apply to all films, kept in one small file.
+"""Settings of the user that apply to all films, in a JSON file.
 
-It does not know what they are used for.
+It does not know how they are used.
 """
 
 import threading

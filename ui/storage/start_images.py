@@ -1,7 +1,7 @@
-"""A user's picture made ready to begin a scene from: upright, in sRGB, RGB, of a size to send.
+"""Start images: a user's images, prepared so that scenes can begin from them, and their files.
 
-What arrives may be anything; nothing of it remains but pixels, so that neither where it was taken
-nor by whom is told to an engine. It knows Pillow, not where stills are kept.
+A prepared image is upright, in sRGB, RGB, and of a size that engines accept. Its metadata are
+removed, so that no engine learns where or by whom it was taken.
 """
 
 import asyncio
@@ -20,15 +20,13 @@ from engine.wire.client import Connection
 from ui.storage.files import make_private_folder, write_private
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-MAX_PIXELS = 64_000_000  # that are decoded; 256 MB as RGBA
-MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = map(
-    int, SETTINGS["width"].bounds
-)  # pixels of the sides of a start image
-REMEDY = "drop a JPEG, PNG or WebP picture"
+MAX_PIXELS = 64_000_000  # of a file to decode; 256 MB as RGBA
+MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = map(int, SETTINGS["width"].bounds)  # of a start image
+REMEDY = "choose a JPEG, PNG or WebP picture"
 
 
 class PreparedImage(NamedTuple):
-    """A picture as scenes begin from it.
+    """A start image.
 
     Attributes:
         name: SHA-256 of ``png``.
@@ -40,20 +38,20 @@ class PreparedImage(NamedTuple):
 
 
 def prepare_image(data: bytes) -> PreparedImage:
-    """Make a user's picture ready.
+    """Prepare a user's image.
 
     Raises:
-        InvalidParameterError: it is no picture that can be read, too large, or a mere strip.
+        InvalidParameterError: it cannot be read, is too large, or is too narrow.
     """
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as picture:
             _check_size(*picture.size)
             picture.draft(
                 "RGB", (MAX_SIDE_PIXELS, MAX_SIDE_PIXELS)
-            )  # a large JPEG is decoded smaller
+            )  # decode a large JPEG at a lower resolution
             flat = _flat(_in_srgb(ImageOps.exif_transpose(picture)))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise _refused("this file is no picture that can be read") from error
+        raise _refused("this file cannot be read as a picture") from error
     except Image.DecompressionBombError as error:
         raise _refused("this picture is too large") from error
     png = BytesIO()
@@ -63,13 +61,13 @@ def prepare_image(data: bytes) -> PreparedImage:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise _refused(f"this picture has {width}×{height} pixels; {MAX_PIXELS:,} are possible")
+        raise _refused(f"this picture has {width}×{height} pixels; the limit is {MAX_PIXELS:,}")
     if max(width, height) * MIN_SIDE_PIXELS > min(width, height) * MAX_SIDE_PIXELS:
-        raise _refused(f"{width}×{height} is a strip, of which a film would show next to nothing")
+        raise _refused(f"this picture is too narrow: {width}×{height}")
 
 
 def _in_srgb(picture: Image.Image) -> Image.Image:
-    """Return a picture in sRGB; a damaged profile counts as none."""
+    """Return an image in sRGB; a damaged colour profile is ignored."""
     profile = picture.info.get("icc_profile")
     if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "L"):
         return picture
@@ -83,8 +81,8 @@ def _in_srgb(picture: Image.Image) -> Image.Image:
 
 
 def _flat(picture: Image.Image) -> Image.Image:
-    """Return a picture as 8-bit RGB, on white where it is transparent, without metadata."""
-    if picture.mode.startswith("I"):  # 16 bits a pixel
+    """Return an image as 8-bit RGB without metadata, with white where it was transparent."""
+    if picture.mode.startswith("I"):  # 16 bits per pixel
         picture = picture.convert("I").point(lambda value: value * (1 / 257)).convert("L")
     colours = picture.convert("RGBA")
     flat = Image.new("RGB", colours.size, "white")
@@ -93,7 +91,7 @@ def _flat(picture: Image.Image) -> Image.Image:
 
 
 def _sized(picture: Image.Image) -> Image.Image:
-    """Return a picture whose sides an engine accepts; a small one grows, nothing is squeezed."""
+    """Return an image whose sides an engine accepts, scaled without distortion."""
     scale = min(1.0, MAX_SIDE_PIXELS / max(picture.size))
     scale = max(scale, MIN_SIDE_PIXELS / min(picture.size))
     if scale == 1:
@@ -109,37 +107,37 @@ def _refused(problem: str) -> InvalidParameterError:
 
 
 PNG = "image/png"
-THUMBNAIL_SIDE_PIXELS = 480  # pixels of the longer side
+THUMBNAIL_SIDE_PIXELS = 480  # of the longer side
 
 
 class StartImages:
-    """Files of one folder; safe to use from any thread."""
+    """The files of start images in a folder; safe to use from any thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def keep(self, data: bytes) -> str:
-        """Keep a user's picture; return its name.
+        """Prepare and store a user's image; return its name.
 
         Raises:
-            InvalidParameterError: it is no picture that can be used.
+            InvalidParameterError: the image cannot be used.
         """
-        still = prepare_image(data)
+        prepared = prepare_image(data)
         make_private_folder(self._folder)
-        if not self.has(still.name):
-            write_private(self.path(still.name), still.png)
-        return still.name
+        if not self.has(prepared.name):
+            write_private(self.path(prepared.name), prepared.png)
+        return prepared.name
 
     def path(self, name: str) -> Path:
-        """Return where a still is, or would be."""
+        """Return the path of an image."""
         return self._folder / f"{name}.png"
 
     def has(self, name: str) -> bool:
-        """Tell whether a still is here."""
+        """Return whether an image is here."""
         return self.path(name).is_file()
 
     def thumbnail(self, name: str) -> bytes:
-        """Return a small JPEG of a still; empty if it is not here or cannot be read."""
+        """Return a JPEG thumbnail of an image; empty if the image is missing or unreadable."""
         try:
             with Image.open(self.path(name)) as picture:
                 picture.thumbnail((THUMBNAIL_SIDE_PIXELS, THUMBNAIL_SIDE_PIXELS))
@@ -150,7 +148,7 @@ class StartImages:
         return jpeg.getvalue()
 
     def sweep(self, needed: Container[str]) -> None:
-        """Remove every still but those that are named."""
+        """Remove all images but those with a name in ``needed``."""
         for path in self._folder.glob("*"):
             if path.stem not in needed:
                 path.unlink(missing_ok=True)
@@ -161,15 +159,15 @@ class StartImages:
         recipe: Recipe,
         on_bytes: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
-        """Upload the start pictures of a recipe that an engine lacks and that are here.
+        """Upload the start images of a recipe that an engine lacks and that are here.
 
         Args:
             connection: to the engine.
             recipe: of a film.
-            on_bytes: called with the bytes that were sent and the bytes to send.
+            on_bytes: called with the bytes sent and the bytes to send.
 
         Raises:
-            VisionFluxError: the engine cannot be reached, or did not accept one.
+            VisionFluxError: the engine cannot be reached, or rejected an image.
         """
         if not recipe.start_images:
             return
@@ -183,10 +181,10 @@ class StartImages:
             sent += size
 
     def _sizes(self, names: Iterable[str]) -> dict[str, int]:
-        """Return the bytes of those pictures that are here, by name."""
+        """Return the sizes in bytes of the images that are here, by name."""
         return {name: self.path(name).stat().st_size for name in names if self.has(name)}
 
 
 def _advance(on_bytes: Callable[[int, int], None], before: int, whole: int, sent: int) -> None:
-    """Report the progress of one upload as progress of all."""
+    """Report the progress of one upload as progress of all uploads."""
     on_bytes(before + sent, whole)

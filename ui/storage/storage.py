@@ -1,6 +1,6 @@
-"""Everything that the app keeps for one owner, opened together and passed on as one value.
+"""All stores of one owner, opened together.
 
-It knows where each store lies, not what is done with it.
+It knows where each store lies, not how it is used.
 """
 
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class Storage:
     """The stores of one owner.
 
     Attributes:
-        library: films and jobs.
-        job_views: what is known of each job now; in memory only.
+        library: films and their jobs.
+        job_views: the current state of each job; in memory only.
         pieces: finished keyframes and segments of unfinished films.
         event_log: the events of each job.
         meter: bytes exchanged with remote engines.
         preferences: settings for all films.
-        start_images: start pictures.
+        start_images: images that scenes begin from.
         draft_file: the draft of the next film.
     """
 

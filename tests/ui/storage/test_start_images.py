@@ -102,11 +102,11 @@ def test_sides_are_such_as_engines_accept(before: tuple[int, int], after: tuple[
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "no picture"),
-        (b"<svg onload=alert(1)>", "no picture"),
-        (a_file(halves())[:200], "no picture"),
-        (a_file(halves(), "GIF"), "no picture"),
-        (a_file(halves(2000, 20)), "a strip"),
+        (b"", "cannot be read"),
+        (b"<svg onload=alert(1)>", "cannot be read"),
+        (a_file(halves())[:200], "cannot be read"),
+        (a_file(halves(), "GIF"), "cannot be read"),
+        (a_file(halves(2000, 20)), "too narrow"),
     ],
     ids=["nothing", "text", "cut", "gif", "strip"],
 )
