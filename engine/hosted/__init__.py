@@ -1,8 +1,8 @@
-"""What the notebook does on a machine that is lent: packages, a look at the GPU, the engine, films.
+"""What the notebook does on a hosted machine: packages, a check of the GPU, the engine, films.
 
 The cells of ``VisionFlux_Engine.ipynb`` call these functions. The engine runs in a process of its
 own that outlives the notebook's kernel; nothing here knows its messages. Only the standard
-library is imported at first, for packages come later.
+library is imported at first, because packages are installed later.
 """
 
 from engine.hosted.display import drive, film, watch

@@ -1,4 +1,4 @@
-"""What the notebook shows of the engine, and films that it makes without the app."""
+"""Shows the state of the engine in the notebook, and makes films without the app."""
 
 import json
 import subprocess
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from engine.hosted.process import ROOT, Trouble, alive, last_words, wished_tunnel
 
-# Never through a proxy that the environment names: the engine is on this machine.
+# Never through a proxy of the environment: the engine is on this machine.
 DIRECT_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def status(data: Path) -> str:
-    """Return in one line how the engine is doing."""
+    """Return the state of the engine in one line."""
     if not alive(data):
         return f"● The engine has ended. Run the cell above again.\n{last_words(data)}"
     with suppress(OSError, ValueError):
@@ -37,7 +37,7 @@ def _reached(data: Path) -> str:
 
 
 def watch(data: Path, minutes: float) -> None:
-    """Show how the engine is doing, for a while; it goes on without anybody looking."""
+    """Show the state of the engine for a while; the engine does not depend on it."""
     from IPython.display import display, update_display
 
     deadline = time.monotonic() + 60 * minutes
@@ -50,10 +50,10 @@ def watch(data: Path, minutes: float) -> None:
 
 
 def film(data: Path, prompts: list[str], seconds: float, model: str, file: Path) -> None:
-    """Have the engine make a film and save it; the headless way.
+    """Make a film with the engine and save it, without the app.
 
     Raises:
-        Trouble: the engine could not make it; says why.
+        Trouble: the engine could not make it, with the reason.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "engine", "render", *prompts, "--seconds", str(seconds)]
@@ -72,7 +72,7 @@ def film(data: Path, prompts: list[str], seconds: float, model: str, file: Path)
 
 
 def drive() -> Path:
-    """Return a folder of the user's Drive on Colab, which asks for leave; elsewhere one here."""
+    """Return a folder of the user's Drive on Colab, which asks for permission; else a local one."""
     try:
         from google.colab import drive
     except ImportError:

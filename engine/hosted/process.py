@@ -1,4 +1,4 @@
-"""The engine as a process that goes on without the notebook: started, found again, ended.
+"""Starts, finds and stops the engine, a process that outlives the notebook.
 
 It knows the engine's command line and the files in its folder.
 """
@@ -20,12 +20,12 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PORT = 8765
 _started: list[subprocess.Popen[bytes]] = []  # they may outlive this process
-START_TIMEOUT = 180.0  # seconds that an engine may take until it is reached
-STOP_TIMEOUT = 20.0  # seconds that an engine may take to end
+START_TIMEOUT = 180.0  # seconds until an engine must be reachable
+STOP_TIMEOUT = 20.0  # seconds until an engine that does not stop is killed
 
 
 class Trouble(Exception):
-    """Something that whoever runs the notebook can put right; shown without a traceback."""
+    """A problem that the notebook's user can solve; shown without a traceback."""
 
     def _render_traceback_(self) -> list[str]:  # IPython asks for it
         return [str(self)]
@@ -33,7 +33,7 @@ class Trouble(Exception):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the notebook's form says."""
+    """The values of the notebook's form."""
 
     tunnel: str = "none"
     token: str = ""
@@ -44,22 +44,22 @@ class Wishes:
         return f"Wishes(tunnel={self.tunnel!r}, model={self.model!r}, token=…)"
 
     def fingerprint(self, key: str) -> str:
-        """Return what tells these wishes from others without telling the token."""
+        """Return a hash that identifies these values and does not reveal the token."""
         told = json.dumps([self.tunnel, self.token, self.domain, self.model])
         return hmac.new(key.encode(), told.encode(), hashlib.sha256).hexdigest()
 
 
 def start(data: Path, key: str, wishes: Wishes, *, port: int = PORT) -> str:
-    """Start the engine, or take the one that runs as wished; return its pairing link.
+    """Start the engine, unless one runs with the same values; return its pairing link.
 
     Args:
         data: the folder for films and jobs.
-        key: of the engine, 64 hexadecimal digits.
-        wishes: of the form.
-        port: of this machine; another is taken if somebody has it.
+        key: the engine's key, 64 hexadecimal digits.
+        wishes: the values of the form.
+        port: of this machine; if it is in use, a free one is taken.
 
     Raises:
-        Trouble: it did not start; says why.
+        Trouble: it did not start, with the reason.
     """
     folder = data / "engine"
     asked = wishes.fingerprint(key)
@@ -74,7 +74,7 @@ def start(data: Path, key: str, wishes: Wishes, *, port: int = PORT) -> str:
 
 
 def stop(data: Path) -> None:
-    """End the engine and what it left behind; its jobs go on when it is started again."""
+    """Stop the engine and its child processes; its jobs resume when it is started again."""
     pid: int = _noted(data).get("pid", 0)
     if alive(data):
         print("Ending the engine that runs…")
@@ -82,27 +82,27 @@ def stop(data: Path) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT
         while alive(data) and time.monotonic() < deadline:
             time.sleep(0.1)
-    if pid and (alive(data) or _over(pid)):  # else its number is somebody else's
+    if pid and (alive(data) or _over(pid)):  # else its id belongs to another process
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
 
 
 def alive(data: Path) -> bool:
-    """Tell whether the engine that was started for ``data`` still runs."""
+    """Return whether the engine that was started for ``data`` still runs."""
     import psutil
 
     for started in _started:
-        started.poll()  # lets the system forget one that has ended
+        started.poll()  # reaps it if it has ended
     with suppress(psutil.NoSuchProcess, KeyError):
         noted = _noted(data)
         process = psutil.Process(noted["pid"])
-        same = abs(process.create_time() - noted["began"]) < 2  # numbers come again
+        same = abs(process.create_time() - noted["began"]) < 2  # ids are reused
         return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
 def _over(pid: int) -> bool:
-    """Tell whether a process has ended, even if nobody has taken note of it yet."""
+    """Return whether a process has ended, even if it was not reaped yet."""
     import psutil
 
     with suppress(psutil.NoSuchProcess):
@@ -111,7 +111,7 @@ def _over(pid: int) -> bool:
 
 
 def _free(port: int) -> int:
-    """Return ``port`` if nobody has it, else 0, which takes a free one."""
+    """Return ``port`` if it is free, else 0, by which the system chooses a free one."""
     with socket.socket() as probe, suppress(OSError):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
@@ -158,7 +158,7 @@ def _link(data: Path, file: Path) -> str:
 
 
 def log_file(data: Path) -> Path:
-    """Return where the engine's log goes."""
+    """Return the path of the engine's log."""
     return data / "engine.log"
 
 
@@ -170,7 +170,7 @@ def last_words(data: Path) -> str:
 
 
 def wished_tunnel(data: Path) -> str:
-    """Return the tunnel that the running engine was started with."""
+    """Return the name of the tunnel that the running engine was started with."""
     return str(_noted(data).get("tunnel", "none"))
 
 

@@ -1,4 +1,4 @@
-"""The machine that is lent: its packages, its GPU, and the token that its owner keeps there."""
+"""The hosted machine: its packages, its GPU, and the ngrok token that its user keeps there."""
 
 import importlib.metadata
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.hosted.process import ROOT, Trouble
 
 REQUIREMENTS = Path(__file__).parent.with_name("requirements.txt")
-# As the machine has them.
+# Installed by the machine, and left as they are.
 PRESERVED_PACKAGES = ("torch", "torchvision", "torchaudio", "triton", "numpy")
 SMALL_GPU_BYTES = 6 * 2**30  # bytes of a GPU below which Stable Diffusion is cramped
 INSPECTION_CODE = """
@@ -26,10 +26,10 @@ print(json.dumps(found))
 
 
 def install() -> None:
-    """Install what the engine needs around the machine's own torch, which stays as it is.
+    """Install the engine's packages and keep the machine's own torch.
 
     Raises:
-        Trouble: there is no torch, or the packages cannot be had.
+        Trouble: there is no torch, or the packages cannot be installed.
     """
     torch = _version("torch")
     if torch is None:
@@ -61,7 +61,7 @@ def _version(name: str) -> str | None:
 
 
 def look_at_gpu() -> None:
-    """Say in plain words what the GPU is good for."""
+    """Return in plain words what the GPU is suited for."""
     looked = subprocess.run([sys.executable, "-c", INSPECTION_CODE], capture_output=True, text=True)
     if looked.returncode:
         reason = (looked.stderr.strip().splitlines() or ["it ended without a word"])[-1]
@@ -70,7 +70,7 @@ def look_at_gpu() -> None:
 
 
 def verdict(found: dict[str, str | int]) -> str:
-    """Return what a GPU is good for; ``found`` as ``INSPECTION_CODE`` prints it."""
+    """Return what a GPU is suited for; ``found`` as ``INSPECTION_CODE`` prints it."""
     if "name" not in found:
         return (
             "There is no GPU here. Runtime → Change runtime type → T4 GPU, then Run all again.\n"
@@ -84,7 +84,7 @@ def verdict(found: dict[str, str | int]) -> str:
 
 
 def ngrok_token(given: str) -> str:
-    """Return the token of the form, or else the one in Colab's secrets, or the environment's."""
+    """Return the token of the form, of Colab's secrets, or of the environment, in that order."""
     if given.strip():
         return given.strip()
     try:

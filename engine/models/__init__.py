@@ -1,6 +1,6 @@
-"""The diffusion models that an engine offers: the offline one, and what its operator named.
+"""The diffusion models that an engine offers: the offline one, and those of its operator.
 
-It reads folders, cards and the heads of files; it never loads weights and knows nothing of torch.
+It reads folders, cards and the headers of files; it never loads weights and knows nothing of torch.
 """
 
 import json
@@ -39,24 +39,24 @@ FAMILIES = {  # by names of tensors that only checkpoints of the family have
     "conditioner.embedders.1.": (SDXL, SDXL_DEFAULTS),
     "cond_stage_model.transformer.": (SD15, SD15_DEFAULTS),
 }
-FINE_CELLS = 32  # cells on a side from which on attention tells what is seen at each, as on a face
+FINE_CELLS = 32  # cells on a side; with fewer, attention cannot tell the parts of a face apart
 MAX_HEADER_BYTES = 2**26  # bytes; SDXL's is under 2**19
 
 
 def catalogue(sources: Iterable[str] = ()) -> dict[str, Model]:
-    """Return the offered models by name: the offline one, then ``sources`` as the operator gave.
+    """Return the offered models by name: the offline one, then ``sources`` in order.
 
     Args:
         sources: each a name in ``KNOWN``, a folder in diffusers layout, a ``.safetensors``
             checkpoint, or a hub id such as ``owner/name`` or ``owner/name@commit``; with
-            ``+LORA`` or ``+LORA:WEIGHT`` behind it for each LoRA, a file of this machine or
+            ``+LORA`` or ``+LORA:WEIGHT`` behind it for each LoRA, a local file or
             ``owner/name/file.safetensors``.
 
     Raises:
         ModelLoadError: a source is none of these.
     """
     models = [_given(source) for source in sources]
-    if (FOLDER / OFFLINE).is_dir():  # the notebook comes without it
+    if (FOLDER / OFFLINE).is_dir():  # the notebook's package lacks it
         models.insert(0, _local(FOLDER / OFFLINE))
     return {model.name: model for model in models}
 
@@ -84,7 +84,7 @@ def _base(source: str) -> Model:
             return structs.replace(known, name=source, revision=revision)
     if part.file:
         raise ModelLoadError(source, "a checkpoint of a hub cannot be named", "download the file")
-    card = Card(title=source, anchor_attention=True)  # it is of the families, or will not load
+    card = Card(title=source, anchor_attention=True)  # other families do not load
     return Model(name=source, source=part.source, revision=part.revision, card=card)
 
 
@@ -130,7 +130,7 @@ def _local(folder: Path) -> Model:
 
 
 def _guessed(folder: Path) -> Card:
-    """Return a card for a folder that has none, from what its configuration says of its family."""
+    """Return a card for a folder without one, by the family that its configuration shows."""
     index, unet = (_read(folder / file) for file in ("model_index.json", "unet/config.json"))
     if unet.get("time_cond_proj_dim"):
         return Card(title=folder.name, negative_prompt="ignored", defaults=LCM_DEFAULTS)
@@ -139,7 +139,7 @@ def _guessed(folder: Path) -> Card:
 
 
 def _is_fine(folder: Path) -> bool:
-    """Tell whether a folder's UNet attends among ``FINE_CELLS`` cells on a side on the way up."""
+    """Return whether a folder's UNet has decoder attention over ``FINE_CELLS`` cells a side."""
     unet = _read(folder / "unet" / "config.json")
     side, blocks = unet.get("sample_size"), unet.get("up_block_types")
     if not isinstance(side, int) or not isinstance(blocks, list):
@@ -149,7 +149,7 @@ def _is_fine(folder: Path) -> bool:
 
 
 def _read(path: Path) -> dict[str, object]:
-    """Return the JSON object in a file; an empty one if it is damaged, as loading will tell."""
+    """Return the JSON object in a file; an empty one if it is damaged, which loading reports."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -158,9 +158,9 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _checkpoint(file: Path) -> Model:
-    """Return the model in one file; a folder of the same name beside it tells its configuration.
+    """Return the model in one file; a folder of the same name beside it has its configuration.
 
-    Without such a folder the configuration is that of the family's base, fetched from the hub.
+    Without such a folder the configuration of the family's base is downloaded from the hub.
     """
     names = _tensors(file)
     for prefix, (base, defaults) in FAMILIES.items():
@@ -177,7 +177,7 @@ def _checkpoint(file: Path) -> Model:
 
 
 def _tensors(file: Path) -> list[str]:
-    """Return the names of the tensors in a safetensors file, from its head."""
+    """Return the names of the tensors in a safetensors file, from its header."""
     problem = ModelLoadError(
         file.name,
         "it is not a safetensors file",

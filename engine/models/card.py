@@ -1,4 +1,4 @@
-"""What a model is: where its parts come from, and what a user should know of it. Values only."""
+"""Models as values: the sources of their parts, and what users should know about them."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ Steering = Literal["guides", "ignored"]  # what a model does with a negative pro
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """Sane settings for a model; what Stable Diffusion 1.5 wants unless its card says otherwise."""
+    """Default settings of a model; those of Stable Diffusion 1.5 unless its card has others."""
 
     width: int = 512
     height: int = 512
@@ -23,21 +23,21 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def guided(self) -> bool:
-        """Whether the model is made for classifier-free guidance."""
+        """Whether the model uses classifier-free guidance."""
         return self.guidance_scale > 1
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user should know of a model; ``card.json`` in its folder.
+    """What users should know about a model; ``card.json`` in its folder.
 
     Attributes:
-        licence: its name, as the model's publisher has it; "" if nobody said.
-        download: bytes that its first film fetches; 0 for none, or unknown.
+        licence: its name, as the publisher writes it; "" if unknown.
+        download: bytes that its first film downloads; 0 for none, or unknown.
         memory: bytes of a GPU that a picture of the default size takes; 0 if unknown.
-        negative_prompt: ``ignored`` where the network has no place for one. Others need a
-            ``guidance_scale`` above 1 to heed it.
-        anchor_attention: whether keyframes can look at another one while they are painted; of a
-            folder its configuration tells that, whatever the card says.
+        negative_prompt: ``ignored`` if the network cannot use one. Others need a
+            ``guidance_scale`` above 1 for it.
+        anchor_attention: whether keyframes can look at another one while they are painted; for a
+            folder its configuration decides, whatever the card says.
         work: billions of operations of one pass over 256x256 pixels; 0 if unknown.
     """
 
@@ -60,7 +60,7 @@ class WeightSource(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         source: the whole path of a folder or file, or what a hub has: ``owner/name`` or
             ``owner/name/file``.
-        revision: the hub's commit; "" pins the one that is met first.
+        revision: the hub's commit; "" pins the first one that is downloaded.
     """
 
     source: str
@@ -68,7 +68,7 @@ class WeightSource(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> Path | None:
-        """The file or folder of this machine; None if it is a hub's."""
+        """The local file or folder; None if it is on a hub."""
         path = Path(self.source)
         return path if path.is_absolute() else None
 
@@ -94,7 +94,7 @@ class Model(WeightSource, frozen=True, kw_only=True):
 
     Attributes:
         name: what recipes call it.
-        configuration: of a checkpoint in one file: the folder that tells its shapes and words.
+        configuration: of a checkpoint in one file: the folder with its shapes and vocabulary.
         vae: in place of the pipeline's own.
         loras: fused into the weights when they are loaded.
         scheduler_config: settings of the sampler in place of the pipeline's own.
@@ -108,7 +108,7 @@ class Model(WeightSource, frozen=True, kw_only=True):
     scheduler_config: dict[str, str | bool] = {}
 
     def check(self, recipe: Recipe) -> None:
-        """Refuse a recipe that asks for what this model cannot do.
+        """Raise an error for a recipe that needs what this model cannot do.
 
         Raises:
             InvalidParameterError: its keyframes cannot look at another one.
@@ -122,6 +122,6 @@ class Model(WeightSource, frozen=True, kw_only=True):
 
     @property
     def here(self) -> bool:
-        """Whether everything lies on this machine without a hub's cache."""
+        """Whether all parts are local files, without a hub's cache."""
         parts = (self, self.configuration, self.vae, *self.loras)
         return all(part.path for part in parts if part)

@@ -1,4 +1,4 @@
-"""The exact identity of a model's weights, and whether a file is what it should be.
+"""Identities of a model's weights, and checks whether a file is intact.
 
 It reads files and compares hashes; it never loads weights and knows nothing of torch.
 """
@@ -21,7 +21,7 @@ DESCRIPTION_FILES = ("card.json", "preview.json")  # files that change no pictur
 
 
 class Places(NamedTuple):
-    """Where the parts of a model are on this machine, after a download if they were a hub's.
+    """The local paths of a model's parts, downloaded or not.
 
     Attributes:
         base: a folder in diffusers layout, or a checkpoint in one file.
@@ -56,10 +56,10 @@ def files(places: Places) -> list[Path]:
 
 
 def expected_sha256(path: Path) -> str | None:
-    """Return the SHA-256 that a file of weights should have; None where nobody tells.
+    """Return the SHA-256 that a file of weights should have; None if it is unknown.
 
-    The models that come with VisionFlux tell in ``SHA256SUMS``, which ``sha256sum`` writes and
-    checks; a hub's cache names large files by their hash.
+    The models that come with VisionFlux have a ``SHA256SUMS``, as ``sha256sum`` writes and checks
+    it; a hub's cache names large files by their hash.
     """
     stored = path.resolve().name
     if re.fullmatch("[0-9a-f]{64}", stored):
@@ -74,26 +74,26 @@ def expected_sha256(path: Path) -> str | None:
 
 
 def is_damaged(path: Path) -> bool:
-    """Tell whether a file of weights is not what it is known to have been."""
+    """Return whether a file of weights differs from its known hash."""
     expected = expected_sha256(path)
     return expected not in (None, _sha256(path))
 
 
 @lru_cache(maxsize=1024)
 def cached_sha256(path: Path, size: int, mtime_ns: int) -> str:
-    """Return a file's SHA-256; ``size`` and ``mtime_ns`` make the cache notice changes."""
+    """Return a file's SHA-256; ``size`` and ``mtime_ns`` are part of the cache's key."""
     return file_sha256(path)
 
 
 def _inside(part: Path) -> list[Path]:
-    """Return the files of a folder that count, in order; a file is its own."""
+    """Return the files of a folder that determine pictures, in order; of a file, itself."""
     if part.is_file():
         return [part]
     return sorted(path for path in part.rglob("*") if path.suffix in IDENTITY_SUFFIXES)
 
 
 def _tree(part: Path) -> bytes:
-    """Return the names and hashes of what counts in a folder; of a file, its hash alone."""
+    """Return the names and hashes of a folder's files; of a file, its hash alone."""
     if part.is_file():
         return _sha256(part).encode()
     counting = (path for path in _inside(part) if path.name not in DESCRIPTION_FILES)

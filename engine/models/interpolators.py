@@ -1,6 +1,6 @@
-"""Which network draws in-betweens: what an operator may ask for, and what users are told.
+"""The networks that draw in-betweens: the operator's choices and the names for users.
 
-It knows names, not weights: ``engine.render.rife`` fetches and loads them.
+It knows names, not weights: ``engine.render.rife`` downloads and loads them.
 """
 
 from pathlib import Path
@@ -20,10 +20,10 @@ HELP = (
 
 
 def check_choice(text: str) -> str:
-    """Return a choice as workers understand it: a file's path becomes absolute.
+    """Return a valid choice for workers, with the path of a file made absolute.
 
     Raises:
-        InvalidParameterError: it is no known version, and no file.
+        InvalidParameterError: it is neither a known version nor a file.
     """
     if text in (AUTO, OFFLINE, *FETCHABLE):
         return text
@@ -32,12 +32,12 @@ def check_choice(text: str) -> str:
         return str(path.resolve())
     raise InvalidParameterError(
         "rife",
-        f"{text[:80]!r} is no version that can be fetched, and no file",
+        f"{text[:80]!r} is neither a version that can be downloaded nor a file",
         f"use {AUTO}, {OFFLINE}, one of {', '.join(FETCHABLE)}, or a RIFE 4.x file",
     )
 
 
 def display_name(identity: str) -> str:
-    """Return what users call the network of an identity such as ``rife-4.25@…``; "" for none."""
+    """Return the display name of a network's identity such as ``rife-4.25@…``; "" for none."""
     name = identity.partition("@")[0].removeprefix("rife-")
     return "offline network" if name == OFFLINE else f"RIFE {name}" if name else ""

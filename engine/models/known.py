@@ -1,8 +1,8 @@
-"""The catalogue: the bases that VisionFlux was made for, each pinned to a commit of its hub.
+"""The catalogue of known models, each pinned to a commit of its hub.
 
-The commits, and the sizes of files in them, are those that several public records name for each
-repository; no hub could be asked when this was written. Figures of memory are estimates: no GPU
-was at hand. A pin never moves by itself: another commit is another entry, or ``owner/name@commit``.
+The commits and file sizes are from public records of each repository; no hub was reachable when
+this was written. Figures of memory are estimates: no GPU was available. A pin
+never moves by itself: another commit is another entry, or ``owner/name@commit``.
 """
 
 from msgspec.structs import replace
@@ -34,7 +34,7 @@ LIGHTNING = Lora(
     source="ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors",
     revision="c9a24f48e1c025556787b0c58dd67a091ece2e44",
 )
-TINY_DECODERS = {  # by a VAE's scaling factor, which tells the families apart
+TINY_DECODERS = {  # by a VAE's scaling factor, which identifies the family
     0.18215: WeightSource(
         source="madebyollin/taesd", revision="614f76814bbe30edbe2e627ace1c2234c81a2c0e"
     ),
@@ -80,7 +80,7 @@ SDXL_MODEL = Model(
     ),
 )
 
-# The others tell what is different in them.
+# The others state what is different in them.
 MODELS = (
     SD15_MODEL,
     replace(

@@ -1,9 +1,8 @@
 """Jobs, their numbered events and the index of the store, in one SQLite file.
 
 WAL mode: a kill at any instant leaves whole transactions. Order is by numbers, never by the clock,
-which may be set back. A small reserve on the disk is given up so that a job's end can be recorded
-even when the disk is full. It knows no sockets; damaged files are ``engine.storage.recovery``'s
-business.
+which may be set back. A small reserve on the disk is released so that a job's end can be recorded
+even when the disk is full. It knows no sockets; ``engine.storage.recovery`` handles damaged files.
 """
 
 import contextlib
@@ -31,7 +30,7 @@ RECIPES = msgspec.json.Decoder(Recipe)
 
 
 class JobRecord(msgspec.Struct, frozen=True):
-    """A job as it is kept."""
+    """A stored job."""
 
     id: str
     recipe: Recipe
@@ -50,7 +49,7 @@ class Ended(msgspec.Struct, frozen=True):
 class ObjectRecord(msgspec.Struct, frozen=True):
     """A finished node: its content address, the hash and size of its content, its media type.
 
-    ``detail`` is what its maker had to say of it, such as a segment's judgement; ``origin`` is the
+    ``detail`` describes it further, such as how a segment's gap was bridged; ``origin`` is the
     device that made it.
     """
 
@@ -63,19 +62,19 @@ class ObjectRecord(msgspec.Struct, frozen=True):
 
 
 def read_job(row: tuple[Any, ...]) -> JobRecord:
-    """Read ``id, recipe, created_at, ended``."""
+    """Return the job of a row ``id, recipe, created_at, ended``."""
     job, recipe, created_at, ended = row
     return JobRecord(job, RECIPES.decode(recipe), created_at, bool(ended))
 
 
 def read_event(row: tuple[Any, ...]) -> Logged:
-    """Read ``seq, at, body``."""
+    """Return the event of a row ``seq, at, body``."""
     seq, at, body = row
     return Logged(seq=seq, at=at, event=older.read_event(body))
 
 
 def read_end(job: str, at: float | None, body: bytes | None) -> Ended:
-    """Read a job that has ended with its last event, if there is one: ``id, at, body``."""
+    """Return an ended job from a row ``id, at, body`` of its last event, if there is one."""
     last = older.read_event(body) if body else None
     return Ended(job, at or 0.0, last.object if isinstance(last, Finished) else "")
 
@@ -95,13 +94,13 @@ CREATE TABLE IF NOT EXISTS object (
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 OBJECT = "name, sha256, size, media_type, detail, origin"  # and used_at, which counts uses
-CACHE_KIB = 256  # KiB that SQLite keeps of the file; its own 2 MiB fill up over hundreds of films
+CACHE_KIB = 256  # KiB of SQLite's page cache; its default of 2 MiB fills up over hundreds of films
 RESERVE_BYTES = 256 * 2**10  # bytes; SQLite needs some pages of 4 KiB to commit
 DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class Journal:
-    """The engine's memory. All calls come from one thread."""
+    """The engine's database of jobs. All calls come from one thread."""
 
     def __init__(self, path: Path) -> None:
         with translated(path):
@@ -118,7 +117,7 @@ class Journal:
             self._db.executescript(SCHEMA)
             self._db.execute(f"PRAGMA user_version = {VERSION}")
             used = self._db.execute("SELECT COALESCE(MAX(used_at), 0) FROM object").fetchone()[0]
-        self.fresh = not made_by  # nothing was in it
+        self.fresh = not made_by  # it was empty
         self._path, self._reserve = path, path.with_suffix(".reserve")
         self._uses = itertools.count(int(used) + 1)
         self.engine_id = self._identity("engine")
@@ -127,22 +126,22 @@ class Journal:
         self._hold_reserve()
 
     def become(self, engine_id: str) -> None:
-        """Take over the identity of a journal that this one replaces; the epoch is a new one."""
+        """Take over the identity of a journal that this one replaces, under a new epoch."""
         with translated(self._path):
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'engine'", (engine_id,))
         self.engine_id = engine_id
 
     def close(self) -> None:
-        """Close the file, and note in it that all of it was written."""
+        """Close the file, and record in it that it was closed cleanly."""
         try:
             with translated(self._path):
                 self._db.execute("DELETE FROM meta WHERE name = 'opened'")
-        except StorageError:  # the next start then begins another epoch, which loses nothing
+        except StorageError:  # the next start then begins another epoch; nothing is lost
             log.warning("The journal cannot be closed in order.", exc_info=True)
         self._db.close()
 
     def _open(self) -> None:
-        """Begin another epoch if the computer went down with the journal open.
+        """Begin another epoch if the computer crashed while the journal was open.
 
         Its last transactions may be lost then: ``synchronous = NORMAL`` does not flush each one.
         """
@@ -158,13 +157,13 @@ class Journal:
     # Jobs
 
     def add_job(self, job: str, recipe: Recipe, first: AnyEvent) -> JobRecord:
-        """Keep a new job and its first event."""
+        """Store a new job and its first event."""
         row = JobRecord(job, recipe, time.time(), False)
         self.take_in(row, [Logged(seq=1, at=row.created_at, event=first)])
         return row
 
     def take_in(self, row: JobRecord, log: Iterable[Logged]) -> None:
-        """Keep a job with its whole log."""
+        """Store a job with its whole log."""
         with translated(self._path), self._transaction():
             self._db.execute(
                 "INSERT INTO job (id, recipe, created_at, ended, number)"
@@ -195,7 +194,7 @@ class Journal:
             return [read_end(*row) for row in rows]
 
     def forget_jobs(self, jobs: Iterable[str]) -> None:
-        """Drop jobs with their logs."""
+        """Delete jobs with their logs."""
         names = [(job,) for job in jobs]
         with translated(self._path), self._transaction():
             self._db.executemany("DELETE FROM event WHERE job = ?", names)
@@ -204,7 +203,7 @@ class Journal:
     # Events
 
     def append(self, job: str, seq: int, event: AnyEvent, *, final: bool) -> Logged:
-        """Keep one event; ``final`` ends the job in the same transaction."""
+        """Store one event; ``final`` ends the job in the same transaction."""
         logged = Logged(seq=seq, at=time.time(), event=event)
         if not final:
             with translated(self._path):
@@ -241,7 +240,7 @@ class Journal:
     # Objects
 
     def add_object(self, row: ObjectRecord) -> None:
-        """Keep that an object is in the store."""
+        """Record that an object is in the store."""
         with translated(self._path):
             self._db.execute(
                 "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -257,14 +256,14 @@ class Journal:
         return ObjectRecord(*row) if row else None
 
     def objects(self, names: Sequence[str]) -> list[ObjectRecord]:
-        """Return the rows of those of some objects that there are."""
+        """Return the rows of those of the named objects that exist."""
         query = f"SELECT {OBJECT} FROM object WHERE name IN (SELECT value FROM json_each(?))"
         with translated(self._path):
             rows = self._db.execute(query, (msgspec.json.encode(names).decode(),)).fetchall()
         return [ObjectRecord(*row) for row in rows]
 
     def touch_objects(self, names: Iterable[str]) -> None:
-        """Note that objects are in use now."""
+        """Record that objects are in use now."""
         now = next(self._uses)
         with translated(self._path), self._transaction():
             self._db.executemany(
@@ -277,28 +276,28 @@ class Journal:
             return int(self._db.execute("SELECT TOTAL(size) FROM object").fetchone()[0])
 
     def objects_by_use(self) -> list[ObjectRecord]:
-        """Return all objects, the one that was used longest ago first."""
+        """Return all objects, the least recently used first."""
         with translated(self._path):
             rows = self._db.execute(f"SELECT {OBJECT} FROM object ORDER BY used_at").fetchall()
         return [ObjectRecord(*row) for row in rows]
 
     def keep(self, name: str) -> None:
-        """Note that an object is a film that no client has fetched yet."""
+        """Record that an object is a film that no client has downloaded yet."""
         with translated(self._path):
             self._db.execute("INSERT OR IGNORE INTO kept VALUES (?)", (name,))
 
     def unkeep(self, name: str) -> None:
-        """Note that a client has fetched a film."""
+        """Record that a client has downloaded a film."""
         with translated(self._path):
             self._db.execute("DELETE FROM kept WHERE name = ?", (name,))
 
     def kept(self) -> set[str]:
-        """Return the films that no client has fetched yet."""
+        """Return the films that no client has downloaded yet."""
         with translated(self._path):
             return {name for (name,) in self._db.execute("SELECT name FROM kept")}
 
     def forget_object(self, name: str) -> None:
-        """Drop the row of an object whose file is lost."""
+        """Delete the row of an object whose file is lost."""
         with translated(self._path):
             self._db.execute("DELETE FROM object WHERE name = ?", (name,))
 
@@ -316,7 +315,7 @@ class Journal:
             return [read_event(row) for row in rows]
 
     def _identity(self, name: str) -> str:
-        """Return a random identity that is kept under a name, made at the first start."""
+        """Return the random identity stored under a name; the first start creates it."""
         with translated(self._path):
             self._db.execute(
                 "INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, secrets.token_hex(8))
@@ -325,7 +324,7 @@ class Journal:
         return str(row[0])
 
     def _hold_reserve(self) -> None:
-        """Keep some of the disk for the day when it is full; without room there is none."""
+        """Reserve some space for when the disk is full, if there is room for it."""
         with contextlib.suppress(OSError):
             if not self._reserve.exists() or self._reserve.stat().st_size < RESERVE_BYTES:
                 self._reserve.write_bytes(secrets.token_bytes(RESERVE_BYTES))
@@ -343,20 +342,20 @@ class Journal:
 
 
 def _boot() -> str:
-    """Return what identifies the time since this computer was started."""
+    """Return an identity of this computer's current boot."""
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return str(round(psutil.boot_time()))
 
 
 def is_damage(error: Exception) -> bool:
-    """Tell a damaged file, or rows that cannot be read, from a disk that cannot be used."""
+    """Return whether an error means a damaged file or row rather than an unusable disk."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in DAMAGE
 
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Translate what SQLite raises, and rows that cannot be read, into StorageError."""
+    """Translate errors of SQLite, and of rows that cannot be decoded, into StorageError."""
     try:
         yield
     except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:

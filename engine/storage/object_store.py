@@ -1,11 +1,11 @@
-"""Finished nodes as files, each under its content address; half-written ones never count.
+"""Stores finished nodes as files under their content addresses, each one completely or not at all.
 
-A file is written elsewhere, flushed, moved into place, and only then indexed in the journal. Beside
-each stands a record of what it is, from which the index can be made again. What a file holds is
-compared with its hash before it is used; one that is damaged is forgotten, so it is made again.
+A file is written elsewhere, flushed, moved into place, and only then indexed in the journal. A
+record beside it describes it, so that the index can be rebuilt. The content of a file is compared
+with its hash before it is used; a damaged one is dropped, so that it is made again.
 
-Where room is short, what was used longest ago makes way, but never what an unfinished job needs,
-nor a film that no client has fetched.
+If space is short, the least recently used objects are evicted, but never what an unfinished job
+needs, nor a film that no client has downloaded.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 CHECKED_BYTES = 2**28  # bytes that are hashed when a client asks what is missing
 STORE_BYTES = 20 * 2**30  # bytes
-SLACK = 1 / 20  # of the room: emptied beyond need, so that eviction is rare
+SLACK = 1 / 20  # of the room: evicted beyond need, so that eviction is rare
 SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
 
 
@@ -39,7 +39,7 @@ class ObjectStore:
     Args:
         root: the data folder.
         journal: where objects are indexed.
-        room: bytes that objects may take, and those that are being brought.
+        room: bytes that objects may take, including those that are being written.
     """
 
     def __init__(self, root: Path, journal: Journal, room: int = STORE_BYTES) -> None:
@@ -51,24 +51,24 @@ class ObjectStore:
         self._kept = journal.kept()
         self._coming: dict[Path, int] = {}  # bytes announced for scratch files
         with translated(root):
-            shutil.rmtree(self._scratch, ignore_errors=True)  # what a killed engine left half-done
+            shutil.rmtree(self._scratch, ignore_errors=True)  # unfinished files of a killed engine
             self._objects.mkdir(parents=True, exist_ok=True)
             self._scratch.mkdir(exist_ok=True)
         if journal.fresh:
             self._adopt()
 
     def find(self, name: str) -> ObjectRecord | None:
-        """Return a finished object's row; one whose file is lost or cut short is forgotten."""
+        """Return a finished object's row; one whose file is missing or truncated is dropped."""
         row = self._journal.object(name)
         if row is None or self._has_file(row):
             return row
-        self._forget(row, "lost or cut short")
+        self._forget(row, "missing or truncated")
         return None
 
     async def checked(self, name: str) -> ObjectRecord | None:
-        """Return a finished object's row if its content is still what was made, else None.
+        """Return a finished object's row if its content is intact, else None.
 
-        It is read whole, in a thread; a damaged one is forgotten and named in the log.
+        The file is read in a thread; a damaged one is dropped and logged.
         """
         row = self.find(name)
         if row is None or await asyncio.to_thread(self._is_intact, row):
@@ -88,15 +88,15 @@ class ObjectStore:
         return self._path(row)
 
     async def missing(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return those of some objects that are not here, or no longer what they were.
+        """Return those of the named objects that are missing or damaged.
 
-        Up to ``CHECKED_BYTES`` bytes of them are read, in a thread; of the rest only the size is
-        compared.
+        Up to ``CHECKED_BYTES`` bytes are read and hashed in a thread; of the other objects only
+        the size is compared.
         """
         rows = self._journal.objects(names)
         here = await asyncio.to_thread(self._whole, rows)
         for row in set(rows) - here:
-            await self.checked(row.name)  # forgets it, unless it was made meanwhile
+            await self.checked(row.name)  # drops it, unless it was made meanwhile
         found = {row.name for row in here}
         return tuple(name for name in names if name not in found)
 
@@ -109,31 +109,31 @@ class ObjectStore:
         }
 
     def hold(self, job: str, names: Iterable[str]) -> None:
-        """Note what an unfinished job needs: never evicted, and most recently used."""
+        """Pin what an unfinished job needs: it is never evicted, and counts as just used."""
         self._held[job] = frozenset(names)
         self._journal.touch_objects(self._held[job])
 
     def release(self, job: str) -> None:
-        """Note that a job has ended."""
+        """Unpin what a job needed: it has ended."""
         self._held.pop(job, None)
 
     def keep(self, film: str) -> None:
-        """Note that a film waits to be fetched."""
+        """Keep a film until a client has downloaded it."""
         self._journal.keep(film)
         self._kept.add(film)
 
     def unkeep(self, films: set[str]) -> None:
-        """Note that films need not wait any longer, as the journal knows already."""
+        """Stop keeping films, as the journal has recorded already."""
         self._kept -= films
 
     def fetched(self, name: str) -> None:
-        """Note that a client has read an object to its end."""
+        """Record that a client has downloaded an object."""
         if name in self._kept:
             self._journal.unkeep(name)
             self._kept.discard(name)
 
     def scratch(self, media_type: str, size: int = 0) -> Path:
-        """Return a fresh path to write to, when ``size`` more bytes have room.
+        """Return a new path to write to, after making room for ``size`` more bytes.
 
         Raises:
             StorageError: what is needed takes all the room.
@@ -146,12 +146,12 @@ class ObjectStore:
         return file
 
     def discard(self, file: Path) -> None:
-        """Drop what ``scratch`` gave, finished or not; missing is fine."""
+        """Delete a file of ``scratch``, finished or not, if it exists."""
         self._coming.pop(file, None)
         shutil.rmtree(file.parent, ignore_errors=True)
 
     def place(self, file: Path, row: ObjectRecord) -> None:
-        """Move a finished file to its place; any thread may call this. ``index`` makes it count."""
+        """Move a finished file to its place, from any thread; ``index`` makes it an object."""
         target = self._path(row)
         with translated(target):
             target.parent.mkdir(exist_ok=True)
@@ -165,9 +165,9 @@ class ObjectStore:
         self._coming.pop(file, None)
 
     def index(self, row: ObjectRecord) -> None:
-        """Make a placed file count as finished, and make room if it was the last straw.
+        """Make a placed file an object, and evict others if the room is exceeded.
 
-        What is finished stays even where it takes more than the room: there is none for the next.
+        The new object stays even if it alone exceeds the room; then there is none for the next.
         """
         self._journal.add_object(row)
         self._evict(self._excess(), row.name)
@@ -178,8 +178,8 @@ class ObjectStore:
             needed = (self._room + left - size) / 1e9
             raise StorageError(
                 f"the engine's store has room for {self._room / 1e9:.3g} GB, and unfinished jobs, "
-                f"uploads and films that nobody has fetched need {needed:.3g} GB of it",
-                remedy="fetch or cancel films, or give the engine more with --room; "
+                f"uploads and films that no client has downloaded need {needed:.3g} GB of it",
+                remedy="download or cancel films, or give the engine more with --room; "
                 "nothing finished is lost",
             )
 
@@ -187,7 +187,7 @@ class ObjectStore:
         return self._journal.objects_size() + sum(self._coming.values()) - self._room
 
     def _evict(self, excess: int, newest: str = "") -> int:
-        """Drop what nobody needs until ``excess`` is gone; return how many bytes are left of it."""
+        """Evict unneeded objects until ``excess`` bytes are free; return how many still are not."""
         if excess <= 0:
             return 0
         slack = int(SLACK * self._room)
@@ -203,7 +203,7 @@ class ObjectStore:
     def read(self, row: ObjectRecord, offset: int, length: int) -> bytes:
         """Return at most ``length`` bytes of an object's content from ``offset`` on."""
         if offset >= row.size:
-            return b""  # a seek would refuse the largest numbers
+            return b""  # a seek would fail for the largest numbers
         with translated(self._objects), self._path(row).open("rb") as file:
             file.seek(offset)
             return file.read(length)
@@ -230,7 +230,7 @@ class ObjectStore:
                 file.unlink(missing_ok=True)
 
     def _adopt(self) -> None:
-        """Index what a lost journal knew, by the records beside the files."""
+        """Rebuild the index of a lost journal from the records beside the files."""
         rows = [row for file in self._objects.glob("*/*.json") if (row := _read_record(file))]
         found = [row for row in rows if self._has_file(row)]
         for row in found:
@@ -247,7 +247,7 @@ def _record(file: Path) -> Path:
 
 
 def _read_record(file: Path) -> ObjectRecord | None:
-    """Read what a file beside it is; a record that is damaged or misplaced says nothing."""
+    """Return the record beside a file; None if it is damaged or misplaced."""
     with contextlib.suppress(OSError, msgspec.MsgspecError):
         row = msgspec.json.decode(file.read_bytes(), type=ObjectRecord)
         return row if row.name == file.stem and row.media_type in SUFFIXES else None
@@ -256,7 +256,7 @@ def _read_record(file: Path) -> ObjectRecord | None:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Translate what the file system raises into StorageError."""
+    """Translate errors of the file system into StorageError."""
     try:
         yield
     except OSError as error:
@@ -264,7 +264,7 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _flush(path: Path) -> None:
-    """Make what was written survive a power cut; folders can be flushed on POSIX only."""
+    """Flush a file to the disk, to survive a power cut; folders can be flushed on POSIX only."""
     if path.is_dir() and os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

@@ -1,8 +1,8 @@
-"""A damaged journal is set aside, and what can still be read of it goes into a new one.
+"""Sets a damaged journal aside and copies what can still be read of it into a new one.
 
-It knows the journal's tables; which files of the store are finished is told by their own records
-(see ``engine.storage.object_store``). Flipped bits inside a text that stays readable cannot be
-noticed: SQLite keeps no checksums.
+It knows the journal's tables. Finished files of the store have records of their own (see
+``engine.storage.object_store``). Flipped bits inside a text that stays readable cannot be detected:
+SQLite keeps no checksums.
 """
 
 import contextlib
@@ -41,10 +41,10 @@ LOST = StorageError(
 
 
 def open_journal(path: Path) -> Journal:
-    """Open the journal; a damaged one is kept under another name, and rebuilt.
+    """Open the journal; a damaged one is renamed and rebuilt.
 
     Raises:
-        StorageError: the folder cannot be used, or the journal is another version's.
+        StorageError: the folder cannot be used, or the journal is of another version.
     """
     problem = damage(path)
     if not problem:
@@ -64,7 +64,7 @@ def open_journal(path: Path) -> Journal:
 
 
 def damage(path: Path) -> str:
-    """Say what is wrong with a journal; "" if it can be read, or if it is another version's."""
+    """Return what is wrong with a journal; "" if it can be read, or is of another version."""
     if not path.exists():
         return ""
     with translated(path), closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -80,7 +80,7 @@ def damage(path: Path) -> str:
 
 
 def _is_readable(db: sqlite3.Connection) -> bool:
-    """Read every job, event and object; what cannot be read raises."""
+    """Read every job, event and object, and raise an error for the first unreadable one."""
     for row in db.execute("SELECT id, recipe, created_at, ended FROM job"):
         read_job(row)
     for row in db.execute("SELECT seq, at, body FROM event"):
@@ -102,7 +102,7 @@ def _set_aside(path: Path) -> Path:
 
 
 def _copy(damaged: sqlite3.Connection, journal: Journal) -> tuple[int, int]:
-    """Take over what can be read; return how many jobs and objects that is."""
+    """Copy what can be read; return the numbers of jobs and objects."""
     for (engine_id,) in _rows(damaged, "SELECT value FROM meta WHERE name = 'engine'"):
         journal.become(str(engine_id))
     jobs = list(_jobs(damaged))
@@ -129,7 +129,7 @@ def _jobs(db: sqlite3.Connection) -> Iterator[JobRecord]:
 
 
 def _log(db: sqlite3.Connection, job: JobRecord) -> list[Logged]:
-    """Return a job's log as far as it can be read without a gap, with an end if the job has one."""
+    """Return a job's log up to the first gap, with a last event if the job has ended."""
     whole: list[Logged] = []
     query = "SELECT seq, at, body FROM event WHERE job = ? ORDER BY seq"
     for seq, row in enumerate(_rows(db, query, job.id), 1):
@@ -158,7 +158,7 @@ def _read_object(row: tuple[Any, ...]) -> ObjectRecord:
 
 
 def _rows(db: sqlite3.Connection, query: str, *values: str) -> Iterator[tuple[Any, ...]]:
-    """Yield rows as far as they can be read."""
+    """Yield rows until one cannot be read."""
     try:
         yield from db.execute(query, values)
     except sqlite3.DatabaseError:

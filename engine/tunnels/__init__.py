@@ -1,7 +1,7 @@
-"""Tunnels: how an engine gets an https address that other machines reach.
+"""Tunnels: public https addresses for an engine.
 
-One small interface with two vendors behind it. A tunnel knows the port it leads to and how its
-vendor's agent is started and asked; ``keeper`` watches it. None of them knows keys or messages.
+One small interface with two vendors. A tunnel knows its port and how to start and query the agent
+of its vendor; ``supervisor`` watches it. None of them knows keys or messages.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ NAMES = ("ngrok", "cloudflared", NO_TUNNEL)
 
 
 class Tunnel(Protocol):
-    """What every vendor offers; calls block, and only one of them is made at a time."""
+    """The interface of every vendor; calls block, and are made one at a time."""
 
     name: str
 
@@ -28,10 +28,10 @@ class Tunnel(Protocol):
         """
 
     def alive(self) -> bool:
-        """Tell whether the agent still runs and holds the address."""
+        """Return whether the agent still runs and has the address."""
 
     def close(self) -> None:
-        """End the agent, if it runs."""
+        """Stop the agent, if it runs."""
 
 
 def choose(name: str, folder: Path, *, token: str = "", domain: str = "") -> Tunnel | None:
@@ -40,7 +40,7 @@ def choose(name: str, folder: Path, *, token: str = "", domain: str = "") -> Tun
     Args:
         name: one of ``NAMES``.
         folder: where an agent may keep its settings; a token is never written there.
-        token: of the ngrok account.
+        token: the ngrok account's authtoken.
         domain: the ngrok account's own domain; empty lets ngrok choose.
     """
     makers: dict[str, Callable[[], Tunnel]] = {

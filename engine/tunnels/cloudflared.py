@@ -1,8 +1,8 @@
-"""A quick tunnel of Cloudflare, whose agent pycloudflared fetches: no account.
+"""A quick tunnel of Cloudflare, which needs no account; pycloudflared downloads the agent.
 
-Every start has another address, for which nobody gives a promise. The agent is started here:
-pycloudflared's own start waits for ever for an agent that says nothing, and leaves its output
-unread, at which an agent stands still once the pipe is full.
+Every start gets another address, without any guarantee. The agent is started here: pycloudflared's
+own start waits for ever for an agent that prints nothing, and does not read its output, so that the
+agent blocks once the pipe is full.
 """
 
 import atexit
@@ -16,8 +16,8 @@ from typing import IO
 
 from engine.errors import TunnelError
 
-START_TIMEOUT = 40.0  # seconds until an agent must have told its address
-CLOSE_TIMEOUT = 5.0  # seconds until an agent that does not end is killed
+START_TIMEOUT = 40.0  # seconds until an agent must have printed its address
+CLOSE_TIMEOUT = 5.0  # seconds until an agent that does not stop is killed
 ADDRESS_PATTERN = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
 
 
@@ -51,16 +51,16 @@ class Cloudflared:
         raise TunnelError(
             self.name,
             "its agent got no address from Cloudflare",
-            "check this machine's network; quick tunnels come without any promise",
+            "check this machine's network; quick tunnels come without a guarantee",
             passes=True,
         )
 
     def alive(self) -> bool:
-        """Tell whether the agent runs."""
+        """Return whether the agent runs."""
         return self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
-        """End the agent."""
+        """Stop the agent."""
         atexit.unregister(self.close)
         if self._process is None:
             return
@@ -74,7 +74,7 @@ class Cloudflared:
 
 
 def _program() -> str:
-    """Return the path of the agent, fetched if it is not there."""
+    """Return the path of the agent, after downloading it if it is missing."""
     try:
         from pycloudflared.util import download, get_info
 
@@ -85,12 +85,14 @@ def _program() -> str:
         raise TunnelError("cloudflared", "pycloudflared is not installed", remedy) from error
     except (OSError, RuntimeError) as error:
         raise TunnelError(
-            "cloudflared", f"its agent cannot be fetched: {error}", "check this machine's network"
+            "cloudflared",
+            f"its agent cannot be downloaded: {error}",
+            "check this machine's network",
         ) from error
 
 
 def _read(stream: IO[str], told: "queue.SimpleQueue[str]") -> None:
-    """Tell the address that an agent names, or nothing at its end; read on in any case."""
+    """Report the address that an agent prints, or "" at its end; keep reading in any case."""
     with contextlib.suppress(ValueError, OSError), stream:
         for line in stream:
             if found := ADDRESS_PATTERN.search(line):

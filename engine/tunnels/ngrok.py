@@ -1,8 +1,8 @@
-"""A tunnel through ngrok, whose agent pyngrok fetches, starts and asks.
+"""A tunnel through ngrok; pyngrok downloads, starts and queries the agent.
 
-The token goes to the agent in its environment: what stands in an argument is there for every user
-of the machine to read, and what stands in a file stays. ngrok repeats a wrong token in its
-errors, so nothing that the agent says is logged or shown; its codes are translated.
+The agent gets the token through its environment: arguments can be read by every user of the
+machine, and files stay. ngrok repeats a wrong token in its errors, so the agent's messages are
+neither logged nor shown; its codes are translated.
 """
 
 import logging
@@ -16,7 +16,7 @@ from typing import Any
 from engine.errors import TunnelError
 from engine.wire import outages
 
-TOKEN_VARIABLE = "NGROK_AUTHTOKEN"  # where the agent looks for it
+TOKEN_VARIABLE = "NGROK_AUTHTOKEN"  # where the agent reads it
 AGENT_SETTINGS = """\
 version: "3"
 agent:
@@ -34,7 +34,7 @@ class Ngrok:
 
     Args:
         folder: where the agent's settings go.
-        token: of the account.
+        token: the account's authtoken.
         domain: the account's own domain, such as ``you.ngrok-free.dev``; empty: ngrok chooses.
     """
 
@@ -78,7 +78,7 @@ class Ngrok:
         return str(made.public_url)
 
     def alive(self) -> bool:
-        """Tell whether the agent runs and lists its endpoint."""
+        """Return whether the agent runs and lists its endpoint."""
         if self._config is None:
             return False
         from pyngrok import ngrok, process
@@ -90,7 +90,7 @@ class Ngrok:
         return False
 
     def close(self) -> None:
-        """End the agent."""
+        """Stop the agent."""
         if self._config is not None:
             from pyngrok import ngrok
 
@@ -111,7 +111,7 @@ class Ngrok:
 
     @contextmanager
     def _token_at_hand(self) -> Iterator[None]:
-        """Let children that are started meanwhile find the token; ours find none afterwards."""
+        """Put the token into the environment for child processes, and remove it afterwards."""
         with _environment:
             os.environ[TOKEN_VARIABLE] = self._token
             try:
@@ -121,12 +121,14 @@ class Ngrok:
 
 
 def _translated(error: Exception) -> TunnelError:
-    """Say what went wrong in words of our own."""
+    """Return our error for one of pyngrok, without its text."""
     told = f"{error} {getattr(error, 'ngrok_error', '')} {getattr(error, 'body', '')}"
     if (code := outages.ngrok_code(told)) is not None:
         return _error(outages.of_ngrok(code))
     if type(error).__name__ == "PyngrokNgrokInstallError":
-        return TunnelError("ngrok", "its agent cannot be fetched", "check this machine's network")
+        return TunnelError(
+            "ngrok", "its agent cannot be downloaded", "check this machine's network"
+        )
     return TunnelError(
         "ngrok",
         f"its agent did not open the tunnel ({type(error).__name__})",

@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY, LONGEST_DELAY = 2.0, 120.0  # seconds between attempts to open, doubled each time
 HEALTHY_AFTER = 60.0  # seconds after which a tunnel counts as good and the delay starts anew
-REACHABLE_TIMEOUT = 30.0  # seconds that a new address has to become known to the world
-CHECK_INTERVAL = 5.0  # seconds between looks at the agent
-PROBE_INTERVAL = 600.0  # seconds between requests through the tunnel; vendors count them
+REACHABLE_TIMEOUT = 30.0  # seconds until a new address must be reachable
+CHECK_INTERVAL = 5.0  # seconds between checks of the agent
+PROBE_INTERVAL = 600.0  # seconds between requests through the tunnel; vendors limit them
 RECHECK_INTERVAL = 5.0  # seconds between requests once one has failed
 MISS_LIMIT = 3  # failed requests in a row that mean a loss
 
@@ -39,11 +39,11 @@ async def keep_open(
 
     Args:
         tunnel: not yet open; closed at the end.
-        engine: as this machine reaches it.
+        engine: with its address on this machine.
         changed: called with each new address of the engine, and with None when it is lost.
 
     Raises:
-        TunnelError: it cannot be opened, and trying again would not help.
+        TunnelError: it cannot be opened, and a retry would not help.
     """
     with ThreadPoolExecutor(1, "tunnel") as thread:  # one call after the other
         try:
@@ -53,7 +53,7 @@ async def keep_open(
 
 
 class Keeper:
-    """One tunnel and the thread in which it is asked."""
+    """One tunnel and the thread in which it is called."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Keeper:
         self._opened = False
 
     async def run(self) -> None:
-        """Open and watch the tunnel, again and again."""
+        """Open and watch the tunnel until cancelled."""
         delay = FIRST_DELAY
         while True:
             began = time.monotonic()
@@ -82,7 +82,7 @@ class Keeper:
             delay = min(LONGEST_DELAY, delay * 2)
 
     async def _open(self) -> Pairing | None:
-        """Open the tunnel and return its address; None if that may work later."""
+        """Open the tunnel and return its address; None if a later attempt may succeed."""
         port = urlsplit(self._engine.url).port
         try:
             url = await self._ask(self._tunnel.open, port)
@@ -95,7 +95,7 @@ class Keeper:
         return Pairing(url, self._engine.key)
 
     async def _until_lost(self, way: Pairing) -> None:
-        """Report the address once it can be used, and return when it cannot be used any more."""
+        """Report the address once it is reachable, and return when it no longer is."""
         reached = await self._reached(way)
         log.info("%s leads here: %s", self._tunnel.name, way.url)
         if not reached:
@@ -112,7 +112,7 @@ class Keeper:
                 probed = time.monotonic()
 
     async def _reached(self, way: Pairing) -> bool:
-        """Wait until the world knows a new address; give up after a while."""
+        """Wait until a new address is reachable, for ``REACHABLE_TIMEOUT`` at most."""
         deadline = time.monotonic() + REACHABLE_TIMEOUT
         while time.monotonic() < deadline:
             if await asyncio.to_thread(answering, way.url):

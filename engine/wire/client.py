@@ -134,7 +134,7 @@ class Subscription:
         """
         known, self.epoch = self.epoch, snapshot.epoch
         if self.after is None:
-            self.after = snapshot.progress.seq  # what is new begins here, whatever breaks
+            self.after = snapshot.progress.seq  # new events begin here, also after a reconnection
             return True
         changed = bool(known and snapshot.epoch) and known != snapshot.epoch
         if self.after <= snapshot.progress.seq and not changed:
@@ -150,7 +150,7 @@ class Subscription:
         return True
 
     def pay(self, size: int) -> None:
-        """Subtract a preview's size, in bytes, from the budget."""
+        """Subtract the size of a preview, in bytes, from the budget."""
         if self.budget is not None:
             self.budget = max(0, self.budget - size)
 
@@ -259,7 +259,7 @@ class Connection:
     # Requests
 
     async def submit(self, job: str, recipe: Recipe) -> responses.Accepted:
-        """Start a job under an id of our choice; doing it twice starts nothing twice."""
+        """Start a job under an id of our choice; repeating it has no effect."""
         raw = msgspec.Raw(encode_recipe(recipe).encode())
         request = requests.Submit(id=self._number(), job=job, recipe=raw)
         return await self._ask(request, responses.Accepted)
@@ -286,7 +286,7 @@ class Connection:
         try:
             return await self._subscribe(job)
         except TransportError:
-            raise  # it is watched as soon as the connection is back
+            raise  # it is watched once the connection is back
         except VisionFluxError:
             self._watched.pop(job, None)
             raise
@@ -321,12 +321,12 @@ class Connection:
             await self._ask(request, responses.Done)
 
     async def unwatch(self, job: str) -> None:
-        """Follow a job no longer."""
+        """Stop following a job."""
         self._watched.pop(job, None)
         await self._ask(requests.Unwatch(id=self._number(), job=job), responses.Done)
 
     async def cancel(self, job: str) -> None:
-        """End a job."""
+        """Cancel a job."""
         await self._ask(requests.Cancel(id=self._number(), job=job), responses.Done)
 
     async def pause(self, job: str) -> None:
@@ -381,7 +381,7 @@ class Connection:
             file: its content.
             media_type: ``image/png`` or ``video/mp4``.
             origin: the device that made it.
-            detail: what its event says about it.
+            detail: the detail of its event.
             on_bytes: called with the bytes that the engine has, after each part.
         """
         about = {"object": name, "media_type": media_type, "origin": origin, "detail": detail}
@@ -403,7 +403,7 @@ class Connection:
             return error
         except ConnectionClosed as error:
             return ConnectionLostError(f"the connection to the engine broke: {error}")
-        except Exception as error:  # a defect of ours must not leave a dead link behind
+        except Exception as error:  # a bug of ours must not end the reconnecting
             log.exception("The connection to the engine failed.")
             return ConnectionLostError(f"the connection failed: {type(error).__name__}")
         finally:
@@ -466,7 +466,7 @@ class Connection:
         self._call(self._on_state, state)
 
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Call a callback; what it raises is logged, for it is no fault of the connection."""
+        """Call a callback and log what it raises; the connection is not at fault."""
         try:
             callback(*arguments)
         except Exception:

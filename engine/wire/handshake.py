@@ -1,6 +1,6 @@
 """Opening a socket to an engine, with both ends proving that they know the key.
 
-It knows addresses, proofs and what refusals mean; it knows no messages.
+It knows addresses, proofs and the meaning of refusals; it knows no messages.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from engine.wire.messages import limits
 from engine.wire.pairing import Pairing
 from engine.wire.transport import ByteCounter, CountingConnection, keepalive
 
-CLOSE_TIMEOUT = 2.0  # seconds that the other end has to answer when a connection is closed
+CLOSE_TIMEOUT = 2.0  # seconds to wait for the other end when a connection is closed
 
 
 @asynccontextmanager
@@ -67,7 +67,7 @@ async def open_socket(
 
 
 async def _shut(socket: ClientConnection) -> None:
-    """Say goodbye; an end that does not take even that is left."""
+    """Close the socket; abort it if the other end does not respond."""
     try:
         async with asyncio.timeout(2 * CLOSE_TIMEOUT):
             await socket.close()
@@ -106,7 +106,7 @@ async def _open(
 async def _open_by_either_clock(
     engine: Pairing, path: str, traffic: ByteCounter
 ) -> ClientConnection:
-    """Open a socket; if our clock is wrong, once more with the engine's, which a 401 tells us."""
+    """Open a socket; if our clock is wrong, try again with the engine's, which a 401 reports."""
     try:
         return await _open(engine, path, traffic, skew=0.0)
     except InvalidStatus as error:
@@ -125,13 +125,13 @@ def _skew(response: Response) -> float:
 
 
 def _refused(response: Response) -> TransportError:
-    """Say what an answer other than 101 means."""
+    """Return the error for an answer other than 101."""
     if response.status_code == 401:
         return NotPairedError("the engine refused the key in this link")
     with contextlib.suppress(msgspec.MsgspecError, KeyError, TypeError):
         report = msgspec.convert(msgspec.json.decode(response.body or b"")["error"], ErrorReport)
         error = VisionFluxError.restore(report)
-        if isinstance(error, ProtocolVersionError):  # engines tell developers what to do, not users
+        if isinstance(error, ProtocolVersionError):  # its remedy is for developers, not users
             return ProtocolVersionError(report.message)
         if isinstance(error, TransportError):
             return error
@@ -145,7 +145,7 @@ def _refused(response: Response) -> TransportError:
 
 
 def _unreachable(engine: Pairing, error: Exception) -> EngineUnreachableError:
-    """Say why no engine could be reached, and what to do about it."""
+    """Return the error for an engine that could not be reached, with a remedy."""
     host = urlsplit(engine.url).hostname
     match error:
         case ssl.SSLCertVerificationError():

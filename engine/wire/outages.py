@@ -1,4 +1,4 @@
-"""What the error pages and codes of tunnel vendors mean, in plain words.
+"""The meaning of the error pages and codes of tunnel vendors.
 
 Pure. Codes: ngrok.com/docs/errors; Cloudflare's 1xxx errors and its own HTTP statuses.
 """
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Outage(NamedTuple):
-    """What happened, what to do next, and whether trying again by itself is of any use."""
+    """What happened, what to do next, and whether it may pass by itself."""
 
     problem: str
     remedy: str = ""
@@ -18,10 +18,12 @@ class Outage(NamedTuple):
 _TOKEN = "copy it again from dashboard.ngrok.com/get-started/your-authtoken"
 _MONTH = "use another tunnel (--tunnel cloudflared wants no account), or wait for the next month"
 _NGROK = {
-    105: Outage("ngrok says that this is no authtoken", f"{_TOKEN}; an API key is something else"),
+    105: Outage(
+        "ngrok does not accept this as an authtoken", f"{_TOKEN}; an API key is something else"
+    ),
     107: Outage("ngrok does not know this authtoken; it was reset or revoked", _TOKEN),
     108: Outage(
-        "this ngrok account runs as many agents as it may",
+        "this ngrok account has reached its limit of agents",
         "stop the others: dashboard.ngrok.com/agents lists them",
         passes=True,
     ),
@@ -37,7 +39,7 @@ _NGROK = {
         "stop the other engine, or end its agent at dashboard.ngrok.com/endpoints",
         passes=True,
     ),
-    720: Outage("this ngrok account has sent all that it may", _MONTH),
+    720: Outage("this ngrok account has used up its traffic of the month", _MONTH),
     727: Outage("this ngrok account has used up its requests of the month", _MONTH),
     734: Outage(
         "too many requests in a minute for this ngrok account", "wait a minute", passes=True
@@ -51,7 +53,7 @@ _NGROK = {
         "ngrok wants an account and its authtoken",
         "sign up at ngrok.com, which is free, and set NGROK_AUTHTOKEN",
     ),
-    4027: Outage("this ngrok account has sent all that it may", _MONTH),
+    4027: Outage("this ngrok account has used up its traffic of the month", _MONTH),
     8012: Outage(
         "ngrok's agent runs, but the engine behind it does not answer",
         "look at the engine's log, and start it again",
@@ -83,14 +85,14 @@ def ngrok_code(text: str) -> int | None:
 
 
 def of_ngrok(code: int) -> Outage:
-    """Return what a code of ngrok means; unknown ones lead to ngrok's page about it."""
+    """Return the meaning of an ngrok code; for an unknown one, ngrok's page about it."""
     page = f"see ngrok.com/docs/errors/err_ngrok_{code}"
     known = _NGROK.get(code, Outage(f"ngrok refused (ERR_NGROK_{code})", page, passes=True))
     return known._replace(problem=f"{known.problem} (ERR_NGROK_{code})")
 
 
 def of_answer(status: int, code: str, cloudflare: bool) -> Outage | None:
-    """Return what an answer by something between us and an engine means, if that is known.
+    """Return the meaning of an answer by a tunnel or proxy before an engine, if it is known.
 
     Args:
         status: HTTP status.

@@ -1,7 +1,7 @@
-"""Pairing: an engine's key, the one-line link that carries it, and the proof of knowing it.
+"""Pairing: an engine's key, the link that carries it, and the proof of knowing it.
 
-Both ends prove the key inside the upgrade request; the key itself never crosses the wire. Pure
-but for reading the clock and random bytes; no sockets.
+Both ends prove in the upgrade request that they know the key; the key itself is never sent. It
+reads the clock and random bytes; it knows no sockets.
 
 The proof is HMAC-SHA-256 (RFC 2104) over a role, a Unix time, a nonce and the path.
 """
@@ -68,7 +68,7 @@ class Pairing(msgspec.Struct, frozen=True):
 
     @property
     def link(self) -> str:
-        """The line to paste; proxies do not see what stands after the #."""
+        """The line to paste; proxies do not see the part after the #."""
         return f"{self.url}/#{MARK}{_text(self.key)}"
 
     @property
@@ -83,7 +83,7 @@ def new_key() -> bytes:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address can only mean this computer."""
+    """Return whether a host name or address always means this computer."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -95,7 +95,7 @@ def authorization(key: bytes, path: str, *, skew: float = 0.0) -> tuple[str, str
 
     Args:
         key: of the engine.
-        path: that is asked for, such as ``/v1/ws``.
+        path: the requested one, such as ``/v1/ws``.
         skew: seconds that the engine's clock is ahead of ours.
     """
     when, nonce = str(int(time.time() + skew)), secrets.token_urlsafe(16)
@@ -103,7 +103,7 @@ def authorization(key: bytes, path: str, *, skew: float = 0.0) -> tuple[str, str
 
 
 def proof(key: bytes, nonce: str) -> str:
-    """Return what an engine answers to show that it knows the key too."""
+    """Return the proof by which an engine shows that it knows the key too."""
     return _proof(key, "engine", nonce)
 
 
@@ -113,7 +113,7 @@ def same(one: str, other: str) -> bool:
 
 
 class Gatekeeper:
-    """Checks the proofs of clients; remembers nonces, so that none counts twice."""
+    """Checks the proofs of clients; remembers nonces, so that each is valid once."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -123,7 +123,7 @@ class Gatekeeper:
         """Return the nonce of a valid Authorization header, None for anything else."""
         parts = (header or "").split(" ")
         if len(parts) != 4 or not header or len(header) > 200 or not header.isascii():
-            parts = [SCHEME, "0", "-", "-"]  # fail on the same road as a wrong proof
+            parts = [SCHEME, "0", "-", "-"]  # fail in the same time as a wrong proof
         scheme, when, nonce, given = parts
         expected = _proof(self._key, "client", when, nonce, path)
         now = time.time()

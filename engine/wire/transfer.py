@@ -1,7 +1,6 @@
-"""Objects on their way: pulled from an engine into a file, or brought from a file to an engine.
+"""Downloads objects from an engine into files, and uploads files to an engine.
 
-It knows the data socket's messages; how the socket was opened is ``engine.wire.handshake``'s
-business.
+It knows the messages of the data socket; ``engine.wire.handshake`` opens the socket.
 """
 
 import asyncio
@@ -20,13 +19,13 @@ from engine.files import file_sha256
 from engine.wire.messages import codec, limits, requests, responses
 from engine.wire.messages.responses import Chunk
 
-CHUNK = 64 * 2**10  # bytes that are asked for at once, so that a slow link still answers pings
-MOST = 64  # chunks under way, at most
-QUICK, SLOW = 1.0, 5.0  # seconds: what is under way grows below, and shrinks above
+CHUNK_BYTES = 64 * 2**10  # requested at once, so that a slow link still answers pings
+MAX_CHUNKS = 64  # requested and not received yet
+GROW_BELOW_SECONDS, SHRINK_ABOVE_SECONDS = 1.0, 5.0  # for a chunk: fewer or more are requested
 
 
 class Download:
-    """One object on its way into a file."""
+    """The download of one object into a file."""
 
     def __init__(
         self,
@@ -40,7 +39,7 @@ class Download:
         self._on_bytes = on_bytes
 
     async def run(self) -> None:
-        """Fetch what is missing, check the whole, move it into place."""
+        """Download what is missing, verify the hash and move the file into place."""
         try:
             info = await self._open()
             await self._pull(info)
@@ -48,7 +47,9 @@ class Download:
             raise ConnectionLostError("the connection broke during the download") from error
         if await asyncio.to_thread(file_sha256, self._part) != info.sha256:
             self._part.unlink()
-            raise ConnectionLostError("what arrived is damaged; it is fetched anew next time")
+            raise ConnectionLostError(
+                "the downloaded object is damaged; it is downloaded again next time"
+            )
         self._part.replace(self._target)
 
     async def _open(self) -> responses.ObjectInfo:
@@ -76,7 +77,7 @@ class Download:
                 self._on_bytes(done, info.size)
 
     async def _ask(self, info: responses.ObjectInfo, offset: int) -> int:
-        length = min(CHUNK, info.size - offset)
+        length = min(CHUNK_BYTES, info.size - offset)
         request = requests.Read(id=offset, object=self._name, offset=offset, length=length)
         await self._socket.send(codec.encode(request))
         return length
@@ -86,7 +87,7 @@ class Download:
         if isinstance(answer, responses.Refused):
             raise VisionFluxError.restore(answer.error)
         if not isinstance(answer, Chunk) or answer.offset != offset or not answer.data:
-            raise MalformedMessageError("the engine sent another part than was asked for")
+            raise MalformedMessageError("the engine sent another part than was requested")
         return answer.data
 
 
@@ -96,18 +97,18 @@ async def upload(
     about: dict[str, Any],
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Send a file part by part, each one answered before the next.
+    """Upload a file part by part; each one is answered before the next is sent.
 
     Args:
         socket: an open data socket.
         file: the content.
-        about: the fields of ``requests.Part`` that stay the same.
+        about: the fields of ``requests.UploadPart`` that all parts share.
         on_bytes: called with the bytes that the engine has, after each part.
     """
     digest, chunks = await asyncio.to_thread(file_sha256, file), 1
     with file.open("rb") as source:
         about = {**about, "size": os.fstat(source.fileno()).st_size, "sha256": digest}
-        while data := source.read(min(chunks * CHUNK, limits.LIMITS.chunk)):
+        while data := source.read(min(chunks * CHUNK_BYTES, limits.LIMITS.chunk)):
             began = time.monotonic()
             offset = source.tell() - len(data)
             part = requests.UploadPart(id=offset, offset=offset, data=data, **about)
@@ -123,7 +124,7 @@ async def upload(
 
 
 def _adapted(chunks: int, seconds: float) -> int:
-    """Return how many chunks may be under way, now that one took so many seconds."""
-    if seconds < QUICK:
-        return min(chunks + 1, MOST)
-    return max(chunks - 1, 1) if seconds > SLOW else chunks
+    """Return how many chunks to request at once, after one took so many seconds."""
+    if seconds < GROW_BELOW_SECONDS:
+        return min(chunks + 1, MAX_CHUNKS)
+    return max(chunks - 1, 1) if seconds > SHRINK_ABOVE_SECONDS else chunks

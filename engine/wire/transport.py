@@ -1,6 +1,6 @@
 """WebSocket connections: admission at the server, many frames in one write, pings, byte counts.
 
-A message for fifty clients is framed once, and costs one system call for each. It knows neither the
+A message for many clients is framed once and takes one system call for each. It knows neither
 messages nor who may connect.
 """
 
@@ -18,22 +18,22 @@ from websockets.frames import Frame, Opcode
 
 from engine._compat import send_serialized
 
-HALF_OPEN_LIMIT = 128  # connections whose handshake may be under way at once
+HALF_OPEN_LIMIT = 128  # connections during their handshake
 
 
 def framed(message: str | bytes) -> bytes:
-    """Return a message as a server's frame, which is not masked and so the same for everybody."""
+    """Return a message as a frame of a server: not masked, so the same for every client."""
     if isinstance(message, str):
         return Frame(Opcode.TEXT, message.encode()).serialize(mask=False)
     return Frame(Opcode.BINARY, message).serialize(mask=False)
 
 
 class ServerTransport(ServerConnection):
-    """A connection that takes whole frames; nobody sends fragments on it.
+    """A connection that sends frames which are serialized already; it never sends fragments.
 
     Args:
-        half_open: connections whose handshake is under way, oldest first. Beyond
-            ``HALF_OPEN_LIMIT`` the oldest is cut off: an honest handshake takes no time.
+        half_open: connections during their handshake, oldest first. Beyond ``HALF_OPEN_LIMIT``
+            the oldest is aborted: a normal handshake takes no time.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ServerTransport(ServerConnection):
         self._half_open.pop(self, None)
 
     async def send_frames(self, frames: bytes) -> None:
-        """Send what ``framed`` returned; wait while the peer takes nothing.
+        """Send what ``framed`` returned; wait while the peer reads nothing.
 
         Raises:
             ConnectionClosed: the connection has ended.
@@ -75,7 +75,7 @@ PONG_TIMEOUT = 15.0  # seconds until a missing pong ends the connection
 
 @asynccontextmanager
 async def keepalive(socket: Connection) -> AsyncIterator[None]:
-    """Ping while the context lasts; a peer that does not answer in time is cut off."""
+    """Send pings while the context lasts; abort the connection if no pong arrives in time."""
     pinging = asyncio.create_task(_ping_forever(socket))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Messages to bytes and back. What is read is whole and within the limits, or an error."""
+"""Encodes and decodes messages. A message that is malformed or beyond the limits is an error."""
 
 import re
 import struct
@@ -19,7 +19,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Parts(NamedTuple):
-    """A binary message in its parts."""
+    """The parts of a binary message."""
 
     kind: int
     header: bytes
@@ -27,7 +27,7 @@ class Parts(NamedTuple):
 
 
 def pack(kind: int, value: msgspec.Struct, payload: str) -> bytes:
-    """Return the message of a value; ``payload`` names the field that is no part of the header."""
+    """Return the binary message of a value; ``payload`` names the field that follows the header."""
     fields = {name: getattr(value, name) for name in value.__struct_fields__}
     content: bytes = fields.pop(payload)
     header = msgspec.json.encode(fields)
@@ -35,10 +35,10 @@ def pack(kind: int, value: msgspec.Struct, payload: str) -> bytes:
 
 
 def split(data: bytes) -> Parts:
-    """Return a message's parts; the header may turn out to be no JSON.
+    """Split a binary message into its parts, without decoding the header.
 
     Raises:
-        MalformedMessageError: it is too short for any.
+        MalformedMessageError: it is too short.
     """
     if len(data) < HEAD.size:
         raise MalformedMessageError("the binary message is cut short", field="message")
@@ -47,10 +47,10 @@ def split(data: bytes) -> Parts:
 
 
 def unpack(parts: Parts, type_: type[T], payload: str) -> T:
-    """Return the value of a message.
+    """Return the value of a binary message.
 
     Raises:
-        msgspec.MsgspecError: the header is not that of such a value.
+        msgspec.MsgspecError: the header does not fit ``type_``.
     """
     value = msgspec.json.decode(parts.header, type=type_)
     return msgspec.structs.replace(value, **{payload: parts.payload})
@@ -60,7 +60,7 @@ PREVIEW_KIND, CHUNK_KIND, PART_KIND = 1, 2, 3
 
 
 def encode(message: Request | Response) -> str:
-    """Return the text of a message."""
+    """Return a message as JSON."""
     return msgspec.json.encode(message).decode()
 
 
@@ -75,12 +75,12 @@ def encode_chunk(chunk: Chunk) -> bytes:
 
 
 def encode_part(part: UploadPart) -> bytes:
-    """Return the binary message of a part."""
+    """Return the binary message of an uploaded part."""
     return pack(PART_KIND, part, "data")
 
 
 def decode_part(data: bytes) -> UploadPart:
-    """Read a client's binary message.
+    """Decode a client's binary message.
 
     Raises:
         MalformedMessageError: it is no part of an object.
@@ -102,7 +102,7 @@ def decode_part(data: bytes) -> UploadPart:
 
 
 def decode_request(data: str | bytes, kind: Any) -> Any:
-    """Read a client's message; ``kind`` is ``ControlRequest`` or ``DataRequest``.
+    """Decode a client's message; ``kind`` is ``ControlRequest`` or ``DataRequest``.
 
     Raises:
         MalformedMessageError: it is no JSON object of a known type.
@@ -121,11 +121,11 @@ def decode_request(data: str | bytes, kind: Any) -> Any:
 def decode_answer(
     data: str | bytes, subprotocol: str | None = SUBPROTOCOL
 ) -> AnyResponse | Preview | Chunk:
-    """Read an engine's message.
+    """Decode an engine's message.
 
     Args:
         data: the message.
-        subprotocol: that the engine has chosen.
+        subprotocol: the one that the engine chose.
 
     Raises:
         MalformedMessageError: it is no message of this protocol.
@@ -142,7 +142,7 @@ def decode_answer(
 
 
 def is_of_unknown_type(data: str | bytes) -> bool:
-    """Tell whether a message of an engine, or its event, has a type that is unknown here."""
+    """Return whether a message of an engine, or its event, has an unknown type."""
     try:
         if isinstance(data, bytes):
             return split(data).kind not in (PREVIEW_KIND, CHUNK_KIND)
@@ -154,7 +154,7 @@ def is_of_unknown_type(data: str | bytes) -> bool:
 
 
 def request_id(data: str | bytes) -> int | None:
-    """Return the id of a message that could not be read whole, so that its error finds home."""
+    """Return the id of a message that could not be decoded, so that the error can name it."""
     try:
         text = split(data).header if isinstance(data, bytes) else data
         return msgspec.json.decode(text, type=_OnlyId).id

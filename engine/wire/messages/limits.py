@@ -1,4 +1,4 @@
-"""What both ends agree on before the first message: version, paths, limits, and what names are."""
+"""What both ends know before the first message: version, paths, limits and forms of names."""
 
 from typing import Annotated
 
@@ -10,14 +10,14 @@ from engine.film.recipe import MAX_FRAMES, MAX_PROMPT, MAX_SCENES, SETTINGS
 
 VERSION = 2
 SUBPROTOCOL = "visionflux.v2"
-OLDER_SUBPROTOCOL = "visionflux.v1"  # that clients still understand; see ``messages.older``
+OLDER_SUBPROTOCOL = "visionflux.v1"  # clients still understand it; see ``messages.older``
 CONTROL_PATH = "/v1/ws"
 DATA_PATH = "/v1/data"
 HEALTH_PATH = "/healthz"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine accepts; bytes unless said otherwise."""
+    """What the engine accepts, in bytes unless stated otherwise."""
 
     message: int = 12 * 2**20
     chunk: int = 256 * 2**10
@@ -26,7 +26,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     client_jobs: int = 16  # waiting, of one connection
     watched_jobs: int = 64  # by one connection
     upload: int = 64 * 2**20  # one object
-    uploads: int = 8  # objects that one connection brings at once
+    uploads: int = 8  # objects that one connection uploads at once
     scenes: int = MAX_SCENES
     prompt: int = MAX_PROMPT  # characters
     frames: int = MAX_FRAMES

@@ -1,4 +1,4 @@
-"""What clients say: requests on both sockets, and the parts of objects that they upload."""
+"""The messages of clients: requests on both sockets, and the parts of uploaded objects."""
 
 from typing import Annotated, Literal
 
@@ -9,13 +9,13 @@ from engine.wire.messages.limits import LIMITS, Budget, JobId, ObjectName, Reque
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """Base of what a client asks; the answer repeats ``id`` as ``re``."""
+    """Base class of requests; the answer repeats ``id`` as ``re``."""
 
     id: RequestId
 
 
 class Submit(Request, frozen=True, kw_only=True, tag="submit", forbid_unknown_fields=True):
-    """Start a job; submitting the same id and recipe again starts nothing twice."""
+    """Start a job; submitting the same id and recipe again has no effect."""
 
     job: JobId
     recipe: msgspec.Raw
@@ -42,25 +42,25 @@ class ShowPreviews(Request, frozen=True, kw_only=True, tag="previews", forbid_un
 
 
 class Unwatch(Request, frozen=True, kw_only=True, tag="unwatch", forbid_unknown_fields=True):
-    """Send nothing more of a job; the job goes on."""
+    """Stop reporting on a job; the job continues."""
 
     job: JobId
 
 
 class Cancel(Request, frozen=True, kw_only=True, tag="cancel", forbid_unknown_fields=True):
-    """End a job within one denoising step; a job that has ended stays as it is."""
+    """Cancel a job within one denoising step; no effect on a job that has ended."""
 
     job: JobId
 
 
 class Pause(Request, frozen=True, kw_only=True, tag="pause", forbid_unknown_fields=True):
-    """Let a job rest within one denoising step; one that rests or has ended stays as it is."""
+    """Pause a job within one denoising step; no effect on one that is paused or has ended."""
 
     job: JobId
 
 
 class Resume(Request, frozen=True, kw_only=True, tag="resume", forbid_unknown_fields=True):
-    """Queue a job that rests; one that does not stays as it is."""
+    """Queue a paused job again; no effect on any other."""
 
     job: JobId
 
@@ -102,9 +102,9 @@ class UploadPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A part of an object that a client uploads, as a binary message; parts come in order.
 
     Attributes:
-        size, sha256: of the whole object, which counts only once both are met.
-        origin: device that made it, for the film's record.
-        detail: what its event says about it.
+        size, sha256: of the whole object; it is stored only if both match.
+        origin: the device that made it, for the film's record.
+        detail: the detail of its event.
     """
 
     id: RequestId

@@ -1,4 +1,4 @@
-"""What engines say: answers, events of watched jobs, previews, and chunks of objects."""
+"""The messages of engines: answers, events of watched jobs, previews and chunks of objects."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from engine.wire.messages.limits import LIMITS, VERSION, Limits
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """Base of what an engine sends as text."""
+    """Base class of the text messages of an engine."""
 
 
 class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Hello(Response, frozen=True, kw_only=True, tag="hello"):
     """Sent first on a control socket, and as the answer to ``describe``.
 
     ``others``: devices that share a film with ``device``; ``interpolator`` is "" until a film was
-    begun; ``notice`` as in ``events.Planned``. Another ``epoch`` than before means that
+    started; ``notice`` as in ``events.Planned``. Another ``epoch`` than before means that
     logs may have lost their ends: an event's number may stand for another event. Older engines
     leave it out ("").
     """
@@ -70,7 +70,7 @@ class Hello(Response, frozen=True, kw_only=True, tag="hello"):
 
 
 class Accepted(Response, frozen=True, kw_only=True, tag="accepted"):
-    """The job exists; ``duplicate`` says that it did before."""
+    """The job exists; ``duplicate``: it existed before."""
 
     re: int
     job: str
@@ -80,8 +80,8 @@ class Accepted(Response, frozen=True, kw_only=True, tag="accepted"):
 class Snapshot(Response, frozen=True, kw_only=True, tag="snapshot"):
     """The state of a job after ``progress.seq`` events; ``remaining`` in seconds.
 
-    A ``progress.seq`` below the ``after`` that was asked for means that the log lost its end. The
-    engine then sends all of it again, and a client drops what it knew. ``epoch`` as in ``Hello``.
+    If ``progress.seq`` is below the requested ``after``, the log has lost its end. The engine then
+    sends the whole log again, and a client discards its copy. ``epoch`` as in ``Hello``.
     """
 
     re: int

@@ -193,7 +193,7 @@ async def test_pings_keep_a_silent_connection_through_a_proxy_that_ends_idle_one
     ("token", "says"),
     [
         ("", "ERR_NGROK_4018"),
-        ("ak_something_else", "no authtoken (ERR_NGROK_105)"),
+        ("ak_something_else", "accept this as an authtoken (ERR_NGROK_105)"),
         (TOKEN[::-1], "does not know this authtoken"),
     ],
 )
@@ -236,7 +236,7 @@ async def test_an_agent_without_an_address_is_given_up(
 
 
 @pytest.mark.parametrize("name", VENDORS)
-async def test_an_agent_that_cannot_be_fetched_is_told(
+async def test_an_agent_that_cannot_be_downloaded_is_reported(
     edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     nowhere = types.SimpleNamespace(executable=str(tmp_path / "no"), url="http://127.0.0.1:9/no")
@@ -245,7 +245,7 @@ async def test_an_agent_that_cannot_be_fetched_is_told(
     monkeypatch.setattr("pycloudflared.util.get_info", lambda: nowhere)
     tunnel = tunnels.choose(name, tmp_path, token=TOKEN)
     assert tunnel
-    with pytest.raises(TunnelError, match="agent cannot be fetched") as refused:
+    with pytest.raises(TunnelError, match="agent cannot be downloaded") as refused:
         await asyncio.to_thread(tunnel.open, 9)
     assert not refused.value.passes
 
@@ -375,7 +375,7 @@ async def test_serve_ends_with_plain_words_if_the_token_is_wrong(
     served = Served(tmp_path, "ngrok", NGROK_AUTHTOKEN="zz-some-secret")
     assert await asyncio.to_thread(served.process.wait, 60) == 1
     said = served.end()
-    assert "E_TUNNEL: ngrok: ngrok says that this is no authtoken (ERR_NGROK_105)" in said
+    assert "E_TUNNEL: ngrok: ngrok does not accept this as an authtoken (ERR_NGROK_105)" in said
     assert "Traceback" not in said
     assert "zz-some-secret" not in said
 
