@@ -1,7 +1,7 @@
-"""The app: one ASGI application with its routes, and the frame around every page.
+"""The app: an ASGI application with its routes, and the frame around every page.
 
-``streamlit run`` serves ``app`` and runs this same file again as a script for each visitor. It
-knows the pages' names, not their content.
+``streamlit run`` serves ``app`` and also runs this file as a script for each visitor. It knows the
+pages' names, not their content.
 """
 
 import importlib
@@ -26,19 +26,19 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Connect the engines when the server starts, and disconnect them when it ends."""
     threading.Thread(target=import_early, name="import-early", daemon=True).start()
     hubs = app_state.hubs()
-    hubs.of(accounts.EVERYBODY)  # connects the engine on this computer, which all share
+    hubs.of(accounts.EVERYBODY)  # connects the engine on this computer, which all accounts share
     yield
     hubs.close()
 
 
 def import_early() -> None:
-    """Import what would otherwise be imported during the first visit."""
+    """Import modules that would otherwise be imported during the first visit."""
     for name in ("numpy", "ui.home.reel", "ui.home.showcase"):
         importlib.import_module(name)
 
 
 def frame() -> None:
-    """Draw what all pages have, and the requested page."""
+    """Draw the parts that all pages share, and the requested page."""
     st.set_page_config(
         page_title="VisionFlux", page_icon=str(theme.ASSETS / "icon.png"), layout="wide"
     )

@@ -1,7 +1,7 @@
-"""What exists once per process: the hubs, one for each account, and the tickets of the routes.
+"""The objects that exist once per process: a hub for each account, and the routes' tickets.
 
-The same objects serve the pages (script threads) and the routes (the server's loop). Accounts
-share the database and the engine on this computer; links, preferences and jobs are each one's own.
+Pages use them in script threads, routes in the server's loop. Accounts share the database and the
+engine on this computer; each has its own links, preferences and jobs.
 """
 
 import threading
@@ -22,11 +22,11 @@ from ui.storage.files import data_folder
 from ui.storage.library import Library
 from ui.storage.migrations import prepare, sqlite_engine
 
-FIRST_PAGE_SECONDS = 2.0  # seconds that the first page has for itself before an engine loads torch
+FIRST_PAGE_SECONDS = 2.0  # in which the first page loads before an engine imports torch
 
 
 class Hubs:
-    """The hubs of all accounts; each starts when it is first asked for."""
+    """The hubs of all accounts; each is started when it is first requested."""
 
     def __init__(self) -> None:
         self._folder = data_folder()
@@ -37,14 +37,14 @@ class Hubs:
         self._begun = time.monotonic()
 
     def of(self, owner: str) -> Hub:
-        """Return an owner's hub, started."""
+        """Return an owner's hub; start it if it is new."""
         with self._lock:
             if owner not in self._hubs:
                 self._hubs[owner] = self._open(owner)
             return self._hubs[owner]
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all hubs."""
         with self._lock:
             while self._hubs:
                 self._hubs.popitem()[1].close()
@@ -54,7 +54,7 @@ class Hubs:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         library = Library(self._database, self._folder / "films", owner)
         library.sweep()
-        end_local = None if owner else self._end_local  # it is others' engine, too
+        end_local = None if owner else self._end_local  # other accounts use that engine, too
         hub = Hub(library, folder, start_local=self._start_local, end_local=end_local)
         draft = hub.draft_file.read()
         hub.start_images.sweep(
@@ -64,7 +64,7 @@ class Hubs:
         return hub
 
     def _start_local(self, _folder: Path) -> Pairing:
-        """Find or start the engine that all share, one hub at a time, after the first page."""
+        """Find or start the shared engine, one hub at a time, after the first page has loaded."""
         with self._starting:
             if find_engine(self._folder / "engine") is None:
                 time.sleep(max(0.0, self._begun + FIRST_PAGE_SECONDS - time.monotonic()))
@@ -82,12 +82,12 @@ def hubs() -> Hubs:
 
 
 def get_hub() -> Hub:
-    """Return the hub of the visitor whose page runs."""
+    """Return the hub of the user of the running page."""
     return hubs().of(accounts.current())
 
 
 def hub_of(request: HTTPConnection) -> Hub | None:
-    """Return the hub of who makes a request; None for strangers."""
+    """Return the hub of the user who makes a request; None if nobody has signed in."""
     owner = accounts.of_request(request)
     return None if owner is None else hubs().of(owner)
 

@@ -1,10 +1,10 @@
-// Hands the words of a text area, or of a search, in once the hand rests, by Streamlit's keys for it:
-// neither the focus nor the caret moves. Gives the first prompt the focus where nothing has it,
-// and shows a scene that was added, ready to be written.
+// Submits the text of a text area or of a search after a pause in typing, by sending the keys that
+// Streamlit has for it, so that focus and caret stay. Focuses the first prompt if nothing has the
+// focus, and scrolls to a scene that was added.
 
 const REST = 800; // milliseconds
 const APPLY = { key: "Enter", code: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
-const SETTLED = '[data-test-script-state="notRunning"]'; // by Streamlit, once a page is drawn
+const SETTLED = '[data-test-script-state="notRunning"]'; // set by Streamlit when a page is drawn
 const PROMPTS = '[class*="st-key-draft-prompt-"] textarea';
 const mounted = new WeakMap();
 
@@ -26,7 +26,7 @@ function mount(offers) {
     if (isComposing || !(target.tagName === "TEXTAREA" || target.closest(".st-key-search"))) return;
     resting = setTimeout(() => target.dispatchEvent(new KeyboardEvent("keydown", APPLY)), REST);
   };
-  let looks = 0; // at an empty prompt on a page that is whole: its words may come a moment after it
+  let looks = 0; // at an empty prompt on a finished page: its text may arrive a little later
   const offer = () => {
     const prompt = document.querySelector(".stTextArea textarea");
     const { activeElement: holder, body } = document;
@@ -56,7 +56,7 @@ function mount(offers) {
   const kinds = ["input", "compositionend"];
   for (const kind of kinds) document.addEventListener(kind, heard, { signal });
   document.addEventListener("pointerdown", () => clearTimeout(offering), { signal });
-  // Who came by a click wants to write; a keyboard that unfolds over a phone's page is in the way.
+  // Only if the user came by a click, and not on a phone, where the keyboard would cover the page.
   const clicked = navigator.userActivation?.hasBeenActive;
   if (offers && clicked && fine) offer();
   return () => {

@@ -1,5 +1,5 @@
-// What is finished of the film, played over the preview while the rest is being made. At its end it
-// goes on with what has come meanwhile, or begins again.
+// Plays the finished part of a film over the preview while the rest is made. At its end it continues
+// with the segments that were finished meanwhile, or starts again.
 export class PartialFilm {
   constructor(screen, button) {
     this.screen = screen;
@@ -31,7 +31,7 @@ export class PartialFilm {
     video.src = this.address + this.count;
     video.onloadedmetadata = () => {
       video.currentTime = from;
-      video.play().catch(() => {}); // the controls are there
+      video.play().catch(() => {}); // the user can press Play
     };
   }
 

@@ -1,13 +1,13 @@
 const KINDS = ["step", "keyframe", "frame"];
-const BLEND = 140; // milliseconds in which one denoising step melts into the next, if it has time
+const BLEND = 140; // milliseconds in which one denoising step fades into the next
 
-// The newest picture on a canvas, and its glow behind; steps melt into each other.
+// Draws the newest preview on a canvas, and its glow behind; steps fade into each other.
 export class Picture {
   constructor(canvas, glow) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.glow = glow.getContext("2d");
-    this.glow.filter = "blur(4px) saturate(1.5)"; // of few pixels: on the page it took 30 ms each
+    this.glow.filter = "blur(4px) saturate(1.5)"; // on a small canvas: on the page each took 30 ms
     this.before = document.createElement("canvas");
     this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.count = 0;
@@ -35,7 +35,7 @@ export class Picture {
         canvas.getContext("2d").drawImage(image, 0, 0);
       }
     } catch {
-      // A picture that cannot be decoded is skipped; the next one replaces it.
+      // Skip a preview that cannot be decoded.
     }
   }
 

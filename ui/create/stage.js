@@ -1,5 +1,5 @@
-// The live stage: draws previews and progress as they come over its own socket.
-// It reconnects by itself, says whether anybody can see it, and tells Python once, at the end.
+// The live stage: draws the previews and the state that its WebSocket receives. It reconnects after a
+// loss, reports whether it is visible, and notifies Python once, when the job is settled.
 
 import { PartialFilm } from "./partial_film.js";
 import { Picture } from "./picture.js";
@@ -65,7 +65,7 @@ class Stage {
       this.wait = 250;
       this.failures = 0;
       this.say("");
-      this.turn(); // previews come only while somebody can see them
+      this.turn(); // previews are sent only while the page is visible
     };
     socket.onmessage = (event) =>
       typeof event.data === "string" ? this.show(JSON.parse(event.data)) : this.take(event.data);
@@ -106,7 +106,7 @@ class Stage {
   }
 
   pause() {
-    this.find(".pause").disabled = true; // until the engine has heard it
+    this.find(".pause").disabled = true; // until the engine has paused or resumed
     this.send(this.state.status === "paused" ? "resume" : "pause");
   }
 
@@ -115,13 +115,13 @@ class Stage {
   }
 
   take(preview) {
-    this.drawn = this.drawn // in order; more come only for those that were drawn
+    this.drawn = this.drawn // in order; the server sends more when these are drawn
       .then(() => this.picture.take(preview, (...about) => this.place(...about)))
       .then(() => this.send("seen"));
   }
 
-  // Where several devices share the film, the canvas stays with one piece until that is finished;
-  // other keyframes grow in the strip. Returns where a preview belongs, if anywhere.
+  // If several devices make the film, the canvas shows one piece until that is finished; previews of
+  // other keyframes are drawn in the strip. Returns where to draw a preview, or null.
   place(kind, index) {
     const { painting = [], drawing = [] } = this.state ?? {};
     const open = [...painting.map((one) => `keyframe ${one}`), ...drawing.map((one) => `gap ${one}`)];
@@ -140,7 +140,7 @@ class Stage {
     this.find(".stage").dataset.status = state.status;
     this.find(".headline").textContent = state.headline;
     this.say(state.calm);
-    write(this.find(".spoken"), state.headline.split(" · ")[0]); // for those who listen: no steps
+    write(this.find(".spoken"), state.headline.split(" · ")[0]); // for screen readers, without steps
     const bar = this.find(".bar");
     bar.setAttribute("aria-valuenow", Math.round(state.fraction * 100));
     this.find(".fill").style.transform = `scaleX(${state.fraction})`;

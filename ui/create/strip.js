@@ -1,4 +1,4 @@
-// The phases of a film in the making, and its strip of keyframes.
+// The stages of a film that is being made, and its strip of keyframes.
 
 export function drawTimeline(list, steps) {
   while (list.children.length < steps.length) list.append(phase());
@@ -22,7 +22,7 @@ function phase() {
   return item;
 }
 
-// The film as it grows: keyframes as pictures in order of time, the gaps between them filling up.
+// The strip: thumbnails of keyframes in order of time, and the progress of the segments between.
 export function drawStrip(strip, state, address) {
   const order = [...state.strip, ...Array(state.more).fill(null)];
   const layout = order.join();
@@ -36,7 +36,7 @@ export function drawStrip(strip, state, address) {
         return place ? [cell("gap"), frame] : [frame];
       }),
     );
-    if (state.ends.length === order.length) strip.append(cell("gap")); // back to the beginning
+    if (state.ends.length === order.length) strip.append(cell("gap")); // from the last keyframe to the first
   }
   const pictures = new Set(state.pictures);
   state.keyframes.forEach((done, index) => {
@@ -65,7 +65,7 @@ function cell(name) {
   return element;
 }
 
-// Returns the canvas in a keyframe's cell on which it grows.
+// Returns the canvas in a keyframe's cell on which its previews are drawn.
 export function growing(frame) {
   let canvas = frame?.querySelector("canvas");
   if (frame && !canvas) {

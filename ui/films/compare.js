@@ -1,4 +1,4 @@
-// Plays two films as one: one button, one position. The shorter one waits on its last frame.
+// Plays two films side by side with one set of controls. The shorter one stops at its last frame.
 
 import { converted } from "./convert.js";
 
@@ -45,7 +45,7 @@ class Duo {
     return video;
   }
 
-  // A GIF cannot be held still or wound, so its MP4 plays here.
+  // A GIF cannot be paused or seeked, so its MP4 is played.
   async load(films) {
     const word = this.find(".word");
     const sources = films.map(async (film) => {
@@ -71,7 +71,7 @@ class Duo {
     return Math.max(...this.videos.map((video) => video.duration || 0));
   }
 
-  // The longer film leads; the other one is put right when it is more than a frame off.
+  // The longer film sets the time; the other one is corrected if it is more than a frame off.
   get leader() {
     return this.videos.reduce((a, b) => ((b.duration || 0) > (a.duration || 0) ? b : a));
   }

@@ -1,6 +1,6 @@
-// Has a film converted by the app and reports how far that is.
+// Requests a conversion of a film from the app and reports its progress.
 
-// Resolves once the film is there in that format; rejects with what went wrong, in words.
+// Resolves when the film exists in that format; rejects with an error message.
 export async function converted(film, kind, tell) {
   const lost = "The app did not answer. Is it still running?";
   const answer = await fetch(film.convert.replace("KIND", kind)).catch(() => { throw Error(lost); });

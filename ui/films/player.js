@@ -1,4 +1,4 @@
-// Plays one film: a video, or a GIF as a picture, and the links that save it in each format.
+// Plays a film, a video or a GIF, and has links that save it in each format.
 
 import { converted } from "./convert.js";
 
@@ -19,7 +19,7 @@ export default function ({ data, parentElement }) {
     shown.src = data.src;
     shown.setAttribute("aria-label", data.title);
     if (shown === video && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) {
-      video.play().catch(() => {}); // the browser may want a click first; the controls are there
+      video.play().catch(() => {}); // the browser may require a click first
     }
   }
   const save = find(".save");
@@ -32,7 +32,7 @@ export default function ({ data, parentElement }) {
   find(".others").dataset.of = data.src;
 }
 
-// A button that has the film converted, then saves it.
+// A button that requests a conversion of the film, then saves it.
 function conversion(film, kind, word) {
   const button = document.createElement("button");
   const name = kind === "webm" ? "WebM" : kind.toUpperCase();

@@ -1,5 +1,5 @@
-// A grid of films. A card plays while it is pointed at or focused and, where nothing can point,
-// while it is in view. What is chosen goes to Python; the grid itself decides nothing.
+// A grid of films. A card plays while it is hovered or focused and, on devices without a pointer,
+// while it is in view. A choice is sent to Python.
 
 import { moves, onMotion } from "../shell/motion.js";
 
@@ -63,7 +63,7 @@ class Shelf {
     this.rest();
   }
 
-  // A card that shows the same film stays, so that neither its picture nor the focus is lost.
+  // Keep the card of a film that is still shown, so that its image and the focus stay.
   kept(cards, film) {
     let card = cards.get(film.job);
     if (card?.film.src !== film.src || card?.film.poster !== film.poster) card = null;
@@ -120,7 +120,7 @@ class Shelf {
     bar.style.setProperty("--share", share ?? 0);
   }
 
-  // One card plays at a time; its film is taken away again when it rests.
+  // One card plays at a time; its video is removed when it stops.
   play(card) {
     const { film } = card;
     if (!film.src || !moves() || document.hidden || this.playing === card) return;
@@ -128,7 +128,7 @@ class Shelf {
     this.playing = card;
     const moving = film.format === "gif" ? element("img", "moving") : video(film);
     moving.addEventListener(film.format === "gif" ? "load" : "playing", () => {
-      if (!moving.isConnected) return; // it rests already
+      if (!moving.isConnected) return; // it has stopped already
       moving.classList.add("shown");
       card.dataset.playing = "";
     });
@@ -143,7 +143,7 @@ class Shelf {
     delete card.dataset.playing;
     const moving = card.find(".moving");
     moving?.removeAttribute("src");
-    moving?.load?.(); // lets go of the connection
+    moving?.load?.(); // closes the connection
     moving?.remove();
   }
 
@@ -234,7 +234,7 @@ function icon(kind, path) {
   return made;
 }
 
-// The first keyframe, small; a film without one shows its own first frame.
+// The thumbnail of the first keyframe; a film without one shows its own first frame.
 function still(film) {
   const bare = !film.poster && film.src && film.format !== "gif";
   const made = element(bare ? "video" : "img", "still");

@@ -1,5 +1,5 @@
-// The film behind the front page. It plays while it is seen and motion is on; shortly before its
-// end it fades into its own first picture, so that the loop has no seam.
+// The film behind the front page. It plays while it is visible and motion is on. Shortly before its
+// end it fades into its own first frame, so that the loop has no visible cut.
 
 import { moves, onMotion, setMotion } from "../shell/motion.js";
 

@@ -1,9 +1,9 @@
-// A row of films. A card plays while it is pointed at or focused and, where nothing can point,
-// while it is in view; choosing one opens a drawer with the film and all that made it.
+// A row of films. A card plays while it is hovered or focused and, on devices without a pointer,
+// while it is in view. A click opens a drawer with the film and its recipe.
 
 import { CALM, moves, onMotion } from "../shell/motion.js";
 
-const REACH = 0.8; // share of the visible row that an arrow moves by
+const REACH = 0.8; // share of the visible row by which an arrow scrolls
 const mounted = new WeakMap();
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -42,7 +42,7 @@ class Reel {
     this.greet(data.films);
   }
 
-  // An address may name the film whose drawer is open.
+  // The URL may name the film whose drawer is open.
   greet(films) {
     if (this.greeted) return;
     this.greeted = true;
@@ -76,7 +76,7 @@ class Reel {
     return item;
   }
 
-  // One card of a row plays at a time; its film is taken away again when it rests.
+  // One card of a row plays at a time; its video is removed when it stops.
   play(button, film) {
     if (!moves() || document.hidden || this.playing === button) return;
     this.rest();
@@ -84,7 +84,7 @@ class Reel {
     const moving = film.format === "gif" ? element("img", "moving") : video(film);
     moving.alt = "";
     moving.addEventListener(film.format === "gif" ? "load" : "playing", () => {
-      if (!moving.isConnected) return; // it rests already
+      if (!moving.isConnected) return; // it has stopped already
       moving.classList.add("shown");
       button.dataset.playing = "";
     });
@@ -163,7 +163,7 @@ class Drawer {
     this.find(".made").textContent = film.made;
     this.find(".library").hidden = !film.own;
     this.find(".save").href = film.save;
-    this.home = location.pathname; // choosing Remix leads to another page
+    this.home = location.pathname; // Remix opens another page
     address(film.id);
     this.box.showModal();
     this.box.scrollTop = 0;

@@ -1,7 +1,6 @@
-"""What the app borrows from private parts of Streamlit and uvicorn, each in one function.
+"""Functions that use private parts of Streamlit and uvicorn.
 
-``tests/ui/shell/test_compat.py`` has a test for each that fails by name once the part is gone. It
-knows those libraries, not what their parts are used for.
+Each has a test in ``tests/ui/shell/test_compat.py``, which fails if a new version lacks the part.
 """
 
 import re
@@ -21,21 +20,20 @@ _IMPORT = re.compile(r'(?:from|import)\s*"\./([\w.-]+\.js)"')
 
 
 def user_cookie(cookies: Mapping[str, str]) -> bytes | None:
-    """Return the claims (JSON) of the user whom Streamlit's signed cookie names; None if nobody."""
+    """Return the claims (JSON) in Streamlit's signed cookie; None if nobody has signed in."""
     return _get_signed_cookie_with_chunks(dict(cookies), USER_COOKIE_NAME)
 
 
 def disable_pages_directory() -> None:
-    """Keep Streamlit from serving ``pages/`` itself before the first visitor has come.
+    """Keep Streamlit from serving ``pages/`` itself before ``st.navigation`` is first called.
 
-    It would do so until ``st.navigation`` was called once, so that a link to a page of a fresh
-    server would show that page without its frame.
+    Otherwise the first visitor of a page below the root would see it without its frame.
     """
     PagesManager.uses_pages_directory = False
 
 
 def element_scripts(kind: str) -> Iterator[str]:
-    """Yield the names of the bundled scripts that draw a kind of element, such as ``Button``."""
+    """Yield the names of the bundled scripts that draw a kind of element (``Button``)."""
     return (path.name for path in (FRONT_END / "static" / "js").glob(f"{kind}.*.js"))
 
 
@@ -45,7 +43,7 @@ def imported_scripts(script: str) -> list[str]:
 
 
 def client_socket(receive: Receive) -> socket.socket | None:
-    """Return the socket that a request came over; None if the server does not reveal it.
+    """Return the socket of a request's connection; None if the server does not expose it.
 
     uvicorn's ``receive`` is a method of its protocol, which has the transport.
     """

@@ -1,7 +1,8 @@
-"""The owner of films: an account if the operator configured OpenID Connect, else the only user.
+"""Accounts: who owns the films that a page or a request may see.
 
-Streamlit signs people in and keeps a signed cookie; pages read it through ``st.user``, routes from
-the request. It knows accounts, not what belongs to them.
+If the operator has configured OpenID Connect, users sign in and each account owns its films;
+otherwise all films have the same owner. Streamlit stores a signed cookie, which pages read through
+``st.user`` and routes from the request.
 """
 
 import hashlib
@@ -15,16 +16,16 @@ from streamlit.errors import StreamlitSecretNotFoundError
 
 from ui.shell import _compat
 
-EVERYBODY = ""  # owns the films of an app without accounts
+EVERYBODY = ""  # the owner of all films of an app without accounts
 
 
 def configured() -> bool:
-    """Return whether people sign in: whether the secrets have a section ``[auth]``."""
+    """Return whether users must sign in: whether the secrets have a section ``[auth]``."""
     return bool(_section())
 
 
 def providers() -> list[str]:
-    """Return the names of the providers to choose from; none if there is one without a name."""
+    """Return the names of the providers; empty if there is one without a name."""
     return [name for name, value in _section().items() if isinstance(value, Mapping)]
 
 
@@ -34,7 +35,7 @@ def signed_in() -> bool:
 
 
 def current() -> str:
-    """Return the owner of what the visitor of this page sees.
+    """Return the owner of the films that the visitor of this page sees.
 
     Raises:
         PermissionError: there are accounts, and the visitor has not signed in.
@@ -46,7 +47,7 @@ def current() -> str:
 
 
 def of_request(request: HTTPConnection) -> str | None:
-    """Return the owner of what a request may ask for; None for strangers."""
+    """Return the owner of the films that a request may see; None if nobody has signed in."""
     if not configured():
         return EVERYBODY
     cookie = _compat.user_cookie(request.cookies)
@@ -62,7 +63,7 @@ def identity(claims: Mapping[str, Any]) -> str | None:
 
 
 def name() -> str:
-    """Return what to call the visitor."""
+    """Return the visitor's name, for the account menu."""
     claims = st.user.to_dict()
     return str(claims.get("name") or claims.get("email") or "Your account")
 

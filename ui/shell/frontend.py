@@ -1,11 +1,12 @@
-"""Sends Streamlit's front end to the browser, changed so that a page shows up sooner.
+"""Serves Streamlit's front end, changed so that pages appear sooner.
 
-Streamlit's own page below the root finds its server only after a 404 and a wait, fetches the script
-of each kind of element when the first such element arrives, and is white until it knows the theme.
-Its menu does nothing for the page that is open, and stays open on a phone. ``start.html`` corrects
-this. Streamlit also reads each of its files from disk for every request, in a thread and in parts:
-ninety times per page; here they are read once.
-It knows the kinds of elements and the scripts that each page has, not the pages.
+In Streamlit's own front end, a page below the root finds its server only after a 404 and a wait,
+the script of each kind of element is fetched when the first such element arrives, and the page is
+white until the theme is known. The menu's entry of the open page does nothing, and the menu stays
+open on a phone. ``start.html`` and preload links correct this. Streamlit also reads about ninety
+files per page from disk, in a thread and in parts; here they are read once.
+
+It knows the kinds of elements and the scripts of each page, not the pages.
 """
 
 from collections.abc import Iterable
@@ -43,7 +44,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
 
 
 class Files:
-    """ASGI middleware: reads the files of the front end once and sends them from memory."""
+    """ASGI middleware that serves the files of the front end from memory."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -81,12 +82,12 @@ async def _answer(request: Request) -> HTMLResponse:
 
 @cache
 def page(name: str, *, at_once: bool) -> str:
-    """Return Streamlit's page, changed to preload what the elements of one of our pages need.
+    """Return Streamlit's HTML page, changed to preload the scripts that a page of ours needs.
 
     Args:
         name: of the page; empty for the root.
-        at_once: whether it opens its socket before the server's first response. That response sets
-            a cookie that Streamlit needs to know who has signed in.
+        at_once: whether it opens its socket before the server's first response. That must be False
+            with accounts, because the response sets a cookie that identifies the user.
     """
     html = _compat.PAGE_TEMPLATE.read_text("utf-8")
     links = [
@@ -108,11 +109,11 @@ def page(name: str, *, at_once: bool) -> str:
 
 
 def bundled_scripts(kinds: Iterable[str], known: str) -> set[str]:
-    """Return the names of the scripts of kinds of elements, and of all that they import.
+    """Return the names of the scripts that kinds of elements need, imported ones included.
 
     Args:
-        kinds: as Streamlit calls them.
-        known: text that names the scripts that are fetched anyway.
+        kinds: Streamlit's names of the kinds.
+        known: text that names scripts to leave out, since the page fetches them anyway.
     """
     found = set[str]()
     new = {script for kind in kinds for script in _compat.element_scripts(kind)}

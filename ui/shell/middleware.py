@@ -1,7 +1,4 @@
-"""Middleware for every response of the app: security headers, and sending without delay.
-
-It knows ASGI, not what is sent.
-"""
+"""ASGI middleware for all responses of the app: security headers, and sending without delay."""
 
 import socket
 from contextlib import suppress
@@ -38,33 +35,33 @@ SECURITY_HEADERS = {
 
 
 class NoDelay:
-    """ASGI middleware: switches Nagle's algorithm off, so that small messages are sent at once.
+    """ASGI middleware that disables Nagle's algorithm, so that small messages are sent at once.
 
-    Streamlit opens its socket in a way that hides from asyncio that it is TCP. With the algorithm
-    on, one preview in twenty waited 40 ms for the browser's acknowledgement of the one before.
+    asyncio would do so, but does not recognize Streamlit's socket as TCP. With the algorithm, one
+    preview in twenty waited 40 ms for the browser to acknowledge the previous one.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the option on the connection, then pass the call on."""
+        """Set the socket option, then call the app."""
         if connection := _compat.client_socket(receive):
-            with suppress(OSError):  # no TCP
+            with suppress(OSError):  # not a TCP socket
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await self._app(scope, receive, send)
 
 
 class SecurityHeaders:
-    """ASGI middleware: every response forbids foreign frames, foreign sources and sniffing."""
+    """ASGI middleware that adds ``SECURITY_HEADERS`` to all responses."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on and add the headers to the response."""
+        """Call the app and add the headers to its response."""
 
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers: list[Any] = list(message.get("headers", []))
                 headers += [
@@ -73,7 +70,7 @@ class SecurityHeaders:
                 message = {**message, "headers": headers}
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        await self._app(scope, receive, send_with_headers)
 
 
 MIDDLEWARE = [Middleware(NoDelay), Middleware(SecurityHeaders)]

@@ -1,4 +1,4 @@
-// One switch for all that moves on a page; the browser remembers it.
+// The switch for all motion on a page, stored by the browser.
 
 export const CALM = window.matchMedia("(prefers-reduced-motion: reduce)");
 const SWITCH = "visionflux-motion";

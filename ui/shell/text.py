@@ -1,10 +1,10 @@
-"""Sizes, moments, durations and texts as people read them. Pure, and without a clock."""
+"""Formats sizes, times, durations and texts for people. The functions are pure."""
 
 import time
 
 
 def size(count: float) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes as text, for example ``1.2 GB``."""
     for unit in ("B", "KB", "MB"):
         if count < 1000:
             return f"{round(count, int(unit == 'MB' and count < 100)):g} {unit}"
@@ -19,7 +19,7 @@ def short(text: str, length: int = 90) -> str:
 
 
 def plain(text: str) -> str:
-    """Return ``text`` so that Streamlit's Markdown shows it as it is."""
+    """Return ``text`` escaped, so that Streamlit's Markdown shows it literally."""
     special = set("\\`*_{}[]()<>#+-.!|~$:&")
     return "".join(f"\\{sign}" if sign in special else sign for sign in text)
 
@@ -30,7 +30,7 @@ def sentence(text: str) -> str:
 
 
 def ago(moment: float, now: float) -> str:
-    """Return how long ago a moment was, for people; both are Unix seconds."""
+    """Return how long ago a moment was, as text; both times are Unix seconds."""
     past = now - moment
     for unit, seconds, most in (("day", 86400, 7), ("hour", 3600, 24), ("minute", 60, 60)):
         count = int(past // seconds)
@@ -43,7 +43,7 @@ def ago(moment: float, now: float) -> str:
 
 
 def length(seconds: float) -> str:
-    """Return a length of time for people."""
+    """Return a duration as text, for example ``3.5 min``."""
     units = (("s", 1), ("min", 60), ("h", 3600))
     unit, size = next((one for one in units if seconds < 90 * one[1]), units[-1])
     number = seconds / size

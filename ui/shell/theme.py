@@ -1,4 +1,4 @@
-"""How every page looks and fails: the style sheet, headings, calm errors."""
+"""The look of all pages: the style sheet, headings and error messages."""
 
 import logging
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def apply_style(name: str) -> None:
 
 
 def heading(title: str, line: str = "", *, small: bool = False) -> None:
-    """Begin a page: its name and one line about it; ``small`` for what may be long."""
+    """Draw a page's title and a line about it; ``small`` for titles that may be long."""
     with st.container(key="heading", gap="xsmall"):
         (st.header if small else st.title)(title, anchor=False)
         if line:
@@ -40,17 +40,17 @@ def heading(title: str, line: str = "", *, small: bool = False) -> None:
 
 
 def show_error(report: ErrorReport) -> None:
-    """Say calmly what is wrong and what to do next."""
+    """Show an error and its remedy."""
     message, remedy = sentence(report.message), sentence(report.remedy)
     st.warning(f"**{plain(message)}**  \n{plain(remedy)}", icon=":material/info:")
 
 
 def guarded(page: Callable[[], None]) -> None:
-    """Run a page; whatever goes wrong becomes a calm word, and its traceback is logged."""
+    """Run a page; log its errors and show them to the user."""
     try:
         page()
     except VisionFluxError as error:
-        log.warning("a page could not do its work: %s", error)
+        log.warning("a page failed: %s", error)
         show_error(error.report())
     except Exception:
         log.exception("a page failed")

@@ -1,8 +1,9 @@
-"""Tickets: short-lived proof that a page of this app asked for a route.
+"""Tickets: short-lived proof that a page of this app has requested a route.
 
-Routes beside Streamlit's own get no protection from it. A ticket names one thing ("job:…",
-"film:…") and when it ends, signed with a secret of this process; nothing is stored, so nothing
-grows. Tickets of one hour are equal, so that a video's address does not change on every rerun.
+Streamlit does not protect routes beside its own. A ticket has a time of expiry and a signature of
+that time and a resource ("job:…", "film:…"), made with a secret of this process; tickets are not
+stored. Those issued within one hour are equal, so that a video's URL does not change on every
+rerun.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ HOUR_SECONDS = 3600
 
 
 class Tickets:
-    """Issues and checks tickets; they end when the process does."""
+    """Issues and checks tickets, which are valid for this process only."""
 
     def __init__(self, *, hours: int = 12, clock: Callable[[], float] = time.time) -> None:
         self._secret = secrets.token_bytes(32)
@@ -28,7 +29,7 @@ class Tickets:
         return f"{ends:x}.{self._signature(thing, ends)}"
 
     def valid(self, ticket: str, thing: str) -> bool:
-        """Say whether ``ticket`` was issued for ``thing`` and has not ended."""
+        """Return whether ``ticket`` was issued for ``thing`` and has not expired."""
         text, _, signature = ticket.partition(".")
         try:
             ends = int(text, 16)

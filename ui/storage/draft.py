@@ -1,13 +1,13 @@
-"""The storyboard that the user is composing: a ``Draft`` in the session, kept across pages.
+"""The storyboard that the user is composing: a ``Draft`` in the session, for all pages.
 
-Streamlit forgets the values of widgets when another page is shown, so the draft holds them. Each
-widget is drawn with the value that the draft had when the widget first appeared (``first``), in
-every run: the browser is told a value that was set through the session only once, and not at all
-if that run is cut short. When a program changes a value, its widget gets a new key; otherwise a
-browser that has not heard of the change would send the old value back.
+Streamlit drops the values of widgets when another page is shown, so the draft holds them. In every
+run each widget is drawn with the value that the draft had when the widget first appeared
+(``first``), because Streamlit sends a value that was set through the session to the browser only
+once, and not at all if that run is interrupted. When the app changes a value, its widget gets a new
+key; otherwise a browser that has not received the change would send the old value back.
 
-The functions here change nothing but the session that they are given. ``DraftFile`` keeps the
-draft for the next visit.
+The functions change only the session that they are given. ``DraftFile`` saves the draft for the
+next visit.
 """
 
 import secrets
@@ -31,7 +31,7 @@ State = MutableMapping[Any, Any]
 T = TypeVar("T")
 PREFIX = "draft-"  # of the keys of widgets
 KEYFRAMES_FIRST_KEY = f"{PREFIX}gate"
-FILLER = "…"  # stands for a prompt that is not written yet
+FILLER = "…"  # replaces an empty prompt
 NO_SCENES = (Scene(prompt=FILLER),)  # of a recipe whose scenes do not matter
 SETTINGS = tuple(name for name in recipes.SETTINGS if name != "motion")  # scenes have their own
 SCENE_FIELDS = ("prompt", "seconds", "motion")  # that have a widget on the scene's card
@@ -48,8 +48,8 @@ class SceneDraft:
 
     Attributes:
         camera: None if it does not move.
-        start_image: SHA-256 of the picture that the scene begins from; "" if there is none.
-        strength: how far the first keyframe may differ from that picture.
+        start_image: SHA-256 of the image that the scene begins from; "" if there is none.
+        strength: how far the first keyframe may differ from that image.
         id: letters and digits, part of the keys of the scene's widgets.
     """
 
@@ -67,7 +67,7 @@ class SceneDraft:
         return not self.prompt.strip()
 
     def to_scene(self, motion: Motion | msgspec.UnsetType, filler: str) -> Scene:
-        """Return the scene of a recipe; ``filler`` stands for an empty prompt."""
+        """Return the scene of a recipe; ``filler`` replaces an empty prompt."""
         scene = Scene(
             prompt=self.prompt.strip() or filler,
             seconds=self.seconds,
@@ -80,16 +80,16 @@ class SceneDraft:
 
 @dataclass
 class Draft:
-    """What the user is composing.
+    """The film that the user is composing.
 
     Attributes:
         settings: a recipe with the settings of the film; its scenes and its motion do not matter.
         scenes: of the film, in order of time.
         locked: whether the next film has the same seed.
         keyframes_first: whether the user wants to review the keyframes before the film is made.
-        guessed: whether the settings wait for the defaults of a model.
-        revisions: how often a program changed each setting; part of the widgets' keys.
-        firsts: what each widget was drawn with when it first appeared, by its key.
+        guessed: whether to replace the settings by the model's defaults once they are known.
+        revisions: how often the app changed each setting; part of the widgets' keys.
+        firsts: value of each widget when it first appeared, by the widget's key.
     """
 
     settings: Recipe
@@ -102,7 +102,7 @@ class Draft:
 
 
 class SavedDraft(msgspec.Struct, frozen=True):
-    """A draft as it is kept on the disk.
+    """A draft as it is saved on disk.
 
     Attributes:
         recipe: of the film.
@@ -130,7 +130,7 @@ def begin(state: State, model: str, defaults: Defaults, *, guessed: bool = False
         state: the session.
         model: name of the model.
         defaults: of the model.
-        guessed: whether no engine has reported yet what its models want.
+        guessed: whether no engine has reported its models' defaults yet.
     """
     if "draft" not in state:
         start_over(state, model, defaults)
@@ -146,13 +146,13 @@ def start_over(state: State, model: str, defaults: Defaults) -> None:
 
 
 def is_blank(state: State) -> bool:
-    """Tell whether nothing is written yet."""
+    """Return whether the draft is a single empty scene."""
     scenes = current(state).scenes
     return len(scenes) == 1 and scenes[0].empty
 
 
 def load(state: State, recipe: Recipe) -> None:
-    """Replace the draft by what ``recipe`` says, with its seed locked."""
+    """Replace the draft by a recipe, with its seed locked."""
     settings = structs.replace(recipe, scenes=NO_SCENES, motion="morph", animatic=False)
     scenes = zip(recipe.scenes, recipe.motions, strict=True)
     draft = Draft(settings, [_scene_draft(scene, motion) for scene, motion in scenes])
@@ -176,7 +176,7 @@ def restore(state: State, saved: SavedDraft) -> None:
 
 
 def to_save(state: State) -> SavedDraft | None:
-    """Return the draft as it can be saved; None while it is no acceptable recipe."""
+    """Return the draft in the form in which it is saved; None if it is not a valid recipe."""
     draft = current(state)
     try:
         recipe = recipe_of(state, filler=FILLER)
@@ -197,7 +197,7 @@ def scene_key(scene: SceneDraft, name: str) -> str:
 
 
 def first(state: State, key: str, value: T) -> T:
-    """Return what to draw the widget of a key with: the value at its first appearance."""
+    """Return the value that a widget had when it first appeared, by its key."""
     firsts = current(state).firsts
     if key not in state or key not in firsts:
         firsts[key] = value
@@ -232,7 +232,7 @@ def read_widgets(state: State) -> None:
     for scene in draft.scenes:
         for name in SCENE_FIELDS:
             value = state.get(scene_key(scene, name))
-            if value is not None:  # a segmented control can have no choice
+            if value is not None:  # a segmented control may have no selection
                 setattr(scene, name, value)
 
 
@@ -252,7 +252,7 @@ def use_defaults(state: State, defaults: Defaults) -> None:
 
 
 def lock(state: State, locked: bool) -> None:
-    """Keep the seed for the next film, or have each film draw its own."""
+    """Keep the seed for the next film, or draw a new one for each film."""
     read_widgets(state)
     current(state).locked = locked
 
@@ -264,7 +264,7 @@ def submitted(state: State) -> None:
 
 
 def put_prompt(state: State, text: str) -> None:
-    """Write an example into the first scene that is empty, else into the last one."""
+    """Put a text into the first empty scene, else into the last scene."""
     read_widgets(state)
     scenes = current(state).scenes
     scene = next((scene for scene in scenes if scene.empty), scenes[-1])
@@ -278,20 +278,20 @@ def add_scene(state: State) -> None:
 
 
 def copy_scene(state: State, scene_id: str) -> None:
-    """Insert a copy after a scene, unless the film has as many scenes as it may."""
+    """Insert a copy after a scene, unless the film has the maximal number of scenes."""
     scenes, at = _reorder(state, scene_id)
     if len(scenes) < MAX_SCENES:
         scenes.insert(at + 1, replace(scenes[at], id=new_id()))
 
 
 def move_scene(state: State, scene_id: str, by: int) -> None:
-    """Move a scene along the strip, as far as that is possible."""
+    """Move a scene by a number of places, as far as possible."""
     scenes, at = _reorder(state, scene_id)
     scenes.insert(max(0, at + by), scenes.pop(at))
 
 
 def drop_scene(state: State, scene_id: str) -> None:
-    """Remove a scene; the last one is only emptied."""
+    """Remove a scene; if it is the only one, empty it."""
     scenes, at = _reorder(state, scene_id)
     gone = scenes.pop(at)
     if not scenes:
@@ -299,13 +299,13 @@ def drop_scene(state: State, scene_id: str) -> None:
 
 
 def set_camera(state: State, scene_id: str, camera: Camera | None) -> None:
-    """Change where a scene's camera goes; None stops it."""
+    """Set the camera of a scene; None for a fixed camera."""
     read_widgets(state)
     _find(state, scene_id).camera = camera
 
 
 def set_start_image(state: State, scene_id: str, start_image: str) -> None:
-    """Change the picture that a scene begins from; "" takes it away."""
+    """Set the image that a scene begins from; "" removes it."""
     read_widgets(state)
     scene = _find(state, scene_id)
     scene.start_image = start_image
@@ -314,16 +314,16 @@ def set_start_image(state: State, scene_id: str, start_image: str) -> None:
 
 
 def set_strength(state: State, scene_id: str, strength: float) -> None:
-    """Change how far a scene's first keyframe may differ from the picture."""
+    """Set how far a scene's first keyframe may differ from its start image."""
     read_widgets(state)
     _find(state, scene_id).strength = strength
 
 
 def recipe_of(state: State, filler: str = "") -> Recipe:
-    """Return the recipe of the draft; ``filler`` stands for an empty prompt.
+    """Return the recipe of the draft; ``filler`` replaces an empty prompt.
 
     Raises:
-        InvalidParameterError: names the field that is not acceptable.
+        InvalidParameterError: a field is not valid; the error names it.
         LimitError: the film is too long.
     """
     draft = current(state)
@@ -338,7 +338,7 @@ def recipe_of(state: State, filler: str = "") -> Recipe:
         for index, scene in enumerate(draft.scenes)
     )
     recipe = structs.replace(draft.settings, scenes=scenes, motion=common)
-    return parse_recipe(msgspec.to_builtins(recipe))  # checks what the widgets gave
+    return parse_recipe(msgspec.to_builtins(recipe))  # validates the widgets' values
 
 
 def new_seed() -> int:
@@ -364,7 +364,7 @@ def _find(state: State, scene_id: str) -> SceneDraft:
 def _reorder(state: State, scene_id: str = "") -> tuple[list[SceneDraft], int]:
     """Return the scenes, which the caller reorders, and the index of one of them.
 
-    Keyframes that were fixed at a time, and retakes of them, would then belong to other scenes.
+    This removes fixed times of keyframes and retakes, which would apply to other scenes.
     """
     read_widgets(state)
     draft = current(state)
@@ -389,7 +389,7 @@ class DraftFile:
             return self._saved
 
     def write(self, draft: SavedDraft | None) -> None:
-        """Save a draft, unless there is none or it is the same as before."""
+        """Save a draft unless it is None or unchanged."""
         with self._writing:
             if draft is not None and draft != self._saved:
                 self._saved = draft

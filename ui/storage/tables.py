@@ -1,7 +1,7 @@
-"""The tables of the app's database: films, their pieces and logs, and the meter's months.
+"""The tables of the app's database: films, their pieces and event logs, and monthly traffic.
 
-It knows what a row holds, not who reads or writes it; ``ui.storage.migrations`` brings older
-databases up to it, so a change here needs a step there.
+It knows the columns, not who reads or writes them. ``ui.storage.migrations`` upgrades older
+databases, so a change here needs a step there.
 """
 
 import msgspec
@@ -23,15 +23,15 @@ class Film(Base):
     """A film, or the job that will make one.
 
     Attributes:
-        owner: id of the account that it belongs to; empty where there are no accounts.
-        engine: id of the engine that works on it.
-        title: what to call it: its prompts until it is renamed.
+        owner: id of the account that it belongs to; empty for an app without accounts.
+        engine: id of the engine that makes it.
+        title: of the film; its prompts until it is renamed.
         prompts: of its scenes, without repetitions.
-        animatic: whether it is only keyframes that wait for approval.
-        shown: bytes of previews that came while it was made.
-        size: bytes of the file; 0 until it is here.
+        animatic: whether it only has keyframes, which await approval.
+        shown: bytes of previews that were received while it was made.
+        size: bytes of the file; 0 until it is downloaded.
         created_at: Unix seconds, as ``finished_at``.
-        deleted_at: when it was put aside to be forgotten; 0 if it was not.
+        deleted_at: when it was discarded (Unix seconds); 0 if it was not.
         interpolator: identity of the network that drew in-betweens; empty if unknown.
     """
 
@@ -63,12 +63,12 @@ class Film(Base):
 
     @property
     def recipe(self) -> Recipe:
-        """What the film was made from."""
+        """The recipe of the film."""
         return msgspec.json.decode(self.recipe_json, type=Recipe)
 
     @property
     def error(self) -> ErrorReport | None:
-        """Why it failed."""
+        """Why the job failed; None if it did not."""
         return msgspec.json.decode(self.error_json, type=ErrorReport) if self.error_json else None
 
 
@@ -76,13 +76,13 @@ class Piece(Base):
     """A finished piece of a film, as its engine reported it.
 
     Attributes:
-        key: of its stage: see ``STAGE_KEYS``.
-        index: position in the film, from 0, among the pieces of its stage.
-        object: content address; pieces that are alike share it.
+        key: of its stage; see ``STAGE_KEYS``.
+        index: among the pieces of its stage, from 0, in order of time.
+        object: content address, which equal pieces share.
         sha256: of the content, hexadecimal.
         size: bytes.
-        origin: the device that made it; empty if unknown.
-        detail: words about it, as ``events.PieceFinished`` has them.
+        origin: device that made it; empty if unknown.
+        detail: remarks, as in ``events.PieceFinished``.
     """
 
     __tablename__ = "pieces"
@@ -98,7 +98,7 @@ class Piece(Base):
 
     @property
     def stage(self) -> Stage:
-        """What kind of piece it is."""
+        """The stage that made it."""
         names = {key: name for name, key in STAGE_KEYS.items()}
         return STAGES[names.get(self.key, self.key)]
 
@@ -107,16 +107,16 @@ STAGE_KEYS = {"keyframe": "image/png", "segment": "video/mp4"}  # other stages: 
 
 
 def stage_key(stage: Stage) -> str:
-    """Return the key of a stage's pieces in the database."""
+    """Return a stable key that identifies a stage in the database."""
     return STAGE_KEYS.get(stage.name, stage.name)
 
 
 class EventRow(Base):
-    """An event of a job's log, as its engine told it.
+    """An event of a job's log, as its engine sent it.
 
     Attributes:
         seq: number in the log, from 1.
-        at: Unix seconds by the engine's clock.
+        at: Unix seconds on the engine's clock.
         kind: the event's ``type``.
     """
 
@@ -130,13 +130,13 @@ class EventRow(Base):
 
 
 class FormerJob(Base):
-    """A job that a film was before it moved or was started again.
+    """A job that made a film before the film was moved or started again.
 
     Attributes:
-        number: grows with time.
-        film: the job that the film is now.
-        engine: id of the engine that worked on it.
-        told: whether that engine knows that it need not go on.
+        number: in order of time.
+        film: id of the film's current job.
+        engine: id of the engine that had the former job.
+        told: whether that engine has cancelled the former job.
     """
 
     __tablename__ = "former_jobs"
@@ -149,7 +149,7 @@ class FormerJob(Base):
 
 
 class MonthlyTraffic(Base):
-    """Bytes that crossed the way between one account and one engine in one month."""
+    """Bytes exchanged between one account and one engine in one month."""
 
     __tablename__ = "traffic"
 
@@ -161,7 +161,7 @@ class MonthlyTraffic(Base):
 
 
 class Version(Base):
-    """A version of these tables that the database has reached; see ``ui.storage.migrations``."""
+    """A version to which the database was upgraded; see ``ui.storage.migrations``."""
 
     __tablename__ = "schema_versions"
 

@@ -1,6 +1,6 @@
-"""Counts what crossed the way to each distant engine, month by month, in the library's database.
+"""Counts the bytes exchanged with each remote engine, by month, in the library's database.
 
-It knows numbers of bytes, not where they come from; ``engine.wire.transport`` says what is counted.
+``engine.wire.transport`` defines which bytes are counted.
 """
 
 import threading
@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from ui.storage.tables import MonthlyTraffic
 
-TUNNEL_BYTES_PER_MONTH = 1_000_000_000  # bytes a month that free tunnels allow, roughly
-WARNING_SHARE = 0.8  # share of that from which on it is worth a word
+TUNNEL_BYTES_PER_MONTH = 1_000_000_000  # that free tunnels allow, approximately
+WARNING_SHARE = 0.8  # share of that limit at which users are warned
 
 
 class TrafficMeter:
-    """Adds up bytes; safe to use from any thread."""
+    """Counts bytes; safe to use from any thread."""
 
     def __init__(self, engine: sa.Engine, owner: str = "") -> None:
         self._engine = engine
@@ -24,7 +24,7 @@ class TrafficMeter:
         self._write_lock = threading.Lock()
 
     def add(self, engine: str, received: int, sent: int) -> None:
-        """Count bytes that came from an engine and went to it."""
+        """Count bytes received from an engine and sent to it."""
         month = this_month()
         with self._write_lock, Session(self._engine) as session, session.begin():
             key = {"owner": self._owner, "engine": engine, "month": month}
@@ -34,7 +34,7 @@ class TrafficMeter:
             session.add(row)
 
     def month(self) -> dict[str, int]:
-        """Return this month's bytes, both ways together, by engine."""
+        """Return this month's bytes in both directions, by engine."""
         query = sa.select(MonthlyTraffic).where(
             MonthlyTraffic.owner == self._owner, MonthlyTraffic.month == this_month()
         )
@@ -47,5 +47,5 @@ class TrafficMeter:
 
 
 def this_month() -> str:
-    """Return the month by this laptop's clock, such as ``2026-11``."""
+    """Return the month on this computer's clock, such as ``2026-11``."""
     return time.strftime("%Y-%m")
