@@ -1,6 +1,6 @@
-"""What the engine borrows from private parts of libraries, all of it in one place.
+"""The private parts of libraries that the engine uses, each in one function.
 
-``tests/engine/test_compat.py`` fails with the name of the part that a new version has taken away.
+``tests/engine/test_compat.py`` fails by name once a new version has removed a part.
 """
 
 from collections.abc import Mapping

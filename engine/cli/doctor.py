@@ -1,6 +1,6 @@
-"""``python -m engine doctor``: what this machine can do, and what is missing.
+"""``python -m engine doctor``: reports what this machine can do, and what is missing.
 
-It looks and reports; it changes nothing.
+It changes nothing.
 """
 
 import importlib.metadata
@@ -17,7 +17,7 @@ from engine.local import find_engine
 from engine.models import KNOWN, catalogue, interpolators
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "websockets", "moviepy")
-MIN_FREE_BYTES = 2 * 2**30  # bytes that a few films and their nodes take
+MIN_FREE_BYTES = 2 * 2**30  # bytes of a few films and their nodes
 GIB = 2**30
 
 Finding = tuple[bool, str, str]  # good, what was found, what to do
@@ -37,7 +37,7 @@ def run(data: Path, sources: list[str], rife: str = interpolators.AUTO) -> int:
 
 
 def findings(data: Path, sources: list[str], rife: str = interpolators.AUTO) -> Iterator[Finding]:
-    """Yield what was found, in the order in which it is needed."""
+    """Yield the findings, in the order in which things are needed."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _packages,
@@ -99,7 +99,7 @@ def _models(sources: list[str]) -> Iterator[Finding]:
     for model in offered.values():
         card = model.card
         size = f", {card.download / 1e9:.1f} GB" if card.download else ""
-        place = "here" if model.here else f"fetched at its first film{size}"
+        place = "here" if model.here else f"downloaded at its first film{size}"
         licence = f"; licence: {card.licence}" if card.licence else ""
         tight = device.kind == "cuda" and card.memory > device.total_bytes
         tip = f"it wants {card.memory / 1e9:.1f} GB of a GPU; it will paint slowly" if tight else ""
@@ -118,8 +118,8 @@ def _network(rife: str) -> Iterator[Finding]:
     version = wanted(rife, choose_device().name)
     place, tip = "here", ""
     if version in interpolators.FETCHABLE and not find_official(version):
-        place = "fetched at the first film"
-        tip = "if it cannot be fetched, the offline network draws instead, and films say so"
+        place = "downloaded at the first film"
+        tip = "if that fails, the offline network draws instead, and films say so"
     name = version if Path(version).is_file() else interpolators.display_name(version)
     yield True, f"in-betweens: {name} ({place})", tip
 

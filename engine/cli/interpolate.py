@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _interpolator(options: argparse.Namespace) -> "Interpolator":
-    """Load the network; what was asked for by name is not replaced by another."""
+    """Load the network; one that was requested by name is not replaced by another."""
     from engine.render.device import choose_device
     from engine.render.rife.interpolator import open_interpolator
 
@@ -119,7 +119,7 @@ def _interpolator(options: argparse.Namespace) -> "Interpolator":
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what can be refused before any work is done."""
+    """Raise errors for arguments before any work is done."""
     output: Path = options.output
     if options.factor is not None and not 2 <= options.factor <= 64:
         raise InvalidParameterError("factor", f"{options.factor} is not between 2 and 64", "try 2")

@@ -1,4 +1,4 @@
-"""Drawing: keyframes, previews, in-betweens, encoding.
+"""Renders keyframes, previews, in-betweens and films.
 
 The only package that knows torch, diffusers and MoviePy; only the worker process imports it. It
 knows nothing of jobs, sockets or the store.
@@ -13,10 +13,10 @@ os.environ["DIFFUSERS_DISABLE_REMOTE_CODE"] = "1"
 # process; sleeping at once made RIFE a fifth slower on an idle machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # OpenMP libraries other than GNU's
-# Their warnings are about things that nobody here chose, such as the absence of torchvision.
+# Their warnings are about optional parts, such as the absence of torchvision.
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 
 class Cancelled(Exception):
-    """Somebody asked to stop; an event rather than an error, so no VisionFluxError."""
+    """The job was cancelled: an event rather than an error, so no VisionFluxError."""

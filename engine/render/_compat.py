@@ -1,4 +1,4 @@
-"""What drawing borrows from private parts of torch, each in one function.
+"""The private parts of torch that rendering uses, each in one function.
 
 ``tests/engine/render/test_compat.py`` has a test for each that fails by name once the part is gone.
 Parts of libraries that the server has as well are in ``engine._compat``, which knows no torch.

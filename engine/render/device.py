@@ -1,4 +1,4 @@
-"""Which device draws, and with which numbers.
+"""Devices: which one renders, and in which number format.
 
 It knows torch's devices; it knows no model and no job.
 """
@@ -51,7 +51,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """The number format as torch's own value."""
+        """The number format as a torch dtype."""
         return DTYPES[self.dtype]
 
     @property
@@ -106,13 +106,13 @@ def memory(name: str) -> tuple[int, int]:
 
 
 def forget_peak(name: str) -> None:
-    """Let ``peak_memory`` count anew, where that can be."""
+    """Reset ``peak_memory``, where the device supports it."""
     if name.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(torch.device(name))
 
 
 def peak_memory(name: str) -> int:
-    """Return the bytes of a device that this process has needed at most; 0 if nobody counts."""
+    """Return the most bytes of a device that this process has used; 0 if unknown."""
     if name.startswith("cuda"):
         return int(torch.cuda.max_memory_reserved(torch.device(name)))
     if resource is None:
@@ -122,7 +122,7 @@ def peak_memory(name: str) -> int:
 
 
 def cpu_threads() -> int:
-    """Return how many threads to compute with: physical cores that this process may use.
+    """Return the number of threads to compute with: physical cores that this process may use.
 
     ``OMP_NUM_THREADS`` is obeyed. Two threads on one physical core only wait for each other.
     """
@@ -186,7 +186,7 @@ def _address_space() -> int:
 
 
 def _asked_for(text: str) -> int:
-    """Return the bytes of the allocation that failed, from torch's words; 0 if they do not tell."""
+    """Return the bytes of the failed allocation from torch's message; 0 if it has none."""
     found = re.search(r"ried to allocate ([\d.]+) ?(bytes|[KMG]iB)", text)
     units = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
     return int(float(found[1]) * units[found[2]]) if found else 0
@@ -208,7 +208,7 @@ def _label(name: str) -> str:
 
 
 def _processor() -> str:
-    """Return the processor's name from where Linux keeps it; "" elsewhere."""
+    """Return the processor's name as Linux reports it; "" elsewhere."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
             names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
@@ -221,7 +221,7 @@ def _dtype(name: str) -> str:
     """Return half precision where the hardware is made for it (Volta, T4 and newer).
 
     float16 also where bfloat16 is native: it rounds eight times finer, and Stable Diffusion 1.5
-    was made to fit its range. On MPS float16 has given black pictures to others; float32 there.
+    was made to fit its range. On MPS others got black pictures from float16; float32 there.
     """
     if name.startswith("cuda") and torch.cuda.get_device_capability(torch.device(name)) >= (7, 0):
         return "float16"

@@ -1,4 +1,4 @@
-"""What a picture is here: the type that painting, warping and judging share, and its PNG files."""
+"""Pictures: the type that painting, warping and comparing share, and its PNG files."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def read_png(path: str) -> Picture:
     """Read a keyframe.
 
     Raises:
-        StorageError: it is not there, or damaged.
+        StorageError: it is missing or damaged.
     """
     picture = cv2.imread(path, cv2.IMREAD_COLOR)
     if picture is None:
@@ -32,6 +32,6 @@ def write_png(path: Path, picture: Picture) -> None:
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     _, png = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     try:
-        path.write_bytes(png.tobytes())  # OpenCV's own writing does not say when the disk is full
+        path.write_bytes(png.tobytes())  # OpenCV's own function does not report a full disk
     except OSError as error:
         raise StorageError(f"a keyframe cannot be written: {error.strerror}") from error

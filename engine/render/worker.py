@@ -1,4 +1,4 @@
-"""The worker process: takes tasks from its standard input, does them with torch, and answers.
+"""The worker process: reads tasks from its standard input, runs them with torch, and replies.
 
 It knows one device and no clients. It ends when its input ends, so it never outlives its server.
 """
@@ -32,11 +32,11 @@ from engine.workers.messages import Channel, ServerGoneError, claim_stdout
 
 log = logging.getLogger(__name__)
 
-WEIGHTS_RETRY_DELAY = 600.0  # seconds until weights that could not be fetched are asked for again
+WEIGHTS_RETRY_DELAY = 600.0  # seconds until a failed download of weights is tried again
 
 
 def main() -> None:
-    """Serve tasks until the input ends; or tell which devices are worth a worker each."""
+    """Serve tasks until the input ends; or list the devices that should have a worker each."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
     parser.add_argument("--list", action="store_true")
@@ -63,31 +63,31 @@ def main() -> None:
 
 
 class Worker:
-    """What the worker works with: a device, the loaded networks, and what is asked of it."""
+    """The state of the worker: a device, the loaded networks, and the pending tasks."""
 
     def __init__(self, device: str, rife: str, channel: Channel) -> None:
         self.inbox: queue.SimpleQueue[messages.Work | None] = queue.SimpleQueue()
-        self._stopped: set[str] = set()  # jobs that were told to stop
+        self._stopped: set[str] = set()  # jobs that were cancelled
         self._channel = channel
         self._device = choose_device(device)
         self._previewer = Previewer(self._send_preview)
         self._model: Model | None = None
-        self._job = ""  # that was loaded for last
+        self._job = ""  # the one that was loaded for last
         self._painter: Painter | None = None
         self._rife = rife
         self._interpolator: Any = None
-        self._notice = ""  # why it is not the chosen one
+        self._notice = ""  # why the interpolator is not the chosen one
         self._retry_at = 0.0
 
     def listen(self) -> None:
-        """Sort what the server says, in a thread of its own, until the server is gone."""
+        """Read the server's messages, in a thread of its own, until the server is gone."""
         while (task := self._channel.receive()) is not None:
             match task:
                 case messages.Stop(job=job):
                     self._stopped.add(job)
                 case messages.Credit(setting=setting):
                     self._previewer.credit(setting)
-                case messages.Load(job=job) as work:  # a job that rested comes again
+                case messages.Load(job=job) as work:  # a paused job may come again
                     self._stopped.discard(job)
                     self.inbox.put(work)
                 case work:
@@ -95,7 +95,7 @@ class Worker:
         self.inbox.put(None)
 
     def answer(self, work: messages.Work) -> messages.Reply:
-        """Do one task; whatever goes wrong becomes a reply, its traceback goes to the log."""
+        """Run one task; an error becomes a reply, and its traceback is logged."""
         try:
             return self._do(work)
         except Cancelled:
@@ -115,7 +115,7 @@ class Worker:
         self._previewer.close()
 
     def device_info(self) -> responses.DeviceInfo:
-        """Return the device as it is now."""
+        """Return the device with its current memory."""
         device = describe(self._device)
         return responses.DeviceInfo(
             name=device["label"],
@@ -164,7 +164,7 @@ class Worker:
         self._painter.speed.expect(work.keyframes)
 
     def _load_interpolator(self, job: str) -> None:
-        """Load the chosen network; where another one serves try again after a while."""
+        """Load the chosen network; if another one was loaded instead, try again after a while."""
         if self._interpolator and not (self._notice and time.monotonic() > self._retry_at):
             return
         version = wanted(self._rife, self._device.name)
@@ -205,7 +205,7 @@ class Worker:
         self._channel.send(messages.Advanced(index=index, done=done, total=total))
 
     def _send_preview(self, header: dict[str, Any], jpeg: bytes) -> None:
-        with contextlib.suppress(ServerGoneError):  # the next reply will notice, too
+        with contextlib.suppress(ServerGoneError):  # the next reply will fail, too
             self._channel.send_preview(responses.Preview(**header, jpeg=jpeg))
 
 

@@ -40,7 +40,7 @@ def test_damaged_weights_of_the_shipped_model_are_refused(
     model = Model(name=OFFLINE, source=str(folder), card=Card(title=""))
     with pytest.raises(ModelLoadError, match=f"of {part} has changed") as caught:
         load_pipeline(model, choose_device("cpu"), lambda *_: None)
-    assert "fetch the model again" in caught.value.remedy
+    assert "download the model again" in caught.value.remedy
 
 
 @pytest.mark.parametrize("damage", [flip, cut])

@@ -1,4 +1,4 @@
-"""Anchor attention: a picture that looks at another one, its subject, while it is painted.
+"""Anchor attention: a picture attends to another one, its subject, while it is painted.
 
 The subject runs beside it through the UNet, as noisy as the picture is by then, and where the
 decoder attends to itself the picture has the subject's keys and values next to its own. The subject
@@ -33,13 +33,13 @@ SUBJECT_SEED = 0xA2C402  # of the subject's noise: one and the same, so that nei
 def anchored_to(
     picture: Picture | None, pipe: Any, scheduler: Any, device: Device, size: tuple[int, int]
 ) -> Iterator[None]:
-    """Have everything that a pipeline paints meanwhile look at a picture; None: at nothing.
+    """Let all that a pipeline paints in this context attend to a picture; None: to nothing.
 
     Args:
         picture: uint8 RGB ``(height, width, 3)``, of any size.
         pipe: of the families of Stable Diffusion 1.5 or SDXL.
-        scheduler: that it will paint with.
-        device: where.
+        scheduler: the one that it paints with.
+        device: where it paints.
         size: height and width of what is painted, in pixels.
     """
     if picture is None:
@@ -63,14 +63,14 @@ def anchored_to(
 
 
 class _Beside:
-    """A subject that runs through the UNet in the rows after those of the picture.
+    """A subject that runs through the UNet, in the rows after those of the picture.
 
     Attributes:
-        there: whether it does so now; in the first steps it does not.
+        there: whether it does so in this step; not in the first ones.
     """
 
     def __init__(self, scheduler: Any, clean: Tensor) -> None:
-        """Take the scheduler before anybody changes how it adds noise."""
+        """Take the scheduler before its way of adding noise is replaced."""
         self._add_noise, self._scale = scheduler.add_noise, scheduler.scale_model_input
         self._clean = clean  # (1, channels, height / 8, width / 8)
         self._noise = noise(SUBJECT_SEED, tuple(clean.shape)).to(clean.device, clean.dtype)
@@ -78,7 +78,7 @@ class _Beside:
         self.there = False
 
     def enter(self, _unet: Any, args: Any, kwargs: Any) -> Any:
-        """Double what the UNet is given: the picture's rows, then as many of the subject."""
+        """Double the UNet's input: the picture's rows, then as many of the subject."""
         sample, timestep, *rest = args  # (rows, channels, height / 8, width / 8)
         self.there = float(timestep) <= self._begin
         if not self.there:
@@ -88,25 +88,25 @@ class _Beside:
         return (torch.cat([sample, noisy]), timestep, *rest), _twice(kwargs)
 
     def leave(self, _unet: Any, _args: Any, output: Any) -> Any:
-        """Keep of what the UNet returns only the picture's rows."""
+        """Keep only the picture's rows of the UNet's output."""
         return (output[0].chunk(2)[0],) if self.there else output
 
 
 class AnchorAttnProcessor:
-    """An attention processor by which a picture's rows also see the subject's, behind them.
+    """An attention processor by which a picture's rows also attend to the subject's after them.
 
-    How attention is computed stays what it was: torch's own way, or in slices.
+    The way to compute attention stays the same: torch's own, or in slices.
 
     Args:
-        plain: the processor in whose place it stands.
-        beside: tells by ``there`` whether the rows of a subject follow.
+        plain: the processor that it replaces.
+        beside: its ``there`` is whether the rows of a subject follow.
     """
 
     def __init__(self, plain: Any, beside: Any) -> None:
         self._plain, self._beside = plain, beside
 
     def __call__(self, attn: Any, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
-        """Return what self-attention makes of ``(rows, cells, width)``; there are no masks."""
+        """Return the self-attention of ``(rows, cells, width)``, without masks."""
         if not self._beside.there:
             return self._plain(attn, hidden_states)  # type: ignore[no-any-return]
         own, subject = hidden_states.chunk(2)

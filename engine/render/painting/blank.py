@@ -1,7 +1,7 @@
-"""Pictures that show nothing, as a safety checker's hit or a number that overflowed leaves them.
+"""Blank pictures, as a safety checker or a numeric overflow leaves them.
 
-A picture of one colour is painted again from the next seeds; whoever asked is told what came of it.
-It knows neither the checker nor what takes a blank picture's place in a film.
+A picture of one colour is painted again from the next seeds; the result says which one was used.
+It knows neither the checker nor what replaces a blank picture in a film.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +11,13 @@ from msgspec import structs
 from engine.film.graph import Blend, KeyframeNode
 from engine.render.image import Picture
 
-EXTRA_SEEDS = 2  # seeds that are tried after the node's own
+EXTRA_SEEDS = 2  # seeds to try after the node's own
 # Of 255: standard deviation of the liveliest channel; fog and night skies have 5.
 MIN_CHANNEL_DEVIATION = 1.5
 
 
 def is_blank(picture: Picture) -> bool:
-    """Tell whether a picture is black, or of one colour."""
+    """Return whether a picture is black, or of one colour."""
     return float(picture.std(axis=(0, 1)).max()) < MIN_CHANNEL_DEVIATION
 
 
@@ -25,7 +25,7 @@ def painted(
     nodes: Mapping[int, KeyframeNode],
     paint: Callable[[Mapping[int, KeyframeNode]], dict[int, Picture]],
 ) -> dict[int, tuple[Picture, str]]:
-    """Have keyframes painted, from the next seeds if need be; the same node ends the same way.
+    """Paint keyframes, from the next seeds if needed; the same node gives the same result.
 
     Args:
         nodes: by index.

@@ -1,6 +1,6 @@
-"""Painting over a picture: what a keyframe's sampler begins with instead of noise alone.
+"""Image-to-image: a keyframe's sampler starts from a picture instead of noise alone.
 
-It knows diffusers' samplers and image-to-image pipelines; it does not know where pictures are kept.
+It knows diffusers' samplers and image-to-image pipelines; it stores no pictures.
 """
 
 import math
@@ -24,21 +24,21 @@ SEAM_CELLS = 1
 RIM_PIXELS = 17  # pixels around it in which painted matter comes to be taken whole
 # Strengths up to which all is given back, and from which none.
 FULL_DETAIL_STRENGTH, NO_DETAIL_STRENGTH = 0.05, 0.25
-DETAIL_SIGMA = 2.0  # pixels: what a Gaussian of this deviation takes away is detail
+DETAIL_SIGMA = 2.0  # pixels: details are what a Gaussian of this deviation removes
 SPREAD_WINDOW = 15  # pixels over which details' spread is taken
 # Of 255: spread of painted details from which on all of the lost ones are given back.
 FULL_DETAIL_SPREAD = 2.0
 
 
 class InitImage(NamedTuple):
-    """What is painted over.
+    """The picture that is painted over.
 
     Attributes:
         picture: uint8 RGB ``(height, width, 3)``, in the keyframe's size and seen from its pose.
-        fresh: what came into view, bool ``(height, width)``.
+        fresh: the pixels that came into view, bool ``(height, width)``.
         steps: by which the picture is painted over; half a step is half of its effect.
         border_steps: likewise, where something came into view; at least as many.
-        kept: share of what encoding loses that is given back; see ``restored``.
+        kept: share of the details lost by encoding that is restored; see ``restored``.
     """
 
     picture: Picture
@@ -49,12 +49,12 @@ class InitImage(NamedTuple):
 
     @property
     def most_steps(self) -> int:
-        """The steps that painting takes."""
+        """The number of steps that painting takes."""
         return max(1, math.ceil(self.border_steps if self.fresh.any() else self.steps))
 
 
 def canvas_of(node: KeyframeNode, source: Picture | None) -> InitImage | None:
-    """Return what a keyframe is painted over; None: it begins from noise, as over a blank one."""
+    """Return the picture that a keyframe is painted over; None: it starts from noise."""
     if source is None or is_blank(source):
         return None
     picture, kept = fitted(source, node.height, node.width), 0.0
@@ -74,20 +74,20 @@ def canvas_of(node: KeyframeNode, source: Picture | None) -> InitImage | None:
 
 
 def restored(canvas: InitImage, painted: Picture, decoded: Picture) -> Picture:
-    """Return a painted picture with what its canvas lost by being encoded.
+    """Return a painted picture with the details that its canvas lost by encoding.
 
-    An autoencoder draws a picture a little otherwise, and more so where its matter lies otherwise
-    in the grid of latents. From keyframe to keyframe that adds up: without this the offline model
-    held a picture to its grid against more than half of a slow push in. So only what painting
-    changed is taken over, but for what came into view.
+    An autoencoder changes a picture a little, the more so if its content has moved against the
+    grid of latents. This adds up from keyframe to keyframe: without restoring, the offline model
+    held a picture to its grid against more than half of a slow push in. So only the changes made by
+    painting are taken over, except where something came into view.
 
-    Details are given back as far as painting has some there too: else what it left by chance would
-    stay for good, and after thirty keyframes there is grain on a calm sea, and a ghost where a bird
+    Details are restored as far as the painted picture has details there too: else random remains
+    would stay, and after thirty keyframes there is grain on a calm sea, and a ghost where a bird
     was.
 
     Args:
         canvas: what was painted over.
-        painted: uint8 RGB ``(height, width, 3)``, what became of it.
+        painted: uint8 RGB ``(height, width, 3)``, the result.
         decoded: likewise, the canvas encoded and decoded, with nothing painted.
     """
     fresh = cv2.dilate(canvas.fresh.astype(np.float32), np.ones((RIM_PIXELS, RIM_PIXELS), np.uint8))
@@ -111,19 +111,19 @@ def _spread(picture: Picture) -> NDArray[np.float32]:
 
 
 def in_colours(node: KeyframeNode, picture: Picture, anchor: Picture | None) -> Picture:
-    """Return a keyframe's picture in the colours of its anchor, if it has one that shows any."""
+    """Return a keyframe's picture in the colours of its anchor, if it has one that is not blank."""
     if anchor is None or node.since is None or is_blank(anchor):
         return picture
     return with_colours_of(picture, anchor, node.since)
 
 
 def steps_of(strength: float, num_inference_steps: int) -> float:
-    """Return how many denoising steps a strength stands for."""
+    """Return the number of denoising steps for a strength."""
     return round(strength * num_inference_steps, 4)
 
 
 def begin_with(scheduler: Any, noise: Tensor) -> None:
-    """Have a pipeline mix a picture with this noise instead of what it draws itself.
+    """Make a pipeline mix a picture with this noise instead of its own.
 
     Args:
         scheduler: fresh, of the pipeline.
@@ -139,22 +139,22 @@ def begin_with(scheduler: Any, noise: Tensor) -> None:
 
 
 class RegionStrength:
-    """Paints what came into view with more steps than what was there before.
+    """Paints what came into view with more steps than what was in view before.
 
-    The whole picture runs through all the steps, but until a place's own last steps begin, what was
-    there before is put back, as noisy as it should be by then. A step that a place has only a part
-    of is undone to the other part, so that a strength that grows slowly changes pictures slowly.
+    The whole picture runs through all the steps, but until the last steps of a pixel begin, its old
+    value is put back, with the noise of that step. A pixel that has only a fraction of a step gets
+    that fraction of its change, so that a strength that grows slowly changes pictures slowly.
 
     Source: Levin & Fried, "Differential diffusion", 2023, arXiv:2306.00950, with two strengths.
     """
 
     def __init__(self, canvas: InitImage, factor: int, then: Callable[..., Any]) -> None:
-        """Take up a picture.
+        """Prepare for a picture.
 
         Args:
             canvas: what is painted over.
             factor: pixels on a side of a cell of latents.
-            then: the callback at the end of each step that comes first.
+            then: the callback to call first at the end of each step.
         """
         cells = F.max_pool2d(torch.from_numpy(canvas.fresh)[None, None].float(), factor)
         fresh = F.max_pool2d(
@@ -164,7 +164,7 @@ class RegionStrength:
         self._then = then
 
     def __call__(self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> Any:
-        """Do what is to be done after step ``index`` (from 0)."""
+        """Put old pixels back after step ``index`` (from 0)."""
         tensors = self._then(pipe, index, timestep, tensors)
         left, scheduler = pipe.num_timesteps - index - 1, pipe.scheduler
         undone = (1 - (self._steps - left)).clamp(0, 1)  # share of the step, (1, 1, h / 8, w / 8)

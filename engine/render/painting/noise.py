@@ -66,8 +66,8 @@ def drifted_noise(seed: int, shape: tuple[int, ...], drift: float) -> Tensor:
     """Return a seed's noise with its rows below the horizon moved to the left, lower ones more.
 
     Pictures follow their noise, so the ground moves past while sun and sky stay. Rows move by whole
-    cells, which keeps every value; what comes in at the right is what the generator draws next, at
-    the left what another one draws.
+    cells, which keeps every value; at the right the generator's next values come in, at the left
+    those of another generator.
 
     Args:
         seed: in [0, 2**32).
@@ -82,15 +82,15 @@ def drifted_noise(seed: int, shape: tuple[int, ...], drift: float) -> Tensor:
 
 
 def turned_noise(seed: int, turn: LoopPhase, shape: tuple[int, ...], drift: float) -> Tensor:
-    """Return the noise of a way that ends where it began.
+    """Return the noise of a loop, which ends where it began.
 
-    It goes round a circle whose centre leans towards the seed's own noise, through those of two
-    others. The ground that drifts past is led back by a second one that is a whole way behind it,
-    and that has taken its place in the end.
+    It follows a circle whose centre is near the seed's own noise, through those of two others. A
+    second drifting ground, a whole loop behind the first, replaces it gradually, so that the ground
+    ends where it began.
 
     Args:
         seed: in [0, 2**32).
-        turn: where it is.
+        turn: the place on the loop.
         shape: ``(1, channels, height / 8, width / 8)``.
         drift: as in ``drifted_noise``.
     """
@@ -159,7 +159,7 @@ def _blocks(seed: int, shape: tuple[int, ...], count: int) -> list[Tensor]:
 
 
 def _start(depth: float, cells: float) -> int:
-    """Return by how many cells the row at ``depth`` (0 top, 1 bottom) has moved."""
+    """Return the number of cells by which the row at ``depth`` (0 top, 1 bottom) has moved."""
     near = (depth - HORIZON) / (1 - HORIZON)
     return (
         round(cells * (HORIZON_SPEED_SHARE + (1 - HORIZON_SPEED_SHARE) * near)) if near > 0 else 0

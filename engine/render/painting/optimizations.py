@@ -1,10 +1,10 @@
-"""What is done where memory is short: a ladder of ways to paint with less of it.
+"""Saves memory where it is short, and compiles networks for long films.
 
-Each way comes on top of those before it, exact ones first, and stays until the film is done. It
-knows diffusers' switches; it does not know what is painted, nor who is told.
+The ways to save memory are added one after the other, exact ones first, and stay until the film is
+done. It knows diffusers' switches; it does not know what is painted, nor who is informed.
 
-VAE slicing has no rung: pictures are always decoded one by one. Attention slicing
-has one only where torch has no attention of its own that saves memory; elsewhere it costs some.
+VAE slicing is not among them: pictures are always decoded one by one. Attention slicing is used
+only where torch has no memory-efficient attention of its own; elsewhere it would take more.
 """
 
 import gc
@@ -22,15 +22,15 @@ T = TypeVar("T")
 
 
 class Way(NamedTuple):
-    """One rung of the ladder.
+    """One way to save memory.
 
     Attributes:
-        name: as events tell it.
-        word: what is said of keyframes that are painted so; "" if they stay the same but for
+        name: as in events.
+        word: the note on keyframes that are painted so; "" if they stay the same but for
             rounding.
-        kinds: of devices that it helps on.
-        begin: switches it on, for a pipeline on a device.
-        rows: keyframes painted at once from which on it helps.
+        kinds: the kinds of devices on which it helps.
+        begin: enables it for a pipeline on a device.
+        rows: the least number of keyframes painted at once with which it helps.
     """
 
     name: str
@@ -78,14 +78,14 @@ WAYS = (
 
 
 class MemorySaver:
-    """A pipeline's place on a device, and how far it has gone to save memory there.
+    """Places a pipeline on a device, and saves memory there where it is short.
 
     Args:
         pipe: a Stable Diffusion pipeline, in main memory.
         device: where it is to paint.
-        told: called with every way as it is taken.
-        ways: how many to take from the beginning; fewer where there are no more.
-        batch: keyframes that are painted at once, at most.
+        told: called with each way that is enabled.
+        ways: how many to enable at the start, at most.
+        batch: the most keyframes painted at once.
     """
 
     def __init__(
@@ -104,18 +104,18 @@ class MemorySaver:
 
     @property
     def singly(self) -> bool:
-        """Whether keyframes are to be painted one by one that plenty of memory would batch."""
+        """Whether keyframes must be painted one by one instead of in batches."""
         return any(way.name == "singly" for way in self.ways)
 
     def words(self, rows: int) -> list[str]:
-        """Return how a keyframe of so many rows differs from what plenty of memory would give."""
+        """Return the notes on a keyframe of so many rows: how saving memory changes it."""
         return [*dict.fromkeys(way.word for way in self.ways if way.word and way.rows <= rows)]
 
     def attempt(self, work: Callable[[], T]) -> T:
-        """Do some work; where memory does not suffice, again in a thriftier way.
+        """Do some work; if memory runs out, enable the next way and try again.
 
         Raises:
-            DeviceMemoryError: it does not suffice in the thriftiest way either.
+            DeviceMemoryError: it runs out with all ways enabled, too.
         """
         while True:
             try:
@@ -126,7 +126,7 @@ class MemorySaver:
             self._climb()  # outside the handler: its traceback holds what filled the memory
 
     def relax(self) -> None:
-        """Paint as if memory were plenty again; another film may fit."""
+        """Disable all ways again; another film may fit."""
         if self.ways:
             self._pipe.remove_all_hooks()
             self._pipe.disable_attention_slicing()
@@ -161,9 +161,9 @@ MIN_SECONDS_TO_COMPILE = 600.0
 
 
 class Compiler:
-    """Lays a pipeline's weights out for its device, and compiles its UNet for long films.
+    """Lays out a pipeline's weights for its device, and compiles its UNet for long films.
 
-    Compiled, a network rounds otherwise: pictures differ as those of two GPUs do.
+    A compiled network rounds differently: pictures differ as those of two GPUs do.
 
     Args:
         pipe: a Stable Diffusion pipeline.
@@ -179,14 +179,14 @@ class Compiler:
                 network.to(memory_format=torch.channels_last)
 
     def expect(self, keyframes: int) -> None:
-        """Take note of how many keyframes a film has at most."""
+        """Set the number of keyframes that a film has at most."""
         self._left, self._painted = keyframes, 0
 
     def painted(self, seconds: float, keyframes: int = 1, *, thriftily: bool) -> None:
-        """Take note of keyframes; compile if those to come would take long enough.
+        """Record painted keyframes; compile if the remaining ones would take long enough.
 
         Args:
-            seconds: that they took. A film's first are not judged by: they warm the device up.
+            seconds: that they took. A film's first do not count: they warm the device up.
             keyframes: that were painted at once.
             thriftily: whether memory is short; hooks and compiled networks do not go together.
         """

@@ -1,4 +1,4 @@
-"""Keyframes: pictures that Stable Diffusion paints, exactly as their node says.
+"""Paints keyframes with Stable Diffusion, exactly as their nodes describe.
 
 It knows diffusers; it knows nothing of films, jobs or previews beyond one callback.
 """
@@ -51,7 +51,7 @@ Shape = tuple[int, int, int, int]  # of one row: (1, channels, height / 8, width
 
 
 def padded(nodes: Sequence[KeyframeNode]) -> list[KeyframeNode]:
-    """Return as many rows as the nodes say: them, and repeats of the first."""
+    """Return as many rows as the nodes require: the nodes, and repeats of the first."""
     return [*nodes, *[nodes[0]] * (nodes[0].rows - len(nodes))]
 
 
@@ -61,13 +61,13 @@ def noises_of(rows: Sequence[KeyframeNode], shape: Shape) -> Tensor:
 
 
 def step_noises_of(rows: Sequence[KeyframeNode], shape: Shape) -> Callable[[], Tensor]:
-    """Return what draws the noise of the next step, for samplers that inject some."""
+    """Return a function that draws the noise of the next step, for samplers that inject some."""
     noises = [_step_noises(node, shape) for node in rows]
     return lambda: torch.cat([next(each) for each in noises])
 
 
 def arguments_of(rows: Sequence[KeyframeNode], prompts: Prompts) -> dict[str, Tensor]:
-    """Return what a pipeline's call takes in place of texts."""
+    """Return the arguments of a pipeline's call that replace texts."""
     guided = rows[0].guidance_scale > 1
     found = [
         prompts.arguments(node.prompt, node.negative_prompt if guided else None) for node in rows
@@ -102,7 +102,7 @@ class StepCallback:
     def __init__(
         self, scheduler: Any, on_step: OnStep, cancelled: Callable[[], bool], rows: int = 1
     ) -> None:
-        """Watch a scheduler; of its latents the first ``rows`` are told, others are repeats."""
+        """Watch a scheduler; the first ``rows`` of its latents are reported, others are repeats."""
         self._on_step, self._cancelled, self._rows = on_step, cancelled, rows
         self._clean: Tensor | None = None
         step = scheduler.step
@@ -117,7 +117,7 @@ class StepCallback:
         scheduler.step = watched_step
 
     def __call__(self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> Any:
-        """Tell of step ``index`` (from 0), unless somebody asked to stop."""
+        """Report step ``index`` (from 0), unless the job was cancelled."""
         stop_if(self._cancelled)
         assert self._clean is not None
         self._on_step(index + 1, pipe.num_timesteps, self._clean[: self._rows].detach().clone())
@@ -125,7 +125,7 @@ class StepCallback:
 
 
 def stop_if(cancelled: Callable[[], bool]) -> None:
-    """Raise ``Cancelled`` if somebody asked to stop."""
+    """Raise ``Cancelled`` if the job was cancelled."""
     if cancelled():
         raise Cancelled
 
@@ -139,7 +139,7 @@ SMALLER_SIDE_SHARES = (0.75, 0.5, 0.375, 0.25)
 
 
 class Conditioning(NamedTuple):
-    """What a lone keyframe is painted over, and what it looks at meanwhile."""
+    """The picture that a single keyframe is painted over, and the one that it attends to."""
 
     canvas: InitImage | None
     subject: Picture | None
@@ -152,8 +152,8 @@ class Painter:
         identity: name and hash of the weights, as ``KeyframeNode.model`` wants it.
         projection: from this model's latents to colours, for previews.
         tiny: a small decoder of this model's family, for better ones; None without.
-        memory: how it saves memory where there is too little.
-        speed: how it hurries where there is much to paint.
+        memory: saves memory where it is short.
+        speed: compiles the network for long films.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Painter:
         ways: int = 0,
         batch: int = 1,
     ) -> None:
-        """Take a pipeline in main memory; ``load`` is the usual way."""
+        """Take a pipeline in main memory; ``load`` is the usual constructor."""
         self.identity = identity
         self.memory = MemorySaver(pipe, device, on_way, ways, batch)
         self.device = device
@@ -190,9 +190,9 @@ class Painter:
     ) -> "Painter":
         """Load a model.
 
-        Args and errors are those of ``load_pipeline``; ``on_way`` hears of every way that is taken
-        to save memory, now or while painting; the first ``ways`` are taken at once. ``batch``:
-        keyframes that are painted at once, at most.
+        Args and errors are those of ``load_pipeline``; ``on_way`` is called with each way
+        to save memory that is enabled, now or while painting; the first ``ways`` are enabled at
+        once. ``batch``: the most keyframes painted at once.
         """
         pipe, folder, identity = load_pipeline(model, device, on_bytes)
         painter = cls(pipe, device, identity, on_way, ways, batch)
@@ -210,7 +210,7 @@ class Painter:
         on_step: OnStep,
         cancelled: Callable[[], bool],
     ) -> Picture:
-        """Paint one keyframe: ``paint_at_once`` for one, whose steps are told without an index."""
+        """Paint one keyframe, as ``paint_at_once`` does; steps are reported without an index."""
         pictures = self.paint_at_once(
             {0: node},
             source=source,
@@ -255,7 +255,8 @@ class Painter:
 
         Raises:
             Cancelled: within one step of ``cancelled()`` turning true.
-            DeviceMemoryError: a picture is too large for the device, however thriftily painted.
+            DeviceMemoryError: a picture is too large for the device, all ways to save
+                memory included.
         """
         begun, (first, *_) = time.monotonic(), nodes.values()
         subject = None if subject is None or is_blank(subject) else subject
@@ -287,7 +288,7 @@ class Painter:
     def _paint_all(
         self, nodes: Nodes, ground: Conditioning, on_step: OnSteps, cancelled: Callable[[], bool]
     ) -> dict[int, Picture]:
-        """Paint keyframes at once or, where memory is short, one by one."""
+        """Paint keyframes at once or, if memory is short, one by one."""
         pictures: dict[int, Picture] = {}
         singly = self.memory.singly
         for part in [(index,) for index in nodes] if singly else [tuple(nodes)]:
@@ -297,7 +298,7 @@ class Painter:
         return pictures
 
     def _smaller(self, node: KeyframeNode, subject: Picture | None) -> str:
-        """Return a remedy with the largest of some smaller sizes that fits when it is tried."""
+        """Return a remedy with the largest of some smaller sizes that turns out to fit."""
         for share in SMALLER_SIDE_SHARES:
             width, height = (
                 max(64, int(side * share) // 64 * 64) for side in (node.width, node.height)

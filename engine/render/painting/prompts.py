@@ -1,4 +1,4 @@
-"""Prompts as a pipeline's text encoders read them: remembered, and mixed.
+"""Prompts as embeddings of a pipeline's text encoders: cached and mixed.
 
 It knows how many encoders the families have; it knows no noise and paints nothing.
 """
@@ -16,7 +16,7 @@ CACHED_PROMPTS = 64  # prompts kept; 236 kB each with Stable Diffusion 1.5 in fl
 
 
 class Embedded(NamedTuple):
-    """A prompt in a model's own terms.
+    """The embeddings of a prompt.
 
     Attributes:
         tokens: ``(1, tokens, width)``; with SDXL both encoders' side by side.
@@ -35,7 +35,7 @@ class Prompts:
         self._known: OrderedDict[str, Embedded] = OrderedDict()
 
     def arguments(self, prompt: Blend, negative_prompt: str | None) -> dict[str, Tensor]:
-        """Return what a pipeline's call takes in place of texts; None: it paints unguided."""
+        """Return the arguments of a pipeline's call that replace texts; None: no guidance."""
         positive = self.mixed(prompt)
         found = {"prompt_embeds": positive.tokens}
         if positive.pooled is not None:
@@ -56,14 +56,14 @@ class Prompts:
         return Embedded(tokens, blended_embeddings(first.pooled, second.pooled, prompt.position))
 
     def negative(self, prompt: str) -> Embedded:
-        """Return a negative prompt; an empty one is zero where the model was trained so."""
+        """Return a negative prompt; an empty one is zero if the model was trained so."""
         found = self.encode(prompt)
         if prompt or not getattr(self._pipe.config, "force_zeros_for_empty_prompt", False):
             return found
         return Embedded(*(torch.zeros_like(part) for part in found if part is not None))
 
     def encode(self, prompt: str) -> Embedded:
-        """Return a prompt's embeddings, remembered."""
+        """Return a prompt's embeddings, cached."""
         if prompt not in self._known:
             found = self._pipe.encode_prompt(
                 prompt=prompt,

@@ -1,4 +1,4 @@
-"""Pictures as they look once the camera has moved, and colours held while it moves.
+"""Warps pictures by moves of the camera, and keeps their colours meanwhile.
 
 It works on uint8 RGB pictures with NumPy and OpenCV, on the CPU, so that every device gets the
 same. It knows poses, not where they come from.
@@ -17,7 +17,7 @@ MIN_CHANNEL_SPREAD = 1.0  # of a LAB channel, L in [0, 100]: flatter ones are on
 
 
 def moved(picture: Picture, move: Move) -> Picture:
-    """Return a picture as it looks after a move; what comes into view mirrors what was at the rim.
+    """Return a picture as it looks after a move; what comes into view mirrors the rim.
 
     Args:
         picture: uint8 RGB ``(height, width, 3)``, seen from ``move.before``.
@@ -30,22 +30,22 @@ def moved(picture: Picture, move: Move) -> Picture:
 
 
 def in_view(move: Move, height: int, width: int) -> NDArray[np.bool_]:
-    """Return which pixels after a move show what was in view before it, ``(height, width)``."""
+    """Return which pixels after a move were in view before it, ``(height, width)``."""
     x, y = sources(move, height, width)
     return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
 
 
 def between(first: Picture, second: Picture, move: Move, position: float) -> Picture:
-    """Return what is seen from a place between the poses of two pictures.
+    """Return the view from a position between the poses of two pictures.
 
-    Both are brought there by the known motion, so that they lie on each other, and blended by
-    position; towards the rim of what one of them shows the other one takes over.
+    Both are warped there by the known motion, so that they coincide, and blended by position;
+    towards the rim of one picture's view the other one takes over.
 
     Args:
         first: uint8 RGB ``(height, width, 3)``, seen from ``move.before``.
         second: likewise, seen from ``move.after``.
         move: of the camera.
-        position: of the place, in (0, 1); 0 is the first one's.
+        position: in (0, 1); 0 is the first one's.
     """
     here, size = move.at(position), first.shape[:2]
     ways = Move(before=move.before, after=here), Move(before=move.after, after=here)
@@ -60,7 +60,7 @@ def between(first: Picture, second: Picture, move: Move, position: float) -> Pic
 
 
 def _inside(move: Move, height: int, width: int) -> Floats:
-    """Return for each pixel after a move how far inside the rim it was before: 0 outside, to 1."""
+    """Return for each pixel after a move how far inside the rim it was before, 0 (outside) to 1."""
     x, y = sources(move, height, width)
     rim = np.minimum(np.minimum(x, width - 1 - x), np.minimum(y, height - 1 - y))
     inside: Floats = np.clip((rim + 0.5) / (FEATHER_SHARE * width), 0, 1)
@@ -68,7 +68,7 @@ def _inside(move: Move, height: int, width: int) -> Floats:
 
 
 def sources(move: Move, height: int, width: int) -> tuple[Floats, Floats]:
-    """Return for each pixel after a move where it was before, in pixels, ``(height, width)`` each.
+    """Return the position of each pixel before a move, in pixels, ``(height, width)`` each.
 
     Integers are the centres of pixels, as OpenCV has it.
     """
@@ -81,7 +81,7 @@ def sources(move: Move, height: int, width: int) -> tuple[Floats, Floats]:
 
 
 def with_colours_of(picture: Picture, anchor: Picture, move: Move) -> Picture:
-    """Return a picture in the colours that the same matter has in an earlier one.
+    """Return a picture in the colours that the same content has in an earlier one.
 
     Mean and spread of each LAB channel are matched, over what both of them show.
 
@@ -110,7 +110,7 @@ def _lab(picture: Picture) -> Floats:
 
 
 def fitted(picture: Picture, height: int, width: int) -> Picture:
-    """Return the middle of a picture in another size; nothing is squeezed."""
+    """Return the middle of a picture in another size, without distortion."""
     scale = max(height / picture.shape[0], width / picture.shape[1])
     size = max(width, round(picture.shape[1] * scale)), max(height, round(picture.shape[0] * scale))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

@@ -1,6 +1,6 @@
-"""A linear map from latents to colours: the cheapest look at what is being painted.
+"""A linear map from latents to colours: the cheapest preview of a picture in the making.
 
-It knows where the map comes from: a model's own file, what others published for its family, or a
+It knows where the map comes from: a model's own file, a published one for its family, or a
 fit to its decoder. It knows nothing of threads and credits.
 """
 
@@ -49,7 +49,7 @@ class Projection(NamedTuple):
 
 
 def read_projection(folder: Path) -> Projection | None:
-    """Return the projection in a model folder's ``preview.json``; None where there is none.
+    """Return the projection in a model folder's ``preview.json``; None if there is none.
 
     Raises:
         ModelLoadError: the file is damaged.
@@ -89,7 +89,7 @@ def fit_projection(decode: Callable[[Tensor], Tensor], channels: int) -> Project
 
 
 def family_of(vae: Any) -> float | None:
-    """Return the scaling factor that names a VAE's family; None if it is of neither."""
+    """Return the scaling factor that names a VAE's family; None if it belongs to neither."""
     config = vae.config
     known = list(config.block_out_channels) == VAE_CHANNELS and config.latent_channels == 4
     return (

@@ -1,6 +1,6 @@
 """Previews: the latest latents as a small JPEG, made off the sampling thread.
 
-It knows latents, pictures and credits; it does not know who watches or how they are reached.
+It knows latents, pictures and credits; it does not know who watches, nor any connection.
 """
 
 import logging
@@ -28,7 +28,7 @@ Beside = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
 def encode_jpeg(picture: Picture, setting: PreviewQuality = BEST_QUALITY) -> bytes:
-    """Return a JPEG of ``picture``, made smaller if it is larger than ``setting`` says."""
+    """Return a JPEG of ``picture``, made smaller if it is larger than ``setting`` allows."""
     height, width = picture.shape[:2]
     if max(height, width) > setting.side:
         picture = _resized(picture, setting.side, cv2.INTER_AREA)
@@ -38,14 +38,14 @@ def encode_jpeg(picture: Picture, setting: PreviewQuality = BEST_QUALITY) -> byt
 
 
 class Previewer:
-    """Encodes the newest picture offered, while somebody has credit for it.
+    """Encodes the newest offered picture while there is credit for it.
 
     One slot, latest wins, and one more for the last finished keyframe, which no step pushes out;
     one thread of its own. It starts without credit: nothing is encoded while nobody watches.
 
     Attributes:
-        projection: of the model whose latents are offered; may be set anew at any time.
-        tiny: that model's small decoder, which shows more where there is time for it.
+        projection: of the model whose latents are offered; may be replaced at any time.
+        tiny: that model's small decoder, which shows more details if there is time for it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Previewer:
 
         Args:
             send: called in that thread with the header as offered and the JPEG.
-            projection: of the model whose latents are offered; may be set anew at any time.
+            projection: of the model whose latents are offered; may be replaced at any time.
         """
         self.projection = projection
         self.tiny: TinyDecoder | None = None
@@ -69,7 +69,7 @@ class Previewer:
         self._thread.start()
 
     def offer(self, latents: Tensor, header: Header) -> None:
-        """Offer latents that nobody changes any more; never waits for the device or the encoder."""
+        """Offer latents that no longer change; never waits for the device or the encoder."""
         projection, tiny, work = self.projection, self.tiny, _beside(latents)
 
         def render(setting: PreviewQuality) -> Picture | None:
@@ -82,32 +82,32 @@ class Previewer:
         self._put(render, header)
 
     def offer_picture(self, picture: Picture, header: Header) -> None:
-        """Offer a finished picture, uint8 RGB ``(height, width, 3)``, that nobody changes."""
+        """Offer a finished picture, uint8 RGB ``(height, width, 3)``, that no longer changes."""
         self._put(lambda _: picture, header)
 
     def credit(self, setting: PreviewQuality | None = BEST_QUALITY) -> None:
-        """Allow one preview to be encoded, made as ``setting`` says; None allows none."""
+        """Allow one preview to be encoded with ``setting``; None allows none."""
         with self._changed:
             self._setting, self._credited = setting or self._setting, setting is not None
             self._changed.notify()
 
     def forget(self) -> None:
-        """Drop what waits: it is of another film than what comes."""
+        """Drop waiting pictures: they are of another film than those to come."""
         with self._changed:
             self._waiting.clear()
 
     def close(self) -> None:
-        """End the thread and wait for it: torch must not be in use when the process ends."""
+        """Stop the thread and wait for it: torch must not be in use when the process ends."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join()
 
     def _decoded(self, tiny: TinyDecoder, work: Beside) -> Picture | None:
-        """Return what the small decoder makes of latents; it is given up where it does not run."""
+        """Return the small decoder's picture of latents; a decoder that fails is not used again."""
         try:
             return tiny.picture(work)
-        except RuntimeError:  # memory, most likely: the film needs it more
+        except RuntimeError:  # most likely out of memory, which the film needs more
             logger.warning("The small decoder is given up.", exc_info=True)
             self.tiny = None
             return None
@@ -145,7 +145,7 @@ class Previewer:
 
 
 def _beside(latents: Tensor) -> Beside:
-    """Return a way to work on latents without holding up the sampling stream.
+    """Return a function that works on latents without delaying the sampling stream.
 
     On CUDA a plain copy would queue behind the next step; a stream of its own waits only for the
     work that made these latents.

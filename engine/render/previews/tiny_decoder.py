@@ -1,6 +1,6 @@
 """A tiny decoder (TAESD's layout): previews in full resolution, where the device has time.
 
-It knows how much of the device's time it has taken; it does not know who watches.
+It measures its share of the device's time; it does not know who watches.
 """
 
 import logging
@@ -30,7 +30,7 @@ Beside = Callable[[Callable[[Tensor], Tensor]], Tensor]
 
 
 class TinyDecoder:
-    """Decodes latents to pictures, as often as its share of the time allows.
+    """Decodes latents into pictures, as often as its share of the time allows.
 
     Args:
         network: an ``AutoencoderTiny`` on its device.
@@ -42,7 +42,7 @@ class TinyDecoder:
         self._next = clock()
 
     def has_time(self) -> bool:
-        """Whether one more stays within the share."""
+        """Whether one more picture stays within the share."""
         return self._clock() >= self._next
 
     def picture(self, beside: Beside) -> Picture:
@@ -71,7 +71,7 @@ class TinyDecoder:
 
 
 def find_tiny(vae: Any, device: Device, on_bytes: Callable[[int, int], None]) -> TinyDecoder | None:
-    """Return the small decoder of a VAE's family, fetching it first; None where there is none.
+    """Return the small decoder of a VAE's family, after downloading it; None if there is none.
 
     Only for GPUs: on a CPU its share of the time would show a picture in half a minute.
     """

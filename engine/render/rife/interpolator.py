@@ -129,7 +129,7 @@ class Interpolator:
         self._batch_pixels = network.batch_pixels
 
     def judge(self, first: np.ndarray, second: np.ndarray) -> Judgement:
-        """Say what ``between`` will do with two frames, without running the network."""
+        """Return what ``between`` will do with two frames, without running the network."""
         _check_frames(first, second)
         return judge(first, second)
 
@@ -271,12 +271,12 @@ def open_interpolator(
     insist: bool = False,
     scale: float | None = None,
 ) -> tuple[Interpolator, str]:
-    """Load the network of a choice; if its weights cannot be had the offline one serves.
+    """Load the network of a choice; if its weights are not available, the offline one.
 
     Args:
         choice: as ``engine.models.interpolators.check_choice`` returned it.
         device: a torch device.
-        on_bytes: called with bytes done and in total while weights are fetched.
+        on_bytes: called with bytes done and in total while weights are downloaded.
         insist: raise instead of serving another network.
         scale: of the flow estimate; None reduces it for large frames only.
 
@@ -303,7 +303,7 @@ def open_interpolator(
 
 
 def wanted(choice: str, device: str) -> str:
-    """Resolve ``auto``: the default version on CUDA; elsewhere nothing that must be fetched."""
+    """Resolve ``auto``: the default version on CUDA; elsewhere one that needs no download."""
     if choice != interpolators.AUTO:
         return choice
     return interpolators.DEFAULT if device.startswith("cuda") else interpolators.OFFLINE

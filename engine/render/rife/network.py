@@ -1,4 +1,4 @@
-"""What every interpolating network offers: the same steps, whatever it does inside them.
+"""The interface of every interpolating network: the same steps for all.
 
 ``prepare`` is done once per keyframe, ``relate`` once per pair, ``draw`` for each batch of
 positions; ``interpolate`` is the three in a row. Knows nothing about files, 8-bit frames or
@@ -86,7 +86,7 @@ def check_scale(scale: float) -> float:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A keyframe and all that can be computed from it alone.
+    """A keyframe and everything that is computed from it alone.
 
     Attributes:
         image: float32 (1, 3, H, W) in [0, 1], as given.
@@ -103,7 +103,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two keyframes and all that can be computed without a position."""
+    """Two keyframes and everything that is computed without a position."""
 
     first: Prepared
     second: Prepared

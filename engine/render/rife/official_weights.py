@@ -1,12 +1,12 @@
-"""Fetches official weights once, counting bytes, and believes no file whose hash is not pinned.
+"""Downloads official weights once, reports bytes, and accepts only files with a pinned hash.
 
 The hub's safetensors come first: a repack of the author's files without what only training
 needs. The author's pickles, as vs-rife's release carries them, are the mirror; they are only
-ever read by the weights-only loader. Knows where files come from and where they are kept, not
-what is in them.
+ever read by the weights-only loader. Knows the sources of files and where they are kept, not
+their content.
 
-The hashes were published by several projects that use these files. They are compared with what
-arrives, so a wrong one costs a refusal, never a wrong network.
+The hashes were published by several projects that use these files. Each download is
+compared with them, so a wrong hash causes a refusal, never a wrong network.
 """
 
 import contextlib
@@ -64,18 +64,18 @@ class HubFile:
 
     @property
     def host(self) -> str:
-        """Who is asked."""
+        """The host that it is downloaded from."""
         return urlsplit(self.endpoint or constants.ENDPOINT).netloc
 
     def find(self) -> Path | None:
-        """Return the copy that an earlier download left."""
+        """Return the copy of an earlier download."""
         found = try_to_load_from_cache(
             self.repo, self.name, cache_dir=self.cache, revision=self.revision
         )
         return Path(found) if isinstance(found, str) else None
 
     def fetch(self, on_bytes: OnBytes) -> Path:
-        """Download it; the cache has it whole or not at all."""
+        """Download it; the cache gets it whole or not at all."""
         url = hf_hub_url(self.repo, self.name, revision=self.revision, endpoint=self.endpoint)
         get_hf_file_metadata(url)  # which fails at once where the download would try for long
         path = hf_hub_download(
@@ -91,7 +91,7 @@ class HubFile:
 
 @dataclass(frozen=True)
 class WebFile:
-    """A file at an address, kept where the hub's library keeps things for other libraries."""
+    """A file at an address, kept where the hub's library keeps files of other libraries."""
 
     url: str
     sha256: str
@@ -99,7 +99,7 @@ class WebFile:
 
     @property
     def host(self) -> str:
-        """Who is asked."""
+        """The host that it is downloaded from."""
         return urlsplit(self.url).netloc
 
     @property
@@ -109,7 +109,7 @@ class WebFile:
         return folder / Path(self.url).name
 
     def find(self) -> Path | None:
-        """Return the copy that an earlier download left."""
+        """Return the copy of an earlier download."""
         return self.path if self.path.is_file() else None
 
     def fetch(self, on_bytes: OnBytes) -> Path:
@@ -130,7 +130,7 @@ Origin = HubFile | WebFile
 
 
 def origins(version: str) -> list[Origin]:
-    """Return where the weights of a version can be had, the safest place first."""
+    """Return the sources of a version's weights, the safest first."""
     found: list[Origin] = []
     if version in REPACKED:
         number, _, kind = version.partition(".")[2].partition(".")
@@ -142,7 +142,7 @@ def origins(version: str) -> list[Origin]:
 
 
 def fetch_official(version: str, on_bytes: OnBytes, places: Sequence[Origin] = ()) -> Path:
-    """Return the file of a version's weights, fetched unless a cache has it.
+    """Return the file of a version's weights, downloaded unless a cache has it.
 
     Args:
         version: one of ``engine.models.interpolators.FETCHABLE``.
@@ -150,7 +150,7 @@ def fetch_official(version: str, on_bytes: OnBytes, places: Sequence[Origin] = (
         places: where to look; ``origins(version)`` if empty.
 
     Raises:
-        ModelLoadError: no place has it as it should be; the message says why for each.
+        ModelLoadError: no source has the right file; the message has the reason for each.
         StorageError: the disk is full.
     """
     places = places or origins(version)
@@ -178,7 +178,7 @@ def find_official(version: str, places: Sequence[Origin] = ()) -> Path | None:
 
 
 class _WrongFileError(OSError):
-    """What arrived is not the file that was asked for."""
+    """The downloaded file is not the requested one."""
 
 
 def _checked(path: Path, place: Origin) -> Path:
@@ -206,7 +206,7 @@ def _stream(url: str, target: Path, on_bytes: OnBytes) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words why a place could not be used."""
+    """Return in a few words why a source could not be used."""
     match error:
         case OfflineModeIsEnabled():
             return "not asked, since HF_HUB_OFFLINE is set"

@@ -1,7 +1,7 @@
-"""A whole film interpolated: what is read, decided, drawn and written, in constant memory.
+"""Interpolates a whole film in constant memory.
 
-The film is written in parts beside the output, so that a second start goes on where the first
-one stopped. Knows nothing about command lines, prompts or jobs.
+The film is written in parts beside the output, so that a second start resumes where the first one
+stopped. Knows nothing about command lines, prompts or jobs.
 """
 
 import hashlib
@@ -205,7 +205,7 @@ class Retiming:
 
 
 def interpolate_film(film: Retiming, output: Path, progress: Callable[[int], None]) -> None:
-    """Write the film with its source's sound; ``progress`` hears how many frames are done.
+    """Write the film with its source's sound; ``progress`` is called with the frames done.
 
     Raises:
         InvalidParameterError: the source cannot be decoded after all.
@@ -213,7 +213,7 @@ def interpolate_film(film: Retiming, output: Path, progress: Callable[[int], Non
         AssemblyError: the encoder failed.
         StorageError: the output cannot be written.
     """
-    if film.interpolator.device.type == "cpu":  # a GPU says itself that its memory is full
+    if film.interpolator.device.type == "cpu":  # a GPU reports by itself that its memory is full
         check_room(film.source.width, film.source.height, memory("cpu")[0])
     work = _work_folder(film, output)
     _write_parts(film, work, progress)
@@ -222,7 +222,7 @@ def interpolate_film(film: Retiming, output: Path, progress: Callable[[int], Non
 
 
 def check_room(width: int, height: int, free: int) -> None:
-    """Raise DeviceMemoryError where frames this large would have the process killed.
+    """Raise DeviceMemoryError if frames this large would exceed the memory.
 
     Args:
         width: of the frames, in pixels.
@@ -241,7 +241,9 @@ def _work_folder(film: Retiming, output: Path) -> Path:
     facts = json.dumps(_fingerprint(film), sort_keys=True)
     note = work / "work.json"
     if work.exists() and not note.is_file():
-        raise StorageError(f"{work.name} exists and is not ours", remedy="move it away")
+        raise StorageError(
+            f"{work.name} exists and was not made by this command", remedy="move it away"
+        )
     try:
         if work.exists() and note.read_text() != facts:
             shutil.rmtree(work)
@@ -253,7 +255,7 @@ def _work_folder(film: Retiming, output: Path) -> Path:
 
 
 def _fingerprint(film: Retiming) -> dict[str, object]:
-    """Everything that decides what the parts look like."""
+    """Everything that determines the parts."""
     source = film.source
     files = source.pictures or [source.path]
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
@@ -271,7 +273,7 @@ def _fingerprint(film: Retiming) -> dict[str, object]:
 
 
 def _write_parts(film: Retiming, work: Path, progress: Callable[[int], None]) -> None:
-    """Draw what is missing, part after part."""
+    """Draw the missing parts, one after the other."""
     finished = 0
     while (work / f"part-{finished:05}.mp4").exists():
         finished += 1

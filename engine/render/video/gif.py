@@ -64,7 +64,7 @@ def _draw(source: Sequence[str], path: Path, palette: Path, *, every: int, side:
 
 
 def is_gif(path: Path) -> bool:
-    """Tell whether a file begins as a GIF does."""
+    """Return whether a file begins like a GIF."""
     with path.open("rb") as file:
         return file.read(6) in (b"GIF87a", b"GIF89a")
 
@@ -73,7 +73,7 @@ def add_comment(path: Path, text: str) -> None:
     """Put a comment before the first picture of a GIF (after the last, ffmpeg counts a frame more).
 
     Source: CompuServe, "Graphics Interchange Format, version 89a", 1990, section 24. It asks for
-    ASCII; the comment is UTF-8, which no reader of pictures looks at.
+    ASCII; the comment is UTF-8, which picture viewers ignore.
     """
     content, gif = text.encode(), path.read_bytes()
     if not content:

@@ -1,4 +1,4 @@
-"""Which files of a hub's repository are needed: safetensors and configuration.
+"""Selects the files of a hub's repository to download: safetensors and configuration.
 
 Never pickles, never code. It knows diffusers' layout and no hub.
 """
@@ -15,11 +15,11 @@ CONFIGURATION_SUFFIXES = {".json", ".txt", ".model"}
 
 
 def pipeline(repo: str, *, half: bool, without: Sequence[str] = ()) -> Choose:
-    """Return a choice of what a pipeline needs.
+    """Return a function that chooses the files of a pipeline.
 
     Args:
         repo: hub id, for messages.
-        half: prefer float16 files where the model offers them: half the bytes.
+        half: prefer float16 files, which have half the bytes.
         without: parts that come from elsewhere.
     """
 
@@ -32,7 +32,7 @@ def pipeline(repo: str, *, half: bool, without: Sequence[str] = ()) -> Choose:
 
 
 def component(repo: str, *, half: bool) -> Choose:
-    """Return a choice of what a single network in diffusers layout needs."""
+    """Return a function that chooses the files of one network in diffusers layout."""
 
     def choose(names: list[str], read: Read) -> list[str]:
         mine = [name for name in names if name.startswith("diffusion_pytorch_model")]
@@ -42,13 +42,13 @@ def component(repo: str, *, half: bool) -> Choose:
 
 
 def configuration(names: list[str], read: Read) -> list[str]:
-    """Choose a pipeline's configuration and vocabulary, and no weights."""
+    """Choose the configuration and vocabulary of a pipeline, without weights."""
     inside = [name for name in names if name.count("/") <= 1]
     return [name for name in inside if PurePosixPath(name).suffix in CONFIGURATION_SUFFIXES]
 
 
 def one_file(repo: str, name: str) -> Choose:
-    """Return the choice of one file."""
+    """Return a function that chooses one file."""
 
     def choose(names: list[str], read: Read) -> list[str]:
         if name not in names:
@@ -68,7 +68,7 @@ def parts_of(index: bytes) -> list[str]:
 
 
 def needed(repo: str, names: list[str], *, half: bool) -> list[str]:
-    """Choose the files to fetch: configuration, and of each component one safetensors set.
+    """Choose the files to download: configuration, and one safetensors set of each component.
 
     Raises:
         ModelLoadError: a component comes as a pickle only, or this is no diffusers pipeline.
@@ -85,7 +85,7 @@ def needed(repo: str, names: list[str], *, half: bool) -> list[str]:
 
 
 def has_half(folder: Path) -> bool:
-    """Tell whether a model folder holds float16 files under their usual names."""
+    """Return whether a model folder holds float16 files under their usual names."""
     return any(folder.glob("unet/*.fp16.safetensors"))
 
 

@@ -1,7 +1,7 @@
-"""Fetches models from a hub into the local cache, counting bytes.
+"""Downloads models from a hub into the local cache, and reports bytes.
 
-It knows the hub's API and its cache: commits, pins, what to do without a network. It does not know
-which files are needed, and loads nothing.
+It knows the hub's API and its cache: commits, pins, and how to work offline. It does not know which
+files are needed, and loads nothing.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from engine.errors import ModelLoadError, StorageError
 from engine.render.weights.files import Choose
 
 OnBytes = Callable[[int, int], None]
-PIN_REF = "visionflux"  # a name beside "main", for the commit that was met first
+PIN_REF = "visionflux"  # a reference beside "main", to the commit that was downloaded first
 UNREACHABLE_ERRORS = (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError)
 
 
@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
 
     Attributes:
         repo: hub id, ``owner/name``.
-        revision: a commit; "" takes the one that was met first on this machine, and pins it.
+        revision: a commit; "" takes the first one downloaded on this machine, and pins it.
         choose: given the names of its files, and a way to read one, returns those to fetch.
     """
 
@@ -53,7 +53,7 @@ def fetch(
     endpoint: str | None = None,
     cache: Path | None = None,
 ) -> list[Path]:
-    """Return the folders of what a hub has, fetching what the cache lacks.
+    """Return the folders of models of a hub, after downloading what the cache lacks.
 
     Args:
         wanted: in the order in which the folders are returned.
@@ -70,14 +70,14 @@ def fetch(
     listed = [hub.list(one) for one in wanted]
     total = sum(files.bytes for files in listed if files)
     count = counter(on_bytes, total)
-    folders = [hub.bring(one, files, count) for one, files in zip(wanted, listed, strict=True)]
+    folders = [hub.locate(one, files, count) for one, files in zip(wanted, listed, strict=True)]
     if total:
-        on_bytes(total, total)  # what the cache had was not counted
+        on_bytes(total, total)  # files of the cache were not counted
     return folders
 
 
 class _Files(NamedTuple):
-    """What is to be fetched of a repository: the commit, names, and their bytes in total."""
+    """The files to download from a repository: commit, names and total bytes."""
 
     commit: str
     names: list[str]
@@ -85,13 +85,13 @@ class _Files(NamedTuple):
 
 
 class _Hub:
-    """A hub and a cache of its files; what the hub cannot answer, the cache may."""
+    """A hub and the cache of its files, which serves where the hub cannot be reached."""
 
     def __init__(self, endpoint: str | None, cache: Path) -> None:
         self._endpoint, self._cache = endpoint, cache
 
     def list(self, wanted: Wanted) -> _Files | None:
-        """Return what is to be fetched; None if the hub cannot be reached."""
+        """Return the files to download; None if the hub cannot be reached."""
         with _translated(wanted.repo):
             try:
                 revision = wanted.revision or self._pin(wanted.repo)
@@ -105,7 +105,7 @@ class _Hub:
                 return None
         return _Files(commit, names, sum(sizes[name] for name in names))
 
-    def bring(self, wanted: Wanted, files: _Files | None, count: type[Any]) -> Path:
+    def locate(self, wanted: Wanted, files: _Files | None, count: type[Any]) -> Path:
         """Return the folder with a repository's files."""
         if files is None:
             return self._kept(wanted)
@@ -133,17 +133,17 @@ class _Hub:
         return Path(path).read_bytes()
 
     def _pin(self, repo: str) -> str:
-        """Return the commit that was met first, of a repository that nobody else pinned."""
+        """Return the commit of an unpinned repository that was downloaded first."""
         pin = self._pin_file(repo)
         return pin.read_text().strip() if pin.is_file() else ""
 
     def _pin_file(self, repo: str) -> Path:
-        """The cache keeps a commit for each name of a revision; one name is ours."""
+        """The file in which the cache keeps the commit of our reference."""
         folder = str(repo_folder_name(repo_id=repo, repo_type="model"))
         return self._cache / folder / "refs" / PIN_REF
 
     def _kept(self, wanted: Wanted) -> Path:
-        """Return the copy that an earlier download left."""
+        """Return the copy of an earlier download."""
         revision = wanted.revision or self._pin(wanted.repo) or None
         try:
             return Path(
@@ -152,7 +152,7 @@ class _Hub:
                 )
             )
         except (OSError, ValueError) as error:
-            # To the hub's library a snapshot without the files that we left out is incomplete.
+            # The hub's library takes a snapshot without the files that we leave out as incomplete.
             if folder := getattr(error, "snapshot_path", None):
                 return Path(folder)
             raise ModelLoadError(
@@ -164,7 +164,7 @@ class _Hub:
 
 @contextlib.contextmanager
 def _translated(repo: str) -> Iterator[None]:
-    """Turn what the hub's library raises into our errors."""
+    """Translate errors of the hub's library into ours."""
     try:
         yield
     except HfHubHTTPError as error:

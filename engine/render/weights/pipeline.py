@@ -1,6 +1,6 @@
-"""Brings a Stable Diffusion pipeline from a folder, a file or a hub into main memory.
+"""Loads a Stable Diffusion pipeline from a folder, a file or a hub into main memory.
 
-It knows diffusers' layouts and what can be wrong with them; it paints nothing.
+It knows diffusers' layouts and their defects; it paints nothing.
 """
 
 import json
@@ -42,7 +42,7 @@ UNREADABLE_ERRORS = (
 
 
 class Loaded(NamedTuple):
-    """A pipeline, where its files are, and the identity of its weights."""
+    """A pipeline, the folder of its files, and the identity of its weights."""
 
     pipe: Any
     folder: Path
@@ -50,13 +50,13 @@ class Loaded(NamedTuple):
 
 
 def load_pipeline(model: Model, device: Device, on_bytes: OnBytes) -> Loaded:
-    """Load a model of the families of Stable Diffusion 1.5 or SDXL, fetching what is a hub's.
+    """Load a model of the families of Stable Diffusion 1.5 or SDXL, after downloading its files.
 
     Args:
-        model: as the catalogue has it.
-        device: what it will paint on; decides the number format.
-        on_bytes: called with bytes done and in total, while files are fetched and verified; the
-            share never falls.
+        model: from the catalogue.
+        device: the one to paint on; decides the number format.
+        on_bytes: called with bytes done and in total, while files are downloaded and verified;
+            the share never falls.
 
     Raises:
         ModelLoadError: files are missing, damaged or of another kind.
@@ -64,14 +64,14 @@ def load_pipeline(model: Model, device: Device, on_bytes: OnBytes) -> Loaded:
         StorageError: the disk is full.
     """
     on_bytes = _Forward(on_bytes)
-    places = bring(model, on_bytes, half=device.dtype == "float16")
+    places = locate(model, on_bytes, half=device.dtype == "float16")
     name = _verified_identity(model, places, on_bytes)
     with memory_errors(device, f"loading {model.name}"):
         return Loaded(_load(model, places, device), places.configuration or places.base, name)
 
 
 class _Forward:
-    """Several passes over the same bytes, told as one: a pass counts from where the last ended."""
+    """Reports several passes over the same bytes as one, which never goes back."""
 
     def __init__(self, on_bytes: OnBytes) -> None:
         self._on_bytes = on_bytes
@@ -84,8 +84,8 @@ class _Forward:
         self._on_bytes(*self._furthest)
 
 
-def bring(model: Model, on_bytes: OnBytes, *, half: bool) -> Places:
-    """Return where a model's parts are, after fetching those that are a hub's."""
+def locate(model: Model, on_bytes: OnBytes, *, half: bool) -> Places:
+    """Return the paths of a model's parts, after downloading those of a hub."""
     replaced = ("vae",) if model.vae else ()
     base = selection.pipeline(model.repo, half=half, without=replaced)
     parts: list[tuple[WeightSource, selection.Choose]] = [(model, base)]
@@ -125,13 +125,13 @@ def _load(model: Model, places: Places, device: Device) -> Any:
         )
     config = model.scheduler_config
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **config)
-    pipe.watermark = None  # SDXL's own, which is there only where a certain package is
+    pipe.watermark = None  # SDXL's own, which exists only if another package is installed
     _fuse(model, places, pipe)
     return pipe
 
 
 def _as_text_to_image(pipe: Any) -> Any:
-    """Return a latent consistency pipeline as what it is: the same parts with another sampler."""
+    """Return a latent consistency pipeline as a plain one: the same parts with another sampler."""
     if not isinstance(pipe, LatentConsistencyModelPipeline):
         return pipe
     kind: Any = StableDiffusionPipeline
@@ -178,7 +178,7 @@ def _from_file(places: Places, device: Device) -> Any:
 
 
 def _fuse(model: Model, places: Places, pipe: Any) -> None:
-    """Add LoRAs to the weights: painting then costs what it costs without them."""
+    """Fuse LoRAs into the weights, so that painting takes no longer than without them."""
     for lora, path in zip(model.loras, places.loras, strict=True):
         try:
             pipe.load_lora_weights(
@@ -198,7 +198,7 @@ def _fuse(model: Model, places: Places, pipe: Any) -> None:
 
 
 def _check_parts(name: str, places: Places) -> None:
-    """Refuse a folder that lacks a part; transformers would make up an empty vocabulary."""
+    """Raise an error for a folder that lacks a part; transformers would use an empty vocabulary."""
     folder = places.configuration or places.base
     parts: list[str] = []
     if not places.configuration:
@@ -222,12 +222,12 @@ def _damaged(name: str, folder: Path, problem: str) -> ModelLoadError:
     return ModelLoadError(
         name,
         f"its files are incomplete, damaged or of an unknown kind ({problem})",
-        f"compare the files in {folder} with their source, or fetch the model again",
+        f"compare the files in {folder} with their source, or download the model again",
     )
 
 
 def _verified_identity(model: Model, places: Places, on_bytes: OnBytes) -> str:
-    """Return the model's identity; its hashes are taken file by file, so that it can be watched."""
+    """Return the model's identity; files are hashed one by one, to report progress."""
     found = [path for path in files(places) if path.is_file()]
     sizes = [path.stat().st_size for path in found]
     done, total = 0, sum(sizes)
