@@ -6,6 +6,7 @@ default, PostgreSQL for a shared installation. No method reads or changes anothe
 does not know connections, accounts or pages.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ Sort = Literal["newest", "oldest", "title", "longest", "largest"]
 UNDO_SECONDS = 24 * 3600.0  # after which a discarded film can no longer be restored
 LISTED_FILMS = 12  # jobs that await approval, and jobs without a film, that pages list
 FORGET_AFTER_SECONDS = 30 * UNDO_SECONDS  # after which jobs that no page lists are deleted
+
+INCOMPLETE_SUFFIXES = (".part", ".whole")  # of the files of downloads that were interrupted
 
 
 class Totals(NamedTuple):
@@ -225,6 +228,21 @@ class Library:
         ]
         for job in jobs:
             self.delete(job)
+
+    def remove_incomplete_downloads(self, before: float) -> None:
+        """Remove files of interrupted downloads of jobs that have ended.
+
+        Args:
+            before: Unix seconds; younger files are kept, since they may be in use.
+        """
+        query = sa.select(Film.job).where(Film.owner == self.owner, Film.status.not_in(UNFINISHED))
+        with self._session() as session:
+            jobs = list(session.scalars(query))
+        for job in jobs:
+            with suppress(FileNotFoundError), os.scandir(self.folder / job) as files:
+                for file in files:
+                    if file.name.endswith(INCOMPLETE_SUFFIXES) and file.stat().st_mtime < before:
+                        Path(file).unlink(missing_ok=True)
 
     def start_images(self) -> set[str]:
         """Return the SHA-256 of all start images, including those of discarded films."""

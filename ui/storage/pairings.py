@@ -3,6 +3,7 @@
 Links contain keys, so their file is readable by its owner only. It does not know connections.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from engine.errors import BadLinkError
 from engine.wire.pairing import Pairing
 from ui.storage.files import read_json, write_json
+
+log = logging.getLogger(__name__)
 
 LOCAL = "local"  # key of the engine on this computer, which needs no saved link
 
@@ -56,9 +60,16 @@ class Pairings:
             saved.resting = stopped
 
     def pairings(self) -> dict[str, Pairing]:
-        """Return the saved pairings by address."""
+        """Return the saved pairings by address; a link that is not valid is skipped and logged."""
         with self._lock:
-            return {key: Pairing.parse(link) for key, link in self._saved.links.items()}
+            links = dict(self._saved.links)
+        found = {}
+        for key, link in links.items():
+            try:
+                found[key] = Pairing.parse(link)
+            except BadLinkError as error:  # the file keeps it: the user may want to correct it
+                log.warning("the saved link to %s is skipped: %s", key, error)
+        return found
 
     def engine(self, key: str) -> str:
         """Return the id of the engine at an address; empty if it was never reached."""

@@ -1,5 +1,7 @@
 import asyncio
 import gc
+import json
+import os
 import stat
 import threading
 import weakref
@@ -25,9 +27,12 @@ from tests.stand_ins.connection import FILM, FINISHED, PLANNED, World, png, unti
 from ui.engines import hub as hub_module
 from ui.engines.hub import Hub
 from ui.routes.job_state import calm, state
+from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 
 RECIPE = Recipe(scenes=(Scene(prompt="dawn over the sea"),))
 REMOTE = Pairing("https://far.example", b"r" * 32)
+NEAR = Pairing("https://near.example", b"n" * 32)
 
 
 @pytest.fixture
@@ -206,6 +211,33 @@ def test_only_the_newest_preview_is_held(world: World) -> None:
     for number in range(20):
         world.made[0].show(job, bytes([number]))
     until(lambda: (view := hub.find(job)) and view.preview and view.preview.jpeg == b"\x13")
+
+
+@pytest.mark.parametrize("broken", ["no link", "https://far.example", "http://far.example/#vf1"])
+def test_a_saved_link_that_is_not_valid_is_skipped_and_kept(
+    world: World, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved = world.folder / "links.json"
+    links = {"https://far.example": broken, "https://near.example": NEAR.link}
+    saved.write_text(json.dumps({"chosen": "https://far.example", "links": links}))
+    hub = world.start()
+    assert [engine.key for engine in hub.engines()] == ["local", "https://near.example"]
+    assert hub.chosen().local
+    assert "https://far.example is skipped" in caplog.text
+    hub.choose("https://near.example")
+    assert json.loads(saved.read_bytes())["links"] == links
+
+
+def test_the_start_removes_interrupted_downloads_of_ended_jobs(world: World) -> None:
+    part = world.folder / "films" / "job1" / "film.mp4.part"
+    library = Library(sqlite_engine(world.folder / "library.db"), world.folder / "films")
+    library.add("job1", RECIPE, "engine")
+    library.end("job1", "failed")
+    part.parent.mkdir()
+    part.write_bytes(b"half of it")
+    os.utime(part, (1.0, 1.0))
+    world.start()
+    assert not part.exists()
 
 
 def test_pairing_chooses_and_saves_the_engine_for_its_owner_only(world: World) -> None:

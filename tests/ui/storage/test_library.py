@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import msgspec
@@ -227,6 +228,22 @@ def test_what_no_page_has_shown_for_a_month_is_deleted(
     library.sweep()
     assert [film.job for film in library.ended(None)] == jobs[:1:-1]
     assert films_of(library) == ["film"]
+
+
+def test_incomplete_downloads_of_jobs_that_have_ended_are_removed(library: Library) -> None:
+    for job, status in (("job1", "finished"), ("job2", "failed"), ("job3", "running")):
+        library.add(job, recipe(), "engine1")
+        film = library.get(job)
+        assert film
+        for name in ("film.mp4", "film.mp4.part", "poster.png.part", "keyframe-0001.whole.part"):
+            library.file(film).with_name(name).write_bytes(b"some")
+        if status != "running":
+            library.end(job, status)  # type: ignore[arg-type]
+    library.remove_incomplete_downloads(time.time() - 60)
+    assert len(list((library.folder / "job1").iterdir())) == 4  # they may be in use
+    library.remove_incomplete_downloads(time.time() + 60)
+    kept = {job: len(list((library.folder / job).iterdir())) for job in ("job1", "job2", "job3")}
+    assert kept == {"job1": 1, "job2": 1, "job3": 4}  # an unfinished download continues
 
 
 def test_a_film_that_is_being_made_is_not_put_aside(library: Library) -> None:

@@ -108,8 +108,14 @@ def test_sweeping_keeps_only_what_unfinished_films_need(pieces: Pieces, library:
     library.finish("one", FINISHED)
     pieces.sweep()
     assert set(pieces.here("one")) == set(pieces.here("two")) == {"i0"}
+    path = pieces.path(keyframe(0))
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(b"an interrupted download")
+    pieces.sweep()
+    assert part.exists()
     library.delete("two")
     pieces.sweep()
+    assert not part.exists()
     assert pieces.here("one") == {}
     assert len(pieces.of("one")) == 2
 
