@@ -394,6 +394,6 @@ def lay(maps: Sequence[Tensor], target: Tensor) -> None:
 
 
 def _far(change: Tensor) -> list[int]:
-    """Positions at which the motion to both pictures changes by more than FAR pixels."""
+    """Positions at which the motion to both pictures changes by more than FAR_MOTION pixels."""
     halves = change[:FLOW_CHANNELS].abs().amax((2, 3)).view(2, 2, -1).amax(1)  # (2, N)
     return [index for index, far in enumerate((halves > FAR_MOTION).all(0).tolist()) if far]

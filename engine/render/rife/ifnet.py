@@ -169,5 +169,5 @@ class IFNet(Network):
 
 
 def _both_far(change: Tensor) -> bool:
-    """Whether the motion to either picture changes by more than FAR pixels somewhere."""
+    """Whether the motion to either picture changes by more than FAR_MOTION pixels somewhere."""
     return all(float(half.abs().max()) > FAR_MOTION for half in change.chunk(2, 1))

@@ -21,8 +21,8 @@ Mode = Literal["copy", "interpolate", "crossfade"]
 
 THUMBNAIL_SIDE = 96  # pixels on the longer side
 # Of 255: how far the means of 4 x 4 pixels may differ in frames that count as identical. Encoders
-# let single ones stray further: in held frames, H.264 at crf 18, up to 8, and 0.4 % beyond SAME
-# (crf 23: 13 and 1.3 %). Motion by a quarter of a pixel put 1 to 7 % beyond SAME.
+# let single ones stray further: in held frames, H.264 at crf 18, up to 8, and 0.4 % beyond it
+# (crf 23: 13 and 1.3 %). Motion by a quarter of a pixel put 1 to 7 % beyond it.
 SAME_DIFFERENCE, STRAY_DIFFERENCE, STRAY_SHARE = 2, 14, 0.009
 # Product of lost paths and lost structure above which two frames share nothing. On held-out
 # scenes 0.14 fades 95 % of unrelated pairs and none that move up to 16 of 256 pixels; of
