@@ -280,7 +280,7 @@ def lost(studio: Studio) -> str:
         stage="keyframe", index=0, object="k0", sha256="", size=9, reused=False
     )
     studio.world.made[-1].say(job, PLANNED, keyframe)
-    until(lambda: studio.hub.pieces.here(job))
+    until(lambda: studio.hub.pieces.downloaded(job))
     studio.world.made[-1].drop()
     until(lambda: (view := studio.hub.find(job)) and not view.reachable)
     return job

@@ -36,7 +36,7 @@ def add_film(
     film = library.get(job)
     assert film
     draw(library.file(film), seconds=seconds, hue=hue)
-    draw(library.picture(job, 0), hue=hue)
+    draw(library.thumbnail(job, 0), hue=hue)
     finished = Finished(
         object="a" * 64,
         sha256="b" * 64,

@@ -115,8 +115,8 @@ class Odyssey:
 
     async def _lose(self, job: str) -> bool:
         """Kill the engine for good soon after it finished something; False if that was the film."""
-        before = len(self.hub.pieces.here(job))
-        await eventually(lambda: len(self.hub.pieces.here(job)) > before or self._ended(job))
+        before = len(self.hub.pieces.downloaded(job))
+        await eventually(lambda: len(self.hub.pieces.downloaded(job)) > before or self._ended(job))
         await asyncio.sleep(self.dice.uniform(0.0, 0.5))
         if self._ended(job):
             return False
@@ -146,7 +146,7 @@ class Odyssey:
 
     def _safe(self, job: str) -> set[str]:
         """Return the keyframes that are on the laptop."""
-        here = self.hub.pieces.here(job)
+        here = self.hub.pieces.downloaded(job)
         return {name for name, piece in here.items() if piece.stage is KEYFRAME}
 
     def _view(self, job: str) -> JobView:

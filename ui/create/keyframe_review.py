@@ -153,7 +153,7 @@ def _picture(film: Film, place: int, keyframe: Keyframe) -> str:
     shows = animatic.prompt_at(film.recipe, keyframe.seconds)
     alt = escape(f"Keyframe {place + 1}: {words.short(shows)}")
     shape = f"aspect-ratio: {film.width} / {film.height}"
-    if keyframe.number not in resources.get_hub().library.pictures(film.job):
+    if keyframe.number not in resources.get_hub().library.thumbnails(film.job):
         return f'<div class="keyframe" style="{shape}" role="img" aria-label="{alt}"></div>'
     ticket = resources.get_tickets().issue(f"film:{film.job}")
     address = escape(f"/api/pictures/{film.job}/{keyframe.number}?ticket={ticket}")
@@ -163,7 +163,7 @@ def _picture(film: Film, place: int, keyframe: Keyframe) -> str:
 def _pictures_missing(film: Film, keyframes: list[Keyframe]) -> bool:
     """Return whether pictures are still to be downloaded."""
     visible = sum(not keyframe.blank for keyframe in keyframes)
-    return len(resources.get_hub().library.pictures(film.job)) < visible
+    return len(resources.get_hub().library.thumbnails(film.job)) < visible
 
 
 def _keyframes(job: str) -> list[Keyframe]:

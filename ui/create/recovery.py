@@ -27,7 +27,7 @@ def recovery(job: str) -> None:
         if view and view.successor:
             st.rerun()
         return
-    here = list(hub.pieces.here(job).values())
+    here = list(hub.pieces.downloaded(job).values())
     if here and not _is_local(view):
         st.caption(recipe_card.saved_pieces(here, hub.preferences.mirror_budget))
     if not _is_lost(view):

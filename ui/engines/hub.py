@@ -180,7 +180,7 @@ class Hub:
         film = self.library.get(job)
         if film is None:
             return None
-        view = self.event_log.view(film, self.library.pictures(job))
+        view = self.event_log.view(film, self.library.thumbnails(job))
         view.engine_stopped = self.is_stopped(view.engine)
         self.job_views.open(view)
         return self.job_views.snapshot(job)
@@ -283,11 +283,11 @@ class Hub:
         """Upload start images, without a time limit, and report the progress."""
         progress = (0, 0)
 
-        def note(sent: int, whole: int) -> None:
+        def on_bytes(sent: int, whole: int) -> None:
             nonlocal progress
             progress = (sent, whole)
 
-        upload = self._start(submissions.upload_start_images(recipe, note))
+        upload = self._start(submissions.upload_start_images(recipe, on_bytes))
         while not wait([upload], UPLOAD_REPORT_SECONDS).done:
             on_upload(*progress)
         upload.result()

@@ -196,8 +196,8 @@ class Follower:
         films = await asyncio.to_thread(self._library.unfinished, self.engine)
         under_way |= self.submissions.under_way
         for film in [film for film in films if film.job not in under_way]:
-            pictures = await asyncio.to_thread(self._library.pictures, film.job)
-            self._job_views.open(await asyncio.to_thread(self._event_log.view, film, pictures))
+            thumbnails = await asyncio.to_thread(self._library.thumbnails, film.job)
+            self._job_views.open(await asyncio.to_thread(self._event_log.view, film, thumbnails))
             try:
                 await self._resume_film(film)
             except TransportError:

@@ -104,12 +104,12 @@ class Migration:
     def _available_pieces(self) -> dict[str, Piece]:
         """Return the pieces that are here or can be downloaded, by content address."""
         if self.source is None:
-            return self.pieces.here(self.job)
+            return self.pieces.downloaded(self.job)
         return {piece.object: piece for piece in self.pieces.of(self.job)}
 
     async def _is_here(self, piece: Piece) -> bool:
         """Return whether a piece is here and intact; download it first if there is a source."""
-        if await asyncio.to_thread(self.pieces.whole, piece):
+        if await asyncio.to_thread(self.pieces.is_intact, piece):
             return True
         if self.source is None:
             return False

@@ -104,7 +104,7 @@ class Submissions:
             if not await asyncio.to_thread(replace) or not before:
                 return False
             view = JobView(job, recipe, self._engine(), preview_bytes=before.shown)
-            view.pictures = set(await asyncio.to_thread(library.pictures, job))
+            view.thumbnails = set(await asyncio.to_thread(library.thumbnails, job))
             try:
                 await self._offer(view)
             except VisionFluxError:

@@ -99,7 +99,7 @@ class Thumbnails:
 
     async def _keep(self, preview: Preview) -> None:
         """Store the preview of a finished keyframe."""
-        path = self._library.picture(preview.job, preview.index)
+        path = self._library.thumbnail(preview.job, preview.index)
         await asyncio.to_thread(write_private, path, preview.jpeg)
         self._show(preview.job, preview.index)
 
@@ -109,7 +109,7 @@ class Thumbnails:
         async with self._download_lock:
             if not self._lacks(job, index):
                 return
-            whole = self._library.picture(job, index).with_suffix(".whole")
+            whole = self._library.thumbnail(job, index).with_suffix(".whole")
             try:
                 await self._connection.fetch(name, whole)
             except (VisionFluxError, OSError) as error:
@@ -123,7 +123,7 @@ class Thumbnails:
         if not self._lacks(job, index):
             return
         try:
-            await asyncio.to_thread(_shrink, keyframe, self._library.picture(job, index))
+            await asyncio.to_thread(_shrink, keyframe, self._library.thumbnail(job, index))
         except OSError as error:
             log.info("no thumbnail could be made of keyframe %s of %s: %s", index, job, error)
         else:
@@ -131,12 +131,12 @@ class Thumbnails:
 
     def _lacks(self, job: str, index: int) -> bool:
         with self._job_views.reading(job) as view:
-            return view is not None and not view.successor and index not in view.pictures
+            return view is not None and not view.successor and index not in view.thumbnails
 
     def _show(self, job: str, index: int) -> None:
         with self._job_views.changing(job) as view:
             if view:
-                view.pictures.add(index)
+                view.thumbnails.add(index)
 
 
 def _shrink(source: Path, target: Path) -> None:

@@ -64,7 +64,7 @@ def addresses(film: Film) -> tuple[str, str]:
     library, poster = resources.get_hub().library, ""
     if library.poster(film.job).is_file():
         poster = f"/api/films/{film.job}/poster?ticket={ticket}"
-    elif pictures := library.pictures(film.job):
+    elif pictures := library.thumbnails(film.job):
         poster = f"/api/pictures/{film.job}/{pictures[0]}?ticket={ticket}"
     return f"/api/films/{film.job}?ticket={ticket}", poster
 

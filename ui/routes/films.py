@@ -42,18 +42,18 @@ def routes(
         hub: returns the hub of the user who makes a request; None if nobody has signed in.
         tickets: returns the tickets of this process.
     """
-    relay = Relay(hub, tickets)
+    film_routes = FilmRoutes(hub, tickets)
     return [
         WebSocketRoute("/api/jobs/{job}/stream", LiveChannel(hub, tickets).stream),
-        Route("/api/jobs/{job}/partial_film", relay.partial_film),
-        Route("/api/films/{job}", relay.film),
-        Route("/api/films/{job}/poster", relay.poster),
-        Route("/api/films/{job}/convert/{kind}", relay.convert),
-        Route("/api/pictures/{job}/{index:int}", relay.picture),
+        Route("/api/jobs/{job}/partial_film", film_routes.partial_film),
+        Route("/api/films/{job}", film_routes.film),
+        Route("/api/films/{job}/poster", film_routes.poster),
+        Route("/api/films/{job}/convert/{kind}", film_routes.convert),
+        Route("/api/pictures/{job}/{index:int}", film_routes.thumbnail),
     ]
 
 
-class Relay:
+class FilmRoutes:
     """The handlers of the routes."""
 
     def __init__(
@@ -105,10 +105,10 @@ class Relay:
         """Send the film's poster."""
         return await self._image(request, lambda library, job: library.poster(job))
 
-    async def picture(self, request: Request) -> Response:
+    async def thumbnail(self, request: Request) -> Response:
         """Send the thumbnail of a keyframe."""
         index = request.path_params["index"]
-        return await self._image(request, lambda library, job: library.picture(job, index))
+        return await self._image(request, lambda library, job: library.thumbnail(job, index))
 
     async def _image(self, request: Request, path_of: Callable[[Library, str], Path]) -> Response:
         if (hub := self._authorized(request)) is None:

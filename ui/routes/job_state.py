@@ -120,7 +120,7 @@ def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:
         "more": progress.whole(KEYFRAME) - len(progress.keyframes),
         "painting": sorted(progress.of(KEYFRAME).open),
         "drawing": sorted(progress.of(SEGMENT).open),
-        "pictures": sorted(view.pictures),
+        "pictures": sorted(view.thumbnails),
         "segments": _shares(progress),
         "ready": ready(progress),
         "cancelling": view.cancelling,

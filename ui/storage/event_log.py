@@ -63,16 +63,16 @@ class EventLog:
             jobs = [*session.scalars(query), job]
         return [logged for one in jobs for logged in self.of(one)]
 
-    def view(self, film: Film, pictures: Iterable[int]) -> JobView:
+    def view(self, film: Film, thumbnails: Iterable[int]) -> JobView:
         """Return a job's view from its stored events; ``reachable`` is False.
 
         Args:
             film: the job's row.
-            pictures: indexes of the keyframes that have thumbnails.
+            thumbnails: indexes of the keyframes that have thumbnails.
         """
         view = JobView(film.job, film.recipe, film.engine, reachable=False)
         view.progress = fold(self.of(film.job))
-        view.pictures, view.preview_bytes = set(pictures), film.shown
+        view.thumbnails, view.preview_bytes = set(thumbnails), film.shown
         if film.status not in UNFINISHED:
             view.progress.status = film.status  # type: ignore[assignment]
             view.progress.phase, view.progress.error = "done", film.error

@@ -26,7 +26,7 @@ class JobView:
     Attributes:
         engine: id of the engine that works on it.
         last_message_at: monotonic time of the engine's last message about it.
-        pictures: indexes of the keyframes that have thumbnails.
+        thumbnails: indexes of the keyframes that have thumbnails.
         downloaded: bytes of the film that were downloaded, and bytes of the whole film.
         saved: whether the film is in the library.
         reachable: whether its engine is connected.
@@ -45,7 +45,7 @@ class JobView:
     progress: Progress = field(default_factory=Progress)
     last_message_at: float = field(default_factory=time.monotonic)
     preview: Preview | None = None
-    pictures: set[int] = field(default_factory=set)
+    thumbnails: set[int] = field(default_factory=set)
     downloaded: tuple[int, int] = (0, 0)
     saved: bool = False
     reachable: bool = True
@@ -68,7 +68,7 @@ class JobView:
         """Return a copy that later changes do not affect."""
         unchanging = {id(value): value for value in (self.progress.plan, self.progress.film)}
         progress = copy.deepcopy(self.progress, unchanging)
-        return dataclasses.replace(self, progress=progress, pictures=set(self.pictures))
+        return dataclasses.replace(self, progress=progress, thumbnails=set(self.thumbnails))
 
 
 class JobViews:

@@ -270,11 +270,11 @@ class Library:
         """Return the path of a film's poster (PNG)."""
         return self.folder / job / "poster.png"
 
-    def picture(self, job: str, index: int) -> Path:
+    def thumbnail(self, job: str, index: int) -> Path:
         """Return the path of a keyframe's thumbnail (JPEG)."""
         return self._own_folder(job) / f"keyframe-{index:04d}.jpg"
 
-    def pictures(self, job: str) -> list[int]:
+    def thumbnails(self, job: str) -> list[int]:
         """Return the indexes of the keyframes that have thumbnails, ascending."""
         found = (self.folder / job).glob("keyframe-*.jpg")
         return sorted(int(path.stem.removeprefix("keyframe-")) for path in found)

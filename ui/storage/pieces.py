@@ -45,7 +45,7 @@ def piece_of(job: str, event: PieceFinished) -> Piece | None:
 
 
 def choose(
-    pieces: Iterable[Piece], here: set[str], whole: Mapping[str, int], budget: int
+    pieces: Iterable[Piece], downloaded: set[str], whole: Mapping[str, int], budget: int
 ) -> Piece | None:
     """Return the piece to download next, in the order of the stages; None if there is none.
 
@@ -53,15 +53,15 @@ def choose(
 
     Args:
         pieces: of one film.
-        here: content addresses of the pieces that are here.
+        downloaded: content addresses of the pieces that were downloaded.
         whole: number of pieces that the film will have, by stage.
         budget: bytes that the film's pieces may take.
     """
     known = {piece.object: piece for piece in pieces}
-    room = budget - sum(piece.size for piece in known.values() if piece.object in here)
+    room = budget - sum(piece.size for piece in known.values() if piece.object in downloaded)
     for stage in filter(is_mirrored, STAGES.values()):
         mine = [piece for piece in known.values() if piece.stage is stage]
-        missing = [piece for piece in mine if piece.object not in here]
+        missing = [piece for piece in mine if piece.object not in downloaded]
         for piece in sorted(missing, key=lambda piece: piece.index):
             if piece.size <= room:
                 return piece
@@ -96,16 +96,16 @@ class Pieces:
         name = f"{piece.object}{mimetypes.guess_extension(piece.stage.media_type)}"
         return self._folder / piece.object[:2] / name
 
-    def here(self, job: str) -> dict[str, Piece]:
-        """Return the pieces of a film whose files are here, by content address."""
+    def downloaded(self, job: str) -> dict[str, Piece]:
+        """Return the downloaded pieces of a film, by content address."""
         return {piece.object: piece for piece in self.of(job) if self.path(piece).is_file()}
 
     def next(self, job: str, whole: Mapping[str, int], budget: int) -> Piece | None:
         """Return the piece of a film to download next; see ``choose``."""
-        return choose(self.of(job), set(self.here(job)), whole, budget)
+        return choose(self.of(job), set(self.downloaded(job)), whole, budget)
 
-    def whole(self, piece: Piece) -> bool:
-        """Return whether a piece's file is here and intact; remove a damaged one."""
+    def is_intact(self, piece: Piece) -> bool:
+        """Return whether a piece's file exists and is intact; remove a damaged one."""
         path = self.path(piece)
         try:
             same = file_sha256(path) == piece.sha256

@@ -183,8 +183,8 @@ def test_keyframe_pictures_are_kept_on_disk(world: World) -> None:
     hub = world.start()
     job = hub.submit(RECIPE)
     world.made[0].show(job, b"jpeg", kind="keyframe", index=2)
-    until(lambda: (view := hub.find(job)) and view.pictures == {2})
-    assert hub.library.picture(job, 2).read_bytes() == b"jpeg"
+    until(lambda: (view := hub.find(job)) and view.thumbnails == {2})
+    assert hub.library.thumbnail(job, 2).read_bytes() == b"jpeg"
 
 
 def test_a_reused_keyframe_is_fetched_for_the_filmstrip(world: World) -> None:
@@ -192,8 +192,8 @@ def test_a_reused_keyframe_is_fetched_for_the_filmstrip(world: World) -> None:
     job = hub.submit(RECIPE)
     world.made[0].objects["o"] = png()
     world.made[0].say(job, PLANNED, reused(1))
-    until(lambda: (view := hub.find(job)) and view.pictures == {1})
-    assert hub.library.picture(job, 1).read_bytes().startswith(b"\xff\xd8")
+    until(lambda: (view := hub.find(job)) and view.thumbnails == {1})
+    assert hub.library.thumbnail(job, 1).read_bytes().startswith(b"\xff\xd8")
 
 
 def test_a_film_that_was_all_in_the_store_still_gets_a_poster(world: World) -> None:
@@ -202,7 +202,7 @@ def test_a_film_that_was_all_in_the_store_still_gets_a_poster(world: World) -> N
     world.made[0].ready = [PLANNED, reused(0), reused(1), FINISHED]
     job = hub.submit(RECIPE)
     until(lambda: (view := hub.find(job)) and view.settled)
-    until(lambda: hub.library.pictures(job) == [0])
+    until(lambda: hub.library.thumbnails(job) == [0])
 
 
 def test_only_the_newest_preview_is_held(world: World) -> None:

@@ -98,16 +98,16 @@ def view_of(hub: Hub, job: str) -> JobView:
 
 
 def here(hub: Hub, job: str) -> set[str]:
-    return set(hub.pieces.here(job))
+    return set(hub.pieces.downloaded(job))
 
 
 def test_finished_parts_of_a_distant_engine_are_kept_here(world: World) -> None:
     hub, job, _ = begin(world, painted(0), painted(1), drawn(0))
     until(lambda: here(hub, job) == {"k0", "k1", "s0"})
-    kept = hub.pieces.here(job)
+    kept = hub.pieces.downloaded(job)
     assert hub.pieces.path(kept["k0"]).read_bytes() == KEYFRAME
     assert (kept["s0"].origin, kept["s0"].detail) == ("Far GPU", "crossfade")
-    until(lambda: view_of(hub, job).pictures == {0, 1})
+    until(lambda: view_of(hub, job).thumbnails == {0, 1})
 
 
 def test_the_engine_on_this_computer_is_not_mirrored(world: World) -> None:
@@ -115,7 +115,7 @@ def test_the_engine_on_this_computer_is_not_mirrored(world: World) -> None:
     job = hub.submit(RECIPE)
     world.made[0].objects["k0"] = KEYFRAME
     world.made[0].say(job, PLANNED, painted(0))
-    until(lambda: view_of(hub, job).pictures == {0})
+    until(lambda: view_of(hub, job).thumbnails == {0})
     assert [piece.origin for piece in hub.pieces.of(job)] == ["Far GPU"]
     assert here(hub, job) == set()
 
@@ -264,7 +264,7 @@ def test_a_broken_upload_is_tried_again(world: World) -> None:
 def test_a_damaged_part_is_left_behind(world: World) -> None:
     hub, job, far = begin(world, painted(0), painted(1))
     until(lambda: here(hub, job) == {"k0", "k1"})
-    hub.pieces.path(hub.pieces.here(job)["k0"]).write_bytes(b"damaged")
+    hub.pieces.path(hub.pieces.downloaded(job)["k0"]).write_bytes(b"damaged")
     other = replace(world, hub, job, far)
     hub.move(job)
     until(lambda: view_of(hub, job).successor)
@@ -434,7 +434,7 @@ async def test_a_film_outlives_its_engine(tmp_path: Path, studio: Hub) -> None:
         job = await asyncio.to_thread(studio.submit, recipe)
         await eventually(lambda: len(here(studio, job)) >= 5)
     await eventually(lambda: not view_of(studio, job).reachable)
-    kept = studio.pieces.here(job)
+    kept = studio.pieces.downloaded(job)
     keyframes = {name for name, piece in kept.items() if piece.stage is stages.KEYFRAME}
     assert 0 < len(keyframes) < most_keyframes(recipe)
     async with daemon.running(daemon.Options(data=tmp_path / "two", models=catalogue())) as two:

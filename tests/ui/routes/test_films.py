@@ -246,7 +246,7 @@ def test_a_film_is_converted_into_formats_that_are_offered(app: App, kind: str) 
 
 def test_another_accounts_film_is_not_here_even_with_a_ticket(app: App) -> None:
     job = app.finished()
-    app.hub.library.picture(job, 0).write_bytes(b"jpeg")
+    app.hub.library.thumbnail(job, 0).write_bytes(b"jpeg")
     ticket = app.tickets.issue(f"film:{job}")
     paths = [f"/api/films/{job}", f"/api/pictures/{job}/0", f"/api/films/{job}/convert/gif"]
 

@@ -85,8 +85,8 @@ def test_deleting_removes_row_and_files(library: Library) -> None:
     film = library.get("job1")
     assert film is not None
     library.file(film).write_bytes(b"film")
-    library.picture("job1", 3).write_bytes(b"jpeg")
-    assert library.pictures("job1") == [3]
+    library.thumbnail("job1", 3).write_bytes(b"jpeg")
+    assert library.thumbnails("job1") == [3]
     library.delete("job1")
     assert library.get("job1") is None
     assert not (library.folder / "job1").exists()
@@ -103,7 +103,7 @@ def test_prompts_are_data_for_the_database(library: Library) -> None:
 def test_a_job_that_goes_on_elsewhere_keeps_its_time_and_its_pictures(library: Library) -> None:
     library.add("job1", recipe(), "engine1")
     library.accepted("job1")
-    library.picture("job1", 3).write_bytes(b"jpeg")
+    library.thumbnail("job1", 3).write_bytes(b"jpeg")
     before = library.get("job1")
     assert library.replace("job1", "job2", "engine2")
     after = library.get("job2")
@@ -115,7 +115,7 @@ def test_a_job_that_goes_on_elsewhere_keeps_its_time_and_its_pictures(library: L
         before.created_at,
     )
     assert library.get("job1") is None
-    assert library.pictures("job2") == [3]
+    assert library.thumbnails("job2") == [3]
 
 
 def test_a_former_job_leads_to_what_goes_on_in_its_place(library: Library) -> None:

@@ -88,16 +88,16 @@ def test_what_is_noted_twice_is_known_once(pieces: Pieces) -> None:
     told(pieces, keyframe(0))
     told(pieces, keyframe(0))
     assert [one.object for one in pieces.of("job")] == ["i0"]
-    assert pieces.here("job") == {}
+    assert pieces.downloaded("job") == {}
 
 
 def test_a_damaged_file_is_no_piece(pieces: Pieces) -> None:
     bring(pieces, keyframe(0))
-    assert pieces.whole(keyframe(0))
+    assert pieces.is_intact(keyframe(0))
     pieces.path(keyframe(0)).write_bytes(b"something else")
-    assert not pieces.whole(keyframe(0))
-    assert pieces.here("job") == {}
-    assert not pieces.whole(keyframe(0))
+    assert not pieces.is_intact(keyframe(0))
+    assert pieces.downloaded("job") == {}
+    assert not pieces.is_intact(keyframe(0))
 
 
 def test_sweeping_keeps_only_what_unfinished_films_need(pieces: Pieces, library: Library) -> None:
@@ -107,7 +107,7 @@ def test_sweeping_keeps_only_what_unfinished_films_need(pieces: Pieces, library:
     bring(pieces, keyframe(0, job="one"), keyframe(1, job="one"), keyframe(0, job="two"))
     library.finish("one", FINISHED)
     pieces.sweep()
-    assert set(pieces.here("one")) == set(pieces.here("two")) == {"i0"}
+    assert set(pieces.downloaded("one")) == set(pieces.downloaded("two")) == {"i0"}
     path = pieces.path(keyframe(0))
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(b"an interrupted download")
@@ -116,7 +116,7 @@ def test_sweeping_keeps_only_what_unfinished_films_need(pieces: Pieces, library:
     library.delete("two")
     pieces.sweep()
     assert not part.exists()
-    assert pieces.here("one") == {}
+    assert pieces.downloaded("one") == {}
     assert len(pieces.of("one")) == 2
 
 
@@ -130,4 +130,4 @@ def test_the_last_few_that_failed_or_were_cancelled_keep_what_they_have(
         bring(pieces, keyframe(number, job=job))
         library.end(job, "cancelled" if number % 2 else "failed")
     pieces.sweep()
-    assert [bool(pieces.here(job)) for job in jobs] == [False] + [True] * RESTARTABLE_FILMS
+    assert [bool(pieces.downloaded(job)) for job in jobs] == [False] + [True] * RESTARTABLE_FILMS
