@@ -11,8 +11,7 @@ from engine.film import events
 from engine.film.events import AnyEvent
 from engine.film.progress import Progress, advance, fold
 from engine.storage.journal import JobRecord
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import responses as answers
+from engine.wire.messages import codec, responses
 from engine.wire.transport import framed
 
 NOTIFY_INTERVAL = 0.004  # seconds for each watcher between two notifications: 50 take 0.2 s
@@ -60,5 +59,5 @@ class Job:
             watcher()
 
     def _frame(self, logged: events.Logged) -> bytes:
-        message = answers.JobEvent(job=self.id, seq=logged.seq, at=logged.at, event=logged.event)
-        return framed(encoding.encode(message))
+        message = responses.JobEvent(job=self.id, seq=logged.seq, at=logged.at, event=logged.event)
+        return framed(codec.encode(message))

@@ -28,9 +28,7 @@ from engine.jobs.retention import PinnedNodes, prune
 from engine.models import Model
 from engine.storage.journal import JobRecord, Journal
 from engine.storage.object_store import ObjectStore
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import limits as terms
-from engine.wire.messages import responses as answers
+from engine.wire.messages import codec, limits, responses
 from engine.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -122,11 +120,11 @@ class JobQueue:
                 raise MissingPictureError(starts.index(name))
 
     def _check_queue(self, client: object) -> None:
-        limits, remedy = terms.LIMITS, "cancel one, or try again later"
-        if len(self._queue) >= limits.queued_jobs:
-            raise LimitError(f"{limits.queued_jobs} jobs wait already", remedy=remedy)
+        allowed, remedy = limits.LIMITS, "cancel one, or try again later"
+        if len(self._queue) >= allowed.queued_jobs:
+            raise LimitError(f"{allowed.queued_jobs} jobs wait already", remedy=remedy)
         mine = sum(job.client is client for job in self._queue)
-        if mine >= limits.client_jobs:
+        if mine >= allowed.client_jobs:
             raise LimitError(f"{mine} jobs of this connection wait already", remedy=remedy)
 
     def get(self, job: str) -> Job:
@@ -176,7 +174,7 @@ class JobQueue:
         if job.progress.final or job.progress.status == "paused":
             return
         paused = sum(other.progress.status == "paused" for other in self._jobs.values())
-        if paused >= terms.LIMITS.queued_jobs:
+        if paused >= limits.LIMITS.queued_jobs:
             raise LimitError(f"{paused} jobs are paused already", remedy="resume or cancel one")
         self._stop(job, events.Paused())
 
@@ -199,10 +197,10 @@ class JobQueue:
             self._queue.remove(job)
             self._number_queue()
 
-    def summaries(self) -> tuple[answers.JobSummary, ...]:
+    def summaries(self) -> tuple[responses.JobSummary, ...]:
         """Return the newest 200 jobs."""
         return tuple(
-            answers.JobSummary(
+            responses.JobSummary(
                 job=row.id,
                 status=self._status(row),
                 created_at=row.created_at,
@@ -296,8 +294,8 @@ class JobQueue:
 
     def show(self, preview: bytes) -> None:
         """Give the running job's watchers its newest preview."""
-        picture = encoding.decode_answer(preview)
-        assert isinstance(picture, answers.Preview)
+        picture = codec.decode_answer(preview)
+        assert isinstance(picture, responses.Preview)
         if self._running and self._running.id == picture.job:
             self._running.show(preview, (picture.kind, picture.step))
             self._ask_for_preview()  # not of another worker, unless somebody has room for more

@@ -20,10 +20,7 @@ from engine.film.recipe import read_recipe
 from engine.jobs.job import Job
 from engine.jobs.queue import JobQueue
 from engine.storage.object_store import ObjectStore
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import limits as terms
-from engine.wire.messages import requests
-from engine.wire.messages import responses as answers
+from engine.wire.messages import codec, limits, requests, responses
 from engine.wire.transport import ServerTransport, framed
 
 log = logging.getLogger(__name__)
@@ -105,7 +102,7 @@ class ControlSession:
         connection: ServerTransport,
         jobs: JobQueue,
         store: ObjectStore,
-        hello: Callable[[int | None], answers.Hello],
+        hello: Callable[[int | None], responses.Hello],
         epoch: str,
     ) -> None:
         self._connection, self._jobs, self._store, self._hello = connection, jobs, store, hello
@@ -116,7 +113,7 @@ class ControlSession:
 
     async def serve(self) -> None:
         """Answer until the client disconnects; its jobs continue."""
-        self._answers.put_nowait(encoding.encode(self._hello(None)))
+        self._answers.put_nowait(codec.encode(self._hello(None)))
         self._news.set()
         both = {asyncio.create_task(self._send_all()), asyncio.create_task(self._receive_all())}
         try:
@@ -135,28 +132,28 @@ class ControlSession:
         async for data in self._connection:
             answer, bad = await self._answer(data)
             malformed = malformed + 1 if bad else 0
-            await self._answers.put(encoding.encode(answer))
+            await self._answers.put(codec.encode(answer))
             self._news.set()
             if malformed >= MALFORMED_LIMIT:
                 await self._connection.close(1008, "too many malformed messages")
 
-    async def _answer(self, data: str | bytes) -> tuple[answers.AnyResponse, bool]:
+    async def _answer(self, data: str | bytes) -> tuple[responses.AnyResponse, bool]:
         try:
-            request = encoding.decode_request(data, requests.ControlRequest)
+            request = codec.decode_request(data, requests.ControlRequest)
         except VisionFluxError as error:
-            answer = answers.Refused(re=encoding.request_id(data), error=error.report())
+            answer = responses.Refused(re=codec.request_id(data), error=error.report())
             return answer, isinstance(error, MalformedMessageError)
         try:
             return await self._carry_out(request), False
         except VisionFluxError as error:
-            return answers.Refused(re=request.id, error=error.report()), False
+            return responses.Refused(re=request.id, error=error.report()), False
 
-    async def _carry_out(self, request: requests.ControlRequest) -> answers.AnyResponse:
+    async def _carry_out(self, request: requests.ControlRequest) -> responses.AnyResponse:
         match request:
             case requests.Submit():
                 fresh = self._jobs.submit(request.job, read_recipe(request.recipe), self)
                 await self._jobs.holding.hold(request.job)
-                return answers.Accepted(re=request.id, job=request.job, duplicate=not fresh)
+                return responses.Accepted(re=request.id, job=request.job, duplicate=not fresh)
             case requests.Watch():
                 return self._watch(request)
             case requests.Unwatch():
@@ -173,16 +170,16 @@ class ControlSession:
             case requests.Resume():
                 self._jobs.resume(self._jobs.get(request.job))
             case requests.ListJobs():
-                return answers.JobList(re=request.id, jobs=self._jobs.summaries())
+                return responses.JobList(re=request.id, jobs=self._jobs.summaries())
             case requests.Describe():
                 return self._hello(request.id)
             case requests.FindMissing():
                 missing = await self._store.missing(request.objects)
-                return answers.Missing(re=request.id, objects=missing)
-        return answers.Done(re=request.id)
+                return responses.Missing(re=request.id, objects=missing)
+        return responses.Done(re=request.id)
 
-    def _watch(self, request: requests.Watch) -> answers.Snapshot:
-        full = len(self._watched) >= terms.LIMITS.watched_jobs
+    def _watch(self, request: requests.Watch) -> responses.Snapshot:
+        full = len(self._watched) >= limits.LIMITS.watched_jobs
         if full and request.job not in self._watched:
             raise LimitError("this connection watches too many jobs", remedy="unwatch one")
         job = self._jobs.get(request.job)
@@ -244,8 +241,8 @@ class ControlSession:
         self._news.set()
 
 
-def _snapshot(re: int, job: Job, epoch: str) -> answers.Snapshot:
-    return answers.Snapshot(
+def _snapshot(re: int, job: Job, epoch: str) -> responses.Snapshot:
+    return responses.Snapshot(
         re=re,
         job=job.id,
         recipe=job.recipe,

@@ -13,9 +13,7 @@ from engine.errors import InvalidParameterError, LimitError, UnknownObjectError,
 from engine.files import file_sha256
 from engine.storage.journal import ObjectRecord
 from engine.storage.object_store import ObjectStore, translated
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import requests
-from engine.wire.messages import responses as answers
+from engine.wire.messages import codec, requests, responses
 from engine.wire.messages.limits import LIMITS
 from engine.wire.messages.requests import UploadPart
 from engine.wire.transport import ServerTransport
@@ -132,13 +130,13 @@ class DataSession:
     async def _answer(self, data: str | bytes) -> str | bytes:
         try:
             if isinstance(data, bytes):
-                part = encoding.decode_part(data)
+                part = codec.decode_part(data)
                 await self._uploads.take(part)
-                return encoding.encode(answers.Done(re=part.id))
-            return await self._look_up(encoding.decode_request(data, requests.DataRequest))
+                return codec.encode(responses.Done(re=part.id))
+            return await self._look_up(codec.decode_request(data, requests.DataRequest))
         except VisionFluxError as error:
-            refused = answers.Refused(re=encoding.request_id(data), error=error.report())
-            return encoding.encode(refused)
+            refused = responses.Refused(re=codec.request_id(data), error=error.report())
+            return codec.encode(refused)
 
     async def _look_up(self, request: requests.DataRequest) -> str | bytes:
         known = isinstance(request, requests.Read) and request.object in self._intact
@@ -149,17 +147,17 @@ class DataSession:
             content = await asyncio.to_thread(self._store.read, row, request.offset, request.length)
             if content and request.offset + len(content) == row.size:
                 self._store.fetched(row.name)
-            return encoding.encode_chunk(
-                answers.Chunk(re=request.id, object=row.name, offset=request.offset, data=content)
+            return codec.encode_chunk(
+                responses.Chunk(re=request.id, object=row.name, offset=request.offset, data=content)
             )
-        info = answers.ObjectInfo(
+        info = responses.ObjectInfo(
             re=request.id,
             object=row.name,
             size=row.size,
             sha256=row.sha256,
             media_type=row.media_type,
         )
-        return encoding.encode(info)
+        return codec.encode(info)
 
     async def _check(self, name: str) -> ObjectRecord | None:
         row = await self._store.checked(name)

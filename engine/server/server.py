@@ -25,8 +25,7 @@ from engine.server.data import DataSession
 from engine.storage.journal import Journal
 from engine.storage.object_store import ObjectStore
 from engine.wire import pairing
-from engine.wire.messages import limits as terms
-from engine.wire.messages import responses as answers
+from engine.wire.messages import limits, responses
 from engine.wire.transport import ServerTransport, keepalive
 
 log = logging.getLogger(__name__)
@@ -61,10 +60,10 @@ class EngineServer:
             port,
             process_request=self._admit,
             process_response=self._prove,
-            select_subprotocol=lambda _connection, _offered: Subprotocol(terms.SUBPROTOCOL),
+            select_subprotocol=lambda _connection, _offered: Subprotocol(limits.SUBPROTOCOL),
             compression=None,
             server_header=None,
-            max_size=terms.LIMITS.message,
+            max_size=limits.LIMITS.message,
             max_queue=2,
             ping_interval=None,  # see engine.wire.transport
             create_connection=partial(ServerTransport, half_open=self.half_open),  # type: ignore[arg-type]
@@ -76,7 +75,7 @@ class EngineServer:
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer requests that need no pairing, refuse those that lack it, admit the others."""
         path = request.path
-        if path == terms.HEALTH_PATH and request.method in ("GET", "HEAD"):
+        if path == limits.HEALTH_PATH and request.method in ("GET", "HEAD"):
             return _response(http.HTTPStatus.OK, self._health())
         authorizations = request.headers.get_all("Authorization")
         nonce = self._gate.admit(authorizations[0] if len(authorizations) == 1 else None, path)
@@ -86,17 +85,17 @@ class EngineServer:
             return _response(http.HTTPStatus.UNAUTHORIZED, {})
         if "Origin" in request.headers:
             return _refusal(http.HTTPStatus.FORBIDDEN, "browsers do not talk to the engine")
-        if path not in (terms.CONTROL_PATH, terms.DATA_PATH):
+        if path not in (limits.CONTROL_PATH, limits.DATA_PATH):
             return _refusal(http.HTTPStatus.NOT_FOUND, "there is nothing at this path")
         offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol"))
-        if terms.SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
+        if limits.SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
             return _refusal(
                 http.HTTPStatus.BAD_REQUEST,
-                f"this engine speaks {terms.SUBPROTOCOL}, not {offered[:80]!r}",
+                f"this engine speaks {limits.SUBPROTOCOL}, not {offered[:80]!r}",
                 code="E_PROTOCOL_VERSION",
                 field="Sec-WebSocket-Protocol",
             )
-        if self._connections >= terms.LIMITS.connections:
+        if self._connections >= limits.LIMITS.connections:
             return _refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", "E_LIMIT")
         self._nonces[id(connection)] = nonce
         return None
@@ -113,8 +112,8 @@ class EngineServer:
     def _health(self) -> dict[str, object]:
         return {
             "version": __version__,
-            "protocol": terms.VERSION,
-            "device": answers.label(self._jobs.pool.devices),
+            "protocol": limits.VERSION,
+            "device": responses.label(self._jobs.pool.devices),
             "queue": self._jobs.waiting,
         }
 
@@ -134,21 +133,21 @@ class EngineServer:
 
     def _session(self, connection: ServerTransport) -> ControlSession | DataSession:
         assert connection.request
-        if connection.request.path == terms.DATA_PATH:
+        if connection.request.path == limits.DATA_PATH:
             return DataSession(connection, self._store)
         epoch = self._journal.epoch
         return ControlSession(connection, self._jobs, self._store, self.hello, epoch)
 
-    def hello(self, re: int | None = None) -> answers.Hello:
+    def hello(self, re: int | None = None) -> responses.Hello:
         """Return this engine's identity and what it can do."""
-        return answers.Hello(
+        return responses.Hello(
             re=re,
             version=__version__,
             engine=self._journal.engine_id,
             device=self._jobs.pool.devices[0],
             others=self._jobs.pool.devices[1:],
             models=tuple(
-                answers.ModelInfo(name=model.name, card=model.card)
+                responses.ModelInfo(name=model.name, card=model.card)
                 for model in self._models.values()
             ),
             queue=self._jobs.waiting,

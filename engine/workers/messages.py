@@ -15,8 +15,7 @@ from engine.errors import ErrorReport
 from engine.film.preview_budget import PreviewQuality
 from engine.film.stages import Node
 from engine.models import Model
-from engine.wire.messages import codec as encoding
-from engine.wire.messages import responses as answers
+from engine.wire.messages import codec, responses
 from engine.wire.messages.responses import DeviceInfo
 
 FRAME = struct.Struct(">IB")  # length of the body, kind
@@ -216,9 +215,9 @@ class Channel:
         """Send a reply."""
         self._write(pack(reply))
 
-    def send_preview(self, preview: answers.Preview) -> None:
+    def send_preview(self, preview: responses.Preview) -> None:
         """Send a preview."""
-        self.forward(PREVIEW_KIND, encoding.encode_preview(preview))
+        self.forward(PREVIEW_KIND, codec.encode_preview(preview))
 
     def forward(self, kind: int, body: bytes) -> None:
         """Send what is encoded already."""

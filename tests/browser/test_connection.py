@@ -27,8 +27,8 @@ Visit = Callable[..., Visitor]
 KEY = b"k" * 32
 NEWER = """
 import sys
-from engine.wire.messages import limits as terms
-terms.SUBPROTOCOL = "visionflux.v9"
+from engine.wire.messages import limits
+limits.SUBPROTOCOL = "visionflux.v9"
 from tests.stand_ins import engine as stand_in_engine
 sys.exit(stand_in_engine.main())
 """

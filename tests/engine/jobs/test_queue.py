@@ -24,7 +24,7 @@ from engine.jobs.job import Job
 from engine.jobs.queue import JobQueue
 from engine.storage.journal import Journal
 from engine.storage.object_store import ObjectStore
-from engine.wire.messages import limits as terms
+from engine.wire.messages import limits
 from engine.wire.messages.responses import JobEvent
 from engine.wire.pairing import Pairing
 from engine.workers import process as foreman
@@ -214,7 +214,7 @@ async def test_a_paused_job_still_rests_after_a_restart(
 
 
 async def test_only_so_many_jobs_may_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terms, "LIMITS", terms.Limits(queued_jobs=1))
+    monkeypatch.setattr(limits, "LIMITS", limits.Limits(queued_jobs=1))
     monkeypatch.setenv("STEP_SECONDS", "0.05")
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         for number in (1, 2):
@@ -373,8 +373,8 @@ def test_cancelled_jobs_are_not_kept_in_memory(tmp_path: Path) -> None:
 async def test_a_refused_watch_leaves_nothing_in_memory(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = msgspec.structs.replace(terms.LIMITS, watched_jobs=1)
-    monkeypatch.setattr(terms, "LIMITS", limits)
+    fewer = msgspec.structs.replace(limits.LIMITS, watched_jobs=1)
+    monkeypatch.setattr(limits, "LIMITS", fewer)
     async with connected(engine) as client:
         for job in ("job-refused", "job-watched"):
             await made(client, job)

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import InvalidParameterError, MalformedMessageError, VisionFluxError
-from engine.wire.messages import codec
-from engine.wire.messages import limits as terms
+from engine.wire.messages import codec, limits
 from engine.wire.messages.requests import ControlRequest, DataRequest
 from engine.wire.messages.responses import Chunk, Preview
 
@@ -103,13 +102,13 @@ def test_the_id_is_found_in_what_else_cannot_be_read() -> None:
 def test_stated_limits_are_the_enforced_ones() -> None:
     from engine.film import recipe
 
-    limits = terms.LIMITS
-    assert limits.prompt == recipe.MAX_PROMPT
-    assert limits.scenes == recipe.MAX_SCENES
-    assert limits.frames == recipe.MAX_FRAMES
+    allowed = limits.LIMITS
+    assert allowed.prompt == recipe.MAX_PROMPT
+    assert allowed.scenes == recipe.MAX_SCENES
+    assert allowed.frames == recipe.MAX_FRAMES
     schema = json.dumps(msgspec.json.schema(recipe.Recipe))
-    assert f'"minimum": {limits.min_side}, "maximum": {limits.max_side}' in schema
-    assert f'"minimum": 1, "maximum": {limits.max_steps}' in schema
+    assert f'"minimum": {allowed.min_side}, "maximum": {allowed.max_side}' in schema
+    assert f'"minimum": 1, "maximum": {allowed.max_steps}' in schema
 
 
 def test_messages_that_only_newer_engines_know_are_told_from_broken_ones() -> None:
