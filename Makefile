@@ -18,7 +18,7 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --durations=30
 
 # The part of the tests that loads no torch, starts no browser, and takes about a minute.
 fast: .venv/installed-dev
