@@ -183,6 +183,8 @@ def _ratio(
     error of ``Stage.cost`` matters less.
     """
     cost = unit_seconds(stage, recipe, works)
+    if not cost:  # the stage is too quick to count
+        return 1.0
     weighted = []
     for age, past in enumerate(measurements):
         if seconds := past.each.get(stage.name):

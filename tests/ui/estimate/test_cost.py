@@ -164,6 +164,13 @@ def test_the_newest_films_count_most() -> None:
     assert asked(film, learnt).seconds == pytest.approx(took(film, **after), rel=0.05)
 
 
+def test_a_stage_without_a_stated_cost_was_measured_and_counts_for_nothing() -> None:
+    film = recipe()
+    learnt = lessons(film, step=0.1, frame=0.1)
+    with_poster = [past._replace(each={**past.each, "poster": 0.4}) for past in learnt]
+    assert asked(film, with_poster) == asked(film, learnt)
+
+
 def test_what_is_made_already_costs_no_time() -> None:
     film = recipe(4.0)
     learnt = lessons(film, step=0.1, frame=0.1, load=0.2)
