@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Of the fast tests; more than cores, for they often wait for each other's processes.
 PROCESSES ?= 4
+# Of the slow tests; each of them may start an app, an engine and a browser.
+CORES ?= 2
 # Tests start some hundred processes: none should compile what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -18,7 +20,7 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES)
-	$(BIN)/python -m pytest -m slow --durations=30
+	$(BIN)/python -m pytest -m slow --numprocesses $(CORES) --dist loadfile --durations=30
 
 # The part of the tests that loads no torch, starts no browser, and takes about a minute.
 fast: .venv/installed-dev
