@@ -23,7 +23,17 @@ from ui.engines.job_follower import Follower
 from ui.storage.pairings import LOCAL, Pairings
 from ui.storage.traffic_meter import TrafficMeter
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 CONNECTING = LinkState(name="connecting")
+REFRESH_SECONDS = 4.0  # between two requests for an engine's device and queue
+REMOTE_REFRESH_SECONDS = 30.0  # the same for remote engines, whose traffic may be limited
+VIEWED_SECONDS = 10.0  # after which an engine that no page has shown is not refreshed
+PAIRING_TIMEOUT_SECONDS = 15.0  # in which a new engine must answer
+LOST_AFTER_SECONDS = 4.0  # without the local engine, after which it is started again
+MAX_START_DELAY_SECONDS = 60.0  # between two attempts to start it
 
 
 @dataclass
@@ -93,11 +103,6 @@ class EngineView:
         return "This computer" if self.local else urlsplit(self.key).netloc
 
 
-REFRESH_SECONDS = 4.0  # between two requests for an engine's device and queue
-REMOTE_REFRESH_SECONDS = 30.0  # the same for remote engines, whose traffic may be limited
-VIEWED_SECONDS = 10.0  # after which an engine that no page has shown is not refreshed
-
-
 async def refresh_hello(link: EngineLink, connection: Connection, meter: TrafficMeter) -> None:
     """Refresh an engine's hello while pages show it, and count its traffic; never return."""
     while True:
@@ -129,9 +134,6 @@ def _is_stale(link: EngineLink, connection: Connection) -> bool:
     return now - link.viewed_at < VIEWED_SECONDS and now - link.described_at >= age
 
 
-T = TypeVar("T")
-
-
 async def in_daemon_thread(work: Callable[[], T]) -> T:
     """Call ``work`` in a thread; unlike ``asyncio.to_thread``, an exit does not wait for it."""
     loop = asyncio.get_running_loop()
@@ -156,13 +158,6 @@ async def in_daemon_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="daemon-work", daemon=True).start()
     return await future
-
-
-log = logging.getLogger(__name__)
-
-PAIRING_TIMEOUT_SECONDS = 15.0  # in which a new engine must answer
-LOST_AFTER_SECONDS = 4.0  # without the local engine, after which it is started again
-MAX_START_DELAY_SECONDS = 60.0  # between two attempts to start it
 
 
 class Engines:

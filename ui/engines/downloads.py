@@ -22,6 +22,8 @@ from ui.storage.tables import Piece
 
 log = logging.getLogger(__name__)
 
+RETRY_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 15, 30)  # between attempts; the last one repeats
+
 
 class PieceDownloads:
     """Downloads the pieces of one engine's films."""
@@ -90,11 +92,6 @@ class PieceDownloads:
         return await asyncio.to_thread(
             self._pieces.next, job, whole, self._preferences.mirror_budget
         )
-
-
-log = logging.getLogger(__name__)
-
-RETRY_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 15, 30)  # between attempts; the last one repeats
 
 
 class FilmDownloads:

@@ -1,8 +1,8 @@
-"""The scripts of the app's components: modules that lie beside their feature and import each other.
+"""Serves the scripts of the app's components: modules that lie beside their feature.
 
-They are read once, and sent from memory below an address that holds a hash of all of them. So a
-browser may keep them, relative imports lead to scripts of the same version, and no address leads to
-another file. They hold nothing of anybody's, so no ticket is asked for. It knows no components.
+They are read once and sent from memory. Their URLs contain a hash of all scripts, so that browsers
+can cache them, relative imports lead to scripts of the same version, and no URL leads to another
+file. They contain no user's data, so no ticket is needed. It knows no components.
 """
 
 import hashlib

@@ -22,6 +22,8 @@ from ui.storage.files import make_private_folder, write_private
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 64_000_000  # of a file to decode; 256 MB as RGBA
 MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = map(int, SETTINGS["width"].bounds)  # of a start image
+THUMBNAIL_SIDE_PIXELS = 480  # of a thumbnail's longer side
+PNG = "image/png"
 REMEDY = "choose a JPEG, PNG or WebP picture"
 
 
@@ -104,10 +106,6 @@ def _sized(picture: Image.Image) -> Image.Image:
 
 def _refused(problem: str) -> InvalidParameterError:
     return InvalidParameterError("start_image", problem, REMEDY)
-
-
-PNG = "image/png"
-THUMBNAIL_SIDE_PIXELS = 480  # of the longer side
 
 
 class StartImages:

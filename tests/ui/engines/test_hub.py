@@ -52,7 +52,7 @@ def settled(hub: Hub, job: str) -> bool:
     return bool(view and view.settled)
 
 
-def test_a_finished_film_comes_home_by_itself(world: World) -> None:
+def test_a_finished_film_is_downloaded(world: World) -> None:
     hub = world.start()
     job = hub.submit(RECIPE)
     world.made[0].say(job, events.Started(attempt=1, device="cpu"), PLANNED, FINISHED)
@@ -324,7 +324,7 @@ def test_without_an_engine_submitting_says_so(world: World) -> None:
         hub.submit(RECIPE)
 
 
-def test_a_film_comes_home_although_its_engines_log_became_shorter(world: World) -> None:
+def test_a_film_is_downloaded_although_its_engines_log_became_shorter(world: World) -> None:
     hub = world.start()
     engine, job = world.made[0], hub.submit(RECIPE)
     steps = [

@@ -134,7 +134,7 @@ def test_a_seed_stays_only_if_it_is_locked(state: dict[Any, Any]) -> None:
     assert draft.recipe_of(state).seed != RECIPE.seed
 
 
-def test_a_draft_lies_on_the_desk_for_the_next_visit(state: dict[Any, Any], tmp_path: Path) -> None:
+def test_a_draft_is_saved_for_the_next_visit(state: dict[Any, Any], tmp_path: Path) -> None:
     draft.add_scene(state)
     draft.lock(state, False)
     DraftFile(tmp_path / "draft.json").write(draft.to_save(state))
@@ -150,7 +150,7 @@ def test_a_draft_lies_on_the_desk_for_the_next_visit(state: dict[Any, Any], tmp_
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"recipe": {"scenes": []}}', b"\xff"])
-def test_a_desk_that_cannot_be_read_is_empty(content: bytes, tmp_path: Path) -> None:
+def test_a_draft_that_cannot_be_read_counts_as_none(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "draft.json").write_bytes(content)
     assert DraftFile(tmp_path / "draft.json").read() is None
 

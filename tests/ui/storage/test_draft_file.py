@@ -1,4 +1,4 @@
-"""What the desk holds while no engine is there to make a film of it."""
+"""The saved draft of the next film, while no engine can make it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
