@@ -6,6 +6,7 @@ engine on this computer; each has its own links, preferences and jobs.
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -54,6 +55,8 @@ class Hubs:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         library = Library(self._database, self._folder / "films", owner)
         library.sweep()
+        removal = partial(library.remove_incomplete_downloads, before=time.time())
+        threading.Thread(target=removal, name="removal", daemon=True).start()
         end_local = None if owner else self._end_local  # other accounts use that engine, too
         hub = Hub(library, folder, start_local=self._start_local, end_local=end_local)
         draft = hub.draft_file.read()

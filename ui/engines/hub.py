@@ -6,7 +6,6 @@ draws nothing and does not know Streamlit.
 
 import asyncio
 import threading
-import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, wait
@@ -91,7 +90,6 @@ class Hub:
             self._loop.close()
 
     async def _open(self) -> None:
-        await asyncio.to_thread(self.library.remove_incomplete_downloads, time.time())
         await asyncio.to_thread(self.pieces.sweep)
         await self._engines.open()
 

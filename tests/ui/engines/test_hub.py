@@ -1,7 +1,6 @@
 import asyncio
 import gc
 import json
-import os
 import stat
 import threading
 import weakref
@@ -27,8 +26,6 @@ from tests.stand_ins.connection import FILM, FINISHED, PLANNED, World, png, unti
 from ui.engines import hub as hub_module
 from ui.engines.hub import Hub
 from ui.routes.job_state import calm, state
-from ui.storage.library import Library
-from ui.storage.migrations import sqlite_engine
 
 RECIPE = Recipe(scenes=(Scene(prompt="dawn over the sea"),))
 REMOTE = Pairing("https://far.example", b"r" * 32)
@@ -228,18 +225,6 @@ def test_a_saved_link_that_is_not_valid_is_skipped_and_kept(
     assert json.loads(saved.read_bytes())["links"] == links
 
 
-def test_the_start_removes_interrupted_downloads_of_ended_jobs(world: World) -> None:
-    part = world.folder / "films" / "job1" / "film.mp4.part"
-    library = Library(sqlite_engine(world.folder / "library.db"), world.folder / "films")
-    library.add("job1", RECIPE, "engine")
-    library.end("job1", "failed")
-    part.parent.mkdir()
-    part.write_bytes(b"half of it")
-    os.utime(part, (1.0, 1.0))
-    world.start()
-    assert not part.exists()
-
-
 def test_pairing_chooses_and_saves_the_engine_for_its_owner_only(world: World) -> None:
     hub = world.start()
     hub.pair(REMOTE.link)
@@ -352,8 +337,8 @@ def test_a_film_is_downloaded_although_its_engines_log_became_shorter(world: Wor
 def test_a_film_that_is_submitted_again_after_a_time_limit_is_one_film(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.5)
     hub = world.start()
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.5)
     engine, release = world.made[0], threading.Event()
 
     async def slow() -> None:
@@ -375,8 +360,8 @@ def test_what_goes_on_after_a_time_limit_is_not_collected(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asyncio holds tasks weakly, so that one which nobody waits for could vanish."""
-    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.2)
     hub = world.start()
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.2)
     ended, waiting = threading.Event(), []
 
     async def alone() -> None:
@@ -397,8 +382,8 @@ def test_what_goes_on_after_a_time_limit_is_not_collected(
 def test_an_upload_has_no_part_in_the_time_limit_and_reports_its_progress(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.5)
     hub = world.start()
+    monkeypatch.setattr(hub_module, "ANSWER_TIMEOUT_SECONDS", 0.5)
     engine, name = world.made[0], hub.start_images.keep(png(64))
     size, reported = hub.start_images.path(name).stat().st_size, []
     release = threading.Event()

@@ -1,5 +1,6 @@
 """Pictures that scenes begin from, from the laptop to an engine that lacks them."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from engine.errors import EngineUnreachableError, InvalidParameterError, Missing
 from engine.film.recipe import Recipe, parse_recipe
 from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, an_engine, connected
+from tests.stand_ins.connection import until
 from tests.ui.storage.test_start_images import a_file, halves
 from ui import app_state as resources
 from ui.storage.draft import SavedDraft
+from ui.storage.library import Library
+from ui.storage.migrations import sqlite_engine
 from ui.storage.start_images import StartImages
 
 
@@ -55,6 +59,24 @@ def test_a_picture_stays_while_a_film_or_the_draft_begins_from_it(
     hub.library.delete("job1")
     hubs.close()
     assert [hubs.of("").start_images.has(name) for name in (film, draft)] == [False, True]
+    hubs.close()
+
+
+def test_the_start_removes_interrupted_downloads_of_jobs_that_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISIONFLUX_DATA", str(tmp_path))
+    monkeypatch.setattr(resources, "ensure_local_engine", _none)
+    part = tmp_path / "films" / "job1" / "film.mp4.part"
+    library = Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films")
+    library.add("job1", beginning("a" * 64), "engine")
+    library.end("job1", "failed")
+    part.parent.mkdir()
+    part.write_bytes(b"half of it")
+    os.utime(part, (1.0, 1.0))
+    hubs = resources.Hubs()
+    hubs.of("")
+    until(lambda: not part.exists())
     hubs.close()
 
 
