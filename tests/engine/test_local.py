@@ -18,7 +18,7 @@ from engine import hosted, local
 from engine.hosted import display
 engine = local.find_engine(Path(sys.argv[1]))
 assert engine
-assert display.DIRECT.open(engine.url + "/healthz", timeout=5).status == 200
+assert display.DIRECT_OPENER.open(engine.url + "/healthz", timeout=5).status == 200
 """
 
 
