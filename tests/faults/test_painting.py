@@ -79,7 +79,7 @@ async def test_too_little_memory_and_spoilt_weights_fail_one_job_each(tmp_path: 
         found = await error(client, "job-spoilt", a_recipe(model="spoilt"))
         assert found.code == "E_MODEL_LOAD"
         assert "unet has changed" in found.message
-        assert "fetch the model again" in found.remedy
+        assert "download the model again" in found.remedy
         await film(client, "job-small", small)
         server = psutil.Process(process.popen.pid)
         worker = server.children()[0]

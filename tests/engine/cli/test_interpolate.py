@@ -302,7 +302,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, walk: list[Frame]) -> No
         run(source, "-o", source, "--factor", 2, "--overwrite")
     foreign = tmp_path / "new.mp4.parts"
     foreign.mkdir()
-    with pytest.raises(StorageError, match="not ours"):
+    with pytest.raises(StorageError, match="was not made by this command"):
         run(source, "-o", tmp_path / "new.mp4", "--factor", 2)
 
 
