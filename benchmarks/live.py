@@ -206,7 +206,7 @@ def measure(rate: float, seconds: float) -> int:
         stack.enter_context(an_engine(folder / "data", rate, notes))
         app = stack.enter_context(serving(folder / "data", folder / "app.log"))
         page = browser_of(stack).new_context(viewport={"width": 1440, "height": 900}).new_page()
-        found = watch(page, app.address, seconds, psutil.Process(app.process.pid))
+        found = watch(page, app.address, seconds, psutil.Process(app.process.popen.pid))
         return 0 if report(found, notes, rate) else 1
 
 
