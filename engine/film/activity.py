@@ -20,11 +20,11 @@ def _of_stage(progress: Progress, stage: Stage) -> str:
     if stage.of == "film":
         return stage.doing
     open_ = [piece for _, piece in sorted(progress.of(stage).open.items())]
-    doing = stage.plural if len(open_) > 1 else stage.doing
+    several = "s" if len(open_) > 1 else ""
     whole = progress.whole(stage)
     first = min(progress.of(stage).finished, whole - 1) + 1
     which = listed(range(first, first + max(1, len(open_))))
-    return f"{doing} {which} of {whole}{_steps(progress, stage)}"
+    return f"{stage.doing}{several} {which} of {whole}{_steps(progress, stage)}"
 
 
 def _steps(progress: Progress, stage: Stage) -> str:

@@ -234,17 +234,20 @@ class Plan:
     def _ready_others(self) -> Iterator[MakeStep]:
         """Yield what hangs on finished keyframes and segments; at the end what the film has.
 
-        The stages of the film come one after the other.
+        The stages of the film come one after the other. Their nodes name every segment, so they are
+        made only then: this is asked after each step.
         """
         whole = self._is_complete
         for stage in self.stages:
-            for step in self._hanging(stage):
-                made = (stage.name, step.index) in self._made
-                whole = whole and (made or stage.of == "film")
-                if not made and (whole if stage.of == "film" else self._has(stage, step.index)):
-                    yield step
-                    if stage.of == "film":
-                        return
+            for step in self._hanging(stage) if stage.of != "film" else ():
+                if (stage.name, step.index) not in self._made:
+                    whole = False
+                    if self._has(stage, step.index):
+                        yield step
+        missing = (stage for stage in self.stages if (stage.name, 0) not in self._made)
+        film = next((stage for stage in missing if stage.of == "film"), None)
+        if film and whole:
+            yield from self._hanging(film)
 
     def _hanging(self, stage: Stage) -> Iterator[MakeStep]:
         """Yield all pieces of a stage that this plan does not lay out itself."""

@@ -35,10 +35,9 @@ class Stage:
         pixel_bytes: bytes of one unit for each pixel, before one was made.
         expected: units of a film whose plan is not known yet.
         previews: previews of one unit where one of so many steps or frames is shown.
-        piece, doing, done, unit: for people: a piece, what the engine does, what was done to the
-            piece, and the name of its steps.
+        piece, doing, done, unit: for people, in the singular: a piece, what the engine does, what
+            was done to the piece, and the name of its steps.
         title: of its place in the timeline; "" for none.
-        plural: of ``doing`` where several are made at once.
     """
 
     name: str
@@ -47,7 +46,6 @@ class Stage:
     piece: str
     doing: str
     done: str
-    plural: str = ""
     unit: str = ""
     title: str = ""
     node: Callable[[Any], Node] | None = None
@@ -86,7 +84,6 @@ KEYFRAME = Stage(
     piece="keyframe",
     doing="Painting keyframe",
     done="painted",
-    plural="Painting keyframes",
     unit="step",
     title="Keyframes",
     paints=True,
@@ -103,7 +100,6 @@ SEGMENT = Stage(
     piece="in-between",
     doing="Filling gap",
     done="drawn",
-    plural="Filling gaps",
     unit="frame",
     title="In-betweens",
     per_frame=True,

@@ -99,11 +99,11 @@ class Piece(Base):
     @property
     def stage(self) -> Stage:
         """The stage that made it."""
-        names = {key: name for name, key in STAGE_KEYS.items()}
-        return STAGES[names.get(self.key, self.key)]
+        return STAGES[STAGE_NAMES.get(self.key, self.key)]
 
 
 STAGE_KEYS = {"keyframe": "image/png", "segment": "video/mp4"}  # other stages: their names
+STAGE_NAMES = {key: name for name, key in STAGE_KEYS.items()}
 
 
 def stage_key(stage: Stage) -> str:
