@@ -45,7 +45,7 @@ INSIDE = {
         *("rife", "bridge", "stages", "worker"),
     ),
     "engine.render.stages": ("context", "", "keyframe", "segment", "film", "poster"),
-    "engine.render.weights": ("", "files", "hub", "pipeline"),
+    "engine.render.weights": ("", "files", "hub", "wheel", "pipeline"),
     "engine.render.video": ("", "ffmpeg", "footage", "gif", "encode", "smoothness"),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),
     "engine.render.painting": (
