@@ -138,15 +138,20 @@ class Subscription:
             return True
         changed = bool(known and snapshot.epoch) and known != snapshot.epoch
         if self.after <= snapshot.progress.seq and not changed:
+            self.restarted = False
             return True
         self.after, self.restarted = 0, True
         return False
 
     def is_new(self, seq: int) -> bool:
-        """Return whether an event was not seen before, and remember that it was."""
-        if self.after is not None and seq <= self.after:
+        """Return whether an event was not seen before, and remember that it was.
+
+        While the log is asked for again, events of the former request still arrive; they are not
+        new, because those before them are missing.
+        """
+        if (self.after is not None and seq <= self.after) or (self.restarted and seq > 1):
             return False
-        self.after = seq
+        self.after, self.restarted = seq, False
         return True
 
     def pay(self, size: int) -> None:
@@ -269,6 +274,7 @@ class Connection:
         job: str,
         *,
         after: int | None = 0,
+        epoch: str = "",
         previews: bool = True,
         budget: int | None = None,
     ) -> responses.Snapshot:
@@ -277,12 +283,15 @@ class Connection:
         Args:
             job: its id.
             after: number of the event after which to begin; None means only what is new.
+            epoch: of the log in which ``after`` counts, from an earlier snapshot; "" for the one
+                that this connection was sent last.
             previews: whether to be sent previews.
             budget: bytes that the previews of this film may take, reconnections included; None:
                 no limit.
         """
         known = self._watched.get(job)
-        self._watched[job] = Subscription(after, previews, budget, known.epoch if known else "")
+        epoch = epoch or (known.epoch if known else "")
+        self._watched[job] = Subscription(after, previews, budget, epoch)
         try:
             return await self._subscribe(job)
         except TransportError:
@@ -296,7 +305,6 @@ class Connection:
         watched = self._watched[job]
         snapshot = await self._ask(watched.request(self._number(), job), responses.Snapshot)
         if watched.restarted:
-            watched.restarted = False
             snapshot = await self._ask(watched.request(self._number(), job), responses.Snapshot)
         return snapshot
 

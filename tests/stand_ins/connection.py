@@ -143,6 +143,7 @@ class StandIn:
         job: str,
         *,
         after: int | None = 0,
+        epoch: str = "",
         previews: bool = True,
         budget: int | None = None,
     ) -> Snapshot:

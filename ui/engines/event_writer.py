@@ -33,18 +33,25 @@ class EventWriter:
         self._last_seq: dict[str, int] = {}  # number of each job's last event
         self._unwritten: dict[str, list[Logged]] = {}
         self._valid_until: dict[str, int] = {}  # last event to keep, by job
+        self._epochs: dict[str, str] = {}  # of the engine's log, by job
+        self._unwritten_epochs: dict[str, tuple[str, int]] = {}  # each with an event to wait for
         self._writing = asyncio.Lock()
 
     def last(self, job: str) -> int:
         """Return the number of a job's last received event; 0 if there is none."""
         return self._last_seq.get(job, 0)
 
-    async def recall(self, job: str) -> int:
-        """Return the number of a job's last event, including those written before a restart."""
+    async def recall(self, job: str) -> tuple[int, str]:
+        """Return the number of a job's last event, and the epoch of its log.
+
+        They include what was written before a restart. The epoch is "" if it is unknown.
+        """
         if job not in self._last_seq:
+            epoch = await asyncio.to_thread(self._event_log.epoch, job)
             last = await asyncio.to_thread(self._event_log.last, job)
             self._last_seq.setdefault(job, last)
-        return self._last_seq[job]
+            self._epochs.setdefault(job, epoch)
+        return self._last_seq[job], self._epochs.get(job, "")
 
     def add(
         self, message: JobEvent, on_written: Callable[[str], Coroutine[Any, Any, None]]
@@ -65,6 +72,16 @@ class EventWriter:
         self._unwritten.pop(job, None)
         self._begin(self.write(job))
 
+    def set_epoch(self, job: str, epoch: str, seq: int) -> None:
+        """Note that the engine's log has ``seq`` events and an epoch.
+
+        The epoch is written once the copy has these events. If the app ends before, the next start
+        finds the former epoch, and copies the log again.
+        """
+        if epoch and epoch != self._epochs.get(job):
+            self._epochs[job], self._unwritten_epochs[job] = epoch, (epoch, seq)
+            self._begin(self.write(job))
+
     async def _write_later(
         self, job: str, wait: float, on_written: Callable[[str], Coroutine[Any, Any, None]]
     ) -> None:
@@ -73,14 +90,25 @@ class EventWriter:
         await on_written(job)
 
     async def write(self, job: str) -> None:
-        """Write a job's events that are not written yet."""
+        """Write a job's events that are not written yet, and the epoch if they were the last."""
         async with self._writing:
+            waiting, epoch = self._unwritten.pop(job, None), self._due_epoch(job)
             if (seq := self._valid_until.pop(job, None)) is not None:
                 await asyncio.to_thread(self._event_log.drop_after, job, seq)
-            if waiting := self._unwritten.pop(job, None):
+            if waiting:
                 await asyncio.to_thread(self._event_log.add, job, waiting)
+            if epoch:
+                await asyncio.to_thread(self._event_log.set_epoch, job, epoch)
+
+    def _due_epoch(self, job: str) -> str:
+        """Return the epoch to write after all events that were received; "" if there is none."""
+        epoch, seq = self._unwritten_epochs.get(job, ("", 0))
+        if self.last(job) < seq:
+            return ""
+        self._unwritten_epochs.pop(job, None)
+        return epoch
 
     async def close(self) -> None:
         """Write all events."""
-        for job in tuple(self._unwritten):
+        for job in {*self._unwritten, *self._unwritten_epochs}:
             await self.write(job)

@@ -172,8 +172,10 @@ class Follower:
             case LogRestarted(job=job, seq=seq):
                 self._writer.restart(job, seq)
                 view.progress = Progress()
-            case Snapshot(progress=progress) if progress.seq >= view.progress.seq:
-                view.progress = progress
+            case Snapshot(job=job, progress=progress, epoch=epoch):
+                self._writer.set_epoch(job, epoch, progress.seq)
+                if progress.seq >= view.progress.seq:
+                    view.progress = progress
             case JobEvent(seq=seq, at=at, event=event):
                 self._writer.add(message, self._catch_up)
                 advance(view.progress, Logged(seq=seq, at=at, event=event))
@@ -228,10 +230,11 @@ class Follower:
 
     async def _watch(self, job: str) -> None:
         """Follow a job from the last event that was received, also before a restart."""
-        after = await self._writer.recall(job)
+        after, epoch = await self._writer.recall(job)
         await self._connection.watch(
             job,
             after=after,
+            epoch=epoch,
             previews=self._job_views.is_watched(job),
             budget=self._preview_budget_left(job),
         )

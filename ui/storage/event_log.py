@@ -16,7 +16,7 @@ from engine.film.events import Logged, PieceFinished
 from engine.film.progress import fold
 from ui.storage.job_views import JobView
 from ui.storage.pieces import piece_of
-from ui.storage.tables import UNFINISHED, EventRow, Film, FormerJob
+from ui.storage.tables import UNFINISHED, EventLogEpoch, EventRow, Film, FormerJob
 
 # Dropped when a job has ended; the last two are from version 1.
 TRANSIENT_KINDS = ("piece_advanced", "model_loading", "keyframe_step", "segment_frame")
@@ -49,6 +49,17 @@ class EventLog:
         query = sa.select(sa.func.max(EventRow.seq)).where(EventRow.job == job)
         with Session(self._engine) as session:
             return session.scalar(query) or 0
+
+    def epoch(self, job: str) -> str:
+        """Return the epoch of the log from which a job's events were copied; "" if unknown."""
+        with Session(self._engine) as session:
+            row = session.get(EventLogEpoch, job)
+            return row.epoch if row else ""
+
+    def set_epoch(self, job: str, epoch: str) -> None:
+        """Store that all events of a job were copied from a log of that epoch."""
+        with self._write_lock, Session(self._engine) as session, session.begin():
+            session.merge(EventLogEpoch(job=job, epoch=epoch))
 
     def of(self, job: str) -> list[Logged]:
         """Return a job's events in order."""

@@ -22,7 +22,7 @@ from engine.errors import ErrorReport
 from engine.film.events import Finished
 from engine.film.recipe import Recipe
 from ui.storage.migrations import upgrade
-from ui.storage.tables import ENDED, UNFINISHED, EventRow, Film, FormerJob, Piece
+from ui.storage.tables import ENDED, UNFINISHED, EventLogEpoch, EventRow, Film, FormerJob, Piece
 
 Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
 Sort = Literal["newest", "oldest", "title", "longest", "largest"]
@@ -257,7 +257,7 @@ class Library:
             if session.scalar(sa.select(Film.owner).where(Film.job == job)) != self.owner:
                 return
             former = list(session.scalars(sa.select(FormerJob.job).where(FormerJob.film == job)))
-            for table in (Film, Piece, EventRow):
+            for table in (Film, Piece, EventRow, EventLogEpoch):
                 session.execute(sa.delete(table).where(table.job.in_([job, *former])))
             session.execute(sa.delete(FormerJob).where(FormerJob.film == job, FormerJob.told))
         shutil.rmtree(self.folder / job, ignore_errors=True)

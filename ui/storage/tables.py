@@ -1,7 +1,7 @@
 """The tables of the app's database: films, their pieces and event logs, and monthly traffic.
 
 It knows the columns, not who reads or writes them. ``ui.storage.migrations`` upgrades older
-databases, so a change here needs a step there.
+databases, so a change of a table needs a step there; a new table does not.
 """
 
 import msgspec
@@ -127,6 +127,19 @@ class EventRow(Base):
     at: Mapped[float] = mapped_column(sa.Float)
     kind: Mapped[str] = mapped_column(sa.String(32))
     event_json: Mapped[str] = mapped_column(sa.Text)
+
+
+class EventLogEpoch(Base):
+    """The epoch of the engine's log from which a job's events were copied, if it is known.
+
+    Attributes:
+        epoch: as in ``responses.Hello``.
+    """
+
+    __tablename__ = "event_log_epochs"
+
+    job: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    epoch: Mapped[str] = mapped_column(sa.Text)
 
 
 class FormerJob(Base):

@@ -92,6 +92,19 @@ async def test_a_log_of_another_epoch_is_read_from_its_start_though_it_is_longer
         await run
 
 
+async def test_a_longer_log_of_another_epoch_arrives_once_and_complete(tmp_path: Path) -> None:
+    """The engine sends what follows the former events before the client asks for the others."""
+    async with an_engine(tmp_path) as engine:
+        async with connected(engine) as first:
+            await first.begin(JOB, a_recipe("a", "b", num_inference_steps=40))
+            await first.ended(JOB)
+        async with connected(engine) as second:
+            await second.connection.watch(JOB, after=5, epoch="of a lost log")
+            await second.ended(JOB)
+            assert second.events(JOB) == first.events(JOB)
+            assert isinstance(second.heard[0], LogRestarted)
+
+
 async def test_a_job_that_is_gone_after_a_reconnection_is_reported(tmp_path: Path) -> None:
     port, refusals = free_port(), asyncio.Queue[tuple[str, VisionFluxError]]()
     async with an_engine(tmp_path / "a", port=port) as engine:

@@ -2,20 +2,24 @@
 
 import asyncio
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from engine.daemon import JOURNAL
 from engine.errors import EngineUnreachableError
+from engine.film.events import Logged
 from engine.film.stages import KEYFRAME
 from engine.wire.client import Connection
 from engine.wire.messages.responses import Snapshot
 from engine.wire.pairing import Pairing
 from tests.conftest import PATIENCE, a_recipe, an_engine, connected
 from tests.stand_ins.proxy import through
+from tests.torture.rig import free_port
 from ui.engines.hub import Hub
 from ui.storage.event_log import TRANSIENT_KINDS
 from ui.storage.library import Library
@@ -187,3 +191,35 @@ async def test_an_engine_that_returns_is_told_to_leave_what_has_moved(
             await eventually(lambda: not hub.event_log.orphans(seen(hub, job).engine))
             await asyncio.to_thread(hub.cancel, new)
             await eventually(lambda: seen(hub, new).settled)
+
+
+async def test_a_log_of_another_epoch_is_copied_again_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events have the numbers of those that the app has copied, and there are no fewer."""
+    monkeypatch.setenv("STEP_SECONDS", "0.05")
+    port = free_port()
+    async with an_engine(tmp_path / "engine", port=port) as engine:
+        with a_studio(tmp_path) as hub:
+            await asyncio.to_thread(hub.pair, engine.link)
+            job = await asyncio.to_thread(hub.submit, a_recipe(num_inference_steps=40))
+            await followed(hub, job, 1)
+            await asyncio.to_thread(hub.close)
+            copied, epoch = hub.event_log.of(job), hub.event_log.epoch(job)
+    with closing(sqlite3.connect(tmp_path / "engine" / JOURNAL)) as db, db:
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('opened', 'before the power cut')")
+        db.execute("UPDATE event SET at = at + 1")
+    monkeypatch.setenv("STEP_SECONDS", "0")
+    async with an_engine(tmp_path / "engine", port=port) as engine:
+        with a_studio(tmp_path) as again:
+            await eventually(lambda: seen(again, job).settled)
+            await asyncio.to_thread(again.close)
+            assert Watchful.asked == [copied[-1].seq]
+            assert {epoch, again.event_log.epoch(job)}.isdisjoint({""})
+            assert again.event_log.epoch(job) != epoch
+        async with connected(engine) as client:
+            await client.connection.watch(job)
+            await client.ended(job)
+            sent = [Logged(seq=one.seq, at=one.at, event=one.event) for one in client.events(job)]
+    kept = [one for one in sent if one.event.__struct_config__.tag not in TRANSIENT_KINDS]
+    assert again.event_log.of(job) == kept
