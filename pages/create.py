@@ -147,7 +147,7 @@ def _compose() -> None:
         if card:
             model_panel.knowledge(card)
     draft.read_widgets(st.session_state)
-    hub.draft_file.write(draft.to_save(st.session_state))
+    _save_draft()
 
 
 def _generate(engine: EngineView) -> None:
@@ -170,6 +170,7 @@ def _generate(engine: EngineView) -> None:
         except VisionFluxError as error:
             _show_problem(error)
         else:
+            _save_draft()  # the user may reload the page while it waits
             _submit_film(recipe)
 
 
@@ -184,6 +185,10 @@ def _submit_film(recipe: Recipe) -> None:
 def _after_submit() -> None:
     """Prepare the storyboard for the next film."""
     draft.submitted(st.session_state)
+    _save_draft()
+
+
+def _save_draft() -> None:
     resources.get_hub().draft_file.write(draft.to_save(st.session_state))
 
 

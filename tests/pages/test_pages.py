@@ -137,8 +137,9 @@ def test_an_example_fills_the_empty_scene(studio: Studio) -> None:
     assert at.text_area[0].value == "dawn over the sea"
 
 
+@pytest.mark.parametrize("reloaded", [False, True])
 def test_generate_again_after_a_time_limit_makes_one_film(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
+    reloaded: bool, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "ANSWER_TIMEOUT_SECONDS", 0.5)
     engine, release = studio.world.made[0], threading.Event()
@@ -153,6 +154,7 @@ def test_generate_again_after_a_time_limit_makes_one_film(
     assert "did not answer in time" in words(at)
     release.set()
     until(lambda: (films := studio.hub.library.unfinished()) and films[0].status == "running")
+    at = studio.visit("create") if reloaded else at
     at.button(key="generate").click().run()
     assert engine.submitted == [job_of(at)]
     assert len(studio.hub.library.unfinished()) == 1

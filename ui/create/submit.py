@@ -1,11 +1,8 @@
 """Submits the film of a page, under an id that is made once and kept until the engine has the film.
 
-So pressing the button again after an engine did not answer makes no second film. It knows the
-session and the hub, not what the recipe is of.
+So pressing the button again after an engine did not answer makes no second film, even if the page
+was reloaded in between. It knows the hub, not what the recipe is of.
 """
-
-import uuid
-from typing import NamedTuple
 
 import streamlit as st
 
@@ -13,13 +10,6 @@ from engine.errors import EngineUnreachableError, TransportError, VisionFluxErro
 from engine.film.recipe import Recipe
 from ui import app_state as resources
 from ui.shell.text import size
-
-
-class PendingFilm(NamedTuple):
-    """A film that an engine may have or not: its id and its recipe."""
-
-    job: str
-    recipe: Recipe
 
 
 def submit(recipe: Recipe) -> str:
@@ -30,23 +20,20 @@ def submit(recipe: Recipe) -> str:
             recipe submits the same film.
     """
     hub = resources.get_hub()
-    pending: PendingFilm | None = st.session_state.get("pending_film")
-    if pending is None or pending.recipe != recipe or not hub.library.may_submit(pending.job):
-        pending = PendingFilm(uuid.uuid4().hex, recipe)
-    st.session_state["pending_film"] = pending
+    job = hub.pending_films.job(recipe, hub.library.may_submit)
     progress = st.empty()
     try:
         with st.spinner("Submitting your film to the engine…"):
-            hub.submit(recipe, pending.job, lambda sent, whole: _show(progress, sent, whole))
+            hub.submit(recipe, job, lambda sent, whole: _show(progress, sent, whole))
+            hub.pending_films.remove(job)  # before Streamlit can end this run
     except (EngineUnreachableError, TransportError):
         raise
     except VisionFluxError:
-        del st.session_state["pending_film"]
+        hub.pending_films.remove(job)
         raise
     finally:
         progress.empty()
-    del st.session_state["pending_film"]
-    return pending.job
+    return job
 
 
 def _show(place: object, sent: int, whole: int) -> None:

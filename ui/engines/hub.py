@@ -62,6 +62,7 @@ class Hub:
         self.preferences = self.storage.preferences
         self.start_images = self.storage.start_images
         self.draft_file = self.storage.draft_file
+        self.pending_films = self.storage.pending_films
         self._engines = Engines(
             folder,
             self.meter,

@@ -10,6 +10,7 @@ from ui.storage.draft import DraftFile
 from ui.storage.event_log import EventLog
 from ui.storage.job_views import JobViews
 from ui.storage.library import Library
+from ui.storage.pending_films import PendingFilms
 from ui.storage.pieces import Pieces
 from ui.storage.preferences import Preferences
 from ui.storage.start_images import StartImages
@@ -29,6 +30,7 @@ class Storage:
         preferences: settings for all films.
         start_images: images that scenes begin from.
         draft_file: the draft of the next film.
+        pending_films: films that an engine may have or not.
     """
 
     library: Library
@@ -39,6 +41,7 @@ class Storage:
     preferences: Preferences
     start_images: StartImages
     draft_file: DraftFile
+    pending_films: PendingFilms
 
     @classmethod
     def open(cls, library: Library, folder: Path) -> "Storage":
@@ -52,4 +55,5 @@ class Storage:
             preferences=Preferences(folder / "preferences.json"),
             start_images=StartImages(folder / "stills"),
             draft_file=DraftFile(folder / "storyboard.json"),
+            pending_films=PendingFilms(folder / "pending.json"),
         )
