@@ -35,8 +35,9 @@ fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzz --messages 100000
 
 # A stamp is made once its packages are in; a changed list installs anew.
-.venv/installed: requirements.txt | .venv
+.venv/installed: requirements.txt engine/requirements-no-deps.txt | .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r engine/requirements-no-deps.txt
 	touch $@
 
 .venv/installed-dev: tests/requirements.txt .venv/installed

@@ -42,7 +42,7 @@ RENDER_KNOWS = {
 INSIDE = {
     "engine.render": (
         *("", "_compat", "image", "device", "weights", "video", "previews", "painting"),
-        *("rife", "bridge", "stages", "worker"),
+        *("rife", "upscale", "bridge", "stages", "worker"),
     ),
     "engine.render.stages": ("context", "", "keyframe", "segment", "film", "poster"),
     "engine.render.weights": ("", "files", "hub", "wheel", "pipeline"),
@@ -57,6 +57,7 @@ INSIDE = {
         *("network", "ifnet", "offline_net", "checkpoint", "official_weights", "similarity"),
         *("interpolator", "video", ""),
     ),
+    "engine.render.upscale": ("ncnn", "network", "sources", "upscaler", ""),
     "training": (
         *("", "palettes", "scene", "canvas", "places", "weather", "world", "captions", "tokens"),
         *("attributes", "pictures", "latents", "processes", "diffusion", "autoencoder", "export"),
@@ -64,7 +65,7 @@ INSIDE = {
     ),
     "training.rife": ("", "banks", "scenes", "films", "pool", "train"),
 }
-TORCH = {"torch", "diffusers", "transformers", "accelerate", "safetensors"}
+TORCH = {"torch", "diffusers", "transformers", "accelerate", "safetensors", "spandrel"}
 HAVE_TORCH = ("engine.render", "training", "benchmarks")
 Imports = Mapping[str, set[str]]  # from each module to those that it imports
 

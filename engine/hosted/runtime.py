@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.hosted.process import ROOT, Trouble
 
 REQUIREMENTS = Path(__file__).parent.with_name("requirements.txt")
+NO_DEPS = Path(__file__).parent.with_name("requirements-no-deps.txt")
 # Installed by the machine, and left as they are.
 PRESERVED_PACKAGES = ("torch", "torchvision", "torchaudio", "triton", "numpy")
 SMALL_GPU_BYTES = 6 * 2**30  # bytes of a GPU below which Stable Diffusion is cramped
@@ -37,15 +38,19 @@ def install() -> None:
     print("Installing packages around the runtime's own torch. The first time takes a minute.")
     constraints = ROOT / "constraints.txt"
     constraints.write_text("".join(f"{line}\n" for line in _kept()))
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--requirement", str(REQUIREMENTS), "--constraint", str(constraints)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        tail = "\n".join(done.stderr.strip().splitlines()[-8:])
-        raise Trouble(f"pip could not install the packages:\n{tail}")
+    _pip_install("--requirement", str(REQUIREMENTS), "--constraint", str(constraints))
+    _pip_install("--requirement", str(NO_DEPS), "--no-deps")
     if _version("torch") != torch:
         raise Trouble("pip changed the runtime's torch. Restart the runtime from scratch.")
     print(f"Packages are there; torch {torch} is as it was.")
+
+
+def _pip_install(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        tail = "\n".join(done.stderr.strip().splitlines()[-8:])
+        raise Trouble(f"pip could not install the packages:\n{tail}")
 
 
 def _kept() -> Iterator[str]:

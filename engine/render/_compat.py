@@ -1,10 +1,15 @@
-"""The private parts of torch that rendering uses, each in one function.
+"""The private parts of torch that rendering uses, each in one function, and an import of spandrel.
 
 ``tests/engine/render/test_compat.py`` has a test for each that fails by name once the part is gone.
 Parts of libraries that the server has as well are in ``engine._compat``, which knows no torch.
 """
 
-from collections.abc import Sequence
+import contextlib
+import functools
+import importlib
+import sys
+import types
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -72,3 +77,45 @@ def convolve_and_add(
     operator: Any = torch.ops.mkldnn._convolution_pointwise.binary
     y: Tensor = operator(x, added, weight, bias, *geometry, "add", None, None, [], None)
     return y
+
+
+TORCHVISION = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
+TORCHVISION_NAMES = ("InterpolationMode", "rotate", "normalize")
+
+
+@functools.cache
+def import_spandrel() -> Any:
+    """Import spandrel, also where torchvision, which two of its networks use, is missing or broken.
+
+    These two mend faces and fill holes; they are of no use here. What stands in for torchvision is
+    removed again, so that other libraries find none.
+
+    Raises:
+        ImportError: spandrel itself is missing.
+    """
+    try:
+        importlib.import_module(TORCHVISION[-1])
+    except (ImportError, RuntimeError, OSError):  # the latter two: it was built for another torch
+        with _stand_in_for_torchvision():
+            return importlib.import_module("spandrel")
+    return importlib.import_module("spandrel")
+
+
+@contextlib.contextmanager
+def _stand_in_for_torchvision() -> Iterator[None]:
+    before = {name: module for name, module in sys.modules.items() if _is_torchvision(name)}
+    for name in before:
+        del sys.modules[name]
+    for name in TORCHVISION:
+        sys.modules[name] = types.ModuleType(name)
+    vars(sys.modules[TORCHVISION[-1]]).update(dict.fromkeys(TORCHVISION_NAMES))
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if _is_torchvision(name)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def _is_torchvision(name: str) -> bool:
+    return name.partition(".")[0] == TORCHVISION[0]

@@ -1,4 +1,4 @@
-"""The private parts of torch that ``engine.render._compat`` borrows are still there.
+"""What ``engine.render._compat`` borrows from torch is still there, and spandrel imports.
 
 The fallbacks would hide it if they were gone: drawing would only become slower.
 """
@@ -71,3 +71,26 @@ def test_onednn_convolves_and_adds(
     packed = _compat.pack_weight(weight, geometry, x.shape)
     found = _compat.convolve_and_add(x, added.clone(), packed, bias, geometry)
     torch.testing.assert_close(found, plain + added)
+
+
+IMPORT_SPANDREL = """
+import importlib.util, sys
+sys.modules["torchvision"] = None  # as where it is missing
+try:
+    import spandrel
+except ImportError as error:
+    assert "torchvision" in str(error), error
+else:
+    raise SystemExit("spandrel needs no torchvision any more: import_spandrel can go")
+for name in [name for name in sys.modules if name.startswith("spandrel")]:
+    del sys.modules[name]
+from engine.render import _compat
+spandrel = _compat.import_spandrel()
+assert spandrel.ModelLoader("cpu") and spandrel.MAIN_REGISTRY.get("Compact")
+assert [name for name in sys.modules if name.startswith("torchvision")] == ["torchvision"]
+assert sys.modules["torchvision"] is None, "other libraries must not see the stand-in"
+"""
+
+
+def test_spandrel_imports_without_torchvision_and_leaves_no_stand_in() -> None:
+    subprocess.run([sys.executable, "-c", IMPORT_SPANDREL], cwd=ROOT, check=True)
