@@ -8,7 +8,7 @@ that is infinitely far. An orbit moves the ground past the sky, near parts more.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.film.recipe import Camera, Value
 
@@ -35,18 +35,6 @@ class Move(Value, frozen=True, array_like=True, kw_only=True):
     def at(self, position: float) -> Pose:
         """Return the pose at a position on the way; 0 is ``before``, 1 is ``after``."""
         return between(self.before, self.after, position)
-
-
-class Extent(NamedTuple):
-    """How far a move goes.
-
-    Attributes:
-        distance: picture widths that a point of the picture travels in the mean.
-        fresh: share of the picture that was not in view before.
-    """
-
-    distance: float
-    fresh: float
 
 
 REST = Pose()
@@ -117,12 +105,12 @@ def carry(x: Any, y: Any, before: Pose, after: Pose, aspect: float) -> tuple[Any
     return _seen(*_ground(x, y, before, aspect), after, aspect)
 
 
-def extent(move: Move, aspect: float) -> Extent:
-    """Return how far a move goes."""
+def distance(move: Move, aspect: float) -> float:
+    """Return how far a move carries a point of the picture in the mean, in picture widths."""
     points = [(x, y * aspect) for x in GRID for y in GRID]
     gone = [carry(x, y, move.before, move.after, aspect) for x, y in points]
     paths = [math.dist(here, there) for here, there in zip(points, gone, strict=True)]
-    return Extent(sum(paths) / len(paths), 1 - overlap(move.after, move.before, aspect))
+    return sum(paths) / len(paths)
 
 
 def overlap(pose: Pose, other: Pose, aspect: float) -> float:

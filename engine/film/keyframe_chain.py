@@ -95,6 +95,7 @@ class CameraChain:
         assert isinstance(path, Camera)
         self._recipe, self._scene, self._camera = recipe, scene, path
         self._aspect = recipe.height / recipe.width
+        self._start = spacing.starts(recipe)[scene]
         self.nodes, self.poses = [first], [self.pose(seconds)]
         self._anchor = 0
 
@@ -124,8 +125,8 @@ class CameraChain:
     def _next_anchor(self, prompt: Blend, pose: Pose) -> int | None:
         """Return the first keyframe that shows enough of the same and wants the same colours."""
         for index in range(self._anchor, len(self.nodes)):
-            shared = camera.overlap(pose, self.poses[index], self._aspect)
-            if self.nodes[index].prompt == prompt and shared >= SHARED:
+            same = self.nodes[index].prompt == prompt
+            if same and camera.overlap(pose, self.poses[index], self._aspect) >= SHARED:
                 self._anchor = index
                 return index
         self._anchor = len(self.nodes)
@@ -152,15 +153,14 @@ class CameraChain:
 
     def _progress(self, seconds: float) -> float:
         """Return the share of the scene's time; a film that loops goes there and back."""
-        start = spacing.starts(self._recipe)[self._scene]
-        progress = (seconds - start) / self._recipe.scenes[self._scene].seconds
+        progress = (seconds - self._start) / self._recipe.scenes[self._scene].seconds
         progress = min(1.0, max(0.0, progress))
         if self._recipe.comes_round and len(self._recipe.scenes) == 1:
             return 1 - abs(1 - 2 * progress)
         return progress
 
     def _strength(self, move: Move, *, changes: bool) -> float:
-        distance = camera.extent(move, self._aspect).distance
+        distance = camera.distance(move, self._aspect)
         fits = max(self._camera.strength, min(MOST, GAIN * distance))
         return round(max(fits, CHANGE) if changes else fits, 6)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.film.camera import HORIZON, REST, Move, Pose, between, carry, extent, overlap, pose_at
+from engine.film.camera import HORIZON, REST, Move, Pose, between, carry, distance, overlap, pose_at
 from engine.film.recipe import Camera
 
 ASPECT = 0.75
@@ -71,8 +71,8 @@ def test_a_zoom_grows_by_equal_factors() -> None:
 
 def test_what_comes_into_view_is_counted() -> None:
     pan = Move(before=REST, after=Pose(pan_x=0.5))
-    assert extent(pan, ASPECT).fresh == pytest.approx(0.5, abs=0.12)
-    assert extent(pan, ASPECT).distance == pytest.approx(0.5)
-    assert extent(Move(before=REST, after=Pose(zoom=1.5)), ASPECT).fresh == 0
+    assert overlap(pan.after, pan.before, ASPECT) == pytest.approx(0.5, abs=0.12)
+    assert distance(pan, ASPECT) == pytest.approx(0.5)
+    assert overlap(Pose(zoom=1.5), REST, ASPECT) == 1
     assert overlap(Pose(pan_x=2.0), REST, ASPECT) == 0
     assert overlap(REST, REST, ASPECT) == 1

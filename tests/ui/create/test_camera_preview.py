@@ -19,7 +19,7 @@ def test_every_preset_is_known_by_its_name_and_any_other_path_is_the_user_s_own(
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_goes_somewhere(name: str) -> None:
     end = camera.pose_at(PRESETS[name], 1.0)
-    assert camera.extent(camera.Move(before=REST, after=end), 1.0).distance > 0.03
+    assert camera.distance(camera.Move(before=REST, after=end), 1.0) > 0.03
 
 
 def css(markup: str, stop: str) -> tuple[float, ...]:
