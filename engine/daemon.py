@@ -25,8 +25,7 @@ from engine.models import interpolators as networks
 from engine.server.server import EngineServer
 from engine.storage.object_store import STORE_BYTES, ObjectStore, translated
 from engine.storage.recovery import open_journal
-from engine.tunnels import Tunnel
-from engine.tunnels import supervisor as keeper
+from engine.tunnels import Tunnel, supervisor
 from engine.wire.messages.responses import DeviceInfo
 from engine.wire.pairing import LINK_FILE, TUNNEL_FILE, Pairing, new_key
 from engine.workers import pool
@@ -124,7 +123,9 @@ async def serve(options: Options, *, until_input_ends: bool) -> None:
         duties = [_input_end() if until_input_ends else asyncio.Event().wait()]
         if options.tunnel:
             file = options.data / TUNNEL_FILE
-            duties.append(keeper.keep_open(options.tunnel, engine, lambda way: announce(way, file)))
+            duties.append(
+                supervisor.keep_open(options.tunnel, engine, lambda way: announce(way, file))
+            )
         await _until_one_ends(duties)
 
 

@@ -5,17 +5,17 @@ import streamlit as st
 from engine.errors import ErrorReport, VisionFluxError
 from engine.models.interpolators import display_name
 from engine.wire.messages.responses import Hello, label
-from ui import app_state as resources
+from ui import app_state
 from ui.connect import colab_guide
 from ui.engines.connections import EngineView
-from ui.shell import theme as look
+from ui.shell import theme
 from ui.shell.text import plain, size
 from ui.storage.traffic_meter import TUNNEL_BYTES_PER_MONTH, WARNING_SHARE
 
 
 def page() -> None:
     """Draw the page."""
-    look.heading(
+    theme.heading(
         "Connection",
         "An engine makes your films. One runs on this computer; "
         "a link connects you to a stronger one.",
@@ -31,7 +31,7 @@ def page() -> None:
 
 @st.fragment(run_every=2)
 def _engines() -> None:
-    for engine in resources.get_hub().engines():
+    for engine in app_state.get_hub().engines():
         with st.container(key=f"glass_engine_{engine.key}", border=True):
             _engine(engine)
 
@@ -46,7 +46,7 @@ def _engine(engine: EngineView) -> None:
     if engine.connected and engine.hello:
         _facts(engine, engine.hello)
     elif engine.state.error:
-        look.show_error(engine.state.error)
+        theme.show_error(engine.state.error)
 
 
 def _status(engine: EngineView) -> str:
@@ -68,7 +68,7 @@ def _status(engine: EngineView) -> str:
 
 
 def _actions(engine: EngineView) -> None:
-    hub = resources.get_hub()
+    hub = app_state.get_hub()
     if engine.stopped:
         if st.button("Start", key="start-local", type="primary"):
             hub.start_local()
@@ -91,7 +91,7 @@ def _actions(engine: EngineView) -> None:
 def _stop() -> None:
     try:
         with st.spinner("Stopping…"):
-            resources.get_hub().stop_local()
+            app_state.get_hub().stop_local()
     except VisionFluxError as error:
         st.toast(plain(f"{error}; {error.remedy}."))
     else:
@@ -116,7 +116,7 @@ def _facts(engine: EngineView, hello: Hello) -> None:
         "Version": f"{hello.version} · protocol {hello.protocol}",
     }
     if not engine.local:
-        facts["Data this month"] = size(resources.get_hub().meter.month().get(hello.engine, 0))
+        facts["Data this month"] = size(app_state.get_hub().meter.month().get(hello.engine, 0))
     with st.container(horizontal=True, key=f"facts_{engine.key}", gap="medium"):
         for name, value in facts.items():
             with st.container(width="content", gap=None):
@@ -154,13 +154,13 @@ def _pairing() -> None:
 
 def _pair(link: str) -> None:
     if not link.strip():
-        look.show_error(ErrorReport("E_BAD_LINK", "the field is empty", "paste the engine's link"))
+        theme.show_error(ErrorReport("E_BAD_LINK", "the field is empty", "paste the engine's link"))
         return
     try:
         with st.spinner("Looking for the engine…"):
-            engine = resources.get_hub().pair(link)
+            engine = app_state.get_hub().pair(link)
     except VisionFluxError as error:
-        look.show_error(error.report())
+        theme.show_error(error.report())
     else:
         st.toast(f"Paired with {plain(engine.name)}. New films are made there.")
         st.rerun()
@@ -179,7 +179,7 @@ def _traffic() -> None:
 
 @st.fragment(run_every=5)
 def _traffic_this_month() -> None:
-    whole = resources.get_hub().meter.whole_month()
+    whole = app_state.get_hub().meter.whole_month()
     if not whole:
         st.caption(
             f"Nothing yet this month. Free tunnels allow about {size(TUNNEL_BYTES_PER_MONTH)}."
@@ -209,11 +209,11 @@ def _mirroring() -> None:
 
 def _budget(label: str, name: str, least: int, most: int, *, step: int) -> None:
     """Draw a number input for one of the preferences, and save its value."""
-    preferences = resources.get_hub().preferences
+    preferences = app_state.get_hub().preferences
     before = getattr(preferences, name)
     chosen = st.number_input(label, least, most, before, step, key=name, width=260)
     if chosen != before:
         setattr(preferences, name, chosen)
 
 
-look.guarded(page)
+theme.guarded(page)

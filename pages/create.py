@@ -9,7 +9,7 @@ from engine.errors import ErrorReport, VisionFluxError
 from engine.film.recipe import Recipe
 from engine.models import Card
 from engine.wire.messages.responses import Hello
-from ui import app_state as resources
+from ui import app_state
 from ui.create import animatic, model_panel
 from ui.create.autosubmit import autosubmit
 from ui.create.keyframe_review import keyframe_review
@@ -23,7 +23,7 @@ from ui.engines.connections import EngineView
 from ui.estimate.panel import estimate_panel
 from ui.films.player import player
 from ui.films.recipe_card import recipe_card
-from ui.shell import theme as look
+from ui.shell import theme
 from ui.shell.text import plain, short, size
 from ui.storage import draft
 from ui.storage.job_views import JobView
@@ -44,7 +44,7 @@ def page() -> None:
 
 
 def _job(job: str) -> None:
-    hub = resources.get_hub()
+    hub = app_state.get_hub()
     film, view = hub.library.get(job), hub.find(job)
     successor = (view and view.successor) or (None if film else hub.library.successor(job))
     if successor:
@@ -53,8 +53,8 @@ def _job(job: str) -> None:
     if film and view:
         _film(film, view)
         return
-    look.heading("Create")
-    look.show_error(
+    theme.heading("Create")
+    theme.show_error(
         ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer", "make a new one")
     )
     st.button("New film", type="primary", on_click=_close_job)
@@ -62,13 +62,13 @@ def _job(job: str) -> None:
 
 def _film(film: Film, view: JobView) -> None:
     """Draw a film in its current state."""
-    look.heading(plain(short(film.title)), small=True)
+    theme.heading(plain(short(film.title)), small=True)
     if not view.settled:
         recovery(film.job)
         stage(view)
         _job_note()
     elif view.progress.status == "finished" and film.recipe.animatic:
-        look.apply_style("create/create.css")
+        theme.apply_style("create/create.css")
         keyframe_review(film, _submit)
         st.button("Back to the scenes", key="again", on_click=_remix, args=[film.recipe])
         _problem()
@@ -95,13 +95,13 @@ def _after_film(film: Film) -> None:
         st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
         _new_film()
     with st.expander("Recipe"):
-        hub = resources.get_hub()
+        hub = app_state.get_hub()
         recipe_card(film, hub.pieces.of(film.job), hub.event_log.of_film(film.job))
 
 
 def _ended(film: Film, view: JobView) -> None:
     if view.progress.error:
-        look.show_error(view.progress.error)
+        theme.show_error(view.progress.error)
     else:
         st.info("You cancelled this film. Its finished pieces are kept and will be reused.")
     with st.container(horizontal=True, vertical_alignment="center", key="again_or_other"):
@@ -126,9 +126,9 @@ def _close_job() -> None:
 
 
 def _compose() -> None:
-    look.apply_style("create/create.css")
-    look.heading("Create", "Describe a scene. Add more, and each melts into the next.")
-    hub = resources.get_hub()
+    theme.apply_style("create/create.css")
+    theme.heading("Create", "Describe a scene. Add more, and each melts into the next.")
+    hub = app_state.get_hub()
     engine = hub.chosen()
     _engine_status()
     if kept := hub.draft_file.read():
@@ -189,7 +189,7 @@ def _after_submit() -> None:
 
 
 def _save_draft() -> None:
-    resources.get_hub().draft_file.write(draft.to_save(st.session_state))
+    app_state.get_hub().draft_file.write(draft.to_save(st.session_state))
 
 
 def _keyframes_first_toggle() -> None:
@@ -244,14 +244,14 @@ def _problem_of(field: str) -> None:
     report: ErrorReport | None = st.session_state.get("problem")
     if report and _beside_a_scene(report) and (report.field or "").startswith(field):
         message = report.message.removeprefix(f"{report.field}: ")
-        look.show_error(ErrorReport(report.code, message, report.remedy))
+        theme.show_error(ErrorReport(report.code, message, report.remedy))
 
 
 def _problem() -> None:
     """Show a problem that no scene shows; it stays until the next submit."""
     report: ErrorReport | None = st.session_state.get("problem")
     if report and not _beside_a_scene(report):
-        look.show_error(report)
+        theme.show_error(report)
 
 
 def _beside_a_scene(report: ErrorReport) -> bool:
@@ -261,19 +261,19 @@ def _beside_a_scene(report: ErrorReport) -> bool:
 @st.fragment(run_every=1.5)
 def _engine_status() -> None:
     """Draw the engine's status; rerun the page when the engine connects or disconnects."""
-    engine = resources.get_hub().chosen()
+    engine = app_state.get_hub().chosen()
     if engine.connected != st.session_state.setdefault("engine-connected", engine.connected):
         st.session_state["engine-connected"] = engine.connected
         st.rerun()
     if engine.stopped:
         st.caption(":gray[●] The engine on this computer is stopped.")
         if st.button("Start it", key="start-local"):
-            resources.get_hub().start_local()
+            app_state.get_hub().start_local()
             st.rerun(scope="fragment")
     elif engine.starting:
         st.caption(":orange[●] Starting the engine on this computer…")
     elif engine.hello is None and engine.state.error:
-        look.show_error(engine.state.error)
+        theme.show_error(engine.state.error)
     elif not engine.connected:
         st.caption(f":orange[●] Connecting to {plain(engine.name)}… You can already write.")
     elif engine.hello:
@@ -284,7 +284,7 @@ def _engine_status() -> None:
 
 def _traffic_note(engine: EngineView) -> str:
     """Return this month's traffic, once it is near the limit of a free tunnel; else ""."""
-    whole = resources.get_hub().meter.whole_month()
+    whole = app_state.get_hub().meter.whole_month()
     if engine.local or whole < WARNING_SHARE * TUNNEL_BYTES_PER_MONTH:
         return ""
     return plain(f" · {size(whole)} of about {size(TUNNEL_BYTES_PER_MONTH)} this month")
@@ -294,4 +294,4 @@ def _models(hello: Hello | None) -> dict[str, Card]:
     return {model.name: model.card for model in hello.models} if hello else {}
 
 
-look.guarded(page)
+theme.guarded(page)

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from engine.film.recipe import Recipe
-from ui import app_state as resources
+from ui import app_state
 from ui.home import reel, showcase
-from ui.shell import theme as look
+from ui.shell import theme
 from ui.storage import draft
 
 LATEST_FILMS = 16
@@ -15,7 +15,7 @@ SHOWCASE_NOTE = "Made on two CPU cores by the small models that come with Vision
 
 def page() -> None:
     """Draw the page."""
-    look.apply_style("home/home.css")
+    theme.apply_style("home/home.css")
     with st.container(key="hero", gap="medium"):
         reel.backdrop(showcase.films()[0])
         st.title(TITLE, anchor=False)
@@ -31,7 +31,7 @@ def page() -> None:
 
 
 def _latest() -> None:
-    films = resources.get_hub().library.films(limit=LATEST_FILMS)
+    films = app_state.get_hub().library.films(limit=LATEST_FILMS)
     if not films:
         return
     choice = reel.reel(
@@ -55,4 +55,4 @@ def _remix(recipe: Recipe) -> None:
     st.switch_page("pages/create.py")
 
 
-look.guarded(page)
+theme.guarded(page)

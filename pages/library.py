@@ -5,7 +5,7 @@ from typing import get_args
 import streamlit as st
 
 from engine.errors import ErrorReport
-from ui import app_state as resources
+from ui import app_state
 from ui.create.autosubmit import autosubmit
 from ui.films.actions import actions, back_button, go_to, perform, undo
 from ui.films.compare import differences, side_by_side
@@ -13,7 +13,7 @@ from ui.films.player import player
 from ui.films.recipe_card import recipe_card
 from ui.films.shelf import Choice, finished, shelf, unfinished
 from ui.routes.job_state import headline
-from ui.shell import theme as look
+from ui.shell import theme
 from ui.shell.text import length, plain, sentence, short, size
 from ui.storage.job_views import JobView
 from ui.storage.library import Sort
@@ -31,7 +31,7 @@ SORTS: dict[Sort, str] = dict(
 
 def page() -> None:
     """Draw the page: one film, two films, or all."""
-    look.apply_style("films/library.css")
+    theme.apply_style("films/library.css")
     film, picked = _named("film"), _named("compare")
     second = _named("with") if picked else None
     if film:
@@ -46,10 +46,10 @@ def page() -> None:
 def _named(name: str) -> Film | None:
     """Return the film that the address names; show an error if it does not exist."""
     job = st.query_params.get(name)
-    film = resources.get_hub().library.get(job) if job else None
+    film = app_state.get_hub().library.get(job) if job else None
     if job and (film is None or film.status != "finished"):
         st.query_params.pop(name, None)
-        look.show_error(ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer"))
+        theme.show_error(ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer"))
         return None
     return film
 
@@ -59,12 +59,12 @@ def _named(name: str) -> Film | None:
 
 def _detail(film: Film) -> None:
     back_button()
-    look.heading(plain(short(film.title)), small=True)
+    theme.heading(plain(short(film.title)), small=True)
     left, right = st.columns([5, 3], gap="large")
     with left:
         player(film)
     with right, st.container(key="glass_recipe", border=True):
-        hub = resources.get_hub()
+        hub = app_state.get_hub()
         st.subheader("Recipe", anchor=False)
         recipe_card(film, hub.pieces.of(film.job), hub.event_log.of_film(film.job))
         actions(film)
@@ -85,7 +85,7 @@ def _compare(first: Film, second: Film) -> None:
             on_click=go_to,
             kwargs=swapped,
         )
-    look.heading("Side by side", small=True)
+    theme.heading("Side by side", small=True)
     side_by_side(first, second)
     rows = differences(first.recipe, second.recipe)
     with st.container(key="glass_differences", border=True):
@@ -106,19 +106,19 @@ def _all(picked: Film | None) -> None:
     if picked:
         _picked_film(picked)
     else:
-        totals = resources.get_hub().library.totals()
+        totals = app_state.get_hub().library.totals()
         line = "Your finished films, each with its recipe."
         if totals.films:
             count = f"{totals.films:,} film{'s' if totals.films > 1 else ''}"
             line = f"{count} · {length(totals.seconds)} · {size(totals.size)} on this computer"
-        look.heading("Library", line)
+        theme.heading("Library", line)
         if not (st.session_state.get("search") or st.session_state.get("favourites")):
             _unfinished()
     _finished(picked.job if picked else "")
 
 
 def _picked_film(film: Film) -> None:
-    look.heading("Compare", "Choose the film to compare with this one.")
+    theme.heading("Compare", "Choose the film to compare with this one.")
     with st.container(key="glass_picked", horizontal=True, vertical_alignment="center"):
         st.markdown(plain(short(film.title, 80)), width="stretch")
         st.button("Cancel", key="unpick", on_click=go_to)
@@ -127,7 +127,7 @@ def _picked_film(film: Film) -> None:
 @st.fragment(run_every=2)
 def _unfinished() -> None:
     """Show the films that are being made, and those that ended early and can be continued."""
-    library = resources.get_hub().library
+    library = app_state.get_hub().library
     going = library.unfinished()
     before, jobs = st.session_state.get("going"), [film.job for film in going]
     st.session_state["going"] = jobs
@@ -144,7 +144,7 @@ def _unfinished() -> None:
 
 
 def _unfinished_card(film: Film) -> dict[str, object]:
-    view = resources.get_hub().find(film.job)
+    view = app_state.get_hub().find(film.job)
     share = view.progress.fraction if view and not view.settled else None
     return unfinished(film, _status(film, view), share=share, actions=_choices(film))
 
@@ -163,7 +163,7 @@ def _choices(film: Film) -> list[tuple[str, str]]:
         return [("open", "Look at them"), ("delete", "Delete")]
     if film.status in ENDED:
         return [("continue", "Continue"), ("remix", "Remix"), ("delete", "Delete")]
-    rescue = resources.get_hub().rescue_engine(film.job)
+    rescue = app_state.get_hub().rescue_engine(film.job)
     return [("continue", f"Continue on {rescue.name}")] if rescue else [("open", "Watch")]
 
 
@@ -195,7 +195,7 @@ def _finished(picked: str) -> None:
     search, sort, favourites = _filters()
     autosubmit(offers=False)
     shown = st.session_state.setdefault("shelf", PAGE_SIZE)
-    films = resources.get_hub().library.films(
+    films = app_state.get_hub().library.films(
         search, sort=sort, favourites=favourites, limit=shown + 1
     )
     if not films:
@@ -240,4 +240,4 @@ def _choose(choice: Choice, picked: str = "") -> None:
     perform(choice)
 
 
-look.guarded(page)
+theme.guarded(page)

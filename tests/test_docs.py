@@ -7,8 +7,8 @@ import pytest
 
 from engine import errors
 from engine.film import events, recipe
-from engine.wire.messages import limits as terms
 from engine.wire.messages import requests, responses
+from engine.wire.messages.limits import Limits
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
@@ -62,5 +62,5 @@ def test_every_field_of_a_recipe_is_documented() -> None:
 
 def test_every_limit_is_documented() -> None:
     limits = PROTOCOL.partition("## Limits")[2]
-    for field in terms.Limits.__struct_fields__:
+    for field in Limits.__struct_fields__:
         assert f"`{field}`" in limits

@@ -1,5 +1,5 @@
 """What the pages of the app share.
 
 Modules here know the engine's client and its values; they never import torch nor anything that
-renders. Only ``resources``, ``accounts``, ``look`` and what draws know Streamlit.
+renders. Only ``ui.app_state``, ``ui.shell`` and what draws know Streamlit.
 """

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.film import timeline as spacing
+from engine.film import timeline
 from engine.film.camera import Move
 from engine.film.recipe import Format, Recipe, Scheduler, Value
 
@@ -254,7 +254,7 @@ def prompt_at(recipe: Recipe, seconds: float) -> Blend:
     back = _back(recipe, seconds) if first != last else 0.0
     if back > 0:
         return Blend(last, first, back) if back < 1 else Blend(first, first, 0.0)
-    starts = spacing.starts(recipe)
+    starts = timeline.starts(recipe)
     index = max(i for i, start in enumerate(starts) if start <= seconds + 1e-9)
     for boundary in (index, index + 1):
         position = _crossing(recipe, starts, boundary, seconds)
@@ -286,7 +286,7 @@ def turn_at(recipe: Recipe, walked: float, seconds: float) -> LoopPhase | None:
         walked: seconds since the walk began.
         seconds: since the film began.
     """
-    if not spacing.flows_back(recipe):
+    if not timeline.flows_back(recipe):
         return None
     whole = recipe.frames / recipe.fps
     span = whole - (seconds - walked)
@@ -302,7 +302,7 @@ def _origin(recipe: Recipe, seconds: float) -> float:
     if not recipe.shared_noise:
         return 0.0
     found = 0.0
-    for start, motion in zip(spacing.starts(recipe), recipe.motions, strict=True):
+    for start, motion in zip(timeline.starts(recipe), recipe.motions, strict=True):
         first = round(start * recipe.fps) / recipe.fps  # scenes begin with the nearest frame
         if motion != "morph" and first <= seconds + 1e-6:
             found = first
@@ -311,10 +311,10 @@ def _origin(recipe: Recipe, seconds: float) -> float:
 
 def _back(recipe: Recipe, seconds: float) -> float:
     """Return how far the morph from the last scene to the first has come, in [0, 1]."""
-    if not spacing.flows_back(recipe):
+    if not timeline.flows_back(recipe):
         return 0.0
     half = TRANSITION * min(recipe.scenes[-1].seconds, recipe.scenes[0].seconds) / 2
-    lead = spacing.lead(recipe)
+    lead = timeline.lead(recipe)
     linear = (seconds - (recipe.seconds - lead) + half) / (half + min(half, lead))
     return round(min(1.0, max(0.0, linear)), 6)
 

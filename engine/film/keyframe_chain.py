@@ -7,8 +7,7 @@ left. Pure: it turns nodes into nodes.
 
 from msgspec import UNSET, structs
 
-from engine.film import camera
-from engine.film import timeline as spacing
+from engine.film import camera, timeline
 from engine.film.camera import Move, Pose
 from engine.film.graph import REPAINTING, Blend, KeyframeNode
 from engine.film.recipe import Camera, Recipe, Value
@@ -57,7 +56,7 @@ def pins(recipe: Recipe) -> list[Pin]:
             before = min(recipe.scenes[index - 1].seconds, scene.seconds) / 2 if melts else 0.0
             found.append(
                 Pin(
-                    seconds=round(spacing.opening(recipe, index) / recipe.fps, 6),
+                    seconds=round(timeline.opening(recipe, index) / recipe.fps, 6),
                     source=scene.start_image,
                     strength=scene.strength,
                     before=before,
@@ -95,7 +94,7 @@ class CameraChain:
         assert isinstance(path, Camera)
         self._recipe, self._scene, self._camera = recipe, scene, path
         self._aspect = recipe.height / recipe.width
-        self._start = spacing.starts(recipe)[scene]
+        self._start = timeline.starts(recipe)[scene]
         self.nodes, self.poses = [first], [self.pose(seconds)]
         self._anchor = 0
 

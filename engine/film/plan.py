@@ -13,9 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.errors import BlankError
-from engine.film import graph
-from engine.film import keyframe_chain as chain
-from engine.film import timeline as spacing
+from engine.film import graph, keyframe_chain, timeline
 from engine.film.camera import Move
 from engine.film.graph import Bridge, FilmNode, KeyframeNode, SegmentNode
 from engine.film.keyframe_chain import CameraChain, Pin
@@ -153,7 +151,7 @@ class Plan:
         self._made: set[tuple[str, int]] = set()  # other pieces: their stage's name and index
         self._index: dict[str, int] = {}  # of keyframes, by name
         self._chains: dict[int, CameraChain] = {}  # by the scene whose camera moves
-        self._pins = chain.pins(recipe)
+        self._pins = keyframe_chain.pins(recipe)
         self._parts: list[GrowingStretch] = []
         self._sight = VisibleKeyframes(self._parts, self._usable)
         self._lay_out()
@@ -286,7 +284,7 @@ class Plan:
     def _lay_out(self) -> None:
         """Create the keyframes that stand whatever the pictures look like."""
         run, shared = 0, -1
-        for stretch in spacing.stretches(self.recipe):
+        for stretch in timeline.stretches(self.recipe):
             times = self._times(stretch)
             first = shared if shared >= 0 else self._add(times[0])
             if stretch.scene >= 0:
@@ -317,7 +315,7 @@ class Plan:
         if scene >= 0:
             node = self._chains[scene].add(node, seconds)
         else:
-            node = chain.pinned(node, round(seconds, 6), self._pins)
+            node = keyframe_chain.pinned(node, round(seconds, 6), self._pins)
         self._index.setdefault(node.name, len(self.keyframes))
         self.keyframes.append(node)
         self.times.append(round(seconds, 6))
@@ -334,7 +332,7 @@ class Plan:
             pin = Pin(
                 seconds=self.times[last],
                 source=self.keyframes[last].name,
-                strength=chain.LEAVING,
+                strength=keyframe_chain.LEAVING,
                 before=0.0,
                 after=following[0].seconds,
             )
@@ -370,7 +368,7 @@ class Plan:
         fixed = self.recipe.keyframes is not msgspec.UNSET
         room = 0 if fixed else part.ahead
         times = self._clock(part)
-        gaps = spacing.widest(times, distances, part.stretch, self.recipe.fps)[:room]
+        gaps = timeline.widest(times, distances, part.stretch, self.recipe.fps)[:room]
         part.grown = not gaps
         for gap in sorted(gaps, reverse=True):  # from the end, so that places stay
             middle = self._add(round((times[gap] + times[gap + 1]) / 2, 6))
@@ -389,8 +387,8 @@ class Plan:
             lengths = [b - a for a, b in itertools.pairwise(stretch.beats())]
         else:
             distances = [part.distances[pair] for pair in part.pairs]
-            lengths = spacing.shared(self._clock(part), distances, stretch.last - stretch.first)
-            bridges = ["fade" if gap > spacing.TOO_WIDE else "flow" for gap in distances]
+            lengths = timeline.shared(self._clock(part), distances, stretch.last - stretch.first)
+            bridges = ["fade" if gap > timeline.TOO_WIDE else "flow" for gap in distances]
         for pair, frames, bridge in zip(part.pairs, lengths, bridges, strict=True):
             self._add_segment(pair, frames, bridge, stretch.scene)
         part.connected = True

@@ -22,7 +22,7 @@ from engine.film.progress import GROWING
 from engine.jobs.node_builder import NodeBuilder, NodeLostError
 from engine.models import Model
 from engine.wire.messages.responses import label
-from engine.workers import messages as tasks
+from engine.workers import messages
 from engine.workers.pool import MemoryShortError
 from engine.workers.process import TaskStoppedError, WorkerDiedError
 
@@ -37,7 +37,7 @@ SIZES = {
 NOTHING = Size()
 
 
-def plan_event(plan: Plan, loaded: tasks.Loaded) -> events.Planned:
+def plan_event(plan: Plan, loaded: messages.Loaded) -> events.Planned:
     """Return the event that reports a whole plan."""
     return events.Planned(
         **msgspec.structs.asdict(listed(plan)),

@@ -22,7 +22,7 @@ from engine.film.stages import FILM, KEYFRAME, Node, Stage
 from engine.models import Model
 from engine.storage.journal import ObjectRecord
 from engine.storage.object_store import ObjectStore
-from engine.workers import messages as tasks
+from engine.workers import messages
 from engine.workers.pool import WorkerPool
 from engine.workers.process import WorkerDiedError, WorkerProcess
 
@@ -55,13 +55,13 @@ class NodeBuilder:
     pool: WorkerPool
     losses: Counter[str] = field(default_factory=Counter)
 
-    async def load(self, model: Model, keyframes: int, batch: int) -> tasks.Loaded:
+    async def load(self, model: Model, keyframes: int, batch: int) -> messages.Loaded:
         """Have the pool load a model, to paint so many keyframes at most, ``batch`` at once."""
-        self._hear(tasks.Loading(model=model.name, done=0, total=0))
+        self._hear(messages.Loading(model=model.name, done=0, total=0))
         each = -(-keyframes // self.pool.size)
         with self._counting("model"):
             return await self.pool.load(
-                tasks.Load(job=self.job, model=model, keyframes=each, batch=batch), self._hear
+                messages.Load(job=self.job, model=model, keyframes=each, batch=batch), self._hear
             )
 
     def lacks(self, node: Node) -> bool:
@@ -120,13 +120,13 @@ class NodeBuilder:
         return float(step.stage is KEYFRAME and "blank" in events.remarks(row.detail))
 
     async def _measure(self, first: str, second: str) -> float:
-        task = tasks.Measure(
+        task = messages.Measure(
             job=self.job, first=await self._path(first), second=await self._path(second)
         )
         with self._counting(f"{first} {second}"):
             async with self.pool.borrowed() as worker:
                 measured = await worker.run(task)
-        assert isinstance(measured, tasks.Measured)
+        assert isinstance(measured, messages.Measured)
         return measured.distance
 
     async def _make(self, steps: Sequence[MakeStep]) -> dict[int, ObjectRecord]:
@@ -137,7 +137,7 @@ class NodeBuilder:
                 for row, step in enumerate(steps):
                     self.record(events.PieceStarted(stage=stage.name, index=step.index, row=row))
                 names = {name for step in steps for name in step.node.inputs}
-                task = tasks.Make(
+                task = messages.Make(
                     job=self.job,
                     stage=stage.name,
                     pieces=tuple(map(self._piece, steps)),
@@ -146,9 +146,9 @@ class NodeBuilder:
                 made = await self._made(worker, task, steps)
                 return {step.index: row for step, row in zip(steps, made, strict=True)}
 
-    def _piece(self, step: MakeStep) -> tasks.Piece:
+    def _piece(self, step: MakeStep) -> messages.Piece:
         target = str(self.store.scratch(_media_type(step)))
-        return tasks.Piece(index=step.index, node=step.node, target=target)
+        return messages.Piece(index=step.index, node=step.node, target=target)
 
     def finished(self, plan: Plan) -> events.Finished:
         """Return how the making of a film ends, once all that its plan asks for is there.
@@ -176,13 +176,13 @@ class NodeBuilder:
         )
 
     async def _made(
-        self, worker: WorkerProcess, task: tasks.Make, steps: Sequence[MakeStep]
+        self, worker: WorkerProcess, task: messages.Make, steps: Sequence[MakeStep]
     ) -> list[ObjectRecord]:
         """Have a task done and take what it made into the store."""
-        targets, rows = [Path(target) for target in tasks.targets(task)], []
+        targets, rows = [Path(target) for target in messages.targets(task)], []
         try:
             made = await worker.run(task, lambda reply: self._hear(reply, steps[0].stage))
-            assert isinstance(made, tasks.Made)
+            assert isinstance(made, messages.Made)
             for target, step, file in zip(targets, steps, made.files, strict=True):
                 about = (file.sha256, file.size, _media_type(step), file.detail, worker.device.name)
                 rows.append(ObjectRecord(step.node.name, *about))
@@ -193,15 +193,15 @@ class NodeBuilder:
                 self.store.discard(target)  # what a stopped, failed or lost task left half-done
         return rows
 
-    def _hear(self, reply: tasks.AnyReply, stage: Stage | None = None) -> None:
+    def _hear(self, reply: messages.AnyReply, stage: Stage | None = None) -> None:
         """Record what the worker reports in the middle of a task."""
         match reply:
-            case tasks.Advanced(index=index, done=done, total=total) if stage:
+            case messages.Advanced(index=index, done=done, total=total) if stage:
                 name = stage.name
                 self.record(events.PieceAdvanced(stage=name, index=index, done=done, total=total))
-            case tasks.Loading():
+            case messages.Loading():
                 self.record(_loading(reply))
-            case tasks.Economized(way=way, exact=exact):
+            case messages.Economized(way=way, exact=exact):
                 self.record(events.Economized(way=way, exact=exact))
 
     async def _input(self, name: str) -> str:
@@ -234,7 +234,7 @@ def _media_type(step: MakeStep) -> str:
     return GIF if is_gif else step.stage.media_type
 
 
-def _loading(reply: tasks.Loading) -> events.ModelLoading:
+def _loading(reply: messages.Loading) -> events.ModelLoading:
     percent = 100 * reply.done / reply.total if reply.total else 0.0
     return events.ModelLoading(
         model=reply.model,

@@ -25,7 +25,7 @@ from engine.errors import (
 )
 from engine.film.preview_budget import PreviewQuality
 from engine.wire.messages.responses import DeviceInfo
-from engine.workers import messages as tasks
+from engine.workers import messages
 from engine.workers.process import ROOT, TaskStoppedError, WorkerDiedError, WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -59,8 +59,8 @@ class WorkerPool:
         self._busy: set[WorkerProcess] = set()
         self._holding: set[WorkerProcess] = set()  # what this film needs
         self._unfit: set[WorkerProcess] = set()  # for this film
-        self._load: tasks.Load | None = None  # what a worker does before its first task of a film
-        self._loaded: tasks.Loaded | None = None  # what the first of them has answered
+        self._load: messages.Load | None = None  # what workers do before a film's first task
+        self._loaded: messages.Loaded | None = None  # what the first of them has answered
         self._stopped = False
         self._news = asyncio.Event()
         self.interpolator = self.notice = ""
@@ -114,8 +114,8 @@ class WorkerPool:
             await worker.close()
 
     async def load(
-        self, load: tasks.Load, on_reply: Callable[[tasks.AnyReply], None]
-    ) -> tasks.Loaded:
+        self, load: messages.Load, on_reply: Callable[[messages.AnyReply], None]
+    ) -> messages.Loaded:
         """Begin a film: one worker loads its model, the others do before their first task.
 
         Raises:
@@ -137,7 +137,10 @@ class WorkerPool:
 
     @asynccontextmanager
     async def borrowed(
-        self, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None, *, paints: bool = False
+        self,
+        on_reply: Callable[[messages.AnyReply], None] = lambda _: None,
+        *,
+        paints: bool = False,
     ) -> AsyncIterator[WorkerProcess]:
         """Wait for a free worker and have it load what the film needs, unless it did before.
 
@@ -222,7 +225,7 @@ class WorkerPool:
             await self._news.wait()
 
     async def _prepared(
-        self, worker: WorkerProcess, on_reply: Callable[[tasks.AnyReply], None]
+        self, worker: WorkerProcess, on_reply: Callable[[messages.AnyReply], None]
     ) -> bool:
         """Have a worker load what the film needs; return whether it may take part.
 
@@ -242,7 +245,7 @@ class WorkerPool:
             if not self._rule_out(worker, str(error)):
                 raise
             return False
-        assert isinstance(loaded, tasks.Loaded)
+        assert isinstance(loaded, messages.Loaded)
         self._loaded = self._loaded or loaded
         ours = (self._loaded.model if paints else "", self._loaded.interpolator)
         theirs = (loaded.model, loaded.interpolator)

@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.errors import DeviceMemoryError, VisionFluxError, WorkerStartError
 from engine.film.preview_budget import PreviewQuality
 from engine.wire.messages.responses import DeviceInfo
-from engine.workers import messages as tasks
+from engine.workers import messages
 
 ROOT = Path(__file__).parents[2]
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class WorkerProcess:
 
     Attributes:
         ways: to save memory, that the worker has taken for the film in hand.
-        peak: bytes of its device that the film has needed at most, as in ``tasks.Made``.
+        peak: bytes of its device that the film has needed at most, as in ``messages.Made``.
         on_change: called when the worker has become ready or has ended.
     """
 
@@ -55,7 +55,7 @@ class WorkerProcess:
         self._on_preview = on_preview
         self._environment = environment or {}
         self._process: asyncio.subprocess.Process | None = None
-        self._replies: asyncio.Queue[tasks.AnyReply | None] = asyncio.Queue()
+        self._replies: asyncio.Queue[messages.AnyReply | None] = asyncio.Queue()
         self._reader: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
         self._credit: PreviewQuality | None = None  # for the one preview that the worker may encode
@@ -91,11 +91,11 @@ class WorkerProcess:
             raise WorkerStartError(f"the worker cannot be started: {error}") from error
         self._reader = asyncio.create_task(self._read(self._process, self._replies))
         if self._credit:
-            self._send(tasks.Credit(setting=self._credit))
+            self._send(messages.Credit(setting=self._credit))
 
     async def run(
-        self, work: tasks.Work, on_reply: Callable[[tasks.AnyReply], None] = lambda _: None
-    ) -> tasks.Loaded | tasks.Made | tasks.Measured:
+        self, work: messages.Work, on_reply: Callable[[messages.AnyReply], None] = lambda _: None
+    ) -> messages.Loaded | messages.Made | messages.Measured:
         """Carry out one task.
 
         Raises:
@@ -109,13 +109,13 @@ class WorkerProcess:
             self._send(work)
             while True:
                 match await self._next():
-                    case tasks.Made() | tasks.Measured() | tasks.Loaded() as result:
+                    case messages.Made() | messages.Measured() | messages.Loaded() as result:
                         if trouble:
                             raise trouble
                         return result
-                    case tasks.Stopped():
+                    case messages.Stopped():
                         raise TaskStoppedError
-                    case tasks.Broke(error=error):
+                    case messages.Broke(error=error):
                         if error.code == DeviceMemoryError.code:
                             # oneDNN never again makes what it once had no room for.
                             await self.close()
@@ -135,13 +135,13 @@ class WorkerProcess:
 
     def stop(self, job: str) -> None:
         """Have the task in hand given up."""
-        self._send(tasks.Stop(job=job))
+        self._send(messages.Stop(job=job))
 
     def credit(self, setting: PreviewQuality | None) -> None:
         """Allow one preview, made as ``setting`` says; None allows none."""
         if setting != self._credit:
             self._credit = setting
-            self._send(tasks.Credit(setting=setting))
+            self._send(messages.Credit(setting=setting))
 
     async def close(self) -> None:
         """End the process."""
@@ -154,12 +154,12 @@ class WorkerProcess:
         if self._reader:
             await self._reader
 
-    def _send(self, task: tasks.Task) -> None:
+    def _send(self, task: messages.Task) -> None:
         if self._process and self._process.stdin and self._process.returncode is None:
             with contextlib.suppress(ConnectionError):
-                self._process.stdin.write(tasks.pack(task))
+                self._process.stdin.write(messages.pack(task))
 
-    async def _next(self) -> tasks.AnyReply:
+    async def _next(self) -> messages.AnyReply:
         try:
             # Not wait_for: before Python 3.12 it forgets a cancellation that a reply comes with.
             async with asyncio.timeout(SILENCE_TIMEOUT):
@@ -177,35 +177,37 @@ class WorkerProcess:
         return reply
 
     async def _read(
-        self, process: asyncio.subprocess.Process, replies: asyncio.Queue[tasks.AnyReply | None]
+        self, process: asyncio.subprocess.Process, replies: asyncio.Queue[messages.AnyReply | None]
     ) -> None:
         assert process.stdout
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                length, kind = tasks.FRAME.unpack(
-                    await process.stdout.readexactly(tasks.FRAME.size)
+                length, kind = messages.FRAME.unpack(
+                    await process.stdout.readexactly(messages.FRAME.size)
                 )
                 body = await process.stdout.readexactly(length)
-                if kind == tasks.PREVIEW_KIND:
+                if kind == messages.PREVIEW_KIND:
                     self._credit = None
                     self._on_preview(body)
                 else:
-                    self._take(tasks.read_reply(body), replies)
+                    self._take(messages.read_reply(body), replies)
         replies.put_nowait(None)
         if process is self._process:
             self._is_ready = False
             self.on_change()
 
-    def _take(self, reply: tasks.AnyReply, replies: asyncio.Queue[tasks.AnyReply | None]) -> None:
+    def _take(
+        self, reply: messages.AnyReply, replies: asyncio.Queue[messages.AnyReply | None]
+    ) -> None:
         match reply:
-            case tasks.Ready(device=device):
+            case messages.Ready(device=device):
                 self.device, self._is_ready = device, True
                 self.on_change()
                 return
-            case tasks.Loaded(device=device):
+            case messages.Loaded(device=device):
                 self.device = device
-            case tasks.Economized(way=way):
+            case messages.Economized(way=way):
                 self.ways.add(way)
-            case tasks.Made(memory=memory):
+            case messages.Made(memory=memory):
                 self.peak = memory
         replies.put_nowait(reply)

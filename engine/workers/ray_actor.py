@@ -18,7 +18,7 @@ from engine.errors import VisionFluxError
 from engine.film.preview_budget import PreviewQuality
 from engine.models import catalogue
 from engine.wire.messages.responses import DeviceInfo
-from engine.workers import messages as tasks
+from engine.workers import messages
 from engine.workers.process import TaskStoppedError, WorkerDiedError, WorkerProcess
 
 PART_BYTES = 4 * 2**20  # bytes of a result that travel at once
@@ -47,7 +47,7 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class FileChunk(msgspec.Struct, frozen=True):
-    """The next bytes of a file that a task made; ``tasks.Made`` has the hash of the whole.
+    """The next bytes of a file that a task made; ``messages.Made`` has the hash of the whole.
 
     ``file``: its place among the task's targets.
     """
@@ -62,7 +62,7 @@ class PreviewBytes(msgspec.Struct, frozen=True):
     body: bytes
 
 
-Answer = tasks.AnyReply | FileChunk | PreviewBytes
+Answer = messages.AnyReply | FileChunk | PreviewBytes
 
 
 class RayActor:
@@ -91,7 +91,7 @@ class RayActor:
             raise WorkerDiedError("before it was ready")
         return self._process.device
 
-    async def run(self, work: tasks.Work, files: list[Content]) -> AsyncIterator[Answer]:
+    async def run(self, work: messages.Work, files: list[Content]) -> AsyncIterator[Answer]:
         """Carry out one task; yield the worker's messages, its files, and the result.
 
         Args:
@@ -109,13 +109,13 @@ class RayActor:
             while (answer := await self._answers.get()) is not None:
                 yield answer
             try:
-                result: tasks.AnyReply = doing.result()
+                result: messages.AnyReply = doing.result()
             except TaskStoppedError:
-                result = tasks.Stopped()
+                result = messages.Stopped()
             except VisionFluxError as error:
-                result = tasks.Broke(error=error.report())
-            if isinstance(result, tasks.Made):
-                for part in parts(tasks.targets(work)):
+                result = messages.Broke(error=error.report())
+            if isinstance(result, messages.Made):
+                for part in parts(messages.targets(work)):
                     yield part
             yield result
 
@@ -131,17 +131,17 @@ class RayActor:
         self._answers.put_nowait(PreviewBytes(body))
 
 
-def inputs(work: tasks.Work) -> list[str]:
+def inputs(work: messages.Work) -> list[str]:
     """Return the files that a task reads."""
     match work:
-        case tasks.Make(inputs=files):
+        case messages.Make(inputs=files):
             return [*files.values()]
-        case tasks.Measure(first=first, second=second):
+        case messages.Measure(first=first, second=second):
             return [first, second]
     return []
 
 
-def settle(work: tasks.Work, files: list[Content], folder: Path) -> tasks.Work:
+def settle(work: messages.Work, files: list[Content], folder: Path) -> messages.Work:
     """Write what a task reads into a folder, and return the task with the paths of this machine.
 
     A model that comes with VisionFlux is the one of this machine.
@@ -154,11 +154,11 @@ def settle(work: tasks.Work, files: list[Content], folder: Path) -> tasks.Work:
         paths.append(str(folder / f"{number}{Path(path).suffix}"))
         Path(paths[-1]).write_bytes(file.checked())
     match work:
-        case tasks.Load(model=model) if model:
+        case messages.Load(model=model) if model:
             return msgspec.structs.replace(work, model=catalogue().get(model.name, model))
-        case tasks.Measure():
+        case messages.Measure():
             return msgspec.structs.replace(work, first=paths[0], second=paths[1])
-        case tasks.Make(pieces=pieces):
+        case messages.Make(pieces=pieces):
             here = tuple(
                 msgspec.structs.replace(piece, target=_here(folder, piece)) for piece in pieces
             )
@@ -167,7 +167,7 @@ def settle(work: tasks.Work, files: list[Content], folder: Path) -> tasks.Work:
     return work
 
 
-def _here(folder: Path, piece: tasks.Piece) -> str:
+def _here(folder: Path, piece: messages.Piece) -> str:
     """Return where a piece is written on this machine."""
     return str(folder / f"made{piece.index}{Path(piece.target).suffix}")
 

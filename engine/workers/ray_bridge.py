@@ -20,7 +20,7 @@ import ray
 from ray.exceptions import RayError
 
 from engine.models import interpolators as networks
-from engine.workers import messages as tasks
+from engine.workers import messages
 from engine.workers.messages import Channel, ServerGoneError, claim_stdout
 from engine.workers.ray_actor import Content, FileChunk, PreviewBytes, RayActor, inputs
 
@@ -78,7 +78,7 @@ class RayBridge:
 
     def __init__(self, channel: Channel, actor: Any) -> None:
         self._channel, self._actor = channel, actor
-        self._inbox: queue.SimpleQueue[tasks.Work] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[messages.Work] = queue.SimpleQueue()
 
     def listen(self) -> None:
         """Sort the server's messages, in a thread of its own, and end with the server.
@@ -87,9 +87,9 @@ class RayBridge:
         """
         while (task := self._channel.receive()) is not None:
             match task:
-                case tasks.Stop(job=job):
+                case messages.Stop(job=job):
                     self._actor.stop.remote(job)
-                case tasks.Credit(setting=setting):
+                case messages.Credit(setting=setting):
                     self._actor.credit.remote(setting)
                 case work:
                     self._inbox.put(work)
@@ -101,13 +101,13 @@ class RayBridge:
         Raises:
             ray.exceptions.RayError: the actor, its machine or its worker is lost.
         """
-        self._channel.send(tasks.Ready(device=ray.get(self._actor.ready.remote())))
+        self._channel.send(messages.Ready(device=ray.get(self._actor.ready.remote())))
         while True:
             self._carry_out(self._inbox.get())
 
-    def _carry_out(self, work: tasks.Work) -> None:
+    def _carry_out(self, work: messages.Work) -> None:
         files = [Content.of(Path(path).read_bytes()) for path in inputs(work)]
-        targets = tasks.targets(work)
+        targets = messages.targets(work)
         made = [hashlib.sha256() for _ in targets]
         for reference in self._actor.run.remote(work, files):
             match ray.get(reference):
@@ -116,14 +116,14 @@ class RayBridge:
                     with Path(targets[number]).open("ab") as target:
                         target.write(data)
                 case PreviewBytes(body=body):
-                    self._channel.forward(tasks.PREVIEW_KIND, body)
-                case tasks.Made(files=reported) if not _whole(reported, made):
+                    self._channel.forward(messages.PREVIEW_KIND, body)
+                case messages.Made(files=reported) if not _whole(reported, made):
                     raise OSError("what was made was damaged on its way between two machines")
                 case answer:
                     self._channel.send(answer)
 
 
-def _whole(files: Sequence[tasks.File], made: Sequence[Any]) -> bool:
+def _whole(files: Sequence[messages.File], made: Sequence[Any]) -> bool:
     """Tell whether what arrived is what the worker made."""
     return [file.sha256 for file in files] == [one.hexdigest() for one in made]
 

@@ -12,10 +12,10 @@ from engine.errors import ErrorReport, InvalidParameterError
 from engine.film.camera import OWN, PRESETS, STILL, name_of
 from engine.film.fields import fields_of
 from engine.film.recipe import Camera, Scene
-from ui import app_state as resources
+from ui import app_state
 from ui.create.camera_preview import animation_style, preview
 from ui.create.widgets import choice_arguments, number_arguments
-from ui.shell import theme as look
+from ui.shell import theme
 from ui.shell.text import plain
 from ui.storage import draft
 from ui.storage.draft import SceneDraft
@@ -37,7 +37,7 @@ def scene_options(scene: SceneDraft) -> None:
 
 def _preview(scene: SceneDraft, image: str, move: Camera | None) -> None:
     settings = draft.current(st.session_state).settings
-    stills = resources.get_hub().start_images
+    stills = app_state.get_hub().start_images
     jpeg = stills.thumbnail(image) if image else b""
     aspect = settings.height / settings.width
     if move:
@@ -136,7 +136,7 @@ def _picture(scene: SceneDraft, image: str, move: Camera | None) -> None:
             "shape of the film. Its metadata, such as its location, is removed.",
         )
         if problem := st.session_state.get(f"refused-{scene.id}"):
-            look.show_error(problem)
+            theme.show_error(problem)
         if image:
             _preview(scene, image, move)
             _strength(scene)
@@ -167,7 +167,7 @@ def _upload(scene_id: str, key: str) -> None:
         return
     st.session_state.pop(f"refused-{scene_id}", None)
     try:
-        name = resources.get_hub().start_images.keep(dropped.getvalue())
+        name = app_state.get_hub().start_images.keep(dropped.getvalue())
     except InvalidParameterError as error:
         report = error.report()
         message = report.message.removeprefix("start_image: ")

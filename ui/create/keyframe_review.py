@@ -14,11 +14,11 @@ from engine.film.events import PieceFinished, remarks
 from engine.film.progress import fold
 from engine.film.recipe import MAX_PROMPT, Recipe
 from engine.film.stages import KEYFRAME
-from ui import app_state as resources
+from ui import app_state
 from ui.create import animatic
 from ui.estimate.panel import estimate
 from ui.films.player import player
-from ui.shell import text as words
+from ui.shell import text
 from ui.storage import draft
 from ui.storage.tables import Film
 
@@ -62,12 +62,12 @@ def keyframe_review(film: Film, submit: Submit) -> None:
 
 def discard(film: Film) -> None:
     """Remove an animatic that another film replaces from the library."""
-    resources.get_hub().library.discard(film.job)
+    app_state.get_hub().library.discard(film.job)
 
 
 def _approval(film: Film, keyframes: list[Keyframe], submit: Submit) -> None:
     whole = animatic.film_of(film.recipe)
-    engine = resources.get_hub().chosen()
+    engine = app_state.get_hub().chosen()
     cost, _ = estimate(engine, whole)
     with st.container(key="glass_gate", border=True, horizontal=True, vertical_alignment="center"):
         if st.button("Make the film", key="approve", type="primary", disabled=not engine.connected):
@@ -75,7 +75,7 @@ def _approval(film: Film, keyframes: list[Keyframe], submit: Submit) -> None:
         if st.button("Re-roll unlocked keyframes", key="reroll-all", icon=":material/casino:"):
             others = set(range(len(keyframes))) - _fixed(film, keyframes)
             _repaint(film, keyframes, submit, {place: draft.new_seed() for place in others}, {})
-        st.caption(f"The film then takes about {words.length(cost.seconds)}.")
+        st.caption(f"The film then takes about {text.length(cost.seconds)}.")
 
 
 def _approved(film: Film) -> None:
@@ -151,11 +151,11 @@ def _repaint(
 
 def _picture(film: Film, place: int, keyframe: Keyframe) -> str:
     shows = animatic.prompt_at(film.recipe, keyframe.seconds)
-    alt = escape(f"Keyframe {place + 1}: {words.short(shows)}")
+    alt = escape(f"Keyframe {place + 1}: {text.short(shows)}")
     shape = f"aspect-ratio: {film.width} / {film.height}"
-    if keyframe.number not in resources.get_hub().library.thumbnails(film.job):
+    if keyframe.number not in app_state.get_hub().library.thumbnails(film.job):
         return f'<div class="keyframe" style="{shape}" role="img" aria-label="{alt}"></div>'
-    ticket = resources.get_tickets().issue(f"film:{film.job}")
+    ticket = app_state.get_tickets().issue(f"film:{film.job}")
     address = escape(f"/api/pictures/{film.job}/{keyframe.number}?ticket={ticket}")
     return f'<img class="keyframe" style="{shape}" src="{address}" alt="{alt}">'
 
@@ -163,12 +163,12 @@ def _picture(film: Film, place: int, keyframe: Keyframe) -> str:
 def _pictures_missing(film: Film, keyframes: list[Keyframe]) -> bool:
     """Return whether pictures are still to be downloaded."""
     visible = sum(not keyframe.blank for keyframe in keyframes)
-    return len(resources.get_hub().library.thumbnails(film.job)) < visible
+    return len(app_state.get_hub().library.thumbnails(film.job)) < visible
 
 
 def _keyframes(job: str) -> list[Keyframe]:
     """Return an animatic's keyframes in order of time, as its log tells them."""
-    log = resources.get_hub().event_log.of_film(job)
+    log = app_state.get_hub().event_log.of_film(job)
     heard = (logged.event for logged in log)
     pieces = [one for one in heard if isinstance(one, PieceFinished) and one.stage == KEYFRAME.name]
     new = {one.index for one in pieces if not one.reused}

@@ -8,11 +8,10 @@ import time
 import streamlit as st
 
 from engine.errors import VisionFluxError
-from ui import app_state as resources
+from ui import app_state
 from ui.engines.connections import EngineView
 from ui.films import recipe_card
-from ui.shell import text as words
-from ui.shell import theme as look
+from ui.shell import text, theme
 from ui.storage.job_views import JobView
 
 SILENCE_TIMEOUT = 8.0  # seconds without a message after which an engine counts as lost
@@ -21,7 +20,7 @@ SILENCE_TIMEOUT = 8.0  # seconds without a message after which an engine counts 
 @st.fragment(run_every=2)
 def recovery(job: str) -> None:
     """Draw this for an unfinished film; rerun the page once another job continues it."""
-    hub = resources.get_hub()
+    hub = app_state.get_hub()
     view = hub.find(job)
     if view is None or view.settled:
         if view and view.successor:
@@ -33,7 +32,7 @@ def recovery(job: str) -> None:
     if not _is_lost(view):
         return
     if view.move_error:
-        look.show_error(view.move_error)
+        theme.show_error(view.move_error)
     if hub.is_stopped(view.engine):
         _start_button()
     if rescue := hub.rescue_engine(job):
@@ -47,13 +46,13 @@ def recovery(job: str) -> None:
 
 def continue_button(job: str, engine: EngineView) -> bool:
     """Draw a button that continues a film on another engine; return whether it has begun."""
-    name = words.plain(engine.name)
+    name = text.plain(engine.name)
     if not st.button(f"Continue on {name}", key=f"continue-{job}", icon=":material/redo:"):
         return False
     try:
-        resources.get_hub().move(job)
+        app_state.get_hub().move(job)
     except VisionFluxError as error:
-        look.show_error(error.report())
+        theme.show_error(error.report())
         return False
     return True
 
@@ -61,27 +60,27 @@ def continue_button(job: str, engine: EngineView) -> bool:
 @st.fragment(run_every=2)
 def restart(job: str) -> None:
     """Draw a button that restarts a failed or cancelled film; finished pieces are reused."""
-    hub = resources.get_hub()
+    hub = app_state.get_hub()
     view = hub.find(job)
     if view is None or view.successor:
         st.rerun()
     if view.move_status:
-        st.caption(words.plain(view.move_status))
+        st.caption(text.plain(view.move_status))
         return
     if view.move_error:
-        look.show_error(view.move_error)
+        theme.show_error(view.move_error)
     if st.button("Start it again", key="retry", type="primary"):
         try:
             hub.move(job)
         except VisionFluxError as error:
-            look.show_error(error.report())
+            theme.show_error(error.report())
         else:
             st.rerun(scope="fragment")
 
 
 def _start_button() -> None:
     if st.button("Start the engine on this computer", key="start-local", type="primary"):
-        resources.get_hub().start_local()
+        app_state.get_hub().start_local()
 
 
 def _offer_move(job: str, engine: EngineView, some: bool) -> None:
@@ -93,7 +92,7 @@ def _offer_move(job: str, engine: EngineView, some: bool) -> None:
 
 def _is_local(view: JobView) -> bool:
     """Return whether the film is made on this computer, where all pieces are saved anyway."""
-    local = resources.get_hub().engines()[0]
+    local = app_state.get_hub().engines()[0]
     return local.hello is not None and local.hello.engine == view.engine
 
 

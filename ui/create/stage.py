@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui import app_state as resources
+from ui import app_state
 from ui.shell.component import component
 from ui.storage.job_views import JobView
 
@@ -41,7 +41,7 @@ _component = component(Path(__file__).with_name("stage.js"), _HTML)
 
 def stage(view: JobView) -> None:
     """Show a running job live; rerun the page once when it has ended."""
-    tickets, job = resources.get_tickets(), view.job
+    tickets, job = app_state.get_tickets(), view.job
     result: Any = _component(
         key=f"stage-{job}",
         data={

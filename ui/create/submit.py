@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.errors import EngineUnreachableError, TransportError, VisionFluxError
 from engine.film.recipe import Recipe
-from ui import app_state as resources
+from ui import app_state
 from ui.shell.text import size
 
 
@@ -19,7 +19,7 @@ def submit(recipe: Recipe) -> str:
         VisionFluxError: the engine refused it, or did not answer; then the next call for the same
             recipe submits the same film.
     """
-    hub = resources.get_hub()
+    hub = app_state.get_hub()
     job = hub.pending_films.job(recipe, hub.library.may_submit)
     progress = st.empty()
     try:

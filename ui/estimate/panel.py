@@ -9,11 +9,11 @@ from engine.film.plan import most_keyframes
 from engine.film.recipe import Recipe
 from engine.film.stages import KEYFRAME
 from engine.wire.messages.responses import Hello
-from ui import app_state as resources
+from ui import app_state
 from ui.engines.connections import EngineView
 from ui.estimate.cost import Estimate, price
 from ui.estimate.history import FilmHistory
-from ui.shell import text as words
+from ui.shell import text
 from ui.storage import draft
 
 TIGHT_MEMORY_SHARE = 0.9  # of a device's memory, above which a film may not fit
@@ -25,16 +25,16 @@ def estimate_panel(engine: EngineView) -> None:
     try:
         recipe = draft.recipe_of(st.session_state, filler=draft.FILLER)
     except VisionFluxError as error:
-        st.caption(words.plain(words.sentence(error.problem)))
+        st.caption(text.plain(text.sentence(error.problem)))
         return
     cost, keyframes = estimate(engine, recipe)
     st.html(_figures(cost, engine.hello))
-    st.caption(f"{content(recipe, keyframes)}  \n{words.plain(_basis(cost, engine))}")
+    st.caption(f"{content(recipe, keyframes)}  \n{text.plain(_basis(cost, engine))}")
 
 
 def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
     """Return the estimate for a film on an engine, and how many keyframes are to be painted."""
-    hub, hello = resources.get_hub(), engine.hello
+    hub, hello = app_state.get_hub(), engine.hello
     past = FilmHistory(hub.library.engine, hub.library.owner, hello.engine if hello else "")
     units = past.missing(recipe)
     kind = hello.device.kind if hello else ""
@@ -67,7 +67,7 @@ def content(recipe: Recipe, missing: int) -> str:
 
 def between(low: float, high: float) -> str:
     """Return a range of durations in words."""
-    first, last = words.length(low), words.length(high)
+    first, last = text.length(low), text.length(high)
     if first == last:
         return last
     if first.partition(" ")[2] == last.partition(" ")[2]:
@@ -78,12 +78,12 @@ def between(low: float, high: float) -> str:
 def _figures(cost: Estimate, hello: Hello | None) -> str:
     total = hello.device.total_memory if hello else 0
     tight = total and cost.memory > TIGHT_MEMORY_SHARE * total
-    device = f"of {words.size(total)}" if total else ""
+    device = f"of {text.size(total)}" if total else ""
     memory = "more than may be free; a smaller size needs less" if tight else device
-    data = ("about " + words.size(cost.data), "at most, through the tunnel")
+    data = ("about " + text.size(cost.data), "at most, through the tunnel")
     figures = [
-        ("Time", f"about {words.length(cost.seconds)}", between(cost.low, cost.high)),
-        ("Memory", f"about {words.size(cost.memory)}", memory),
+        ("Time", f"about {text.length(cost.seconds)}", between(cost.low, cost.high)),
+        ("Memory", f"about {text.size(cost.memory)}", memory),
         ("Data", *(data if cost.data else ("none", "stays on this computer"))),
     ]
     parts = "".join(
@@ -104,5 +104,5 @@ def _basis(cost: Estimate, engine: EngineView) -> str:
         queue = "1 film is" if waiting == 1 else f"{waiting} films are"
         line = f"{line} {queue} in the queue." if waiting else line
     if cost.fetched:
-        line += f" The engine may have to download its model first: {words.size(cost.fetched)}."
+        line += f" The engine may have to download its model first: {text.size(cost.fetched)}."
     return line

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from engine.errors import VisionFluxError
-from ui import app_state as resources
+from ui import app_state
 from ui.films.shelf import Choice
-from ui.shell import theme as look
+from ui.shell import theme
 from ui.shell.text import plain, short
 from ui.storage import draft
 from ui.storage.tables import Film
@@ -30,7 +30,7 @@ def back_button() -> None:
 
 def perform(choice: Choice) -> None:
     """Do what was chosen on a card; the page reports a film that no longer exists."""
-    film = resources.get_hub().library.get(choice.job)
+    film = app_state.get_hub().library.get(choice.job)
     if choice.action == "rename":
         _rename(choice.job)
         return
@@ -93,7 +93,7 @@ def _remix(film: Film) -> None:
 
 
 def _toggle_favourite(film: Film) -> None:
-    resources.get_hub().library.set_favourite(film.job, not film.favourite)
+    app_state.get_hub().library.set_favourite(film.job, not film.favourite)
 
 
 def _compare(film: Film) -> None:
@@ -101,7 +101,7 @@ def _compare(film: Film) -> None:
 
 
 def _delete(film: Film) -> None:
-    resources.get_hub().library.discard(film.job)
+    app_state.get_hub().library.discard(film.job)
     st.session_state["discarded"] = {"job": film.job, "title": film.title}
     go_to()
 
@@ -117,16 +117,16 @@ _ACTIONS: dict[str, Callable[[Film], None]] = {
 
 def _continue(job: str) -> None:
     try:
-        resources.get_hub().move(job)
+        app_state.get_hub().move(job)
     except VisionFluxError as error:
-        look.show_error(error.report())
+        theme.show_error(error.report())
     else:
         st.switch_page("pages/create.py", query_params={"job": job})
 
 
 @st.dialog("Rename this film")
 def _rename(job: str) -> None:
-    film = resources.get_hub().library.get(job)
+    film = app_state.get_hub().library.get(job)
     if film is None:
         return
     with st.form("rename", border=False):
@@ -137,11 +137,11 @@ def _rename(job: str) -> None:
 
 
 def _save_name(job: str) -> None:
-    resources.get_hub().library.rename(job, st.session_state[f"title-{job}"])
+    app_state.get_hub().library.rename(job, st.session_state[f"title-{job}"])
 
 
 def _restore(job: str) -> None:
-    resources.get_hub().library.restore(job)
+    app_state.get_hub().library.restore(job)
     _dismiss()
 
 

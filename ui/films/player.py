@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ui import app_state as resources
+from ui import app_state
 from ui.routes.conversions import FORMATS
 from ui.shell.component import component
 from ui.shell.text import size
@@ -60,8 +60,8 @@ def addresses(film: Film) -> tuple[str, str]:
 
     A film has no poster until it is finished; its first keyframe is shown instead.
     """
-    ticket = resources.get_tickets().issue(f"film:{film.job}")
-    library, poster = resources.get_hub().library, ""
+    ticket = app_state.get_tickets().issue(f"film:{film.job}")
+    library, poster = app_state.get_hub().library, ""
     if library.poster(film.job).is_file():
         poster = f"/api/films/{film.job}/poster?ticket={ticket}"
     elif pictures := library.thumbnails(film.job):

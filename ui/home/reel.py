@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from engine.film import timeline as spacing
+from engine.film import timeline
 from engine.film.recipe import Recipe
 from ui.films.player import addresses
 from ui.films.recipe_card import made_with
@@ -90,10 +90,10 @@ def backdrop(film: ShowcaseFilm) -> None:
 
 def _captions(recipe: Recipe) -> Iterator[dict[str, Any]]:
     """Yield each prompt and the time to show it: when its scene has become visible."""
-    for scene, start in zip(recipe.scenes, spacing.starts(recipe), strict=True):
+    for scene, start in zip(recipe.scenes, timeline.starts(recipe), strict=True):
         yield {"start": max(0.0, start - scene.seconds / 4), "prompt": scene.prompt}
-    if spacing.lead(recipe):
-        yield {"start": recipe.seconds - spacing.lead(recipe), "prompt": recipe.scenes[0].prompt}
+    if timeline.lead(recipe):
+        yield {"start": recipe.seconds - timeline.lead(recipe), "prompt": recipe.scenes[0].prompt}
 
 
 def reel(title: str, note: str, films: Sequence[dict[str, Any]], *, key: str) -> Choice | None:

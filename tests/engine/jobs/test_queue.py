@@ -27,7 +27,7 @@ from engine.storage.object_store import ObjectStore
 from engine.wire.messages import limits
 from engine.wire.messages.responses import JobEvent
 from engine.wire.pairing import Pairing
-from engine.workers import process as foreman
+from engine.workers.process import WorkerProcess
 from tests.conftest import MODELS, STAND_IN, Client, a_recipe, an_engine, connected
 from tests.processes import Process
 from tests.stand_ins.worker import MEMORY
@@ -289,7 +289,7 @@ async def test_a_worker_that_hangs_is_replaced(
 ) -> None:
     async with connected(engine) as client:
         with monkeypatch.context() as impatient:
-            impatient.setattr(foreman, "SILENCE_TIMEOUT", 1.5)
+            impatient.setattr("engine.workers.process.SILENCE_TIMEOUT", 1.5)
             types = await made(client, JOB, "hang")
         # On a busy machine a worker that only starts may count as hung as well.
         assert types.count("Interrupted") >= 2
@@ -358,7 +358,7 @@ async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_cancelled_jobs_are_not_kept_in_memory(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.db")
-    idle = foreman.WorkerProcess(STAND_IN, "cpu", lambda _: None)
+    idle = WorkerProcess(STAND_IN, "cpu", lambda _: None)
     jobs = JobQueue(journal, ObjectStore(tmp_path, journal), MODELS, idle)
     jobs.submit(JOB, a_recipe())
     for _ in range(2):  # while it waits, and once it has ended

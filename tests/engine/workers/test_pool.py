@@ -17,7 +17,7 @@ from engine.film.graph import Blend, KeyframeNode
 from engine.film.progress import Progress, advance, fold
 from engine.film.stages import KEYFRAME, SEGMENT
 from engine.wire.messages.responses import DeviceInfo, label
-from engine.workers import messages as tasks
+from engine.workers import messages
 from engine.workers.pool import SECOND_WORKER_MEMORY, MemoryShortError, WorkerPool, has_room_for_two
 from engine.workers.process import TaskStoppedError, WorkerDiedError, WorkerProcess
 from tests.conftest import MODELS, PATIENCE, STAND_IN, Client, a_recipe, an_engine, connected
@@ -25,7 +25,7 @@ from tests.pieces import finished
 
 pytestmark = pytest.mark.anyio
 JOB = "job-0001"
-LOAD = tasks.Load(job=JOB, model=MODELS["landscapes"])
+LOAD = messages.Load(job=JOB, model=MODELS["landscapes"])
 OTHER = {"WEIGHTS": "other"}
 
 
@@ -64,18 +64,18 @@ async def test_an_end_that_comes_with_a_reply_is_heard() -> None:
     work = asyncio.create_task(silent.run(LOAD))
     await until(lambda: silent._process)
     await asyncio.sleep(0)  # from here on it waits for a reply
-    silent._replies.put_nowait(tasks.Advanced(index=0, done=1, total=2))
+    silent._replies.put_nowait(messages.Advanced(index=0, done=1, total=2))
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(work, PATIENCE)
     await silent.close()
 
 
-async def loaded(pool: WorkerPool, **changes: object) -> tasks.Loaded:
+async def loaded(pool: WorkerPool, **changes: object) -> messages.Loaded:
     return await pool.load(msgspec.structs.replace(LOAD, **changes), lambda _: None)
 
 
-def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Make:
+def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> messages.Make:
     node = KeyframeNode(
         model="landscapes@0",
         prompt=Blend(prompt, prompt, 0.0),
@@ -87,8 +87,8 @@ def a_painting(target: Path, prompt: str = "dawn", steps: int = 2) -> tasks.Make
         guidance_scale=1.0,
         scheduler="ddim",
     )
-    piece = tasks.Piece(index=0, node=node, target=str(target))
-    return tasks.Make(job=JOB, stage="keyframe", pieces=(piece,))
+    piece = messages.Piece(index=0, node=node, target=str(target))
+    return messages.Make(job=JOB, stage="keyframe", pieces=(piece,))
 
 
 class Borrower:
@@ -141,10 +141,10 @@ async def test_a_dead_worker_comes_back_and_loads_again(tmp_path: Path) -> None:
         with pytest.raises(WorkerDiedError):
             async with pool.borrowed() as foreman:
                 await foreman.run(a_painting(tmp_path / "1.png", "always crash"))
-        heard: list[tasks.AnyReply] = []
+        heard: list[messages.AnyReply] = []
         async with pool.borrowed(heard.append) as foreman:
             await foreman.run(a_painting(tmp_path / "2.png"))
-    assert [type(reply) for reply in heard] == [tasks.Loading]
+    assert [type(reply) for reply in heard] == [messages.Loading]
     assert (tmp_path / "2.png").exists()
 
 

@@ -27,7 +27,7 @@ from tests.pieces import finished as finished_pieces
 from tests.pieces import kind_of
 from tests.stand_ins.connection import FINISHED, StandIn, World, png, until
 from tests.ui.storage.test_start_images import a_file, halves
-from ui.engines import migration as mover
+from ui.engines import migration
 from ui.engines.hub import Hub
 from ui.storage.job_views import JobView
 from ui.storage.library import Library
@@ -50,7 +50,7 @@ SEGMENT = b"a segment" * 100
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(mover, "RETRY_DELAYS_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(migration, "RETRY_DELAYS_SECONDS", (0.01, 0.01))
     with World(tmp_path) as world:
         yield world
 

@@ -13,7 +13,7 @@ from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, an_engine, connected
 from tests.stand_ins.connection import until
 from tests.ui.storage.test_start_images import a_file, halves
-from ui import app_state as resources
+from ui import app_state
 from ui.storage.draft import SavedDraft
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
@@ -41,9 +41,9 @@ def test_a_picture_stays_while_a_film_or_the_draft_begins_from_it(
 ) -> None:
     """Whoever opens the app again finds what they may still need, and nothing else."""
     monkeypatch.setenv("VISIONFLUX_DATA", str(tmp_path))
-    monkeypatch.setattr(resources, "ensure_local_engine", _none)
-    monkeypatch.setattr(resources, "FIRST_PAGE_SECONDS", 0.0)
-    hubs = resources.Hubs()
+    monkeypatch.setattr(app_state, "ensure_local_engine", _none)
+    monkeypatch.setattr(app_state, "FIRST_PAGE_SECONDS", 0.0)
+    hubs = app_state.Hubs()
     hub = hubs.of("")
     shades = ("red", "green", "blue")
     film, draft, dropped = (
@@ -66,7 +66,7 @@ def test_the_start_removes_interrupted_downloads_of_jobs_that_have_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VISIONFLUX_DATA", str(tmp_path))
-    monkeypatch.setattr(resources, "ensure_local_engine", _none)
+    monkeypatch.setattr(app_state, "ensure_local_engine", _none)
     part = tmp_path / "films" / "job1" / "film.mp4.part"
     library = Library(sqlite_engine(tmp_path / "library.db"), tmp_path / "films")
     library.add("job1", beginning("a" * 64), "engine")
@@ -74,7 +74,7 @@ def test_the_start_removes_interrupted_downloads_of_jobs_that_have_ended(
     part.parent.mkdir()
     part.write_bytes(b"half of it")
     os.utime(part, (1.0, 1.0))
-    hubs = resources.Hubs()
+    hubs = app_state.Hubs()
     hubs.of("")
     until(lambda: not part.exists())
     hubs.close()

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from engine.errors import EngineUnreachableError
 from tests.pages.test_pages import Studio, setting
 from tests.stand_ins.connection import CARD, World
-from ui import app_state as resources
+from ui import app_state
 
 Visiting = Callable[..., AppTest]
 
@@ -28,7 +28,7 @@ def visiting(world: World, monkeypatch: pytest.MonkeyPatch) -> Visiting:
         failure = EngineUnreachableError("the engine did not start", remedy="read its log")
         world.failure = None if engine else failure
         studio = Studio(world)
-        monkeypatch.setattr(resources, "get_hub", lambda: studio.hub)
+        monkeypatch.setattr(app_state, "get_hub", lambda: studio.hub)
         return studio.visit("create")
 
     return visit
