@@ -11,11 +11,13 @@ from typing import NamedTuple
 import streamlit as st
 
 from engine.film.events import PieceFinished, remarks
+from engine.film.fields import fields_of
 from engine.film.progress import fold
-from engine.film.recipe import MAX_PROMPT, Recipe
+from engine.film.recipe import Recipe, Scene
 from engine.film.stages import KEYFRAME
 from ui import app_state
 from ui.create import animatic
+from ui.create.widgets import text_arguments
 from ui.estimate.panel import estimate
 from ui.films.player import player
 from ui.shell import text
@@ -124,7 +126,7 @@ def _buttons(
                 f"Keyframe {place + 1}",
                 value=animatic.prompt_at(film.recipe, keyframes[place].seconds),
                 key=f"words-{film.job}-{place}",
-                max_chars=MAX_PROMPT,
+                **text_arguments(fields_of(Scene)["prompt"]),
             )
             if st.button("Paint this", key=f"paint-{place}", type="primary"):
                 _repaint(film, keyframes, submit, {}, {place: prompt})

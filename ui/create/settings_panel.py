@@ -11,7 +11,7 @@ from msgspec import structs
 
 from engine.film.recipe import SETTINGS, Recipe
 from engine.models import Card, Defaults
-from ui.create.widgets import choice_arguments, number_arguments
+from ui.create.widgets import choice_arguments, number_arguments, text_arguments
 from ui.shell.text import plain, size
 from ui.storage import draft
 
@@ -99,7 +99,7 @@ def _negative_prompt(card: Card | None) -> None:
     st.text_area(
         field.title,
         **_setting("negative_prompt"),
-        max_chars=int(field.bounds.most),
+        **text_arguments(field),
         height=68,
         disabled=bool(card and card.negative_prompt == "ignored"),
         help=field.description + (f" {plain(card.title)}: {negative_prompt(card)}" if card else ""),

@@ -9,9 +9,9 @@ from typing import Any
 import streamlit as st
 
 from engine.film.fields import fields_of
-from engine.film.recipe import MAX_PROMPT, MAX_SCENES, Scene
+from engine.film.recipe import MAX_SCENES, Scene
 from ui.create.camera_panel import scene_options
-from ui.create.widgets import choice_arguments, number_arguments
+from ui.create.widgets import choice_arguments, number_arguments, text_arguments
 from ui.storage import draft
 from ui.storage.draft import SceneDraft
 
@@ -45,7 +45,7 @@ def _scene(index: int, scene: SceneDraft, *, count: int) -> None:
         f"Scene {index + 1}",
         **draft.of_scene(st.session_state, scene, "prompt"),
         placeholder="dawn over the sea, sun on the left" if index == 0 else "…and then?",
-        max_chars=MAX_PROMPT,
+        **text_arguments(fields_of(Scene)["prompt"]),
         height=122,
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):

@@ -21,6 +21,11 @@ def number_arguments(field: Field) -> dict[str, Any]:
     }
 
 
+def text_arguments(field: Field) -> dict[str, Any]:
+    """Return what a text area needs: the limit of its length."""
+    return {"max_chars": int(field.bounds.most)}
+
+
 def choice_arguments(field: Field) -> dict[str, Any]:
     """Return what a select box or a segmented control needs: label, options and help."""
     return {

@@ -34,5 +34,7 @@ def test_each_setting_has_a_widget_with_its_limits_and_its_help() -> None:
             assert widget.help == field.description
         if field.kind in (int, float):
             assert (widget.min, widget.max, widget.step) == (*field.bounds, field.step), name
+        if field.kind is str and not field.names and name != "model":
+            assert widget.proto.max_chars == field.bounds.most, name
         if field.names:
             assert widget.options == list(field.names.values())
