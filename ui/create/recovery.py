@@ -1,6 +1,7 @@
 """Above the stage: which pieces of the film are saved here, and how to resume it on another engine.
 
-It polls the hub; the stage itself is not drawn again.
+It polls the hub, because Streamlit offers no way to draw a part of a page again when something
+changes; the stage itself is not drawn again.
 """
 
 import time
@@ -14,10 +15,11 @@ from ui.films import recipe_card
 from ui.shell import text, theme
 from ui.storage.job_views import JobView
 
+POLL_INTERVAL = 2.0  # seconds
 SILENCE_TIMEOUT = 8.0  # seconds without a message after which an engine counts as lost
 
 
-@st.fragment(run_every=2)
+@st.fragment(run_every=POLL_INTERVAL)
 def recovery(job: str) -> None:
     """Draw this for an unfinished film; rerun the page once another job continues it."""
     hub = app_state.get_hub()
@@ -57,14 +59,20 @@ def continue_button(job: str, engine: EngineView) -> bool:
     return True
 
 
-@st.fragment(run_every=2)
 def restart(job: str) -> None:
     """Draw a button that restarts a failed or cancelled film; finished pieces are reused."""
+    view = app_state.get_hub().find(job)
+    moving = bool(view and view.move_status)
+    st.fragment(_restart, run_every=POLL_INTERVAL if moving else None)(job, moving)
+
+
+def _restart(job: str, moving: bool) -> None:
+    """Draw the button, or how the restart proceeds; rerun the page when that changes."""
     hub = app_state.get_hub()
     view = hub.find(job)
-    if view is None or view.successor:
+    if view is None or view.successor or bool(view.move_status) != moving:
         st.rerun()
-    if view.move_status:
+    if moving:
         st.caption(text.plain(view.move_status))
         return
     if view.move_error:
@@ -75,7 +83,7 @@ def restart(job: str) -> None:
         except VisionFluxError as error:
             theme.show_error(error.report())
         else:
-            st.rerun(scope="fragment")
+            st.rerun()
 
 
 def _start_button() -> None:
