@@ -1,7 +1,7 @@
-"""Makes a film: everything that its plan asks for, as much at once as there are workers.
+"""Makes a film: all steps of its plan, as many at once as there are workers.
 
-It ends in one event, whatever happens. It does not know how a node is made, the queue, clients or
-torch.
+The result is one event, also after an error. It does not know how a node is made, the queue,
+clients or torch.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ def plan_event(plan: Plan, loaded: messages.Loaded) -> events.Planned:
 
 
 def listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
-    """Return what a plan holds beyond a size, as an event reports it."""
+    """Return the part of a plan beyond a size, as the fields of an event."""
     segments = plan.segments[since.segments :]
     return events.Grown(
         keyframes=tuple(node.name for node in plan.keyframes[since.keyframes :]),
@@ -66,7 +66,7 @@ def listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
 
 
 def is_part(plan: events.Planned, of: events.Planned) -> bool:
-    """Tell whether a plan may become another one as it grows."""
+    """Return whether a plan can grow into another one."""
     lists = ((getattr(plan, name), getattr(of, name)) for name in GROWING)
     facts = ("frames", "model", "interpolator", "notice", "batch", "stages")
     same = all(getattr(plan, name) == getattr(of, name) for name in facts)
@@ -76,15 +76,15 @@ def is_part(plan: events.Planned, of: events.Planned) -> bool:
 def growth_event(
     plan: Plan, reported: Size, known: events.Planned
 ) -> events.Planned | events.Grown | None:
-    """Return the event that reports how a plan has grown since it had a size.
+    """Return the event that reports how a plan has grown.
 
     Args:
-        plan: as it is now.
-        reported: its size when it was reported last.
-        known: what the job's log holds of it; more than was reported, after an interruption.
+        plan: in its present state.
+        reported: its size at the last report.
+        known: the plan in the job's log; after an interruption, larger than ``reported``.
 
     Returns:
-        None if the log has it already, a whole plan if the log differs.
+        None if the log contains it already; a complete plan if the log differs.
     """
     more = listed(plan, reported)
     starts = {name: getattr(reported, SIZES[name]) for name in GROWING}
@@ -99,18 +99,18 @@ def growth_event(
 
 log = logging.getLogger(__name__)
 
-Group = tuple[Step, ...]  # keyframes that are painted at once, or one thing else
+Group = tuple[Step, ...]  # keyframes that are painted together, or one other step
 UnderWay = dict[asyncio.Task[list[float]], Group]
 
 
 @dataclass(frozen=True)
 class FilmBuilder:
-    """One film in the making.
+    """Makes one film.
 
     Attributes:
         nodes: its nodes.
         models: that the engine offers, by name.
-        batch: keyframes that it paints at once.
+        batch: number of keyframes that are painted at once.
     """
 
     nodes: NodeBuilder
@@ -118,8 +118,8 @@ class FilmBuilder:
     batch: int = 1
 
     async def finish(self) -> AnyEvent:
-        """Make the film and return its last event; errors of the job end here."""
-        why: Literal["worker", "memory"] | None = None  # the last attempt ended
+        """Make the film and return its last event; errors of the job become events."""
+        why: Literal["worker", "memory"] | None = None  # the last attempt failed
         while True:
             try:
                 if why:
@@ -133,7 +133,7 @@ class FilmBuilder:
                 why = _reason(loss)
             except NodeLostError:
                 why = None
-            except WorkerLostError as error:  # where that was is in the worker's log, not here
+            except WorkerLostError as error:  # the traceback is in the worker's log
                 log.warning("Job %s failed: %s", self.nodes.job, error)
                 return self.nodes.stopping() or events.Failed(error=error.report())
             except VisionFluxError as error:
@@ -145,9 +145,9 @@ class FilmBuilder:
                 return events.Failed(error=InternalError(problem).report())
 
     async def film(self) -> events.Finished:
-        """Make everything that is missing."""
+        """Make all missing pieces of the film."""
         name = self.nodes.recipe.model
-        if name not in self.models:  # offered when the job was submitted, no longer now
+        if name not in self.models:  # it was offered when the job was submitted
             raise UnknownModelError(name, list(self.models))
         attempt = self.nodes.progress.attempt + 1
         self.nodes.record(events.Started(attempt=attempt, device=label(self.nodes.pool.devices)))
@@ -156,7 +156,7 @@ class FilmBuilder:
         return self.nodes.finished(plan)
 
     async def _make_all(self, plan: Plan) -> None:
-        """Do what a plan asks for, as much at once as there are workers, until nothing is left."""
+        """Carry out the steps of a plan, as many at once as there are workers."""
         reported, under_way = plan.size, UnderWay()
         try:
             while self._begin(plan, under_way):
@@ -178,7 +178,7 @@ class FilmBuilder:
                 await asyncio.gather(*under_way, return_exceptions=True)
 
     def _begin(self, plan: Plan, under_way: UnderWay) -> bool:
-        """Begin what is ready, in the plan's order; return whether anything is under way."""
+        """Start the steps that are ready, in the plan's order; return whether any is running."""
         if self.nodes.stopping():
             raise TaskStoppedError
         begun = {_key(step) for group in under_way.values() for step in group}
@@ -188,7 +188,7 @@ class FilmBuilder:
         return bool(under_way)
 
     def _next(self, fresh: list[Step], under_way: list[Group]) -> list[Group]:
-        """Return what there is room for; where helpers are, all but painting is theirs."""
+        """Return the steps to start now; helpers, if there are any, do all but painting."""
         workers, helpers = self.nodes.pool.size, self.nodes.pool.helpers
         if not helpers:
             return [*islice(self._groups(fresh), max(0, workers - len(under_way)))]
@@ -201,9 +201,9 @@ class FilmBuilder:
         ]
 
     def _groups(self, steps: list[Step]) -> Iterator[Group]:
-        """Yield steps that are done together, as they come.
+        """Yield groups of steps that are carried out together, in their order.
 
-        A batch takes as long if it is not full, so one is filled before another begins.
+        A batch that is not full takes as long as a full one, so batches are filled.
         """
         while steps:
             group = tuple(steps[:1])
@@ -220,7 +220,7 @@ class FilmBuilder:
         return False
 
     def _answers(self, task: asyncio.Task[list[float]], under_way: UnderWay) -> list[float]:
-        """Return the answers of steps; none if they were lost while others continue."""
+        """Return the answers to steps; empty if they were lost and other steps continue."""
         try:
             return task.result()
         except (WorkerDiedError, MemoryShortError) as loss:
@@ -246,7 +246,7 @@ class FilmBuilder:
         return plan
 
     def _report(self, plan: Plan, reported: Size) -> None:
-        """Report how a plan has grown, unless that was reported before an interruption."""
+        """Report how a plan has grown, unless the log contains it already."""
         assert self.nodes.progress.plan
         self.nodes.store.hold(self.nodes.job, plan.names)
         if news := growth_event(plan, reported, self.nodes.progress.plan):
@@ -254,12 +254,12 @@ class FilmBuilder:
 
 
 def _key(step: Step) -> tuple[str, object]:
-    """Return a stable key that identifies a step; a segment's node may change until it is drawn."""
+    """Return a stable key of a step; a segment's node may change until it is drawn."""
     return ("", step.ends) if isinstance(step, MeasureStep) else (step.stage.name, step.index)
 
 
 def _paints(step: Step) -> bool:
-    """Tell whether a step needs a worker that has the diffusion model."""
+    """Return whether a step needs a worker that has the diffusion model."""
     return isinstance(step, MakeStep) and step.stage.paints
 
 

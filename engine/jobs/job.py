@@ -1,7 +1,7 @@
-"""One job in memory: its events, and its watchers.
+"""A job in memory: its events and its watchers.
 
-Its log and its newest preview are encoded once, for all watchers. The more watchers there are, the
-rarer they are notified, of more events at once. It knows neither the journal nor the queue.
+Its log and its newest preview are encoded once for all watchers. With more watchers, each
+notification covers more events. It knows neither the journal nor the queue.
 """
 
 import asyncio
@@ -29,25 +29,25 @@ class Job:
         self.shown = ("", 1)  # kind and step of the newest preview
         self.watchers: set[Callable[[], None]] = set()
         self.wants: dict[object, int] = {}  # by watcher: the quality of the next preview
-        self.stop: AnyEvent | None = None  # with which a client has it stop
-        self.client: object = None  # who submitted it
+        self.stop: AnyEvent | None = None  # that a client stops it with
+        self.client: object = None  # that submitted it
         self._calling, self._quiet_until = False, 0.0  # the watchers; by the loop's clock
 
     def add(self, logged: events.Logged) -> None:
-        """Take in an event that the journal keeps."""
+        """Add an event that is in the journal."""
         advance(self.progress, logged)
         self.frames.append(self._frame(logged))
         self.wake()
 
     def show(self, preview: bytes, shown: tuple[str, int]) -> None:
-        """Replace the newest preview; watchers ask anew for the one after it."""
+        """Replace the newest preview; watchers request each following one again."""
         self.preview, self.preview_number = framed(preview), self.preview_number + 1
         self.shown = shown
         self.wants.clear()
         self.wake()
 
     def wake(self) -> None:
-        """Notify the watchers that there is something new, soon and all at once."""
+        """Notify all watchers together, after a short delay."""
         if self.watchers and not self._calling:
             self._calling = True
             asyncio.get_running_loop().call_at(self._quiet_until, self._call)

@@ -1,7 +1,7 @@
-"""Gets one node of a film after another: from the store, or made by a worker and stored.
+"""Provides the nodes of a film: from the store, or made by a worker and then stored.
 
-Each step is recorded as an event. It does not know the order of nodes, what happens to a film that
-has lost one, the queue or torch.
+Each step is recorded as an event. It does not know the order of nodes, how a film recovers a lost
+node, the queue or torch.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from engine.workers import messages
 from engine.workers.pool import WorkerPool
 from engine.workers.process import WorkerDiedError, WorkerProcess
 
-MAX_LOSSES = 3  # workers that may die, or files that may rot, over one node before the job fails
+MAX_LOSSES = 3  # of workers or damaged files, for one node, before the job fails
 GIF = "image/gif"
 
 
@@ -36,14 +36,14 @@ class NodeLostError(Exception):
 
 @dataclass(frozen=True)
 class NodeBuilder:
-    """The nodes of one film in the making.
+    """Provides the nodes of one film.
 
     Attributes:
-        job: id that tasks and previews carry.
-        progress: the job's state, kept up to date by ``record``.
-        record: keeps an event in the job's log.
-        stopping: returns the event with which a client has the job stop; None: it continues.
-        losses: how often work on something was lost.
+        job: id of the job, for tasks and previews.
+        progress: the job's state, which ``record`` updates.
+        record: adds an event to the job's log.
+        stopping: returns the event that stops the job; None if it continues.
+        losses: how often each piece of work was lost.
     """
 
     job: str
@@ -56,7 +56,7 @@ class NodeBuilder:
     losses: Counter[str] = field(default_factory=Counter)
 
     async def load(self, model: Model, keyframes: int, batch: int) -> messages.Loaded:
-        """Have the pool load a model, to paint so many keyframes at most, ``batch`` at once."""
+        """Have the pool load a model, for at most ``keyframes`` keyframes, ``batch`` at once."""
         self._hear(messages.Loading(model=model.name, done=0, total=0))
         each = -(-keyframes // self.pool.size)
         with self._counting("model"):
@@ -65,11 +65,11 @@ class NodeBuilder:
             )
 
     def lacks(self, node: Node) -> bool:
-        """Tell whether a node is not in the store; its content is not looked at."""
+        """Return whether a node is not in the store; its content is not checked."""
         return self.store.find(node.name) is None
 
     async def do(self, steps: Sequence[Step]) -> list[float]:
-        """Do what a plan asks for, pieces of one stage at once or else one; return the answers."""
+        """Carry out steps: several pieces of one stage, or a single step; return the answers."""
         match steps:
             case [MeasureStep(first=first, second=second)]:
                 return [await self._measure(first, second)]
@@ -77,10 +77,10 @@ class NodeBuilder:
 
     @contextmanager
     def _counting(self, *things: str) -> Iterator[None]:
-        """Count what is lost over the same thing.
+        """Count how often the same work is lost.
 
         Raises:
-            WorkerLostError: that has happened too often.
+            WorkerLostError: it was lost too often.
         """
         try:
             yield
@@ -93,7 +93,7 @@ class NodeBuilder:
             raise
 
     async def _pieces(self, steps: Sequence[MakeStep]) -> list[float]:
-        """Have pieces in the store; return 1 for each keyframe that is blank, else 0."""
+        """Ensure that pieces are in the store; return 1 for each blank keyframe, else 0."""
         found = {step.index: await self.store.checked(step.node.name) for step in steps}
         missing = [step for step in steps if not found[step.index]]
         made = await self._make(missing) if missing else {}
@@ -151,10 +151,10 @@ class NodeBuilder:
         return messages.Piece(index=step.index, node=step.node, target=target)
 
     def finished(self, plan: Plan) -> events.Finished:
-        """Return how the making of a film ends, once all that its plan asks for is there.
+        """Return the event that ends the job, once all pieces of the film are finished.
 
         Raises:
-            NodeLostError: the film was evicted from the store meanwhile.
+            NodeLostError: the film was removed from the store meanwhile.
         """
         row = self.store.find(plan.film.name)
         if row is None:
@@ -178,7 +178,7 @@ class NodeBuilder:
     async def _made(
         self, worker: WorkerProcess, task: messages.Make, steps: Sequence[MakeStep]
     ) -> list[ObjectRecord]:
-        """Have a task done and take what it made into the store."""
+        """Have a worker carry out a task, and store the files that it made."""
         targets, rows = [Path(target) for target in messages.targets(task)], []
         try:
             made = await worker.run(task, lambda reply: self._hear(reply, steps[0].stage))
@@ -190,11 +190,13 @@ class NodeBuilder:
                 self.store.index(rows[-1])
         finally:
             for target in targets:
-                self.store.discard(target)  # what a stopped, failed or lost task left half-done
+                self.store.discard(
+                    target
+                )  # incomplete files of a task that was stopped, failed or lost
         return rows
 
     def _hear(self, reply: messages.AnyReply, stage: Stage | None = None) -> None:
-        """Record what the worker reports in the middle of a task."""
+        """Record what a worker reports during a task."""
         match reply:
             case messages.Advanced(index=index, done=done, total=total) if stage:
                 name = stage.name
@@ -205,10 +207,10 @@ class NodeBuilder:
                 self.record(events.Economized(way=way, exact=exact))
 
     async def _input(self, name: str) -> str:
-        """Return the file of a node that a piece is made of, or of a picture that a scene has.
+        """Return the file of an input of a piece: a node, or a start image.
 
         Raises:
-            MissingPictureError: it is a user's picture that is no longer here.
+            MissingPictureError: it is a start image that is no longer in the store.
         """
         images = [scene.start_image for scene in self.recipe.scenes]
         if name in images:
@@ -218,7 +220,7 @@ class NodeBuilder:
         return await self._path(name)
 
     async def _path(self, name: str) -> str:
-        """Return the file of a node that is about to be used."""
+        """Return the file of a node, and check its content."""
         if await self.store.checked(name) is None:
             self.losses[f"file {name}"] += 1
             if self.losses[f"file {name}"] >= MAX_LOSSES:

@@ -1,7 +1,7 @@
-"""Jobs: their queue, their logs and their watchers.
+"""The queue of jobs, their logs and their watchers.
 
-Every step becomes a numbered event, kept before any watcher receives it. How a film is made is
-``engine.jobs.film_builder``'s business; sockets are ``engine.server.server``'s.
+Every step becomes a numbered event, which is stored before any watcher receives it.
+``engine.jobs.film_builder`` makes the films; ``engine.server.server`` has the sockets.
 """
 
 import asyncio
@@ -58,11 +58,11 @@ class JobQueue:
 
     @property
     def waiting(self) -> int:
-        """Number of jobs that wait."""
+        """Number of waiting jobs."""
         return len(self._queue)
 
     def restore(self) -> None:
-        """Queue the jobs that a former process of this engine left unfinished."""
+        """Queue the jobs that an earlier process of this engine did not finish."""
         self._prune()
         for row in self._journal.unfinished():
             job = self._remember(row)
@@ -77,22 +77,22 @@ class JobQueue:
         try:
             self._store.unkeep(prune(self._journal, time.time()))
         except StorageError:  # it can be done later
-            log.warning("What is no longer needed cannot be forgotten.", exc_info=True)
+            log.warning("Objects that are no longer needed cannot be removed.", exc_info=True)
 
     def submit(self, job: str, recipe: Recipe, client: object = None) -> bool:
         """Queue a job; return False if it was submitted before.
 
         Args:
             job: its id.
-            recipe: what is to be made.
-            client: whose share of the queue it takes.
+            recipe: of the film.
+            client: that submits it; the number of waiting jobs of each client is limited.
 
         Raises:
-            JobConflictError: the id stands for another recipe.
+            JobConflictError: the id has another recipe.
             UnknownModelError: the recipe names a model that is not offered.
-            InvalidParameterError: it asks for what its model cannot do.
+            InvalidParameterError: the model does not support a setting.
             MissingPictureError: a scene's start image was not uploaded.
-            LimitError: too many jobs wait, in all or of this client.
+            LimitError: too many jobs wait, in total or of this client.
         """
         known = self._journal.job(job)
         if known:
@@ -128,10 +128,10 @@ class JobQueue:
             raise LimitError(f"{mine} jobs of this connection wait already", remedy=remedy)
 
     def get(self, job: str) -> Job:
-        """Return a job, from the journal if need be.
+        """Return a job, from the journal if it is not in memory.
 
         Raises:
-            UnknownJobError: there is none.
+            UnknownJobError: there is no job with this id.
         """
         if job in self._jobs:
             return self._jobs[job]
@@ -141,12 +141,12 @@ class JobQueue:
         return self._remember(row)
 
     def release(self, job: Job) -> None:
-        """Forget a job that has ended and that nobody watches; the journal keeps it."""
+        """Remove a job from memory if it has ended and has no watchers."""
         if job.progress.final and not job.watchers:
             self._jobs.pop(job.id, None)
 
     def want(self, job: Job, who: object, setting: PreviewQuality | None) -> None:
-        """Note how a watcher wants the next preview of a job; None: not at all."""
+        """Store how to make the next preview of a job for a watcher; None if it wants none."""
         if setting:
             job.wants[who] = SETTINGS.index(setting)
         else:
@@ -155,18 +155,18 @@ class JobQueue:
             self._ask_for_preview()
 
     def _ask_for_preview(self) -> None:
-        """Have the best preview made that a watcher of the running job has room for."""
+        """Request the best preview that a watcher of the running job can receive."""
         wants = self._running.wants.values() if self._running else ()
         self.pool.credit(SETTINGS[min(wants)] if wants else None)
 
     def cancel(self, job: Job) -> None:
-        """End a job; one that has ended stays as it is."""
+        """Cancel a job, unless it has ended."""
         if not job.progress.final:
             self._stop(job, events.Cancelled())
         self.release(job)
 
     def pause(self, job: Job) -> None:
-        """Pause a job until it is resumed; one that is paused or has ended stays as it is.
+        """Pause a job until it is resumed, unless it is paused or has ended.
 
         Raises:
             LimitError: too many jobs are paused already.
@@ -179,14 +179,14 @@ class JobQueue:
         self._stop(job, events.Paused())
 
     def resume(self, job: Job) -> None:
-        """Queue a paused job; any other stays as it is."""
+        """Queue a job if it is paused."""
         if isinstance(job.stop, events.Paused):
             job.stop = events.Queued(position=len(self._queue))  # once it has stopped
         elif job.progress.status == "paused":
             self._enqueue(job)
 
     def _stop(self, job: Job, event: AnyEvent) -> None:
-        """Have the running job stop by an event, or record it at once for another one."""
+        """Stop the running job with an event; record the event at once for any other job."""
         if job is self._running:
             if not isinstance(job.stop, events.Cancelled):  # which is final
                 job.stop = event
@@ -216,7 +216,7 @@ class JobQueue:
         return type(last).__name__.lower() if row.ended and last else "queued"
 
     async def work(self) -> None:
-        """Make films for ever, oldest job first."""
+        """Make films, oldest job first; never return."""
         await self.pool.start()  # a worker that cannot be started fails the jobs that need it
         try:
             await self._work()
@@ -234,7 +234,9 @@ class JobQueue:
                 self._number_queue()
                 self._end(job, await self._make(job))
             except Exception:  # the journal itself failed
-                log.exception("Job %s cannot be recorded; it is tried again.", job.id)
+                log.exception(
+                    "The events of job %s cannot be recorded; the job is tried again.", job.id
+                )
                 self._queue.appendleft(job)
                 await asyncio.sleep(RETRY_DELAY)
             finally:
@@ -243,7 +245,7 @@ class JobQueue:
                 self.release(job)
 
     def _end(self, job: Job, event: AnyEvent) -> None:
-        """Record how the making of a film ended, and queue it again if it was resumed meanwhile."""
+        """Record the event that ended a job; queue the job again if it was resumed meanwhile."""
         self._record(job, event)
         self._prune()
         job.stop = None
@@ -287,13 +289,13 @@ class JobQueue:
         return len(self._queue) + (self._running is not None)
 
     def _number_queue(self) -> None:
-        """Report to waiting jobs that they moved up."""
+        """Record the new positions of the waiting jobs."""
         for place, job in enumerate(self._queue, self._running is not None):
             if job.progress.position != place:
                 self._record(job, events.Queued(position=place))
 
     def show(self, preview: bytes) -> None:
-        """Give the running job's watchers its newest preview."""
+        """Send the newest preview to the watchers of the running job."""
         picture = codec.decode_answer(preview)
         assert isinstance(picture, responses.Preview)
         if self._running and self._running.id == picture.job:

@@ -1,7 +1,7 @@
-"""Keeps what waiting jobs will need from being evicted, as far as that is known.
+"""Keeps the nodes that waiting jobs will need in the store, as far as they are known.
 
-It knows the queue and the store, not how a film is made. What a running job needs is held by
-``engine.jobs.film_builder``.
+It knows the queue and the store, not how a film is made. ``engine.jobs.film_builder`` holds the
+nodes of the running job.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 
 
 class PinnedNodes:
-    """What is known of the models' weights, and so of what waiting jobs will need.
+    """The nodes that waiting jobs will need.
 
-    A model's weights are known once a film was planned with them since the engine started. Of what
-    a plan may grow by nothing is known yet.
+    They are known once a film was planned with the same model since the engine started, because
+    their names depend on its weights. Keyframes that a plan adds later are not known.
     """
 
     def __init__(self, queue: Collection[Job], store: ObjectStore) -> None:
-        """Hold nothing yet.
+        """Prepare it; nothing is held yet.
 
         Args:
-            queue: the jobs that wait, at any time.
-            store: where finished nodes are.
+            queue: returns the waiting jobs.
+            store: of finished nodes.
         """
         self._queue, self._store = queue, store
         # By model: its identity, its interpolator's, and how many keyframes are painted at once.
@@ -38,7 +38,7 @@ class PinnedNodes:
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references only
 
     def learn(self, model: str, planned: Planned) -> None:
-        """Note the identity of a model's weights that a plan has; hold more if it is new."""
+        """Store the identity of a plan's model; if it is new, hold the nodes of waiting jobs."""
         known = planned.model, planned.interpolator, planned.batch
         if self._identities.get(model) != known:
             self._identities[model] = known
@@ -47,7 +47,7 @@ class PinnedNodes:
             task.add_done_callback(self._tasks.discard)
 
     async def hold(self, name: str) -> None:
-        """Hold what a job will need, if it waits and its model's weights are known."""
+        """Hold the nodes of a job if it waits and its model's identity is known."""
         job = next((job for job in self._queue if job.id == name), None)
         known = self._identities.get(job.recipe.model) if job else None
         if job is None or known is None:
@@ -59,14 +59,14 @@ class PinnedNodes:
             try:
                 self._store.hold(job.id, plan.names)
             except StorageError:  # the job itself reports it when its turn comes
-                log.warning("What job %s needs cannot be noted.", job.id, exc_info=True)
+                log.warning("The nodes that job %s needs cannot be held.", job.id, exc_info=True)
 
     async def _hold_all(self) -> None:
         for job in tuple(self._queue):
             await self.hold(job.id)
 
     def close(self) -> None:
-        """Stop what is under way."""
+        """Cancel all tasks."""
         for task in self._tasks:
             task.cancel()
 
@@ -77,7 +77,7 @@ MIN_JOBS, MAX_JOBS = 200, 1_000  # that are kept whatever their age, and at most
 
 
 def prune(journal: Journal, now: float) -> set[str]:
-    """Forget jobs that nobody will ask for; return the films that are no longer protected.
+    """Delete old jobs; return the films that are no longer protected.
 
     Args:
         journal: of the engine.

@@ -1,7 +1,7 @@
-"""One client on the control socket: its requests, and what is sent to it at its own pace.
+"""Serves one client on the control socket: answers its requests, and sends events and previews.
 
-Each watcher reads the jobs' logs from its own position, so a slow one delays nobody, and holds at
-most one preview. ``engine.server.server`` has admitted the client.
+Each client reads the jobs' logs from its own position, so a slow one does not delay the others. At
+most one preview waits for each. ``engine.server.server`` admits the clients.
 """
 
 import asyncio
@@ -25,21 +25,21 @@ from engine.wire.transport import ServerTransport, framed
 
 log = logging.getLogger(__name__)
 
-PREVIEW_WINDOW = 3  # previews of a job on their way to one client, while each is acknowledged
-PREVIEW_STRIDE = 6  # previews that one pong stands for, at most
-EVENT_BATCH = 100  # events that go by one write, at most
+PREVIEW_WINDOW = 3  # unacknowledged previews of a job per client, while the stride is 1
+PREVIEW_STRIDE = 6  # previews that one pong acknowledges, at most
+EVENT_BATCH = 100  # events in one write, at most
 MALFORMED_LIMIT = 20  # malformed messages in a row before a connection is closed
 
 
 class Subscriber:
-    """How far one client has read one job, and which previews of it there is room for.
+    """What one client has received of one job, and which previews may be sent to it.
 
     Attributes:
-        budget: what previews may cost; None while none are wanted.
-        considered: number of the newest preview that was sent or passed over.
+        budget: of bytes for previews; None while no previews are wanted.
+        considered: number of the newest preview that was sent or skipped.
         under_way: number of previews that were sent and are not acknowledged yet.
-        unasked: those of them that no ping has followed.
-        stride: previews that one pong stands for; more while pongs come quickly.
+        unasked: number of those after which no ping was sent yet.
+        stride: previews that one pong acknowledges; more while pongs arrive quickly.
     """
 
     def __init__(self, job: Job, sent: int, budget: PreviewBudget | None) -> None:
@@ -63,20 +63,20 @@ class Subscriber:
         return self.setting
 
     def takes_newest(self) -> bool:
-        """Tell whether the newest preview should be sent; each one is considered once."""
+        """Return whether to send the newest preview; each one is considered once."""
         if not self.has_room or self.considered >= self.job.preview_number:
             return False
         first, self.considered = not self.considered, self.job.preview_number
         return first or self.setting.shows(*self.job.shown)
 
     def events(self, most: int) -> list[bytes]:
-        """Take the next events to send, as frames."""
+        """Return the next events to send, as frames, and count them as sent."""
         frames = self.job.frames[self.sent : self.sent + most]
         self.sent += len(frames)
         return frames
 
     def preview(self) -> bytes:
-        """Take the newest preview to send, as a frame."""
+        """Return the newest preview as a frame, and count it as sent."""
         assert self.budget
         self.under_way += 1
         self.unasked += 1
@@ -84,7 +84,7 @@ class Subscriber:
         return self.job.preview
 
     def acknowledged(self, previews: int, seconds: float) -> None:
-        """Note that some previews have arrived, the last one ``seconds`` after it was sent."""
+        """Record that previews have arrived, the last one ``seconds`` after it was sent."""
         self.under_way -= previews
         if seconds > SLOW_SECONDS:
             self.stride = 1
@@ -112,7 +112,7 @@ class ControlSession:
         self._news = asyncio.Event()
 
     async def serve(self) -> None:
-        """Answer until the client disconnects; its jobs continue."""
+        """Answer requests until the client disconnects; its jobs continue."""
         self._answers.put_nowait(codec.encode(self._hello(None)))
         self._news.set()
         both = {asyncio.create_task(self._send_all()), asyncio.create_task(self._receive_all())}
@@ -199,7 +199,7 @@ class ControlSession:
         self._jobs.want(watching.job, watching, None)
         self._jobs.release(watching.job)
 
-    # Sending: answers first, then events, then the newest preview
+    # Sending: first answers, then events, then the newest preview
 
     async def _send_all(self) -> None:
         while True:
@@ -214,7 +214,7 @@ class ControlSession:
                     self._want(watching)
 
     def _some(self) -> bytes:
-        """Return the frames that are most urgent; none if there is nothing to send."""
+        """Return the most urgent frames; empty if there is nothing to send."""
         if not self._answers.empty():
             return framed(self._answers.get_nowait())
         frames: list[bytes] = []
@@ -229,7 +229,7 @@ class ControlSession:
         self._jobs.want(watching.job, watching, watching.choose())
 
     async def _ask(self, watching: Subscriber) -> None:
-        """Send a ping; its pong shows when the previews before it have arrived."""
+        """Send a ping, whose pong shows that the previews before it have arrived."""
         previews, watching.unasked = watching.unasked, 0
         pong = asyncio.ensure_future(await self._connection.ping())
         pong.add_done_callback(lambda pong: self._arrived(watching, previews, pong))

@@ -1,8 +1,8 @@
-"""The data socket: downloads of objects, and uploads, which are checked before they are stored.
+"""Serves one client on the data socket: sends objects, and checks and stores uploads.
 
-An upload is not trusted until its size, hash, type and dimensions are checked. Pictures are decoded
-only in the worker. Files are written, hashed and flushed in threads; the journal is used in the
-server's own.
+The size, hash, type and dimensions of an upload are checked before it is stored. Pictures are
+decoded only in the worker. Files are written, hashed and flushed in threads; the journal is used in
+the server's thread.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ RGB = 2  # colour type, PNG specification 11.2.1
 
 
 class Uploads:
-    """The uploads of one connection; unfinished ones are dropped with it."""
+    """The uploads of one connection; closing it removes unfinished ones."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._files: dict[str, Path] = {}
 
     async def take(self, part: UploadPart) -> None:
-        """Store a part; the last one completes the object.
+        """Write a part of an object; the last one completes the object.
 
         Raises:
             InvalidParameterError: parts are out of order, or the whole is not as described.
-            LimitError: too many objects are under way.
-            StorageError: there is no room.
+            LimitError: too many objects are being uploaded.
+            StorageError: the disk is full.
         """
         if await self._has(part):
             return  # uploaded before: the node's name stands for this content
@@ -47,13 +47,13 @@ class Uploads:
             await self._finish(part, file)
 
     def close(self) -> None:
-        """Drop what is unfinished."""
+        """Remove unfinished uploads."""
         for file in self._files.values():
             self._store.discard(file)
         self._files.clear()
 
     async def _has(self, part: UploadPart) -> bool:
-        """Return whether an object is stored; at its first part, its content is checked too."""
+        """Return whether an object is stored; before its first part, check its content too."""
         if part.offset:
             return self._store.find(part.object) is not None
         return await self._store.checked(part.object) is not None
@@ -78,7 +78,7 @@ class Uploads:
 
 
 def _append(file: Path, part: UploadPart) -> int:
-    """Write a part where the last one ended; return the bytes so far."""
+    """Append a part to a file; return the bytes written so far."""
     with translated(file), file.open("ab" if part.offset else "wb") as sink:
         if sink.tell() != part.offset:
             raise InvalidParameterError(
@@ -112,7 +112,7 @@ def _check_png(head: bytes) -> None:
 
 
 class DataSession:
-    """Answers one client on the data socket."""
+    """Serves one client on the data socket."""
 
     def __init__(self, connection: ServerTransport, store: ObjectStore) -> None:
         self._connection, self._store = connection, store
@@ -120,7 +120,7 @@ class DataSession:
         self._intact: set[str] = set()  # objects whose content was compared with its hash
 
     async def serve(self) -> None:
-        """Answer until the client goes."""
+        """Answer requests until the client disconnects."""
         try:
             async for data in self._connection:
                 await self._connection.send(await self._answer(data))

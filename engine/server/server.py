@@ -1,4 +1,4 @@
-"""The server: one port, the admission of clients, and the answers to those it refuses.
+"""The server: it listens on one port, and admits clients or refuses them.
 
 It knows proofs, paths and limits; the messages of admitted clients are handled by
 ``engine.server.control`` and ``engine.server.data``.
@@ -53,7 +53,7 @@ class EngineServer:
         self._refusals = asyncio.Semaphore(REFUSAL_LIMIT)
 
     async def start(self, host: str, port: int) -> Server:
-        """Listen; ``port`` 0 takes a free one."""
+        """Listen on a port; 0 chooses a free one."""
         return await serve(
             self._serve,
             host,
@@ -73,7 +73,7 @@ class EngineServer:
     # Admission
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer requests that need no pairing, refuse those that lack it, admit the others."""
+        """Answer public requests, refuse clients that are not paired, and admit the others."""
         path = request.path
         if path == limits.HEALTH_PATH and request.method in ("GET", "HEAD"):
             return _response(http.HTTPStatus.OK, self._health())
@@ -103,7 +103,7 @@ class EngineServer:
     def _prove(
         self, connection: ServerConnection, _request: Request, response: Response
     ) -> Response:
-        """Prove to an admitted client that this engine knows the key as well."""
+        """Prove to an admitted client that this engine has the key too."""
         nonce = self._nonces.pop(id(connection), None)
         if nonce:
             response.headers[pairing.PROOF_HEADER] = pairing.proof(self._key, nonce)

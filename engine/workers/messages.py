@@ -23,7 +23,7 @@ JSON_KIND, PREVIEW_KIND = 0, 1
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
-    """Base of the messages to a worker; ``job`` is the one that its previews belong to."""
+    """Base class of the messages to a worker; ``job`` is the job of its previews."""
 
     job: str
 
@@ -31,8 +31,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
 class Load(Task, frozen=True, kw_only=True, tag="load"):
     """Load a model and the interpolation network.
 
-    ``model``: None for a worker that is not to paint; ``ways``: to save memory, taken at once;
-    ``keyframes``: that are to be painted, at most, ``batch`` of them at once.
+    ``model``: None for a worker that does not paint; ``ways``: to save memory, used from the start;
+    ``keyframes``: maximal number to paint, ``batch`` of them at once.
     """
 
     model: Model | None
@@ -42,7 +42,7 @@ class Load(Task, frozen=True, kw_only=True, tag="load"):
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
-    """Piece ``index`` of a stage, which is to be made into the file ``target``."""
+    """Piece ``index`` of a stage, to be written to the file ``target``."""
 
     index: int
     node: Node
@@ -50,9 +50,9 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Make(Task, frozen=True, kw_only=True, tag="make"):
-    """Make pieces of a stage at once: as many keyframes as ``rows`` of their nodes; else one.
+    """Make pieces of one stage together: up to ``rows`` keyframes, else one piece.
 
-    ``inputs``: the files that their nodes are made of, by content address.
+    ``inputs``: the files of their nodes' inputs, by content address.
     """
 
     stage: str
@@ -61,18 +61,18 @@ class Make(Task, frozen=True, kw_only=True, tag="make"):
 
 
 class Measure(Task, frozen=True, kw_only=True, tag="measure"):
-    """Tell how much two keyframes, PNGs, differ."""
+    """Measure how much two keyframes (PNG files) differ."""
 
     first: str
     second: str
 
 
 class Stop(Task, frozen=True, kw_only=True, tag="stop"):
-    """Give up the task in hand within one denoising step."""
+    """Stop the current task within one denoising step."""
 
 
 class Credit(Task, frozen=True, kw_only=True, tag="credit"):
-    """A watcher has room for one preview, made as ``setting`` says; None: none has room."""
+    """Make one preview as ``setting`` says; None: make none, as no watcher can receive one."""
 
     job: str = ""
     setting: PreviewQuality | None
@@ -83,17 +83,17 @@ AnyTask = Work | Stop | Credit
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply"):
-    """Base of the messages of a worker."""
+    """Base class of the messages of a worker."""
 
 
 class Ready(Reply, frozen=True, kw_only=True, tag="ready"):
-    """The process is up and has looked at its device."""
+    """The process has started; ``device`` is its device."""
 
     device: DeviceInfo
 
 
 class Loading(Reply, frozen=True, kw_only=True, tag="loading"):
-    """Bytes of weights fetched so far; ``total`` is 0 while unknown; ``model``: whose."""
+    """Bytes of the weights of ``model`` downloaded so far; ``total`` is 0 while unknown."""
 
     model: str
     done: int
@@ -101,9 +101,10 @@ class Loading(Reply, frozen=True, kw_only=True, tag="loading"):
 
 
 class Loaded(Reply, frozen=True, kw_only=True, tag="loaded"):
-    """Identities of what is loaded now, ``model`` "" for none, and the device as it is now.
+    """Identities of the loaded networks (``model`` is "" for none), and the device's state.
 
-    ``notice``: why another network than the operator's choice draws in-betweens; "" if it does.
+    ``notice``: why in-betweens are not drawn by the network that the operator chose; "" if they
+    are.
     """
 
     model: str
@@ -113,7 +114,7 @@ class Loaded(Reply, frozen=True, kw_only=True, tag="loaded"):
 
 
 class Advanced(Reply, frozen=True, kw_only=True, tag="advanced"):
-    """Step ``done`` of ``total`` of piece ``index`` of the stage in hand."""
+    """Step ``done`` of ``total`` of piece ``index`` of the current task's stage."""
 
     index: int
     done: int
@@ -121,16 +122,16 @@ class Advanced(Reply, frozen=True, kw_only=True, tag="advanced"):
 
 
 class Economized(Reply, frozen=True, kw_only=True, tag="economized"):
-    """The device's memory ran short; the task continues in a way that saves memory."""
+    """The device was short of memory; the task continues in a way that saves memory."""
 
     way: str
     exact: bool
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """A target that is written.
+    """A target that was written.
 
-    ``detail`` is a film's encoded shape, else what ``events.PieceFinished`` has.
+    ``detail``: the encoded shape of a film; for other pieces, as in ``events.PieceFinished``.
     """
 
     sha256: str
@@ -139,10 +140,10 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(Reply, frozen=True, kw_only=True, tag="made"):
-    """The targets are written; ``files`` has the order of ``targets``.
+    """The targets were written; ``files`` has the order of ``targets``.
 
-    ``memory``: bytes of the device that the worker has needed at most since it began with the job
-    (without a GPU: since it started).
+    ``memory``: peak bytes of the device since the worker began with the job (without a GPU: since
+    it started).
     """
 
     files: tuple[File, ...]
@@ -150,13 +151,13 @@ class Made(Reply, frozen=True, kw_only=True, tag="made"):
 
 
 class Measured(Reply, frozen=True, kw_only=True, tag="measured"):
-    """How much two keyframes differ; 0: not at all."""
+    """How much two keyframes differ; 0 if they are equal."""
 
     distance: float
 
 
 class Stopped(Reply, frozen=True, kw_only=True, tag="stopped"):
-    """The task was given up."""
+    """The task was stopped."""
 
 
 class Broke(Reply, frozen=True, kw_only=True, tag="broke"):
@@ -169,7 +170,7 @@ AnyReply = Ready | Loading | Loaded | Advanced | Economized | Made | Measured | 
 
 
 def targets(work: Work) -> tuple[str, ...]:
-    """Return the files that a task is to write."""
+    """Return the files that a task writes."""
     return tuple(piece.target for piece in work.pieces) if isinstance(work, Make) else ()
 
 
@@ -198,13 +199,13 @@ def _decode(body: bytes, kind: Any) -> Any:
 
 
 class ServerGoneError(Exception):
-    """Nobody holds the other end of the pipe any more."""
+    """The server has closed its end of the pipe."""
 
 
 class Channel:
     """Frames to and from the server; any thread may send.
 
-    Whoever sends must expect ``ServerGoneError``.
+    All methods that send raise ``ServerGoneError`` if the server is gone.
     """
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
@@ -220,7 +221,7 @@ class Channel:
         self.forward(PREVIEW_KIND, codec.encode_preview(preview))
 
     def forward(self, kind: int, body: bytes) -> None:
-        """Send what is encoded already."""
+        """Send a body that is already encoded."""
         self._write(frame(kind, body))
 
     def receive(self) -> AnyTask | None:
@@ -241,7 +242,7 @@ class Channel:
 
 
 def claim_stdout() -> BinaryIO:
-    """Keep the standard output for frames alone; whatever libraries print goes to the log."""
+    """Reserve the standard output for frames; what libraries print goes to the log."""
     sink = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return sink

@@ -1,9 +1,8 @@
-"""The workers of an engine: which is free, which holds the model, which is ruled out for a film.
+"""The workers of an engine: which are free, have the model, or are excluded from a film.
 
-Each is a process for one device, here or, through Ray, elsewhere. A device with memory for two has
-a helper as well: a second process that does everything but painting while the first paints. It
-knows neither films nor their order: what can be done at once is the business of
-``engine.jobs.film_builder``.
+Each is a process for one device of this machine or, through Ray, of another one. A device with
+enough memory has a helper too: a second process that does everything but painting while the first
+one paints. It knows neither films nor the order of their steps (``engine.jobs.film_builder``).
 """
 
 import asyncio
@@ -32,20 +31,20 @@ log = logging.getLogger(__name__)
 
 
 class MemoryShortError(Exception):
-    """A device lacked memory for a task; a new worker saves memory from the start."""
+    """A device had too little memory for a task; its next worker saves memory from the start."""
 
 
 class WorkerPool:
     """The workers of an engine, which work on one film at a time.
 
     Args:
-        workers: at least one; of those that are free the first is asked first.
-        second: returns a helper for a worker that has loaded a film's model, by the device as it is
-            then; None if it gets none.
+        workers: at least one; the first free one is used.
+        second: returns a helper for a worker that has loaded a film's model, from the state of its
+            device; None if it gets none.
 
     Attributes:
-        interpolator: identity of the network that draws; "" before the first film.
-        notice: why that is not the operator's choice; "" if it is.
+        interpolator: identity of the network that draws in-betweens; "" before the first film.
+        notice: why it is not the network that the operator chose; "" if it is.
     """
 
     def __init__(
@@ -57,10 +56,12 @@ class WorkerPool:
         self._second = second
         self._helpers: dict[WorkerProcess, WorkerProcess] = {}
         self._busy: set[WorkerProcess] = set()
-        self._holding: set[WorkerProcess] = set()  # what this film needs
-        self._unfit: set[WorkerProcess] = set()  # for this film
-        self._load: messages.Load | None = None  # what workers do before a film's first task
-        self._loaded: messages.Loaded | None = None  # what the first of them has answered
+        self._holding: set[WorkerProcess] = set()  # that have loaded the film's model
+        self._unfit: set[WorkerProcess] = set()  # excluded from this film
+        self._load: messages.Load | None = (
+            None  # sent to each worker before its first task of a film
+        )
+        self._loaded: messages.Loaded | None = None  # the first answer to it
         self._stopped = False
         self._news = asyncio.Event()
         self.interpolator = self.notice = ""
@@ -69,12 +70,12 @@ class WorkerPool:
 
     @property
     def size(self) -> int:
-        """Number of workers, ready or not, helpers aside."""
+        """Number of workers, ready or not, without helpers."""
         return len(self._workers)
 
     @property
     def helpers(self) -> int:
-        """Number of helpers that are there for all but painting; the others only paint then."""
+        """Number of helpers; if there are any, the other workers only paint."""
         return len(self._ready_helpers())
 
     @property
@@ -84,18 +85,18 @@ class WorkerPool:
 
     @property
     def devices(self) -> tuple[DeviceInfo, ...]:
-        """The devices of those that are ready; while none is, what is known of the first."""
+        """The devices of the ready workers; if none is ready, that of the first worker."""
         ready = tuple(worker.device for worker in self._workers if worker.ready)
         return ready or (self._workers[0].device,)
 
     @property
     def memory(self) -> int:
-        """Bytes of a device that the film has needed at most."""
+        """Peak bytes of a device during the film."""
         helpers = (helper.peak for helper in self._helpers.values())
         return max(worker.peak for worker in self._workers) + max(helpers, default=0)
 
     async def start(self) -> None:
-        """Start every process that does not run; they get ready in the background.
+        """Start all processes that do not run; they become ready in the background.
 
         A process that cannot be started is logged. Its next task raises WorkerStartError.
         """
@@ -109,14 +110,14 @@ class WorkerPool:
             log.error("%s: %s. Remedy: %s.", error.code, error, error.remedy)
 
     async def close(self) -> None:
-        """End every process."""
+        """End all processes."""
         for worker in self._all():
             await worker.close()
 
     async def load(
         self, load: messages.Load, on_reply: Callable[[messages.AnyReply], None]
     ) -> messages.Loaded:
-        """Begin a film: one worker loads its model, the others do before their first task.
+        """Begin a film: one worker loads its model, the others before their first task.
 
         Raises:
             as ``borrowed``, and as ``WorkerProcess.run``.
@@ -142,18 +143,18 @@ class WorkerPool:
         *,
         paints: bool = False,
     ) -> AsyncIterator[WorkerProcess]:
-        """Wait for a free worker and have it load what the film needs, unless it did before.
+        """Wait for a free worker, and have it load the film's model unless it has.
 
         Args:
-            on_reply: called with the replies of the worker while it loads.
-            paints: a keyframe is to be painted, which no helper does.
+            on_reply: called with the worker's replies while it loads.
+            paints: whether a keyframe is to be painted; helpers cannot do this.
 
         Raises:
             TaskStoppedError: the film was stopped meanwhile.
             WorkerDiedError: the worker died, here or in the context; it is started again, a helper
-                for the next film.
+                only for the next film.
             WorkerStartError: its process cannot be started.
-            MemoryShortError: its device was short of memory; next time it starts with savings.
+            MemoryShortError: its device had too little memory; the next worker saves memory.
             VisionFluxError: the model cannot be loaded.
         """
         while True:
@@ -182,14 +183,14 @@ class WorkerPool:
                 self._news.set()
 
     def stop(self, job: str) -> None:
-        """Stop every running task, and begin no other."""
+        """Stop all running tasks, and begin no more."""
         self._stopped = self._load is not None and self._load.job == job
         for worker in self._all():
             worker.stop(job)
         self._news.set()
 
     def credit(self, setting: PreviewQuality | None) -> None:
-        """Allow one preview, of the first worker that has one; None allows none."""
+        """Request one preview, from the worker that has one first; None requests none."""
         for worker in self._all():
             worker.credit(setting)
 
@@ -197,19 +198,19 @@ class WorkerPool:
         return (*self._workers, *self._helpers.values())
 
     def _ready_helpers(self) -> list[WorkerProcess]:
-        """Return the helpers that are there, of workers that have enough memory."""
+        """Return the ready helpers of workers that have enough memory."""
         pairs = self._helpers.items()
         there = [helper for worker, helper in pairs if helper.ready and not worker.ways]
         return [helper for helper in there if helper not in self._unfit]
 
     def _changed(self, worker: WorkerProcess) -> None:
-        """Note that a worker has become ready or has ended."""
+        """Handle that a worker has become ready or has ended."""
         if not worker.ready:
             self._holding.discard(worker)
         self._news.set()
 
     async def _free(self, paints: bool) -> WorkerProcess:
-        """Wait for a worker that is fit and free, and ready unless no other is."""
+        """Wait for a free worker that can take part, preferably a ready one."""
         while True:
             if self._stopped:
                 raise TaskStoppedError
@@ -227,9 +228,9 @@ class WorkerPool:
     async def _prepared(
         self, worker: WorkerProcess, on_reply: Callable[[messages.AnyReply], None]
     ) -> bool:
-        """Have a worker load what the film needs; return whether it may take part.
+        """Have a worker load the film's model; return whether it can take part.
 
-        It may not, if its weights differ from those that the film's nodes are named after.
+        It cannot if its weights differ from those in the names of the film's nodes.
         """
         if worker in self._holding:
             return True
@@ -253,11 +254,11 @@ class WorkerPool:
             self._holding.add(worker)
             await self._pair(worker)
         elif not self._rule_out(worker, f"it has {theirs}, and the film needs {ours}"):
-            raise WorkerDiedError("none is left that has the film's weights")
+            raise WorkerDiedError("no worker is left that has the film's weights")
         return ours == theirs
 
     def _rule_out(self, worker: WorkerProcess, why: str) -> bool:
-        """Continue this film without a worker; return False if it is the last one."""
+        """Exclude a worker from this film; return False if it is the last one."""
         if {*self._workers} <= {*self._unfit, worker}:
             return False
         log.warning("%s takes no part in this film: %s.", worker.device.name, why)
@@ -265,7 +266,7 @@ class WorkerPool:
         return True
 
     async def _pair(self, worker: WorkerProcess) -> None:
-        """Give a worker that has loaded the model a helper, if its device has room for two."""
+        """Start a helper for a worker that has loaded the model, if its device has the memory."""
         if worker.ways or worker not in self._workers:
             return
         helper = self._helpers.get(worker) or self._second(worker.device)
@@ -275,7 +276,7 @@ class WorkerPool:
             await self._start(helper)
 
     async def _dismiss(self) -> None:
-        """End the helpers of workers that run short of memory, once they are free."""
+        """End the helpers of workers that are short of memory, once they are free."""
         for worker, helper in tuple(self._helpers.items()):
             if worker.ways and helper not in self._busy:
                 del self._helpers[worker]
@@ -299,10 +300,10 @@ async def discover_workers(
     """Return the pool for the devices of this machine.
 
     Args:
-        devices: names with commas between them, as ``render.device`` knows them, or ``all``.
+        devices: names of ``render.device``, separated by commas, or ``all``.
         command: starts a worker; ``--device`` is appended.
-        on_preview: as ``WorkerProcess`` wants it.
-        has_room: returns whether a device on which a model is loaded gets a second worker.
+        on_preview: as in ``WorkerProcess``.
+        has_room: returns whether a device on which a model is loaded gets a helper.
 
     Raises:
         InvalidParameterError: torch did not report which devices there are.
@@ -324,12 +325,12 @@ async def discover_workers(
 async def discover_cluster_workers(
     address: str, rife: str, on_preview: Callable[[bytes], None]
 ) -> WorkerPool:
-    """Return the pool for a Ray cluster: a worker for each share of it that was there just now.
+    """Return the pool for a Ray cluster: a worker for each share that it has now.
 
     Args:
         address: of the cluster's head, ``host:port``; this machine is one of its nodes.
-        rife: the operator's choice of a network.
-        on_preview: as ``WorkerProcess`` wants it.
+        rife: the network that the operator chose.
+        on_preview: as in ``WorkerProcess``.
 
     Raises:
         InvalidParameterError: no cluster answers, or it has no room for a worker.
@@ -343,12 +344,12 @@ async def discover_cluster_workers(
 
 
 def has_room_for_two(device: DeviceInfo) -> bool:
-    """Return whether a GPU has memory for a worker that draws beside the one that paints."""
+    """Return whether a GPU has enough memory for a helper beside the worker that paints."""
     return device.kind.startswith("cuda") and device.free_memory >= SECOND_WORKER_MEMORY
 
 
 async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
-    """Return what a command prints; it must print something and end well."""
+    """Return what a command prints; it must print something and exit with 0."""
     problem = "nothing answers that could do the work"
     try:
         asked = await asyncio.create_subprocess_exec(
@@ -372,7 +373,7 @@ async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
 
 
 def _threads(workers: int) -> dict[str, str]:
-    """Return the variable that shares a machine's cores among its workers."""
+    """Return the environment variable that divides a machine's cores among its workers."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(asked) if asked.isdecimal() else psutil.cpu_count(logical=False) or 1
     return {"OMP_NUM_THREADS": str(max(1, cores // workers))}

@@ -1,7 +1,7 @@
 """Starts a worker process, gives it one task at a time, watches it and restarts it.
 
-A worker that crashes, is killed for its memory, or hangs in torch never takes the server along.
-It knows nothing of jobs, clients or files; ``engine.render.worker`` is the process itself.
+The server survives a worker that crashes, is killed for its memory, or hangs in torch. It does not
+know jobs, clients or files; ``engine.render.worker`` is the process itself.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ SILENCE_TIMEOUT = 300.0  # seconds without a message after which a busy worker c
 
 
 class WorkerDiedError(Exception):
-    """The process ended, or hung and was killed, with a task in hand."""
+    """The process ended, or hung and was killed, during a task."""
 
 
 class TaskStoppedError(Exception):
-    """The task was given up on request."""
+    """The task was stopped on request."""
 
 
 class WorkerProcess:
     """One worker process for one device.
 
     Args:
-        command: what to start; it gets ``--device`` and ``device`` appended.
-        on_preview: called with every preview, as it is to be sent to clients.
-        environment: variables that the process gets besides this one's.
+        command: starts the process; ``--device`` and ``device`` are appended.
+        on_preview: called with each preview, encoded for clients.
+        environment: variables for the process, in addition to those of this process.
 
     Attributes:
-        ways: to save memory, that the worker has taken for the film in hand.
-        peak: bytes of its device that the film has needed at most, as in ``messages.Made``.
+        ways: to save memory, used for the current film.
+        peak: peak bytes of its device during the film, as in ``messages.Made``.
         on_change: called when the worker has become ready or has ended.
     """
 
@@ -67,11 +67,11 @@ class WorkerProcess:
 
     @property
     def ready(self) -> bool:
-        """Whether the process runs and has looked at its device."""
+        """Whether the process runs and has reported its device."""
         return self._is_ready and self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Start the process unless it runs; it gets ready in the background.
+        """Start the process unless it runs; it becomes ready in the background.
 
         Raises:
             WorkerStartError: the system cannot start it.
@@ -99,8 +99,8 @@ class WorkerProcess:
         """Carry out one task.
 
         Raises:
-            WorkerDiedError: the process is gone; the next call starts another.
-            TaskStoppedError: ``stop`` was called meanwhile.
+            WorkerDiedError: the process ended; the next call starts another one.
+            TaskStoppedError: ``stop`` was called.
             VisionFluxError: the task failed, or ``on_reply`` did.
         """
         trouble: VisionFluxError | None = None
@@ -134,11 +134,11 @@ class WorkerProcess:
         self.peak = 0
 
     def stop(self, job: str) -> None:
-        """Have the task in hand given up."""
+        """Stop the current task."""
         self._send(messages.Stop(job=job))
 
     def credit(self, setting: PreviewQuality | None) -> None:
-        """Allow one preview, made as ``setting`` says; None allows none."""
+        """Request one preview, made as ``setting`` says; None requests none."""
         if setting != self._credit:
             self._credit = setting
             self._send(messages.Credit(setting=setting))

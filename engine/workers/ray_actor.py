@@ -1,8 +1,7 @@
-"""A worker on another machine of a Ray cluster: tasks and files come as bytes, and go so.
+"""A worker on another machine of a Ray cluster; it exchanges tasks and files as bytes.
 
-It holds a real worker process, and a folder for the task in hand. It knows no
-films; ``engine.workers.ray_bridge`` is the other end. It does not import Ray: that makes an actor
-of it.
+It has a worker process, and a folder for the current task. It knows no films;
+``engine.workers.ray_bridge`` is the other end. It does not import Ray, which makes an actor of it.
 """
 
 import asyncio
@@ -21,11 +20,11 @@ from engine.wire.messages.responses import DeviceInfo
 from engine.workers import messages
 from engine.workers.process import TaskStoppedError, WorkerDiedError, WorkerProcess
 
-PART_BYTES = 4 * 2**20  # bytes of a result that travel at once
+PART_BYTES = 4 * 2**20  # bytes of a file that are sent at once
 
 
 class Content(msgspec.Struct, frozen=True):
-    """A file that a task reads, on its way."""
+    """The content of a file that a task reads, and its hash."""
 
     data: bytes
     sha256: str
@@ -39,17 +38,17 @@ class Content(msgspec.Struct, frozen=True):
         """Return the bytes.
 
         Raises:
-            OSError: they are not what was sent.
+            OSError: they differ from what was sent.
         """
         if hashlib.sha256(self.data).hexdigest() != self.sha256:
-            raise OSError("a file was damaged on its way between two machines")
+            raise OSError("a file was damaged in the transfer between two machines")
         return self.data
 
 
 class FileChunk(msgspec.Struct, frozen=True):
-    """The next bytes of a file that a task made; ``messages.Made`` has the hash of the whole.
+    """The next bytes of a file that a task made; ``messages.Made`` has the hash of the file.
 
-    ``file``: its place among the task's targets.
+    ``file``: its index in the task's targets.
     """
 
     file: int
@@ -57,7 +56,7 @@ class FileChunk(msgspec.Struct, frozen=True):
 
 
 class PreviewBytes(msgspec.Struct, frozen=True):
-    """A preview on its way, encoded as for clients."""
+    """A preview, encoded for clients."""
 
     body: bytes
 
@@ -66,10 +65,10 @@ Answer = messages.AnyReply | FileChunk | PreviewBytes
 
 
 class RayActor:
-    """What a Ray actor is: one worker for one device of its machine.
+    """The class of the Ray actor: one worker for one device of its machine.
 
     Args:
-        rife: the operator's choice of a network, as ``engine.render.worker`` takes it.
+        rife: the network that the operator chose, as in ``engine.render.worker``.
     """
 
     def __init__(self, rife: str) -> None:
@@ -81,7 +80,7 @@ class RayActor:
         """Start the worker and return its device.
 
         Raises:
-            WorkerDiedError: it ended at once.
+            WorkerDiedError: it ended before it was ready.
         """
         changed = asyncio.Event()
         self._process.on_change = changed.set
@@ -95,11 +94,11 @@ class RayActor:
         """Carry out one task; yield the worker's messages, its files, and the result.
 
         Args:
-            work: its paths are those of the other machine.
-            files: what it reads, in the order of ``inputs``.
+            work: the task, with the paths of the other machine.
+            files: the content of ``inputs(work)``, in that order.
 
         Raises:
-            WorkerDiedError: the worker ended with the task in hand.
+            WorkerDiedError: the worker ended during the task.
         """
         with tempfile.TemporaryDirectory(prefix="visionflux-") as name:
             self._answers = asyncio.Queue()
@@ -120,11 +119,11 @@ class RayActor:
             yield result
 
     async def stop(self, job: str) -> None:
-        """Have the task in hand given up."""
+        """Stop the current task."""
         self._process.stop(job)
 
     async def credit(self, setting: PreviewQuality | None) -> None:
-        """Allow one preview, as ``WorkerProcess.credit``."""
+        """Request one preview, as ``WorkerProcess.credit`` does."""
         self._process.credit(setting)
 
     def _show(self, body: bytes) -> None:
@@ -142,12 +141,12 @@ def inputs(work: messages.Work) -> list[str]:
 
 
 def settle(work: messages.Work, files: list[Content], folder: Path) -> messages.Work:
-    """Write what a task reads into a folder, and return the task with the paths of this machine.
+    """Write a task's files to a folder; return the task with the paths of this machine.
 
-    A model that comes with VisionFlux is the one of this machine.
+    A model that comes with VisionFlux is read from this machine.
 
     Raises:
-        OSError: a file was damaged on its way, or cannot be written.
+        OSError: a file was damaged in transfer, or cannot be written.
     """
     paths = []
     for number, (path, file) in enumerate(zip(inputs(work), files, strict=True)):
@@ -168,12 +167,12 @@ def settle(work: messages.Work, files: list[Content], folder: Path) -> messages.
 
 
 def _here(folder: Path, piece: messages.Piece) -> str:
-    """Return where a piece is written on this machine."""
+    """Return the path of a piece's target on this machine."""
     return str(folder / f"made{piece.index}{Path(piece.target).suffix}")
 
 
 def parts(files: Sequence[str]) -> Iterator[FileChunk]:
-    """Read what was made, part by part."""
+    """Yield the files that were made, in parts."""
     for number, file in enumerate(files):
         with Path(file).open("rb") as source:
             while data := source.read(PART_BYTES):

@@ -1,8 +1,8 @@
-"""The worker process that stands for one on another machine: its pipe leads to a Ray actor.
+"""A worker process that represents one on another machine: it forwards the pipe to a Ray actor.
 
-To the server it is a worker like any other, so whatever Ray does never takes the server along. It
-ends when its input ends or when the actor is lost; the server then starts another, which waits
-until the cluster has a share free. It knows neither films nor torch.
+For the server it is a worker like any other, so a failure of Ray does not end the server. It ends
+when its input ends or when the actor is lost; the server then starts another one, which waits for a
+free share of the cluster. It knows neither films nor torch.
 """
 
 import argparse
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Serve tasks until the input ends; or print the shares of the cluster."""
+    """Carry out tasks until the input ends, or print the shares of the cluster."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--ray", required=True, metavar="ADDRESS")
     parser.add_argument("--device", metavar="SHARE", help="as told when this is left out")
@@ -48,7 +48,7 @@ def main() -> None:
     try:
         bridge.serve()
     except ServerGoneError:
-        log.info("The server is gone; so is this bridge.")
+        log.info("The server is gone; this process ends.")
     except (RayError, OSError):
         log.warning("The worker on the cluster is lost.", exc_info=True)
         _exit(1)
@@ -57,8 +57,8 @@ def main() -> None:
 def shares(nodes: list[dict[str, Any]]) -> list[str]:
     """Return one share, ``GPUs:CPUs``, for each worker that a cluster has room for.
 
-    There is one for each GPU, with its part of the CPUs. Where there is none, the machine with the
-    fewest CPUs is one share, and others are as many as they hold.
+    There is one for each GPU, with its part of the CPUs. Without GPUs, a share has the CPUs of the
+    smallest machine, and each machine has as many shares as it has CPUs for.
 
     Args:
         nodes: as ``ray.nodes`` returns them.
@@ -81,9 +81,9 @@ class RayBridge:
         self._inbox: queue.SimpleQueue[messages.Work] = queue.SimpleQueue()
 
     def listen(self) -> None:
-        """Sort the server's messages, in a thread of its own, and end with the server.
+        """Receive the server's messages, in a thread of its own; exit when the server is gone.
 
-        The main thread may wait for the cluster at that moment; Ray ends the actor by itself.
+        The main thread may be waiting for the cluster then; Ray ends the actor.
         """
         while (task := self._channel.receive()) is not None:
             match task:
@@ -96,7 +96,7 @@ class RayBridge:
         _exit(0)
 
     def serve(self) -> None:
-        """Say that the actor is ready, and carry out tasks for ever.
+        """Report that the actor is ready, and carry out tasks; never return.
 
         Raises:
             ray.exceptions.RayError: the actor, its machine or its worker is lost.
@@ -118,18 +118,18 @@ class RayBridge:
                 case PreviewBytes(body=body):
                     self._channel.forward(messages.PREVIEW_KIND, body)
                 case messages.Made(files=reported) if not _whole(reported, made):
-                    raise OSError("what was made was damaged on its way between two machines")
+                    raise OSError("a file was damaged in the transfer between two machines")
                 case answer:
                     self._channel.send(answer)
 
 
 def _whole(files: Sequence[messages.File], made: Sequence[Any]) -> bool:
-    """Tell whether what arrived is what the worker made."""
+    """Return whether the files that arrived are those that the worker made."""
     return [file.sha256 for file in files] == [one.hexdigest() for one in made]
 
 
 def _connect(address: str) -> None:
-    """Join a cluster; this package goes with us, its machines need only the packages it imports."""
+    """Join a cluster, and send this package to it; its machines need what the package imports."""
     ray.init(
         address,
         runtime_env={"py_modules": [str(Path(__file__).parents[1])], "excludes": ["__pycache__"]},
@@ -139,7 +139,7 @@ def _connect(address: str) -> None:
 
 
 def _exit(status: int) -> None:
-    """End at once, whatever other threads wait for; Ray notices and ends the actor."""
+    """Exit at once, even if other threads wait; Ray then ends the actor."""
     sys.stderr.flush()
     os._exit(status)
 

@@ -122,7 +122,7 @@ async def test_a_job_whose_end_cannot_be_recorded_goes_on_once_it_can(
             (disk.outside / "engine.reserve").unlink()
             disk.fill()
             async with asyncio.timeout(PATIENCE):
-                while "cannot be recorded; it is tried again" not in process.log:
+                while "cannot be recorded; the job is tried again" not in process.log:
                     await asyncio.sleep(0.05)
             with pytest.raises(StorageError, match="is full"):
                 await client.connection.submit(NEXT, RECIPE)

@@ -44,7 +44,7 @@ class EventWriter:
     async def recall(self, job: str) -> tuple[int, str]:
         """Return the number of a job's last event, and the epoch of its log.
 
-        They include what was written before a restart. The epoch is "" if it is unknown.
+        After a restart they are those of the event log. The epoch is "" if it is unknown.
         """
         if job not in self._last_seq:
             epoch = await asyncio.to_thread(self._event_log.epoch, job)
