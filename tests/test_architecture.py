@@ -46,7 +46,7 @@ INSIDE = {
     ),
     "engine.render.stages": ("context", "", "keyframe", "segment", "film", "poster"),
     "engine.render.weights": ("", "files", "hub", "wheel", "pipeline"),
-    "engine.render.video": ("", "ffmpeg", "footage", "gif", "encode", "smoothness"),
+    "engine.render.video": ("", "ffmpeg", "footage", "parts", "gif", "encode", "smoothness"),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),
     "engine.render.painting": (
         *("", "noise", "warp", "blank", "image_to_image", "anchor_attention", "prompts"),

@@ -1,24 +1,20 @@
 """Interpolates a whole film in constant memory.
 
-The film is written in parts beside the output, so that a second start resumes where the first one
-stopped. Knows nothing about command lines, prompts or jobs.
+Knows nothing about command lines, prompts or jobs.
 """
 
-import hashlib
-import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from engine.errors import DeviceMemoryError, InvalidParameterError, StorageError
+from engine.errors import DeviceMemoryError, InvalidParameterError
 from engine.render.device import memory
 from engine.render.rife.interpolator import Interpolator
 from engine.render.video.ffmpeg import Frame
-from engine.render.video.footage import PartWriter, Source, join
+from engine.render.video.footage import Source
+from engine.render.video.parts import write_film
 
 # Rates that films really have; a measured rate this close to one of them is that one.
 USUAL_RATES = [
@@ -123,7 +119,6 @@ class Schedule:
         return left
 
 
-PART_FRAMES = 240  # output frames in one part: what an interruption costs at most
 # Bytes: 7680x4320 took 7.2 GiB, whichever the network.
 PROCESS_BYTES, BYTES_PER_PIXEL = 700 << 20, 230
 # A frame shown up to this often more counts as slow motion, not as a still.
@@ -155,6 +150,20 @@ class Retiming:
     def count(self) -> int:
         """Output frames."""
         return frame_count(self.source.times, self.rate)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the output frames."""
+        return self.source.width, self.source.height
+
+    def facts(self) -> dict[str, object]:
+        """Return everything that determines the frames beside the source and the rate."""
+        return {
+            "interpolator": self.interpolator.identity,
+            "pace": repr(self.pace),
+            "cuts": self.fades,
+            "duplicates": self.smooths,
+        }
 
     def frames(self, skipped: int) -> Iterator[Frame]:
         """Draw the output frames in order, without the first ``skipped`` of them."""
@@ -215,10 +224,7 @@ def interpolate_film(film: Retiming, output: Path, progress: Callable[[int], Non
     """
     if film.interpolator.device.type == "cpu":  # a GPU reports by itself that its memory is full
         check_room(film.source.width, film.source.height, memory("cpu")[0])
-    work = _work_folder(film, output)
-    _write_parts(film, work, progress)
-    join(sorted(work.glob("part-?????.mp4")), film.source, output)
-    shutil.rmtree(work)
+    write_film(film, output, progress)
 
 
 def check_room(width: int, height: int, free: int) -> None:
@@ -233,61 +239,3 @@ def check_room(width: int, height: int, free: int) -> None:
     if need > free:
         problem = f"frames of {width}x{height} take about {need / 1e9:.1f} GB of memory"
         raise DeviceMemoryError(f"{problem}, {free / 1e9:.1f} GB are free")
-
-
-def _work_folder(film: Retiming, output: Path) -> Path:
-    """The folder of finished parts; an older one of other work is emptied."""
-    work = output.with_name(output.name + ".parts")
-    facts = json.dumps(_fingerprint(film), sort_keys=True)
-    note = work / "work.json"
-    if work.exists() and not note.is_file():
-        raise StorageError(
-            f"{work.name} exists and was not made by this command", remedy="move it away"
-        )
-    try:
-        if work.exists() and note.read_text() != facts:
-            shutil.rmtree(work)
-        work.mkdir(exist_ok=True)
-        note.write_text(facts)
-    except OSError as error:
-        raise StorageError(f"{work.name} cannot be written ({error.strerror})") from error
-    return work
-
-
-def _fingerprint(film: Retiming) -> dict[str, object]:
-    """Everything that determines the parts."""
-    source = film.source
-    files = source.pictures or [source.path]
-    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return {
-        "source": hashlib.sha256(repr(stamps).encode()).hexdigest(),
-        "frames": len(source.times),
-        "rate": str(film.rate),
-        "interpolator": film.interpolator.identity,
-        "pace": repr(film.pace),
-        "cuts": film.fades,
-        "duplicates": film.smooths,
-        "crf": film.crf,
-        "part": PART_FRAMES,
-    }
-
-
-def _write_parts(film: Retiming, work: Path, progress: Callable[[int], None]) -> None:
-    """Draw the missing parts, one after the other."""
-    finished = 0
-    while (work / f"part-{finished:05}.mp4").exists():
-        finished += 1
-    start = min(finished * PART_FRAMES, film.count)
-    progress(start)
-    size = film.source.width, film.source.height
-    with ExitStack() as stack:
-        writer: PartWriter | None = None
-        for index, frame in enumerate(film.frames(start), start):
-            if index % PART_FRAMES == 0:
-                stack.close()
-                path = work / f"part-{index // PART_FRAMES:05}.mp4"
-                part = PartWriter(path, size, film.rate, film.crf, film.source.pixel_shape)
-                writer = stack.enter_context(part)
-            assert writer is not None
-            writer.write(frame)
-            progress(index + 1)

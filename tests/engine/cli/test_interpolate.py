@@ -15,8 +15,8 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from engine.cli import interpolate
 from engine.errors import InvalidParameterError, StorageError
-from engine.render.rife import video
 from engine.render.rife.similarity import judge
+from engine.render.video import parts
 from engine.render.video.ffmpeg import Frame
 from engine.render.video.footage import PartWriter, Source, open_source
 from training.rife.banks import make_bank
@@ -184,7 +184,7 @@ def test_it_goes_on_where_it_was_interrupted(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    monkeypatch.setattr(video, "PART_FRAMES", 6)
+    monkeypatch.setattr(parts, "PART_FRAMES", 6)
     source = write(tmp_path / "in.mp4", walk[::2])
     arguments = (source, "-o", tmp_path / "out.mp4", "--factor", 2, "--overwrite")
     run(*arguments)
