@@ -130,7 +130,7 @@ def climbs(parent: str, order: Sequence[str], graph: Imports) -> list[str]:
 
 
 @pytest.mark.parametrize("module", [*modules("engine", "ui", "pages"), "streamlit_app"])
-def test_a_module_imports_only_what_stands_to_its_left(module: str) -> None:
+def test_a_module_imports_only_packages_to_its_left(module: str) -> None:
     mine = package(module)
     for imported in imports(module):
         theirs, top = package(imported), imported.partition(".")[0]

@@ -112,7 +112,7 @@ def test_what_contributing_names_exists(path: str) -> None:
     assert (ROOT / path).exists()
 
 
-def test_a_setting_is_added_as_contributing_says(tmp_path: Path) -> None:
+def test_a_setting_is_added_as_contributing_describes(tmp_path: Path) -> None:
     """The copy's command line, checks, names, page and documents then know it."""
     from engine.film.graph import keyframe
     from engine.film.recipe import Recipe, Scene

@@ -9,7 +9,7 @@ from tests.fuzz.target import a_target
 MEMORY = 256 * 2**20  # bytes; the server alone needs about 45 MiB
 
 
-def test_the_engine_keeps_its_word_whatever_it_is_sent() -> None:
+def test_the_engine_follows_the_protocol_whatever_it_is_sent() -> None:
     with a_target() as target:
         run_machine(target, examples=20)
         strangers.visit(target, 40, random.Random(4))

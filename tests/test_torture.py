@@ -36,7 +36,7 @@ async def test_a_tls_proxy_that_comes_and_goes_loses_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-async def test_fifty_watchers_are_all_told_everything(tmp_path: Path) -> None:
+async def test_fifty_watchers_receive_everything(tmp_path: Path) -> None:
     outcome = await watchers.run(tmp_path, random.Random(1), 3)
     assert outcome.failures == []
     assert outcome.counts["logs"] == 3 * (watchers.WATCHERS - 2) + 1

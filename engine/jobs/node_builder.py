@@ -190,9 +190,7 @@ class NodeBuilder:
                 self.store.index(rows[-1])
         finally:
             for target in targets:
-                self.store.discard(
-                    target
-                )  # incomplete files of a task that was stopped, failed or lost
+                self.store.discard(target)  # incomplete if the task was stopped, failed or lost
         return rows
 
     def _hear(self, reply: messages.AnyReply, stage: Stage | None = None) -> None:

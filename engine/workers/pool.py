@@ -58,9 +58,7 @@ class WorkerPool:
         self._busy: set[WorkerProcess] = set()
         self._holding: set[WorkerProcess] = set()  # that have loaded the film's model
         self._unfit: set[WorkerProcess] = set()  # excluded from this film
-        self._load: messages.Load | None = (
-            None  # sent to each worker before its first task of a film
-        )
+        self._load: messages.Load | None = None  # precedes a worker's first task of a film
         self._loaded: messages.Loaded | None = None  # the first answer to it
         self._stopped = False
         self._news = asyncio.Event()

@@ -12,7 +12,7 @@ def test_codes_are_unique() -> None:
 
 
 @pytest.mark.parametrize("found", errors.tree(), ids=lambda found: found.code)
-def test_every_class_stands_in_the_drawn_tree(found: type[VisionFluxError]) -> None:
+def test_the_drawn_tree_has_every_class(found: type[VisionFluxError]) -> None:
     assert found.__name__ in (errors.__doc__ or "")
 
 

@@ -100,7 +100,7 @@ async def test_a_clock_set_back_disturbs_no_job(tmp_path: Path, shim: Path) -> N
                 assert pieces.timing.seconds >= 0
 
 
-def test_what_was_used_last_is_told_by_numbers_not_by_the_clock(tmp_path: Path) -> None:
+def test_the_order_of_use_is_counted_and_not_taken_from_the_clock(tmp_path: Path) -> None:
     def row(name: str) -> ObjectRecord:
         return ObjectRecord(name * 64, "0" * 64, 1, "image/png")
 

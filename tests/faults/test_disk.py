@@ -83,7 +83,7 @@ async def test_an_upload_that_fills_the_disk_is_refused_and_can_be_tried_again(
             assert (tmp_path / "fetched").read_bytes() == content
 
 
-async def test_a_folder_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_reported_at_the_start(tmp_path: Path) -> None:
     with a_disk(tmp_path / "disk", 2**21) as disk:
         disk.remount("ro")
         said = await asyncio.to_thread(refused_to_start, disk.path, disk.inside)
@@ -92,7 +92,7 @@ async def test_a_folder_that_cannot_be_written_is_said_at_the_start(tmp_path: Pa
         assert "choose another folder with --data" in said
 
 
-async def test_an_engine_that_is_started_on_a_full_disk_says_so_and_has_lost_nothing(
+async def test_an_engine_started_on_a_full_disk_reports_it_and_loses_nothing(
     tmp_path: Path, expected: Finished
 ) -> None:
     with a_disk(tmp_path / "disk", 2**21) as disk:
@@ -110,7 +110,7 @@ async def test_an_engine_that_is_started_on_a_full_disk_says_so_and_has_lost_not
             assert painted(client, NEXT) == 0
 
 
-async def test_a_job_whose_end_cannot_be_recorded_goes_on_once_it_can(
+async def test_a_job_whose_end_cannot_be_recorded_continues_once_it_can(
     tmp_path: Path, expected: Finished
 ) -> None:
     with a_disk(tmp_path / "disk", 2**21) as disk:

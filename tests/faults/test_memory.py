@@ -80,7 +80,7 @@ def test_a_picture_that_does_not_fit_is_painted_more_thriftily() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_film_says_how_memory_was_saved_and_fails_with_numbers(tmp_path: Path) -> None:
+async def test_a_film_reports_how_memory_was_saved_and_fails_with_numbers(tmp_path: Path) -> None:
     """The engine's processes are limited from outside; a worker that it starts anew is, too.
 
     With one arena for all threads, what a fresh process takes is what the one before it took.

@@ -22,7 +22,7 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1000])
 
 
-def test_the_shipped_weights_are_what_their_hashes_say() -> None:
+def test_the_shipped_weights_have_their_hashes() -> None:
     """Whoever changes weights runs ``sha256sum`` in their folder anew; training/export.py does."""
     assert len(WEIGHTS) == 4
     for path in WEIGHTS:
@@ -57,7 +57,7 @@ def test_damaged_weights_of_the_shipped_interpolator_are_refused(
     assert "restore" in caught.value.remedy
 
 
-def test_what_a_hub_brought_is_compared_with_its_name_in_the_cache(tmp_path: Path) -> None:
+def test_downloads_in_the_cache_are_compared_with_their_names(tmp_path: Path) -> None:
     """The hub's cache holds large files under their SHA-256 and links to them."""
     content = b"weights" * 99
     blob = tmp_path / hashlib.sha256(content).hexdigest()

@@ -71,7 +71,7 @@ async def test_a_rotten_object_is_not_served(tmp_path: Path, stage: str, type: s
         assert await client.connection.find_missing([name]) == (name,)
 
 
-async def test_a_rotten_object_is_missing_and_can_be_brought_again(tmp_path: Path) -> None:
+async def test_a_damaged_object_is_missing_and_can_be_uploaded_again(tmp_path: Path) -> None:
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         content = a_png()
         (tmp_path / "whole").write_bytes(content)

@@ -89,7 +89,7 @@ def _use(folder: Path, engine: Pairing) -> None:
 SESSION = Path(__file__).with_name("0.1.0-session.jsonl")  # what such an engine said of one film
 
 
-def test_what_an_older_engine_says_of_a_film_is_understood() -> None:
+def test_messages_of_an_older_engine_are_understood() -> None:
     said = [decode_answer(line, OLDER_SUBPROTOCOL) for line in SESSION.read_text().splitlines()]
     events = [answer for answer in said if isinstance(answer, JobEvent)]
     first, middle, last = (answer for answer in said if isinstance(answer, Snapshot))

@@ -27,7 +27,7 @@ def tool(at: AppTest, label: str, scene: int) -> Any:
     return [button for button in at.button if button.label == label][scene]
 
 
-def test_scenes_are_ordered_doubled_and_cut_as_the_page_says(studio: Studio) -> None:
+def test_scenes_are_ordered_duplicated_and_cut_as_on_the_page(studio: Studio) -> None:
     at = studio.visit("create")
     at.text_area[0].set_value("dawn")
     at.button(key="add-scene").click().run()
@@ -50,7 +50,7 @@ def test_the_storyboard_is_there_again_after_a_refresh(studio: Studio) -> None:
     assert scenes == ["words worth keeping", ""]
 
 
-def test_every_run_tells_the_browser_what_each_dial_shows(studio: Studio) -> None:
+def test_every_run_sends_the_browser_the_value_of_each_widget(studio: Studio) -> None:
     at = studio.visit("create").run()  # the first run can be cut short before it was heard
     shown = at.session_state["draft"].settings
     kinds = {"fps": "number_input", "seed": "number_input", "num_inference_steps": "slider"}

@@ -75,7 +75,7 @@ def test_a_film_is_shown_with_its_recipe_escaped(studio: Studio) -> None:
     assert "4711" in words(at)
 
 
-def test_a_recipe_says_how_scenes_begin_and_where_their_cameras_go(studio: Studio) -> None:
+def test_a_recipe_shows_how_scenes_begin_and_where_their_cameras_go(studio: Studio) -> None:
     begun = Scene(prompt="c", motion="cut", camera=Camera(zoom=1.35), start_image="a" * 64)
     scenes = (Scene(prompt="a"), Scene(prompt="b", seconds=1.5), begun)
     job = studio.finished(Recipe(scenes=scenes, motion="fade", loop=True, shared_noise=True))
@@ -86,7 +86,7 @@ def test_a_recipe_says_how_scenes_begin_and_where_their_cameras_go(studio: Studi
     assert any("Loop · Identity lock" in line for line in shown)
 
 
-def test_a_film_says_where_it_was_made(studio: Studio) -> None:
+def test_a_film_shows_where_it_was_made(studio: Studio) -> None:
     job = studio.finished()
     for index, origin in enumerate(("Far GPU", "Two cores")):
         about = {"object": str(index), "sha256": "", "size": 9, "reused": False, "origin": origin}
@@ -97,7 +97,7 @@ def test_a_film_says_where_it_was_made(studio: Studio) -> None:
     assert "Different hardware may differ in tiny details" in shown
 
 
-def test_a_film_says_how_smooth_it_is(studio: Studio) -> None:
+def test_a_film_shows_how_smooth_it_is(studio: Studio) -> None:
     job = studio.finished(RECIPE)
     assert "Smoothness" not in words(studio.visit("library", film=job))
     scores = Scores(
@@ -120,7 +120,7 @@ def test_a_recipe_is_used_again(studio: Studio, monkeypatch: pytest.MonkeyPatch)
     assert setting(at, "number_input", "seed").value == 4711
 
 
-def test_a_deleted_film_can_be_brought_back(studio: Studio) -> None:
+def test_a_deleted_film_can_be_restored(studio: Studio) -> None:
     job = studio.finished()
     at = studio.visit("library", film=job)
     at.button(key="delete").click().run()
@@ -193,13 +193,13 @@ def test_two_films_are_seen_side_by_side(studio: Studio, monkeypatch: pytest.Mon
     assert {"4711", "1"} <= {text.value for text in at.markdown}
 
 
-def test_an_address_of_a_film_that_is_not_here_is_said_calmly(studio: Studio) -> None:
+def test_an_address_of_a_missing_film_shows_an_error(studio: Studio) -> None:
     at = studio.visit("library", film="nothing")
     assert "not on this computer" in words(at)
     assert "film" not in at.query_params
 
 
-def test_a_film_whose_engine_is_lost_can_go_on(
+def test_a_film_whose_engine_is_lost_can_be_continued(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = lost(studio)
@@ -210,7 +210,7 @@ def test_a_film_whose_engine_is_lost_can_go_on(
     until(lambda: studio.world.made[-1].recipes)
 
 
-def test_a_cancelled_film_can_be_gone_on_with_or_deleted(
+def test_a_cancelled_film_can_be_continued_or_deleted(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = studio.hub.submit(RECIPE)
@@ -228,7 +228,9 @@ def test_a_cancelled_film_can_be_gone_on_with_or_deleted(
     until(lambda: (view := studio.hub.find(job)) and view.successor)
 
 
-def test_a_film_that_cannot_go_on_says_why(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_film_that_cannot_be_continued_shows_the_reason(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = studio.hub.submit(RECIPE)
     studio.hub.cancel(job)
     until(lambda: (film := studio.hub.library.get(job)) and film.status == "cancelled")
@@ -241,7 +243,7 @@ def test_a_film_that_cannot_go_on_says_why(studio: Studio, monkeypatch: pytest.M
     assert "Narrow it" in words(at)
 
 
-def test_an_old_address_of_a_film_that_went_on_leads_to_it(studio: Studio) -> None:
+def test_an_old_address_of_a_continued_film_leads_to_it(studio: Studio) -> None:
     library = studio.hub.library
     library.add("before", RECIPE, "engine")
     library.end("before", "cancelled")

@@ -123,7 +123,7 @@ def test_home_shows_the_latest_films(studio: Studio) -> None:
     assert components(studio.visit("home")) == [*made, "visionflux_reel"]
 
 
-def test_create_starts_with_the_models_defaults_and_says_what_it_knows(studio: Studio) -> None:
+def test_create_starts_with_the_models_defaults_and_shows_what_it_knows(studio: Studio) -> None:
     at = studio.visit("create")
     assert setting(at, "slider", "num_inference_steps").value == CARD.defaults.num_inference_steps
     assert "Time of day" in words(at)
@@ -160,7 +160,7 @@ def test_generate_again_after_a_time_limit_makes_one_film(
     assert len(studio.hub.library.unfinished()) == 1
 
 
-def test_generate_submits_what_the_page_says(studio: Studio) -> None:
+def test_generate_submits_the_settings_of_the_page(studio: Studio) -> None:
     at = studio.visit("create")
     at.text_area[0].set_value("dawn over the sea")
     setting(at, "number_input", "fps").set_value(12)
@@ -201,7 +201,7 @@ def test_scenes_are_added_and_removed(studio: Studio) -> None:
     assert [area.value for area in scenes] == ["night", ""]
 
 
-def test_an_empty_scene_is_named_where_it_stands(studio: Studio) -> None:
+def test_the_error_of_an_empty_scene_is_shown_beside_it(studio: Studio) -> None:
     at = studio.visit("create")
     at.button(key="generate").click().run()
     assert "This scene is empty" in words(at)
@@ -247,7 +247,7 @@ def test_a_finished_job_plays(studio: Studio) -> None:
     assert components(at) == ["visionflux_player"]
 
 
-def test_a_failed_job_says_why_and_can_be_started_again(studio: Studio) -> None:
+def test_a_failed_job_shows_the_reason_and_can_be_started_again(studio: Studio) -> None:
     job = studio.hub.submit(RECIPE)
     report = ErrorReport("E_DEVICE_MEMORY", "out of memory", "choose a smaller size")
     studio.world.made[0].say(job, events.Failed(error=report))
@@ -288,7 +288,7 @@ def lost(studio: Studio) -> str:
     return job
 
 
-def test_a_film_whose_engine_is_lost_goes_on_where_the_user_says(studio: Studio) -> None:
+def test_a_film_whose_engine_is_lost_continues_where_the_user_chooses(studio: Studio) -> None:
     job = lost(studio)
     at = studio.visit("create", job=job)
     assert "Saved on this computer: 1 keyframe" in words(at)
@@ -309,7 +309,7 @@ def test_a_short_silence_is_no_loss(studio: Studio, monkeypatch: pytest.MonkeyPa
     assert "pair another one" not in words(studio.visit("create", job=lost(studio)))
 
 
-def test_a_film_that_cannot_go_on_says_why_and_what_to_do(studio: Studio) -> None:
+def test_a_film_that_cannot_be_continued_shows_the_reason_and_a_remedy(studio: Studio) -> None:
     job = lost(studio)
     studio.hub.pair(OTHER.link)
     studio.world.made[-1].refusal = InvalidParameterError("width", "it is too wide", "narrow it")
@@ -338,7 +338,7 @@ def test_the_budget_of_previews_is_set_on_the_connection_page(studio: Studio) ->
     assert studio.world.made[-1].watches == [(0, False, 2_000_000)]  # nobody looks yet
 
 
-def test_the_month_is_shown_and_its_end_said_calmly(studio: Studio) -> None:
+def test_the_months_traffic_is_shown_and_its_limit_reported(studio: Studio) -> None:
     assert "Nothing yet" in words(studio.visit("connection"))
     studio.hub.pair(FAR.link)
     engine = studio.hub.chosen().hello.engine  # type: ignore[union-attr]
@@ -353,7 +353,7 @@ def test_the_month_is_shown_and_its_end_said_calmly(studio: Studio) -> None:
     assert "914 MB" in words(studio.visit("create")).replace("\\", "")
 
 
-def test_an_unknown_job_is_said_calmly(studio: Studio) -> None:
+def test_an_unknown_job_shows_an_error(studio: Studio) -> None:
     assert "not on this computer" in words(studio.visit("create", job="nothing"))
 
 
@@ -378,7 +378,7 @@ def test_connection_refuses_a_bad_link_in_plain_words(studio: Studio) -> None:
         (EngineUnreachableError("no engine answers there"), "tunnel is up"),
     ],
 )
-def test_connection_says_what_to_do_when_pairing_fails(
+def test_connection_shows_a_remedy_when_pairing_fails(
     studio: Studio, error: TransportError, remedy: str
 ) -> None:
     studio.world.refusals[FAR.url] = error
@@ -401,7 +401,7 @@ def test_connection_pairs_and_uses_another_engine(studio: Studio) -> None:
     assert studio.hub.chosen().local
 
 
-def test_a_defect_is_a_calm_word_and_a_logged_traceback(
+def test_a_defect_shows_an_error_and_logs_a_traceback(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:

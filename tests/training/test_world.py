@@ -53,7 +53,7 @@ def test_the_statistics_recognise_the_generators_pictures():
     assert min(shares.values()) >= 0.95, shares
 
 
-def test_captions_tell_the_truth():
+def test_captions_describe_their_pictures():
     """No caption carries a word that belongs to another time, place, side or weather alone."""
     tables = {
         "time": captions.TIME_PHRASES,

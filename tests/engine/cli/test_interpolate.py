@@ -178,7 +178,7 @@ def test_held_frames_are_known_in_spite_of_an_encoder(tmp_path: Path, crf: int) 
     assert judge(*quarter).mode == "interpolate"
 
 
-def test_it_goes_on_where_it_was_interrupted(
+def test_an_interrupted_run_is_resumed(
     tmp_path: Path,
     walk: list[Frame],
     monkeypatch: pytest.MonkeyPatch,

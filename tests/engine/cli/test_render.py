@@ -33,7 +33,7 @@ def engine(*arguments: str, data: Path, **more: str) -> subprocess.CompletedProc
     )
 
 
-def test_help_names_every_command_and_says_defaults(tmp_path: Path) -> None:
+def test_help_lists_every_command_and_default(tmp_path: Path) -> None:
     assert all(
         word in engine("--help", data=tmp_path).stdout
         for word in ("serve", "render", "interpolate", "doctor")
@@ -98,7 +98,7 @@ def test_a_camera_that_cannot_be_is_named(move: str) -> None:
         recipe("a", "--camera", move)
 
 
-def test_a_film_in_several_scenes_is_told_by_flags() -> None:
+def test_flags_describe_a_film_of_several_scenes() -> None:
     found = recipe("a", "b", "--motion", "fade", "--loop", "--shared-noise", "--anchor-attention")
     assert found == parse_recipe(
         {
@@ -136,7 +136,7 @@ def test_a_bad_recipe_names_its_field(tmp_path: Path, arguments: list[str], fiel
 
 
 @pytest.mark.slow
-def test_doctor_says_what_this_machine_can_do(tmp_path: Path) -> None:
+def test_doctor_reports_what_this_machine_can_do(tmp_path: Path) -> None:
     ended = engine("doctor", data=tmp_path)
     assert ended.returncode == 0, ended.stdout
     for word in ("torch", "cpu:", "ffmpeg", "landscapes", "sdxl-lightning", "data folder"):
@@ -144,7 +144,7 @@ def test_doctor_says_what_this_machine_can_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_network_the_offline_network_draws_and_says_so(tmp_path: Path) -> None:
+def test_without_a_network_the_offline_network_draws_and_is_reported(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9"
     cut_off = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": nowhere, "HTTPS_PROXY": nowhere}
     film, clip = str(tmp_path / "film.mp4"), str(tmp_path / "clip.mp4")

@@ -67,7 +67,7 @@ async def test_it_ends_when_its_engine_comes_back_as_another(
             await asyncio.wait_for(film, PATIENCE)
 
 
-async def test_it_reports_at_once_that_its_engine_is_gone_and_then_ends(
+async def test_it_reports_a_lost_engine_at_once_and_then_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")

@@ -39,7 +39,7 @@ def test_there_and_back_is_where_one_was(place: tuple[float, float], one: Pose, 
         (Camera(orbit=0.4), (0.1, -0.2), (0.1, -0.2)),  # the sky stays
     ],
 )
-def test_a_path_takes_points_where_its_words_say(
+def test_presets_move_points_as_they_are_named(
     camera: Camera, place: tuple[float, float], expected: tuple[float, float]
 ) -> None:
     assert carry(*place, REST, pose_at(camera, 1.0), ASPECT) == pytest.approx(expected)
@@ -50,7 +50,7 @@ def test_the_horizon_itself_rests_while_the_camera_orbits() -> None:
     assert carry(*place, REST, Pose(orbit=1.0), ASPECT) == pytest.approx(place)
 
 
-def test_a_path_begins_at_rest_and_ends_where_it_says() -> None:
+def test_a_path_begins_at_rest_and_ends_at_its_pose() -> None:
     camera = Camera(zoom=2, pan_x=1, roll=10)
     assert pose_at(camera, 0.0) == REST
     assert pose_at(camera, 1.0) == Pose(zoom=2.0, pan_x=1.0, roll=10.0)

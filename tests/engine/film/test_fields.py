@@ -24,7 +24,7 @@ class Example(msgspec.Struct):
 FIELDS = fields_of(Example)
 
 
-def test_a_field_says_its_label_its_help_its_limits_and_its_step() -> None:
+def test_a_field_has_its_label_help_limits_and_step() -> None:
     speed, count, side = FIELDS["speed"], FIELDS["count"], FIELDS["side"]
     assert (speed.title, speed.bounds, speed.step, speed.default) == ("Speed", (0, 2), 0.5, 1.0)
     assert (count.description, count.bounds, count.step) == ("How many.", (0, 7), 1)

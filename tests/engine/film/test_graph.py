@@ -101,7 +101,7 @@ def test_a_scene_may_follow_in_its_own_way() -> None:
     assert [prompt_at(mixed, seconds).position for seconds in (3.9, 4.0, 8.0)] == [0, 0, 0.5]
 
 
-def test_a_scene_that_says_what_the_recipe_says_changes_no_picture() -> None:
+def test_a_scene_that_repeats_the_recipe_changes_no_picture() -> None:
     scenes = [{"prompt": "a"}, {"prompt": "b", "motion": "cut"}]
     said = plan(parse_recipe({"scenes": scenes, "spacing": "even"}))
     meant = planned("a", "b", seconds=4.0, motion="cut")
@@ -120,13 +120,13 @@ def test_a_retake_changes_its_keyframe_and_both_segments_beside_it() -> None:
     assert segments == [index < 2 for index in range(len(segments))]
 
 
-def test_a_retake_may_say_something_else_and_the_last_word_counts() -> None:
+def test_a_retake_may_change_the_prompt_and_the_last_one_counts() -> None:
     retakes = [{"seconds": 0, "prompt": "x"}, {"seconds": 0, "prompt": "y", "seed": 5}]
     first = planned("a", retakes=retakes).keyframes[0]
     assert (first.prompt.first, first.noise.first) == ("y", 5)
 
 
-def test_a_retake_where_no_keyframe_stands_changes_nothing() -> None:
+def test_a_retake_without_a_keyframe_changes_nothing() -> None:
     retaken = planned("a", retakes=[{"seconds": 0.01, "seed": 99}])
     assert retaken.keyframes == planned("a").keyframes
 

@@ -58,7 +58,7 @@ def late(first: KeyframeNode, second: KeyframeNode) -> float:
 
 @settings(deadline=None, max_examples=40)
 @given(made=RECIPES, seed=st.integers(0, 9))
-def test_every_frame_stands_once(made: Recipe, seed: int) -> None:
+def test_every_frame_occurs_once(made: Recipe, seed: int) -> None:
     plan, _ = worked(made, distance=at_random(seed))
     assert sum(segment.length for segment in plan.segments) == made.frames
     assert all(segment.frames > 0 for segment in plan.segments)
@@ -167,7 +167,7 @@ def test_scenes_are_drawn_while_later_ones_are_painted() -> None:
 
 
 @pytest.mark.parametrize(("motion", "bridge", "frames"), [("cut", "cut", 1), ("fade", "fade", 24)])
-def test_scenes_are_joined_as_they_say(motion: str, bridge: str, frames: int) -> None:
+def test_scenes_are_joined_by_their_motions(motion: str, bridge: str, frames: int) -> None:
     plan, _ = worked(recipe("a", "b", motion=motion))
     joints = [s for s in plan.segments if s.bridge == bridge]
     assert [joint.frames for joint in joints] == [frames]
@@ -218,7 +218,7 @@ def test_keyframes_may_be_where_they_were() -> None:
     assert {node.name for node in again.keyframes} == {node.name for node in plan.keyframes}
 
 
-def test_known_distances_tell_the_plan_beforehand() -> None:
+def test_known_distances_predict_the_plan() -> None:
     made = recipe("a", "b")
     plan, _ = worked(made, distance=late)
     names = [node.name for node in plan.keyframes]

@@ -44,7 +44,7 @@ def test_work_done_moves_the_fraction_and_never_back() -> None:
     assert 0 < seen[-1] < 1
 
 
-def test_the_estimate_learns_from_what_was_measured() -> None:
+def test_the_estimate_uses_measurements() -> None:
     progress = fold(log(*START, *PAINTED))
     assert progress.of(KEYFRAME).timing.mean(99) == 2.0  # started at 104, finished at 106
     assert progress.remaining == 2.0 + 9 * 0.1
@@ -65,7 +65,7 @@ def test_an_interruption_keeps_what_was_finished() -> None:
     assert (progress.status, progress.keyframes) == ("queued", ["k0", ""])
 
 
-def test_a_cancelled_job_says_how_far_it_came() -> None:
+def test_a_cancelled_job_reports_its_progress() -> None:
     progress = fold(log(*START, events.Cancelled()))
     assert (progress.fraction, progress.remaining) == (0.0, 0.0)
 
@@ -90,7 +90,7 @@ TWO = (
 )
 
 
-def test_several_keyframes_are_told_apart() -> None:
+def test_events_of_several_keyframes_are_kept_apart() -> None:
     progress = fold(log(*TWO[:-1]))
     assert {i: piece.done for i, piece in progress.of(KEYFRAME).open.items()} == {0: 1, 1: 2}
     assert progress.phase == "keyframe"
@@ -117,7 +117,7 @@ def test_the_first_guess_knows_of_several_devices() -> None:
     assert two.remaining == one.remaining / 2  # type: ignore[operator]
 
 
-def test_a_lost_keyframe_is_begun_anew_while_the_others_go_on() -> None:
+def test_a_lost_keyframe_is_started_again_while_others_continue() -> None:
     lost = events.PieceLost(reason="worker", stage="keyframe", index=1)
     progress = fold(log(*TWO[:-1], lost))
     assert (progress.status, list(progress.of(KEYFRAME).open)) == ("running", [0])

@@ -95,14 +95,14 @@ def test_the_token_of_the_form_goes_before_the_one_in_colabs_secrets(
     assert hosted.ngrok_token("") == ""
 
 
-def test_wishes_tell_no_token() -> None:
+def test_wishes_do_not_show_the_token() -> None:
     wishes = Wishes(tunnel="ngrok", token=TOKEN)
     assert TOKEN not in repr(wishes) + wishes.fingerprint(KEY)
     assert wishes.fingerprint(KEY) != Wishes(tunnel="ngrok").fingerprint(KEY)
 
 
 @pytest.mark.slow
-def test_an_engine_goes_on_until_other_things_are_wished(
+def test_an_engine_continues_until_its_settings_change(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as taken:
@@ -124,13 +124,13 @@ def test_an_engine_goes_on_until_other_things_are_wished(
 
 
 @pytest.mark.slow
-def test_an_engine_that_cannot_start_says_why(data: Path) -> None:
+def test_an_engine_that_cannot_start_reports_the_reason(data: Path) -> None:
     with pytest.raises(Trouble, match=r"E_MODEL_LOAD: .*it is neither"):
         hosted.start(data, KEY, Wishes(tunnel="none", model="no such model"))
 
 
 @pytest.mark.slow
-async def test_a_wrong_token_is_told_and_the_right_one_opens_the_tunnel(
+async def test_a_wrong_token_is_reported_and_the_right_one_opens_the_tunnel(
     edge: Edge, data: Path
 ) -> None:
     with pytest.raises(Trouble, match="ERR_NGROK_105") as refused:
@@ -159,6 +159,6 @@ async def test_what_a_killed_engine_left_behind_is_ended_before_another_starts(
 
 
 @pytest.mark.slow
-def test_a_film_that_cannot_be_made_says_why(data: Path, tmp_path: Path) -> None:
+def test_a_film_that_cannot_be_made_reports_the_reason(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Trouble, match="E_INVALID_PARAMETER: output"):
         hosted.film(data, ["dawn"], 1.0, "landscapes", tmp_path / "film.avi")

@@ -39,7 +39,7 @@ def objects(client: Client, job: str = JOB) -> dict[str, str]:
     return {event.object: event.sha256 for event in made}
 
 
-async def test_ready_keyframes_fill_a_batch_and_each_is_told(tmp_path: Path) -> None:
+async def test_ready_keyframes_fill_a_batch_and_each_is_reported(tmp_path: Path) -> None:
     client = await filmed(tmp_path)
     keyframes = len(heard(client, events.Planned)[0].keyframes)
     assert keyframes % 4  # so that the last batch is not full
@@ -83,7 +83,7 @@ async def test_another_batch_is_another_film_and_one_is_as_before(tmp_path: Path
 
 
 @pytest.mark.parametrize("device", ["cpu", "cpu,cpu"])
-async def test_a_worker_that_is_killed_costs_only_what_it_had_in_hand(
+async def test_a_worker_that_is_killed_loses_only_its_task(
     tmp_path: Path, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = await filmed(tmp_path / "1")
@@ -106,7 +106,7 @@ async def test_a_worker_that_is_killed_costs_only_what_it_had_in_hand(
     assert client.types(JOB).count("keyframe started") - len(done) <= 4
 
 
-async def test_what_a_batch_has_lost_is_told_while_others_go_on(
+async def test_losses_of_a_batch_are_reported_while_others_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")

@@ -21,7 +21,7 @@ def add(job: Job) -> None:
     job.add(events.Logged(seq=job.progress.seq + 1, at=0.0, event=event))
 
 
-async def test_who_watches_is_told_once_of_what_happens_together() -> None:
+async def test_watchers_are_notified_once_of_events_at_one_time() -> None:
     job, told = a_job(), []
     job.watchers.add(lambda: told.append(len(job.frames)))
     for _ in range(5):
@@ -36,7 +36,7 @@ async def test_who_watches_is_told_once_of_what_happens_together() -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_the_more_watch_the_rarer_they_are_told() -> None:
+async def test_more_watchers_are_notified_less_often() -> None:
     job, told = a_job(), []
     for number in range(20_000):  # they rest for a minute
         job.watchers.add(lambda number=number: told.append(number))
@@ -51,7 +51,7 @@ async def test_the_more_watch_the_rarer_they_are_told() -> None:
     assert not told
 
 
-async def test_a_job_that_nobody_watches_tells_nobody() -> None:
+async def test_a_job_without_watchers_notifies_nobody() -> None:
     job = a_job()
     add(job)
     assert len(job.frames) == 1

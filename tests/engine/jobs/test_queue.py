@@ -47,7 +47,7 @@ def painted(client: Client, job: str) -> int:
     return client.types(job).count("keyframe started")
 
 
-async def test_events_tell_the_whole_story_in_order(engine: Pairing) -> None:
+async def test_the_log_has_all_events_in_order(engine: Pairing) -> None:
     async with connected(engine) as client:
         types = await made(client, JOB)
     first_seen = list(dict.fromkeys(types))
@@ -137,7 +137,7 @@ async def test_a_waiting_job_is_cancelled_at_once(
         assert "Started" not in client.types("job-0002")
 
 
-async def test_a_paused_job_rests_and_goes_on_with_what_it_has(
+async def test_a_paused_job_waits_and_resumes_with_its_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.02")
@@ -156,7 +156,7 @@ async def test_a_paused_job_rests_and_goes_on_with_what_it_has(
     assert client.types(JOB).count("Paused") == 1
 
 
-async def test_a_job_that_is_resumed_before_it_rests_goes_on(
+async def test_a_job_that_is_resumed_before_it_has_paused_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")
@@ -167,7 +167,7 @@ async def test_a_job_that_is_resumed_before_it_rests_goes_on(
         assert await client.ended(JOB) == "Finished"
 
 
-async def test_who_cancels_has_the_last_word(
+async def test_cancelling_wins_over_pausing_and_resuming(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")
@@ -254,7 +254,7 @@ async def test_a_film_fails_once_an_attempt_finds_no_further_way(engine: Pairing
     assert types.count("Interrupted") == 1
 
 
-async def test_a_worker_that_dies_is_replaced_and_the_film_goes_on(engine: Pairing) -> None:
+async def test_a_worker_that_dies_is_replaced_and_the_film_continues(engine: Pairing) -> None:
     async with connected(engine) as client:
         types = await made(client, JOB, "crash once", interpolation_factor=2)
     assert types[-1] == "Finished"
@@ -335,7 +335,7 @@ def start(data: Path) -> tuple[Process, Pairing]:
 
 
 @pytest.mark.slow
-async def test_a_killed_engine_goes_on_where_it_was(tmp_path: Path) -> None:
+async def test_a_killed_engine_resumes_its_job(tmp_path: Path) -> None:
     recipe = a_recipe("a", "b", interpolation_factor=2, num_inference_steps=20)
     seen: list[JobEvent] = []
     for keyframes in (2, 3, 99):  # killed after so many, twice; then left to finish
@@ -411,7 +411,7 @@ async def test_an_interrupted_film_grows_into_what_it_would_have_been(tmp_path: 
         assert fold(client.events(JOB)).plan == fold(log).plan
 
 
-async def test_a_blank_keyframe_is_told_and_held(engine: Pairing) -> None:
+async def test_a_blank_keyframe_is_reported_and_replaced(engine: Pairing) -> None:
     async with connected(engine) as client:
         types = await made(client, JOB, "a", "paint nothing", motion="cut", interpolation_factor=4)
         progress = fold(client.events(JOB))
@@ -421,7 +421,7 @@ async def test_a_blank_keyframe_is_told_and_held(engine: Pairing) -> None:
     assert len(blank) < len(progress.keyframes)
 
 
-async def test_a_film_of_blanks_fails_with_a_word_about_it(engine: Pairing) -> None:
+async def test_a_film_of_blank_keyframes_fails_with_that_reason(engine: Pairing) -> None:
     async with connected(engine) as client:
         await made(client, JOB, "paint nothing")
         assert client.events(JOB)[-1].event.error.code == "E_BLANK"  # type: ignore[union-attr]

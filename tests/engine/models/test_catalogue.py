@@ -25,7 +25,7 @@ def offered(source: str) -> Model:
 
 
 @pytest.mark.parametrize("model", KNOWN.values(), ids=lambda model: model.name)
-def test_every_entry_is_pinned_and_tells_what_a_user_should_know(model: Model) -> None:
+def test_every_entry_is_pinned_and_describes_its_model(model: Model) -> None:
     parts = [model, *model.loras, *([model.vae] if model.vae else [])]
     assert all(len(part.revision) == 40 for part in parts)
     card = model.card
@@ -46,7 +46,7 @@ def test_the_defaults_of_every_entry_make_a_recipe(model: Model) -> None:
 
 
 @pytest.mark.parametrize("model", KNOWN.values(), ids=lambda model: model.name)
-def test_the_documents_say_what_the_catalogue_says(model: Model) -> None:
+def test_the_documents_agree_with_the_catalogue(model: Model) -> None:
     lines = (ROOT / "docs" / "models.md").read_text().splitlines()
     row = next(line for line in lines if line.startswith(f"| `{model.name}` |"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
@@ -99,7 +99,7 @@ def test_an_entry_is_offered_by_its_name() -> None:
     assert list(catalogue(["sdxl"])) == [models.OFFLINE, "sdxl"]
 
 
-def test_the_id_of_a_known_base_brings_its_card_and_its_pin() -> None:
+def test_the_id_of_a_known_base_selects_its_card_and_its_pin() -> None:
     source = "stable-diffusion-v1-5/stable-diffusion-v1-5"
     model = offered(source)
     assert (model.name, model.card) == (source, KNOWN["stable-diffusion-1.5"].card)
@@ -121,7 +121,7 @@ def test_loras_follow_their_base() -> None:
     assert "ink" in model.card.title
 
 
-def test_names_tell_nothing_of_folders(tmp_path: Path) -> None:
+def test_names_do_not_show_folders(tmp_path: Path) -> None:
     lora = tmp_path / "secret" / "ink.safetensors"
     lora.parent.mkdir()
     lora.write_bytes(b"")
@@ -200,7 +200,9 @@ def write_head(file: Path, *names: str) -> Path:
         ("conditioner.embedders.1.model.x", "sdxl", 1024),
     ],
 )
-def test_a_checkpoint_tells_its_family(tmp_path: Path, name: str, base: str, width: int) -> None:
+def test_the_family_of_a_checkpoint_is_recognised(
+    tmp_path: Path, name: str, base: str, width: int
+) -> None:
     model = offered(str(write_head(tmp_path / "one.safetensors", name)))
     assert (model.name, model.card.defaults.width) == ("one", width)
     assert model.configuration == WeightSource(

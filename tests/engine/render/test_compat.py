@@ -20,7 +20,7 @@ needs_onednn = pytest.mark.skipif(
 )
 
 
-def test_torch_says_whether_triton_works() -> None:
+def test_torch_reports_whether_triton_works() -> None:
     from torch.utils import _triton
 
     assert callable(_triton.has_triton)

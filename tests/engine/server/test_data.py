@@ -54,7 +54,7 @@ def test_a_part_survives_the_wire(detail: str) -> None:
     assert decode_part(encode_part(part)) == part
 
 
-async def test_an_object_counts_once_it_is_whole(tmp_path: Path) -> None:
+async def test_an_object_exists_once_it_is_complete(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path, Journal(tmp_path / "j.db"))
     uploads, content = Uploads(store), a_png()
     first = a_part(content, data=content[:20])
@@ -89,7 +89,7 @@ async def test_a_part_at_the_beginning_begins_anew(tmp_path: Path) -> None:
         ("offset", a_part(a_png(), offset=5, data=b"x")),
     ],
 )
-async def test_what_is_not_what_it_says_is_refused(
+async def test_an_upload_that_differs_from_its_description_is_refused(
     uploads: Uploads, field: str, part: UploadPart
 ) -> None:
     with pytest.raises(InvalidParameterError) as caught:
@@ -122,7 +122,7 @@ async def test_what_is_unfinished_goes_with_its_connection(tmp_path: Path) -> No
 # A film that moves to another engine
 
 
-async def test_an_engine_says_what_it_lacks(engine: Pairing) -> None:
+async def test_an_engine_lists_the_objects_that_it_lacks(engine: Pairing) -> None:
     recipe = a_recipe()
     async with connected(engine) as client:
         await client.connection.submit("job-0001", recipe)
@@ -147,7 +147,7 @@ async def test_a_refused_upload_leaves_the_socket_usable(engine: Pairing, tmp_pa
         assert "E_MALFORMED" in str(await socket.recv())
 
 
-async def test_engines_share_no_state_but_what_is_brought(tmp_path: Path) -> None:
+async def test_engines_share_no_state_but_uploads(tmp_path: Path) -> None:
     async with an_engine(tmp_path / "one") as one, an_engine(tmp_path / "two") as two:
         async with connected(one) as first:
             await first.connection.submit("job-0001", a_recipe("a", "b"))

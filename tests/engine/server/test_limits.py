@@ -95,7 +95,7 @@ async def test_the_queue_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 # Uploads
 
 
-async def test_one_connection_brings_no_more_at_once_than_stated(engine: Pairing) -> None:
+async def test_uploads_of_one_connection_are_limited(engine: Pairing) -> None:
     async with open_socket(engine, DATA_PATH) as socket:
         for number in range(LIMITS.uploads):
             part = a_part(a_png(), object=f"{number:064x}", size=10_000)
@@ -204,7 +204,7 @@ async def test_a_film_that_needs_more_than_the_room_fails_with_numbers(tmp_path:
 
 
 @pytest.mark.slow
-async def test_a_worker_that_stops_is_replaced_and_the_film_goes_on(
+async def test_a_worker_that_stops_is_replaced_and_the_film_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process is stopped for real (SIGSTOP), in the middle of a keyframe."""

@@ -57,7 +57,9 @@ async def test_a_budget_is_exceeded_by_less_than_a_preview(
     assert bool(sizes) == (budget > 0)
 
 
-async def test_more_to_spend_brings_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_larger_budget_gives_more_previews(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with (
         a_film(tmp_path, monkeypatch) as engine,
         connected(engine) as poor,
@@ -101,7 +103,7 @@ async def test_while_nobody_looks_nothing_is_encoded_or_sent(
         assert missed <= 1  # one may have been on its way when the wish to see none arrived
 
 
-async def test_who_acknowledges_nothing_is_sent_few_previews(
+async def test_a_client_that_acknowledges_nothing_is_sent_few_previews(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (

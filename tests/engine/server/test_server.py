@@ -59,7 +59,7 @@ async def ask(socket: ClientConnection, message: str | bytes | dict[str, Any]) -
 # The door
 
 
-async def test_health_needs_no_key_and_tells_no_secret(engine: Pairing) -> None:
+async def test_health_needs_no_key_and_shows_no_secret(engine: Pairing) -> None:
     def get() -> dict[str, Any]:
         with DIRECT.open(engine.url + "/healthz") as response:
             return dict(json.load(response))
@@ -172,7 +172,7 @@ async def test_bad_messages_get_a_coded_error_and_nothing_else_happens(
         ("model", {"model": "of/somebody"}),
     ],
 )
-async def test_bad_recipes_name_their_field_and_others_go_on(
+async def test_bad_recipes_name_their_field_and_other_jobs_continue(
     engine: Pairing, field: str, change: dict[str, Any]
 ) -> None:
     async with connected(engine) as other, open_socket(engine, CONTROL_PATH) as socket:
@@ -291,7 +291,7 @@ async def test_closing_a_socket_cancels_nothing(engine: Pairing) -> None:
         assert await other.ended(JOB) == "Finished"
 
 
-async def test_previews_come_only_to_those_who_want_them(
+async def test_previews_are_sent_only_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.01")

@@ -108,7 +108,7 @@ async def test_a_film_is_made_through_a_tunnel(
 @pytest.mark.parametrize(
     ("name", "says"), [("ngrok", "ERR_NGROK_3200"), ("cloudflared", "newest link")]
 )
-async def test_a_lost_tunnel_is_opened_again_and_its_link_told(
+async def test_a_lost_tunnel_is_opened_again_and_its_link_reported(
     edge: Edge, engine: Pairing, tmp_path: Path, name: str, says: str
 ) -> None:
     async with kept(engine, tmp_path, name) as told:
@@ -159,7 +159,7 @@ async def test_an_agent_that_hangs_is_replaced(
             assert await client.connection.jobs() == ()
 
 
-async def test_an_engine_that_is_gone_is_told_from_a_tunnel_that_is_gone(
+async def test_a_lost_engine_and_a_lost_tunnel_are_distinguished(
     edge: Edge, tmp_path: Path
 ) -> None:
     tunnel = ngrok.Ngrok(tmp_path, TOKEN)
@@ -197,7 +197,7 @@ async def test_pings_keep_a_silent_connection_through_a_proxy_that_ends_idle_one
         (TOKEN[::-1], "does not know this authtoken"),
     ],
 )
-async def test_a_wrong_token_is_told_in_plain_words_without_the_token(
+async def test_a_wrong_token_is_reported_without_the_token(
     edge: Edge, tmp_path: Path, caplog: pytest.LogCaptureFixture, token: str, says: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -269,7 +269,7 @@ class Unseen:
         pass
 
 
-async def test_an_address_that_was_never_reached_from_here_is_told_and_kept(
+async def test_an_address_that_was_never_reached_is_reported_and_kept(
     engine: Pairing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "REACHABLE_TIMEOUT", 0.1)
@@ -296,7 +296,7 @@ async def test_the_inspector_is_off(edge: Edge, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(outages._NGROK))
-def test_every_known_code_of_ngrok_says_what_to_do(code: int) -> None:
+def test_every_known_code_of_ngrok_has_a_remedy(code: int) -> None:
     found = outages.of_answer(404, f"ERR_NGROK_{code}", cloudflare=False)
     assert found
     assert f"ERR_NGROK_{code}" in found.problem

@@ -26,7 +26,7 @@ JOB = "job-0001"
 
 
 @pytest.mark.slow
-async def test_who_wants_only_what_is_new_misses_nothing_that_is(
+async def test_a_watcher_of_new_events_misses_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.01")
@@ -105,7 +105,7 @@ async def test_a_longer_log_of_another_epoch_arrives_once_and_complete(tmp_path:
             assert isinstance(second.heard[0], LogRestarted)
 
 
-async def test_a_job_that_is_gone_after_a_reconnection_is_reported(tmp_path: Path) -> None:
+async def test_a_job_that_is_missing_after_a_reconnection_is_reported(tmp_path: Path) -> None:
     port, refusals = free_port(), asyncio.Queue[tuple[str, VisionFluxError]]()
     async with an_engine(tmp_path / "a", port=port) as engine:
         connection = Connection(engine, on_refused=lambda *each: refusals.put_nowait(each))

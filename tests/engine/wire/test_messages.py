@@ -111,7 +111,7 @@ def test_stated_limits_are_the_enforced_ones() -> None:
     assert f'"minimum": 1, "maximum": {allowed.max_steps}' in schema
 
 
-def test_messages_that_only_newer_engines_know_are_told_from_broken_ones() -> None:
+def test_messages_of_newer_engines_and_broken_ones_are_distinguished() -> None:
     later = ['{"type": "later"}', '{"type": "event", "job": "j", "event": {"type": "later"}}']
     known = ['{"type": "done"}', '{"type": "event", "event": {"type": "queued"}}', "{", "[]", b"\1"]
     assert all(map(codec.is_of_unknown_type, [*later, codec.HEAD.pack(9, 0)]))

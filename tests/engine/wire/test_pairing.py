@@ -43,7 +43,7 @@ def test_another_machine_without_tls_is_refused() -> None:
         Pairing.parse(link)
 
 
-def test_the_key_stands_in_the_fragment_alone_and_in_no_repr() -> None:
+def test_the_key_is_in_the_fragment_only_and_in_no_repr() -> None:
     engine = Pairing("https://host", KEY)
     secret = engine.link.split("#vf1.")[1]
     assert secret not in repr(engine)

@@ -59,7 +59,7 @@ async def until(condition: object) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_an_end_that_comes_with_a_reply_is_heard() -> None:
+async def test_a_cancellation_that_arrives_with_a_reply_is_obeyed() -> None:
     silent = WorkerProcess((sys.executable, "-c", "input()"), "cpu", lambda _: None)
     work = asyncio.create_task(silent.run(LOAD))
     await until(lambda: silent._process)
@@ -124,7 +124,7 @@ async def test_each_borrower_has_a_worker_of_its_own_and_the_next_one_waits() ->
         await third.end()
 
 
-async def test_who_holds_the_model_is_asked_first() -> None:
+async def test_a_worker_that_has_the_model_is_preferred() -> None:
     async with a_pool({}, {}) as pool:
         assert label(pool.devices) == "2 × stand-in"
         await loaded(pool)
@@ -180,7 +180,7 @@ async def test_none_is_left_when_only_other_weights_remain(tmp_path: Path) -> No
             await Borrower(pool).end()
 
 
-async def test_whoever_waits_is_told_of_a_stop() -> None:
+async def test_those_who_wait_for_a_worker_learn_of_a_stop() -> None:
     async with a_pool({}) as pool:
         await loaded(pool)
         first, second = Borrower(pool), Borrower(pool)
@@ -212,7 +212,7 @@ async def test_want_of_memory_makes_only_that_worker_thriftier(tmp_path: Path) -
         assert not short.ways
 
 
-async def test_the_last_worker_without_room_says_so(tmp_path: Path) -> None:
+async def test_the_last_worker_without_memory_reports_it(tmp_path: Path) -> None:
     async with a_pool({}) as pool:
         await loaded(pool)
         with pytest.raises(DeviceMemoryError):
@@ -363,7 +363,7 @@ async def test_two_workers_make_what_one_makes(tmp_path: Path, several: dict[str
 
 
 @pytest.mark.parametrize(("several", "victim"), [(TWO_DEVICES, -1), (A_MATE, 0), (A_MATE, -1)])
-async def test_a_worker_that_is_killed_costs_only_what_it_had_in_hand(
+async def test_a_worker_that_is_killed_loses_only_its_task(
     tmp_path: Path, several: dict[str, Any], victim: int
 ) -> None:
     async def kill_one(client: Client) -> None:
@@ -376,7 +376,7 @@ async def test_a_worker_that_is_killed_costs_only_what_it_had_in_hand(
     assert begun <= len(objects(two))  # one more than there are, and the film is not among them
 
 
-async def test_while_one_worker_dies_the_others_go_on(
+async def test_while_one_worker_dies_the_others_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.05")
@@ -388,7 +388,7 @@ async def test_while_one_worker_dies_the_others_go_on(
 
 
 @SEVERAL
-async def test_a_pause_stops_all_workers_and_the_film_goes_on_after_it(
+async def test_a_pause_stops_all_workers_and_the_film_resumes_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.02")

@@ -52,7 +52,7 @@ def test_every_mark_is_filled_in_and_every_cell_is_python() -> None:
             compile(text, name, "exec")
 
 
-def test_the_pack_is_the_engine_and_tells_nothing_of_this_machine() -> None:
+def test_the_pack_is_the_engine_without_traces_of_this_machine() -> None:
     text, sha256 = packed()
     pack = base64.b64decode(text)
     assert hashlib.sha256(pack).hexdigest() == sha256
@@ -94,7 +94,7 @@ def test_the_form_offers_the_catalogue() -> None:
     assert json.loads(offered) == [*KNOWN]
 
 
-def test_the_terms_are_told_before_anything_runs() -> None:
+def test_the_terms_are_shown_before_anything_runs() -> None:
     welcome = code(notebook())["welcome.md"]
     for word in ("bypassing the notebook UI", "compute", "key to your engine", "deepfakes"):
         assert word in welcome

@@ -103,6 +103,6 @@ def test_the_keyframes_of_a_camera_are_held_back_to_its_beginning() -> None:
         assert (len(times) - 2 in changed) == (place in held), time
 
 
-def test_a_keyframe_is_told_by_the_prompt_that_prevails() -> None:
+def test_a_keyframe_is_described_by_its_stronger_prompt() -> None:
     sketch = animatic(recipe("a", "b"))
     assert [prompt_at(sketch, seconds) for seconds in (0.0, 3.9, 4.1, 8.0)] == ["a", "a", "b", "b"]

@@ -9,14 +9,14 @@ from ui.create.settings_panel import negative_prompt
 
 
 @pytest.mark.parametrize("model", KNOWN.values(), ids=lambda model: model.name)
-def test_a_known_model_tells_licence_size_steps_and_negative_prompt(model: object) -> None:
+def test_a_known_model_shows_licence_size_steps_and_negative_prompt(model: object) -> None:
     said = facts(model.card)  # type: ignore[attr-defined]
     assert set(said) == {"Made for", "Negative prompt", "Download", "Memory", "Licence"}
     assert "GB" in said["Download"]
     assert said["Made for"].startswith(f"{model.card.defaults.num_inference_steps} steps")  # type: ignore[attr-defined]
 
 
-def test_what_nobody_said_is_not_shown() -> None:
+def test_unknown_facts_are_not_shown() -> None:
     assert set(facts(Card(title="Mine"))) == {"Made for", "Negative prompt"}
 
 

@@ -67,7 +67,7 @@ def test_any_bytes_are_refused_calmly(noise: bytes) -> None:
 
 
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=8))
-def test_a_damaged_film_is_refused_or_still_whole(at: int, damage: bytes) -> None:
+def test_a_damaged_film_is_refused_or_read_correctly(at: int, damage: bytes) -> None:
     content = bytearray(film(encode_recipe(RECIPE).encode()))
     content[at : at + len(damage)] = damage
     with suppress(RequestError):

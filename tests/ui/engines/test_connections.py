@@ -161,7 +161,7 @@ async def test_a_film_that_was_half_fetched_is_fetched_on_after_a_restart(
 
 
 @pytest.mark.slow
-async def test_an_engine_that_returns_is_told_to_leave_what_has_moved(
+async def test_an_engine_that_returns_cancels_jobs_that_have_moved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEP_SECONDS", "0.02")

@@ -91,7 +91,7 @@ def test_a_refused_recipe_leaves_no_trace(world: World) -> None:
     assert hub.library.unfinished() == []
 
 
-def test_a_restart_takes_up_unfinished_jobs(world: World) -> None:
+def test_a_restart_resumes_unfinished_jobs(world: World) -> None:
     hub = world.start()
     job = hub.submit(RECIPE)
     until(lambda: (film := hub.library.get(job)) and film.status == "running")
@@ -101,7 +101,7 @@ def test_a_restart_takes_up_unfinished_jobs(world: World) -> None:
     until(lambda: settled(again, job))
 
 
-def test_a_job_whose_submission_broke_is_handed_in_again(world: World) -> None:
+def test_a_job_whose_submission_broke_is_submitted_again(world: World) -> None:
     hub = world.start()
     world.made[0].refusal = ConnectionLostError("it broke")  # type: ignore[assignment]
     job = hub.submit(RECIPE)
@@ -112,7 +112,7 @@ def test_a_job_whose_submission_broke_is_handed_in_again(world: World) -> None:
 
 
 @pytest.mark.parametrize("breaks", [False, True])
-def test_a_job_is_handed_in_once_if_the_link_comes_up_meanwhile(world: World, breaks: bool) -> None:
+def test_a_job_is_submitted_once_if_the_link_connects_meanwhile(world: World, breaks: bool) -> None:
     """Unless the first attempt breaks. The film "later" tells that the link has taken up all."""
     hub = world.start()
     engine = world.made[0]
@@ -144,7 +144,7 @@ def test_a_job_that_the_engine_forgot_fails_with_its_reason(world: World) -> Non
     assert film.error.code == "E_UNKNOWN_JOB"
 
 
-def test_a_dropped_connection_is_said_and_forgotten(world: World) -> None:
+def test_a_dropped_connection_is_shown_until_it_is_back(world: World) -> None:
     hub = world.start()
     job = hub.submit(RECIPE)
     view = hub.find(job)
@@ -282,7 +282,7 @@ def test_the_engine_on_this_computer_rests_until_it_is_started(world: World) -> 
     assert calm(view) == ""
 
 
-def test_an_engine_that_others_started_goes_on(world: World) -> None:
+def test_an_engine_that_others_started_keeps_running(world: World) -> None:
     hub = world.start()
     world.failure = EngineError("another program started it", remedy="end it there")
     with pytest.raises(EngineError, match="another program"):
@@ -302,7 +302,7 @@ def test_a_film_of_a_far_engine_does_not_wait_for_the_one_on_this_computer(world
     assert not hub.is_stopped(far)
 
 
-def test_without_an_engine_submitting_says_so(world: World) -> None:
+def test_submitting_without_an_engine_is_an_error(world: World) -> None:
     world.failure = EngineUnreachableError("the engine on this computer did not start")
     hub = world.start()
     with pytest.raises(EngineUnreachableError):
@@ -356,7 +356,7 @@ def test_a_film_that_is_submitted_again_after_a_time_limit_is_one_film(
     assert [film.job for film in hub.library.unfinished()] == ["job1"]
 
 
-def test_what_goes_on_after_a_time_limit_is_not_collected(
+def test_work_that_continues_after_a_time_limit_is_not_collected(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asyncio holds tasks weakly, so that one which nobody waits for could vanish."""

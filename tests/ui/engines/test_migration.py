@@ -141,7 +141,7 @@ def test_a_restart_does_not_forget_what_previews_took(world: World) -> None:
     assert back.watches[0][2] == 600_000
 
 
-def test_a_budget_of_nothing_brings_nothing(world: World) -> None:
+def test_a_budget_of_nothing_downloads_nothing(world: World) -> None:
     hub, job, far = begin(world, painted(0), drawn(0), megabytes=0)
     until(lambda: len(hub.pieces.of(job)) == 2)
     assert far.fetched == []
@@ -159,7 +159,7 @@ def test_what_could_not_be_fetched_is_fetched_when_the_engine_is_back(world: Wor
     until(lambda: here(hub, job) == {"k0"})
 
 
-def test_parts_that_were_finished_while_the_app_was_closed_are_brought(world: World) -> None:
+def test_pieces_finished_while_the_app_was_closed_are_downloaded(world: World) -> None:
     hub, job, far = begin(world)
     until(lambda: view_of(hub, job).progress.keyframes)
     hub.close()
@@ -169,7 +169,7 @@ def test_parts_that_were_finished_while_the_app_was_closed_are_brought(world: Wo
     until(lambda: here(again, job) == {"k0"})
 
 
-def test_a_film_goes_on_elsewhere_with_what_is_here(world: World) -> None:
+def test_a_film_continues_elsewhere_with_the_pieces_that_are_here(world: World) -> None:
     hub, job, far = begin(world, painted(0), painted(1), drawn(0))
     until(lambda: here(hub, job) == {"k0", "k1", "s0"})
     before = hub.library.get(job)
@@ -192,7 +192,7 @@ def test_a_film_goes_on_elsewhere_with_what_is_here(world: World) -> None:
     until(lambda: not list((world.folder / "mirror").glob("*/*")))
 
 
-def test_the_old_engine_is_not_heard_any_more(world: World) -> None:
+def test_messages_of_the_old_engine_are_ignored(world: World) -> None:
     hub, job, far = begin(world, painted(0))
     replace(world, hub, job, far)
     hub.move(job)
@@ -277,7 +277,7 @@ def test_a_film_whose_engine_is_there_has_no_need_of_another(world: World) -> No
     assert hub.rescue_engine(job) is None
 
 
-def test_a_film_whose_engine_was_forgotten_can_go_on(world: World) -> None:
+def test_a_film_whose_engine_was_forgotten_can_be_continued(world: World) -> None:
     hub, job, _ = begin(world, painted(0))
     until(lambda: here(hub, job) == {"k0"})
     hub.forget(FAR.url)
@@ -360,7 +360,7 @@ def test_a_film_of_this_computer_takes_what_is_finished_along(world: World) -> N
     assert set(world.made[-1].brought) == {"k0", "s0"}
 
 
-def test_what_was_heard_outlives_engine_and_app(world: World) -> None:
+def test_received_events_survive_engine_and_app(world: World) -> None:
     hub, job, far = begin(world, painted(0), drawn(0))
     until(lambda: hub.event_log.last(job) == 4)
     hub.forget(FAR.url)

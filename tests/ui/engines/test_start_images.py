@@ -94,7 +94,7 @@ def test_what_is_not_here_has_no_thumbnail(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_engine_without_the_picture_says_which_scene_lacks_it(tmp_path: Path) -> None:
+async def test_an_engine_without_the_picture_names_the_scene(tmp_path: Path) -> None:
     async with an_engine(tmp_path) as engine, connected(engine) as client:
         with pytest.raises(MissingPictureError) as caught:
             await client.connection.submit("job-12345", beginning("a" * 64))
@@ -103,7 +103,7 @@ async def test_an_engine_without_the_picture_says_which_scene_lacks_it(tmp_path:
 
 
 @pytest.mark.anyio
-async def test_a_picture_is_brought_before_its_recipe(tmp_path: Path) -> None:
+async def test_a_picture_is_uploaded_before_its_recipe(tmp_path: Path) -> None:
     start_images = StartImages(tmp_path / "stills")
     recipe = beginning(start_images.keep(a_file(halves())))
     async with an_engine(tmp_path / "engine") as engine, connected(engine) as client:

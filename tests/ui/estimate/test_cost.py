@@ -232,7 +232,7 @@ LARGE = KNOWN["stable-diffusion-1.5"].card
 WORKS = {"large": LARGE.work}
 
 
-def test_before_a_model_painted_its_card_tells_memory_and_download() -> None:
+def test_before_the_first_film_a_models_card_gives_memory_and_download() -> None:
     film = recipe(model="large", width=512, height=512)
     cost = asked(film, [], card=LARGE, works=WORKS, gpu=True)
     assert (cost.memory, cost.fetched) == (LARGE.memory, LARGE.download)
@@ -270,7 +270,7 @@ def keep(library: Library, job: str, made: Recipe) -> None:
     library.finish(job, FINISHED)
 
 
-def test_the_past_of_an_engine_is_what_its_own_films_tell(library: Library) -> None:
+def test_the_history_of_an_engine_is_that_of_its_own_films(library: Library) -> None:
     keep(library, "job-1", recipe(1.0))
     keep(library, "job-2", recipe(2.0))
     past = FilmHistory(library.engine, "me", "engine-1")

@@ -12,19 +12,19 @@ def piece(kind: str, index: int, origin: str) -> Piece:
     return Piece(job="j", key=kind, index=index, **about)
 
 
-def test_a_films_record_says_what_want_of_memory_changed() -> None:
+def test_a_films_record_shows_what_lack_of_memory_changed() -> None:
     tiled = Piece(key=KEYFRAME, index=0, origin="A", detail="tiled")
     plain = Piece(key=KEYFRAME, index=1, origin="A", detail="")
     assert recipe_card.made_where([tiled, plain]).startswith("1 of 2 keyframes were put together")
     assert recipe_card.made_where([plain]) == ""
 
 
-def test_a_film_made_on_one_device_needs_no_word_about_it() -> None:
+def test_a_film_made_on_one_device_does_not_name_it() -> None:
     assert recipe_card.made_where([piece(KEYFRAME, 0, "A"), piece(SEGMENT, 0, "A")]) == ""
     assert recipe_card.made_where([piece(KEYFRAME, 0, "A"), piece(KEYFRAME, 1, "")]) == ""
 
 
-def test_a_film_made_on_two_devices_says_which_made_what() -> None:
+def test_a_film_made_on_two_devices_shows_which_made_what() -> None:
     keyframes = [piece(KEYFRAME, index, "A" if index < 4 else "B") for index in range(13)]
     segments = [piece(SEGMENT, index, "A" if index < 1 else "B") for index in range(12)]
     assert recipe_card.made_where(keyframes + segments) == (
@@ -41,7 +41,7 @@ def test_what_is_safe_here_is_counted() -> None:
     )
 
 
-def test_what_made_a_film_is_said_in_plain_words() -> None:
+def test_the_networks_of_a_film_are_named_in_sentences() -> None:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),), seed=7)
     assert recipe_card.made_with(recipe) == (
         "Painted by landscapes in 20 steps, one frame in 8; the others are drawn between them. "

@@ -13,13 +13,13 @@ ROUGH = Scores(
 )
 
 
-def test_a_smooth_film_is_told_in_one_breath():
+def test_a_smooth_film_is_described_in_one_phrase():
     assert scores_in_words(SMOOTH) == (
         "Smoothness: no jumps, even pace (varies by 31 %), hardly any flicker (0.4 %)"
     )
 
 
-def test_a_rough_film_is_told_with_everything_that_is_seen():
+def test_a_rough_film_is_described_with_all_its_scores():
     assert scores_in_words(ROUGH) == (
         "Smoothness: 3 jumps, cuts included, uneven pace (varies by 142 %), some flicker (6.2 %), "
         "ends 25 % darker, colours move by 8 %, 50 % of the frames repeat the one before"

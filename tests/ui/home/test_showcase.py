@@ -25,13 +25,13 @@ def film(request: pytest.FixtureRequest) -> ShowcaseFilm:
     return showcase.film_named(request.param)
 
 
-def test_a_film_carries_the_recipe_that_is_told_of_it(film: ShowcaseFilm) -> None:
+def test_a_showcase_film_has_its_recipe_in_its_metadata(film: ShowcaseFilm) -> None:
     text = recipe_text(showcase.FOLDER / f"{film.name}.mp4")
     assert text
     assert read_recipe(text) == checked(film.recipe)
 
 
-def test_a_film_is_what_its_recipe_says_and_small(film: ShowcaseFilm) -> None:
+def test_a_showcase_film_matches_its_recipe_and_is_small(film: ShowcaseFilm) -> None:
     path = showcase.FOLDER / f"{film.name}.mp4"
     found = probe(path)
     expected = (film.recipe.width, film.recipe.height, film.recipe.frames)
@@ -47,7 +47,7 @@ def test_there_are_enough_films_and_together_they_are_small() -> None:
     assert sum(file.stat().st_size for file in files) <= 4_000 * KB
 
 
-def test_films_are_made_from_the_recipes_that_are_told(film: ShowcaseFilm) -> None:
+def test_showcase_films_are_made_from_the_listed_recipes(film: ShowcaseFilm) -> None:
     parser = argparse.ArgumentParser()
     render.add_arguments(parser)
     parser.add_argument("--data")

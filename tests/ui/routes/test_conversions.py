@@ -59,7 +59,7 @@ def test_its_own_format_needs_no_conversion(film: Path) -> None:
     assert film.read_bytes() == before
 
 
-def test_a_broken_film_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_broken_film_is_reported_and_leaves_no_file(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"no film" * 1000)
     with pytest.raises(AssemblyError, match="could not be converted"):
@@ -76,7 +76,7 @@ def test_a_playlist_that_poses_as_a_film_is_not_followed(tmp_path: Path) -> None
     assert not converted(film, "webm").exists()
 
 
-def test_who_stops_listening_ends_the_conversion(tmp_path: Path) -> None:
+def test_closing_the_generator_ends_the_conversion(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     draw(film, seconds=20.0)
     started: list[asyncio.subprocess.Process] = []

@@ -73,7 +73,7 @@ def test_the_stream_begins_with_the_state_and_ends_with_the_film(app: App) -> No
     assert states[-1]["status"] == "finished"
 
 
-def test_a_film_is_paused_and_goes_on_as_the_page_says(app: App) -> None:
+def test_a_film_is_paused_and_resumed_from_the_page(app: App) -> None:
     job = app.hub.submit(RECIPE)
     app.engine.say(job, events.Started(attempt=1, device="cpu"), PLANNED)
     with app.stream(job) as socket:
@@ -97,7 +97,7 @@ def test_a_preview_goes_out_as_header_and_jpeg(app: App) -> None:
     assert data[live.HEADER.size :] == b"\xff\xd8jpeg"
 
 
-def test_who_joins_late_sees_the_newest_preview_at_once(app: App) -> None:
+def test_a_late_viewer_gets_the_newest_preview_at_once(app: App) -> None:
     job = app.hub.submit(RECIPE)
     app.engine.show(job, b"newest")
     until(lambda: (view := app.hub.find(job)) and view.preview)
@@ -161,7 +161,7 @@ def pictures(socket: Any) -> bytes:
     return data[live.HEADER.size :]
 
 
-def test_cancel_is_heard(app: App) -> None:
+def test_cancel_reaches_the_engine(app: App) -> None:
     job = app.hub.submit(RECIPE)
     with app.stream(job) as socket:
         socket.receive_json()
@@ -195,7 +195,7 @@ def test_a_ticket_for_another_job_opens_nothing(app: App) -> None:
     assert app.client.get(f"/api/pictures/{job}/0?ticket={other}").status_code == 403
 
 
-def test_a_film_is_sent_whole_or_in_parts(app: App) -> None:
+def test_a_film_is_sent_completely_or_in_ranges(app: App) -> None:
     job = app.finished()
     whole = app.get(job)
     assert (whole.status_code, whole.content) == (200, FILM)
@@ -226,7 +226,7 @@ def test_a_film_is_converted_and_fetched_in_another_format(app: App) -> None:
     assert answer.content.startswith(b"\x1aE\xdf\xa3")
 
 
-def test_a_conversion_that_fails_says_what_to_do(app: App) -> None:
+def test_a_conversion_that_fails_has_a_remedy(app: App) -> None:
     job = app.finished()  # whose file is no film
     ticket = app.tickets.issue(f"film:{job}")
     lines = app.client.get(f"/api/films/{job}/convert/gif?ticket={ticket}").text.splitlines()

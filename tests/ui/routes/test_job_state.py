@@ -73,7 +73,7 @@ def view(*happened: events.Event) -> JobView:
         ),
     ],
 )
-def test_the_headline_says_what_is_being_done(happened: list[events.Event], expected: str) -> None:
+def test_the_headline_shows_what_is_being_done(happened: list[events.Event], expected: str) -> None:
     assert job_state.headline(view(*happened)) == expected
 
 
@@ -106,7 +106,7 @@ def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
     assert "reconnecting" in job_state.calm(shown)
 
 
-def test_want_of_memory_is_said_in_plain_words_while_it_lasts() -> None:
+def test_lack_of_memory_is_shown_while_it_lasts() -> None:
     economized = events.Economized(way="tiles", exact=False)
     shown = view(STARTED, PLANNED, events.PieceStarted(stage="keyframe", index=0), economized)
     assert (
@@ -116,14 +116,14 @@ def test_want_of_memory_is_said_in_plain_words_while_it_lasts() -> None:
     assert job_state.calm(view(STARTED, economized, STARTED)) == ""
 
 
-def test_another_network_than_the_chosen_one_is_said() -> None:
+def test_another_network_than_the_chosen_one_is_shown() -> None:
     planned = msgspec.structs.replace(PLANNED, notice="RIFE 4.25 cannot be reached")
     assert job_state.calm(view(STARTED, PLANNED)) == ""
     assert "offline network" in job_state.calm(view(STARTED, planned))
     assert "RIFE 4.25 cannot be reached" in job_state.calm(view(STARTED, planned))
 
 
-def test_silence_counts_as_work_that_went_on() -> None:
+def test_the_remaining_time_decreases_during_silence() -> None:
     shown = view(STARTED, PLANNED)
     remaining = job_state.state(shown)["remaining"]
     assert job_state.state(shown, silent=2.0)["remaining"] == pytest.approx(remaining - 2.0)
@@ -135,7 +135,7 @@ def test_a_failure_carries_message_and_remedy() -> None:
     assert state["error"] == {"message": "out of memory", "remedy": "choose a smaller size"}
 
 
-def test_a_move_is_told_in_the_calm_line_and_settles_the_old_job() -> None:
+def test_a_move_is_shown_in_the_calm_line_and_settles_the_old_job() -> None:
     shown = view(STARTED)
     shown.reachable, shown.move_status = False, "Uploading finished part 1 of 3 to there…"
     assert job_state.calm(shown) == shown.move_status

@@ -117,7 +117,7 @@ def test_a_segment_that_is_no_film_opens_no_other_file(app: App, content: bytes)
     assert "could not be joined" in answer.text
 
 
-def test_an_engine_out_of_reach_is_said(app: App, drawn: bytes) -> None:
+def test_an_unreachable_engine_is_an_error(app: App, drawn: bytes) -> None:
     job = begun(app, segment(app, 0, "s0", drawn))
     app.hub.close()
     with app.hub.job_views.changing(job) as view:

@@ -44,7 +44,7 @@ async def answered(port: int, path: str) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("guarded", [True, False])
 @pytest.mark.parametrize("path", ["/", "/live"])
-async def test_no_word_waits_in_a_buffer(
+async def test_no_message_waits_in_a_buffer(
     path: str, guarded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[socket.socket] = []

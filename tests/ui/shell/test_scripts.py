@@ -83,7 +83,7 @@ def test_the_scripts_of_a_page_are_fetched_with_it(page: str) -> None:
             assert f'<link rel="modulepreload" href=".{address}">' in html
 
 
-def test_every_page_says_which_scripts_it_has() -> None:
+def test_every_page_names_its_scripts() -> None:
     assert set(frontend.SCRIPTS) == set(frontend.ELEMENTS)
 
 

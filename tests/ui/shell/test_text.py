@@ -20,7 +20,7 @@ def test_long_prompts_become_short_titles() -> None:
     assert len(text.short("word " * 100)) <= 90
 
 
-def test_moments_and_durations_are_said_for_people() -> None:
+def test_moments_and_durations_are_formatted_for_people() -> None:
     now = 1_800_000_000.0
     pasts = {5: "just now", 61: "1 minute ago", 7300: "2 hours ago", 86_400 * 6.5: "6 days ago"}
     assert {past: text.ago(now - past, now) for past in pasts} == pasts

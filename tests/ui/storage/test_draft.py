@@ -32,7 +32,7 @@ def test_a_recipe_survives_the_draft(state: dict[Any, Any]) -> None:
     assert draft.recipe_of(state) == RECIPE
 
 
-def test_what_widgets_say_is_kept(state: dict[Any, Any]) -> None:
+def test_values_of_widgets_are_kept(state: dict[Any, Any]) -> None:
     state[draft.key(state, "fps")] = 12
     draft.read_widgets(state)
     assert draft.recipe_of(state).fps == 12

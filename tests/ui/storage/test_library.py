@@ -100,7 +100,7 @@ def test_prompts_are_data_for_the_database(library: Library) -> None:
     assert film.title == prompt
 
 
-def test_a_job_that_goes_on_elsewhere_keeps_its_time_and_its_pictures(library: Library) -> None:
+def test_a_job_continued_elsewhere_keeps_its_time_and_pictures(library: Library) -> None:
     library.add("job1", recipe(), "engine1")
     library.accepted("job1")
     library.thumbnail("job1", 3).write_bytes(b"jpeg")
@@ -118,7 +118,7 @@ def test_a_job_that_goes_on_elsewhere_keeps_its_time_and_its_pictures(library: L
     assert library.thumbnails("job2") == [3]
 
 
-def test_a_former_job_leads_to_what_goes_on_in_its_place(library: Library) -> None:
+def test_a_former_job_leads_to_its_successor(library: Library) -> None:
     library.add("job1", recipe(), "engine1")
     library.replace("job1", "job2", "engine2")
     library.replace("job2", "job3", "engine3")
@@ -134,7 +134,7 @@ def test_a_finished_job_is_not_replaced(library: Library) -> None:
     assert library.get("job1") is not None
 
 
-def test_a_job_that_ended_is_not_under_way_again_because_a_late_answer_says_so(
+def test_a_late_answer_does_not_reopen_a_job_that_ended(
     library: Library,
 ) -> None:
     library.add("job1", recipe(), "engine1")
@@ -187,7 +187,7 @@ def test_films_are_sorted_as_the_user_wishes(library: Library) -> None:
     assert library.totals() == (3, 16.0, 951)
 
 
-def test_what_is_put_aside_is_gone_until_it_is_brought_back(library: Library) -> None:
+def test_a_discarded_film_is_hidden_until_it_is_restored(library: Library) -> None:
     finished(library, "job1")
     path = library.file(library.films()[0])
     path.write_bytes(b"film")
@@ -252,7 +252,7 @@ def test_a_film_that_is_being_made_is_not_put_aside(library: Library) -> None:
     assert [film.job for film in library.unfinished()] == ["job1"]
 
 
-def test_films_that_ended_early_can_be_gone_on_with(library: Library) -> None:
+def test_films_that_ended_early_can_be_continued(library: Library) -> None:
     for job, status in (("job1", "failed"), ("job2", "cancelled"), ("job3", "finished")):
         library.add(job, recipe(), "engine1")
         library.end(job, status)  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ def test_a_segment_leaves_room_for_the_keyframes_to_come() -> None:
     assert choose(known, here, whole={"keyframe": 2}, budget=30) is known[2]
 
 
-def test_no_segment_is_brought_before_the_size_of_a_keyframe_is_known() -> None:
+def test_no_segment_is_downloaded_before_the_size_of_a_keyframe_is_known() -> None:
     assert choose([segment(0)], set(), whole={"keyframe": 4}, budget=1000) is None
 
 

@@ -92,7 +92,7 @@ def test_a_batch_paints_what_singles_paint_but_for_rounding(painters: dict[str, 
         assert abs(picture.astype(int) - single).max() <= 1
 
 
-def test_steps_are_told_of_keyframes_and_not_of_repeats(painters: dict[str, Painter]) -> None:
+def test_steps_are_reported_for_keyframes_and_not_for_repeats(painters: dict[str, Painter]) -> None:
     seen: list[tuple[Any, ...]] = []
     nodes = dict(zip((5, 9, 2), keyframes("base", 4), strict=False))
     painters["base"].paint_at_once(

@@ -167,7 +167,7 @@ def test_a_mix_of_xl_prompts_mixes_both_kinds_of_embeddings(xl: Path) -> None:
         assert torch.isclose(ends[0], ends[1], rtol=0.2)
 
 
-def test_xl_tells_its_steps_and_can_be_cancelled(xl: Path) -> None:
+def test_xl_reports_its_steps_and_can_be_cancelled(xl: Path) -> None:
     painter, seen = load(xl), []
     paint(painter, node(scheduler="euler"), lambda *step: seen.append(step))
     assert [step[:2] for step in seen] == [(index, STEPS) for index in range(1, STEPS + 1)]
@@ -208,7 +208,7 @@ def test_a_distilled_model_paints_what_plain_diffusers_paints(distilled: Path) -
     assert np.array_equal(paint(painter, other), plainly(pipe, guidance_scale=8.0))
 
 
-def test_a_distilled_model_ignores_the_negative_prompt_and_says_so(distilled: Path) -> None:
+def test_a_distilled_model_ignores_the_negative_prompt_and_states_it(distilled: Path) -> None:
     painter = load(distilled)
     fog, other = (node(scheduler="lcm", negative_prompt=text) for text in ("fog", "x"))
     assert np.array_equal(paint(painter, fog), paint(painter, other))
@@ -323,7 +323,7 @@ def test_a_lora_paints_what_it_paints_fused_into_plain_diffusers(
     assert not np.array_equal(ours, paint(load(base), node()))
 
 
-def test_identities_tell_loras_and_weights_apart(base: Path, lora: Path) -> None:
+def test_identities_differ_by_loras_and_weights(base: Path, lora: Path) -> None:
     sources = [str(base), f"{base}+{lora}", f"{base}+{lora}:0.5", f"{base}+{lora}+{lora}"]
     hashes = {load(source).identity.rpartition("@")[2] for source in sources}
     assert len(hashes) == len(sources)

@@ -189,7 +189,7 @@ def test_the_last_clean_latents_decode_to_the_picture(painter: Painter, schedule
     assert np.abs(decoded_picture.astype(int) - picture).max() <= 1
 
 
-def test_changing_what_was_handed_out_changes_nothing(painter: Painter) -> None:
+def test_changing_a_returned_value_changes_nothing(painter: Painter) -> None:
     spoiled = paint(painter, node(), lambda i, n, latents: latents.fill_(99))
     assert np.array_equal(spoiled, paint(painter, node()))
 
@@ -206,7 +206,7 @@ def test_cancelling_takes_effect_within_one_step(painter: Painter, when: int) ->
     assert len(steps) == when
 
 
-def test_after_cancelling_the_next_picture_is_whole(painter: Painter) -> None:
+def test_after_cancelling_the_next_picture_is_complete(painter: Painter) -> None:
     expected = paint(painter, node())
     with pytest.raises(Cancelled):
         painter.paint(node(), on_step=ignore, cancelled=iter([False, False, True]).__next__)

@@ -52,7 +52,7 @@ def test_only_so_many_embeddings_are_kept(pipe: Any, monkeypatch: pytest.MonkeyP
     assert list(known._known) == list("cde")
 
 
-def test_shapes_are_those_that_are_said(small: Any, large: Any) -> None:
+def test_shapes_are_the_documented_ones(small: Any, large: Any) -> None:
     of_small, of_large = (Prompts(pipe, "cpu").encode("a sea") for pipe in (small, large))
     assert (of_small.tokens.shape, of_small.pooled) == ((1, 16, 32), None)
     assert of_large.pooled is not None

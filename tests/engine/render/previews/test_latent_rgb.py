@@ -75,7 +75,7 @@ def vae(scaling_factor: float, layout: list[int] = VAE_CHANNELS) -> AutoencoderK
         )
 
 
-def test_a_vae_tells_its_family() -> None:
+def test_the_family_of_a_vae_is_recognised() -> None:
     assert family_of(vae(0.18215)) == 0.18215
     assert family_of(vae(0.13025)) == 0.13025
     assert family_of(vae(0.5)) is None

@@ -70,7 +70,7 @@ def film_of(folder: Path, lengths: list[int], fps: int, format: Format = "mp4") 
 
 
 @pytest.mark.parametrize("fps", [8, 10, 12, 15, 16, 23, 24, 25, 30, 48, 50, 60])
-def test_every_frame_stands_once_and_in_order(tmp_path: Path, fps: int) -> None:
+def test_every_frame_occurs_once_and_in_order(tmp_path: Path, fps: int) -> None:
     lengths = [8, 8, 7, 1, 8, 3]
     film = film_of(tmp_path, lengths, fps)
     assert [number_of(frame) for frame in read_frames(film)] == list(range(sum(lengths)))
@@ -115,7 +115,7 @@ def test_the_film_is_what_browsers_play(tmp_path: Path) -> None:
     assert "24 fps" in said
 
 
-def test_the_index_stands_before_the_pictures(tmp_path: Path) -> None:
+def test_the_index_precedes_the_pictures(tmp_path: Path) -> None:
     data = film_of(tmp_path, [4, 4], 24).read_bytes()
     assert -1 < data.find(b"moov") < data.find(b"mdat")
 
@@ -129,7 +129,7 @@ def test_colours_come_back(tmp_path: Path) -> None:
     assert np.abs(result - colours).max() <= 4
 
 
-def test_a_segment_stands_alone_without_looking_back(tmp_path: Path) -> None:
+def test_a_segment_refers_to_no_earlier_frames(tmp_path: Path) -> None:
     """The second half of a film decodes by itself."""
     second = segments_of(tmp_path, [6, 6], 24)[1]
     assert [number_of(frame) for frame in read_frames(second)] == list(range(6, 12))

@@ -114,7 +114,7 @@ def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
             read_picture(tmp_path / name)
 
 
-def test_a_bad_picture_in_the_middle_is_named_and_work_goes_on_once_it_is_good(
+def test_a_bad_picture_is_named_and_the_run_resumes_once_it_is_mended(
     tmp_path: Path,
 ) -> None:
     folder = pictures(tmp_path / "in", *(picture(48, 32, 2 * shift) for shift in range(4)))
@@ -177,7 +177,7 @@ except EngineError as error:
 
 
 @pytest.mark.parametrize("frames", [3, 90], ids=["at its end", "in the middle"])
-def test_an_encoder_that_cannot_write_is_an_error_that_says_what_to_do(
+def test_an_encoder_that_cannot_write_is_an_error_with_a_remedy(
     tmp_path: Path, frames: int
 ) -> None:
     """The kernel ends the encoder at 20 KB."""
@@ -194,7 +194,7 @@ def test_frames_too_large_for_the_machine_are_refused_with_numbers() -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_taken_up_by_the_next(tmp_path: Path) -> None:
+def test_a_killed_run_is_resumed_by_the_next(tmp_path: Path) -> None:
     frames = [picture(48, 32, index % 16) for index in range(80)]
     with PartWriter(tmp_path / "in.mp4", (48, 32), Fraction(12), 18) as writer:
         for frame in frames:

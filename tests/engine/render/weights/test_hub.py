@@ -219,7 +219,7 @@ def test_without_a_network_the_cache_serves(hub: Hub, cache: Path) -> None:
     assert fetch(ignore, nowhere, cache) == first
 
 
-def test_without_network_and_cache_the_remedy_says_so(cache: Path) -> None:
+def test_without_network_and_cache_the_remedy_is_the_network(cache: Path) -> None:
     with pytest.raises(ModelLoadError, match="cannot be reached") as caught:
         fetch(ignore, "http://127.0.0.1:9", cache)
     assert "network" in caught.value.remedy
@@ -297,7 +297,7 @@ def test_a_file_that_a_repository_lacks_is_named(hub: Hub, cache: Path) -> None:
         download.fetch(wanted, ignore, endpoint=hub.address, cache=cache)
 
 
-def test_a_download_goes_on_where_it_was_cut_off(
+def test_an_interrupted_download_is_resumed(
     hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 2**16)  # not 10 MB
