@@ -10,17 +10,21 @@ CORES ?= 2
 # Tests start some hundred processes: none should compile what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test fast torture fuzz clean
+.PHONY: run test networks fast torture fuzz clean
 
-run: .venv/installed
+run: .venv/installed networks
 	$(BIN)/streamlit run
 
-test: .venv/installed-dev
+test: .venv/installed-dev networks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES)
 	$(BIN)/python -m pytest -m slow --numprocesses $(CORES) --dist loadfile --durations=30
+
+# The official RIFE, into the user's cache; at once if it is there. Films are made without it, too.
+networks: .venv/installed
+	@$(BIN)/python -m engine fetch || true
 
 # The part of the tests that loads no torch, starts no browser, and takes about a minute.
 fast: .venv/installed-dev

@@ -94,7 +94,7 @@ async def engines(folder: Path, ways: Sequence[str]) -> AsyncIterator[dict[str, 
     async with contextlib.AsyncExitStack() as stack:
         found = {}
         for way in ways:
-            options = daemon.Options(data=folder / way, models=catalogue(), rife="offline")
+            options = daemon.Options(data=folder / way, models=catalogue())
             engine = await stack.enter_async_context(daemon.running(options))
             found[way] = await stack.enter_async_context(watching(engine))
         yield found

@@ -30,8 +30,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.ifnet import IFNet
-from engine.render.rife.offline_net import keep_large_blocks
 from engine.render.rife.versions import VERSIONS
 
 POSITIONS = [index / 8 for index in range(1, 8)]

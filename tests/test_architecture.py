@@ -45,7 +45,7 @@ INSIDE = {
         *("rife", "upscale", "bridge", "stages", "worker"),
     ),
     "engine.render.stages": ("context", "", "keyframe", "segment", "film", "poster"),
-    "engine.render.weights": ("", "files", "hub", "wheel", "pipeline"),
+    "engine.render.weights": ("", "files", "hub", "wheel", "rife", "pipeline"),
     "engine.render.video": ("", "ffmpeg", "footage", "parts", "gif", "encode", "smoothness"),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),
     "engine.render.painting": (
@@ -54,16 +54,15 @@ INSIDE = {
     ),
     "engine.render.rife": (
         *("versions", "ifnet_layers", "fused_layers", "motion", "fast_ifnet", "optical_flow"),
-        *("network", "ifnet", "offline_net", "checkpoint", "official_weights", "similarity"),
-        *("interpolator", "video", ""),
+        *("network", "ifnet", "dis", "checkpoint", "similarity", "allocator", "interpolator"),
+        *("video", ""),
     ),
     "engine.render.upscale": ("ncnn", "network", "sources", "upscaler", ""),
     "training": (
         *("", "palettes", "scene", "canvas", "places", "weather", "world", "captions", "tokens"),
         *("attributes", "pictures", "latents", "processes", "diffusion", "autoencoder", "export"),
-        *("train", "evaluate", "showcase", "rife"),
+        *("train", "evaluate", "showcase"),
     ),
-    "training.rife": ("", "banks", "scenes", "films", "pool", "train"),
 }
 TORCH = {"torch", "diffusers", "transformers", "accelerate", "safetensors", "spandrel"}
 HAVE_TORCH = ("engine.render", "training", "benchmarks")

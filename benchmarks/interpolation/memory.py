@@ -24,12 +24,9 @@ from fractions import Fraction
 from itertools import chain, cycle, islice
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.interpolation.moving import Scene
 from engine.render.video.ffmpeg import Frame
 from engine.render.video.footage import PartWriter, open_source
-from training.rife.banks import make_bank
-from training.rife.scenes import draw_scene, render
 
 RATE = Fraction(24)
 STEPS = 16  # distinct frames of the scene
@@ -37,8 +34,8 @@ STEPS = 16  # distinct frames of the scene
 
 def footage(size: int, count: int, hold: int) -> Iterator[Frame]:
     """Yield ``count`` frames of one scene that moves to and fro, each shown ``hold`` times."""
-    scene = draw_scene(np.random.default_rng(4), make_bank(41, 12, 12, held_out=True), size, 24.0)
-    there = [render(scene, index / STEPS) for index in range(STEPS + 1)]
+    scene = Scene(4, size, 24.0)
+    there = [scene.at(index / STEPS) for index in range(STEPS + 1)]
     moving = cycle(chain(there, there[-2:0:-1]))
     return islice((frame for frame in moving for _ in range(hold)), count)
 

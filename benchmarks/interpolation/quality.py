@@ -1,214 +1,120 @@
-"""How good are the frames between two pictures?
+"""How good are the frames between two frames of real footage, and how long does each take?
 
-``python -m benchmarks.interpolation.quality`` prints one table: cross-fade, OpenCV's DIS
-optical flow (its medium preset with bilinear warping as usually done, and the same flow warped
-bicubically), the offline network alone, and the network behind its judge as footage and films get
-it; on synthetic scenes of three motion sizes, on animated landscapes of the offline diffusion
-world, as drawn and as its autoencoder decodes them, on film pieces that the model itself painted,
-and on pictures that share nothing.
+``python -m benchmarks.interpolation.quality`` prints one table: the official RIFE as the engine
+draws it, the same network by a plain forward at full resolution, DIS optical flow, and cross-fade.
+Every fourth frame of a video is kept, the three between are drawn; two sizes.
 
-PSNR (dB) and SSIM are means over pairs and positions, of frames rounded to 8 bits.
-
-Flow: mean end-point error in pixels (Baker et al. 2011, "A database and evaluation methodology
-for optical flow"), at the middle, over the pixels whose true flow leads to something that is
-visible there; the mean over both directions.
-
-Evenness: the smallest over the largest sharpness along a gap, both keyframes included, each
-relative to the truth's: 1 is a film that does not pulse between sharp keyframes and soft frames
-in between. Sharpness is the mean absolute gradient, a focus measure (surveyed by Pertuz et al.
-2013, "Analysis of focus measure operators for shape-from-focus"); the ratio is ours.
+PSNR (dB) is the mean over all drawn frames, rounded to 8 bits, against the frames of the video.
+Milliseconds are of a drawn frame, medians over pairs, with both keyframes' share; the methods take
+turns, so that a busy machine slows all of them alike.
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
+import time
+from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.interpolation.cases import (
-    SPEEDS,
-    Case,
-    cases,
-    films,
-    landscapes,
-    unrelated,
-)
-from engine.film.graph import SegmentNode
-from engine.render import bridge
-from engine.render.rife.interpolator import (
-    OFFLINE_WEIGHTS,
-    Interpolator,
-    fade,
-    load_offline,
-    to_frame,
-)
-from engine.render.rife.offline_net import OfflineNet
-from engine.render.rife.optical_flow import warp
-from training.rife.pool import to_tensor
+from benchmarks.interpolation.videos import fetch_videos, read_frames
+from engine.models import interpolators
+from engine.render.rife import load_ifnet
+from engine.render.rife.allocator import keep_large_blocks
+from engine.render.rife.dis import DIS
+from engine.render.rife.ifnet import IFNet
+from engine.render.rife.interpolator import precision_for
+from engine.render.weights.rife import fetch_official
 
-HALVES = SegmentNode(first="", second="", frames=2, closing=False, fps=24, interpolator="")
-
-# A method returns the frames (N, 3, H, W) and its flows (1, 4, H, W) at the middle, if any.
-Method = Callable[[Case], tuple[Tensor, Tensor | None]]
+KEPT = 4  # every fourth frame
+POSITIONS = [index / KEPT for index in range(1, KEPT)]
+Method = Callable[[Tensor, Tensor], Tensor]  # two keyframes (1, 3, H, W) to (3, 3, H, W)
 
 
-@dataclass
-class Score:
-    """What was measured on each case, frame by frame or pair by pair."""
-
-    psnr: list[float] = field(default_factory=list)
-    ssim: list[float] = field(default_factory=list)
-    flow: list[float] = field(default_factory=list)
-    evenness: list[float] = field(default_factory=list)
-
-    def row(self) -> str:
-        """The four means, aligned."""
-        flow = f"{np.mean(self.flow):6.2f}" if self.flow else "     -"
-        quality = f"{np.mean(self.psnr):6.2f}  {np.mean(self.ssim):.4f}"
-        return f"{quality}  {flow}  {np.mean(self.evenness):.3f}"
+def crossfade(first: Tensor, second: Tensor) -> Tensor:
+    """No motion at all."""
+    return torch.cat([torch.lerp(first, second, position) for position in POSITIONS])
 
 
-def crossfade(case: Case) -> tuple[Tensor, Tensor | None]:
-    """The cross-fade as the engine makes it: no motion at all."""
-    pictures = to_frame(case.first[0]), to_frame(case.second[0])
-    frames = [to_tensor(fade(*pictures, position)) for position in case.positions]
-    return torch.cat(frames), torch.zeros(1, 4, *case.first.shape[-2:])
-
-
-def dis(case: Case, mode: str) -> tuple[Tensor, Tensor | None]:
-    """DIS both ways, flows at a position after Super SloMo (arXiv:1712.00080, eq. 4), blended."""
-    grey = [
-        cv2.cvtColor(to_frame(image[0]), cv2.COLOR_RGB2GRAY) for image in (case.first, case.second)
-    ]
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    forward = torch.from_numpy(estimator.calc(grey[0], grey[1], None)).permute(2, 0, 1)[None]
-    backward = torch.from_numpy(estimator.calc(grey[1], grey[0], None)).permute(2, 0, 1)[None]
-    frames, middle = [], None
-    for p in case.positions:
-        to_first = -(1 - p) * p * forward + p * p * backward
-        to_second = (1 - p) ** 2 * forward - p * (1 - p) * backward
-        sides = warp(case.first, to_first, mode), warp(case.second, to_second, mode)
-        frames.append(sides[0] * (1 - p) + sides[1] * p)
-        if p == 0.5:
-            middle = torch.cat((to_first, to_second), 1)
-    return torch.cat(frames), middle
-
-
-def offline(net: OfflineNet, case: Case) -> tuple[Tensor, Tensor | None]:
-    """The offline network, without the judge in front of it."""
-    height, width = case.first.shape[-2:]
+def plain(net: IFNet, first: Tensor, second: Tensor) -> Tensor:
+    """By ``IFNet.forward``: one position at a time, everything at full resolution."""
     with torch.inference_mode():
-        pair = net.relate(net.prepare(case.first), net.prepare(case.second))
-        flows = net.estimate(pair, [0.5])["flows"]
-        return net.draw(pair, case.positions).frames, flows[..., :height, :width]
+        pictures = net.pad(first, 1.0), net.pad(second, 1.0)
+        encoded = [net.encode(picture) for picture in pictures] if net.encode else []
+        drawn = [net(pictures, encoded, position) for position in POSITIONS]
+        warped = torch.cat([sides for sides, _, _ in drawn])
+        share = torch.sigmoid(torch.cat([mask for _, _, mask in drawn]))
+        frames = warped[:, :3] * share + warped[:, 3:] * (1 - share)
+        return frames[..., : first.shape[-2], : first.shape[-1]]
 
 
-def judged(interpolator: Interpolator, case: Case) -> tuple[Tensor, Tensor | None]:
-    """What a film of keyframes, else interpolated footage gets: copied, faded or interpolated."""
-    pictures = to_frame(case.first[0]), to_frame(case.second[0])
-    if case.painted:  # half-way
-        frames = islice(bridge.frames(HALVES, *pictures, interpolator), 1, None)
-    else:
-        frames = interpolator.between(*pictures, case.positions)
-    return torch.cat([to_tensor(frame) for frame in frames]), None
-
-
-def as_shown(frames: Tensor) -> Tensor:
-    """Rounded to the 256 levels of a picture."""
-    return (frames.clamp(0, 1) * 255).round() / 255
+def methods() -> dict[str, Method]:
+    """What is compared, in the order of the table; the plain one is what ratios refer to."""
+    weights = fetch_official(interpolators.AUTO, lambda done, total: None)
+    net, fast, dis = load_ifnet(weights), load_ifnet(weights), DIS()
+    compared: dict[str, Method] = {
+        "RIFE, plain": lambda first, second: plain(net, first, second),
+        "RIFE": lambda first, second: net.interpolate(first, second, POSITIONS),
+    }
+    if precision_for(torch.device("cpu")) is torch.bfloat16:
+        fast.precision = torch.bfloat16
+        compared["RIFE, bf16"] = lambda first, second: fast.interpolate(first, second, POSITIONS)
+    compared["DIS"] = lambda first, second: dis.interpolate(first, second, POSITIONS)
+    compared["cross-fade"] = crossfade
+    return compared
 
 
 def psnr(frame: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of pictures in [0, 1]; 70 for equal ones."""
-    return float(-10 * torch.log10((frame - truth).square().mean() + 1e-7))
+    """Peak signal-to-noise ratio in dB of pictures in [0, 1], the first rounded to 8 bits."""
+    shown = (frame.clamp(0, 1) * 255).round() / 255
+    return float(-10 * torch.log10((shown - truth).square().mean() + 1e-7))
 
 
-def ssim(frame: Tensor, truth: Tensor) -> float:
-    """Structural similarity of grey values, 11 x 11 Gaussian window, sigma 1.5 (Wang 2004)."""
-    x, y = (image.mean(0).double().numpy() for image in (frame, truth))
-
-    def blur(values: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(values, (11, 11), 1.5)
-
-    mean_x, mean_y = blur(x), blur(y)
-    spread_x, spread_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
-    shared = blur(x * y) - mean_x * mean_y
-    brightness = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
-    structure = (2 * shared + 0.03**2) / (spread_x + spread_y + 0.03**2)
-    return float((brightness * structure).mean())
+def to_tensor(frame: np.ndarray) -> Tensor:
+    """uint8 RGB (H, W, 3) → float32 (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
 
 
-def sharpness(frame: Tensor) -> float:
-    """Mean absolute difference of neighbouring pixels."""
-    return float(frame.diff(dim=-1).abs().mean() + frame.diff(dim=-2).abs().mean())
-
-
-def flow_error(flows: Tensor, case: Case) -> float:
-    """Mean distance in pixels to the true flows where their ends are visible."""
-    assert case.flows is not None
-    assert case.visible is not None
-    distance = (flows - case.flows).unflatten(1, (2, 2)).norm(dim=2)  # (1, 2, H, W)
-    return float(distance[case.visible].mean())
-
-
-def measure(score: Score, case: Case, method: Method) -> None:
-    """Add one case to a score."""
-    frames, flows = method(case)
-    relative = [1.0]  # the keyframes themselves
-    for frame, truth in zip(as_shown(frames), case.truth, strict=True):
-        score.psnr.append(psnr(frame, truth))
-        score.ssim.append(ssim(frame, truth))
-        relative.append(sharpness(frame) / sharpness(truth))
-    score.evenness.append(min(relative) / max(relative))
-    if flows is not None and case.flows is not None:
-        score.flow.append(flow_error(flows, case))
-
-
-def methods(net: OfflineNet) -> dict[str, Method]:
-    """What is compared, in the order of the table."""
-    interpolator = Interpolator(net, "", torch.device("cpu"))
-    return {
-        "cross-fade": crossfade,
-        "DIS": lambda case: dis(case, "bilinear"),
-        "DIS, bicubic": lambda case: dis(case, "bicubic"),
-        "offline net": lambda case: offline(net, case),
-        "judge and net": lambda case: judged(interpolator, case),
-    }
-
-
-def evaluate(net: OfflineNet, pairs: Iterable[Case]) -> dict[str, Score]:
-    """Score every method on the same pairs."""
-    compared = methods(net)
-    scores = {name: Score() for name in compared}
-    for case in pairs:
+def measure(compared: dict[str, Method], frames: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return for each method the mean PSNR in dB and the median milliseconds of a frame."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in compared}
+    for start in range(0, len(frames) - KEPT, KEPT):
+        first, *truth, second = (to_tensor(frame) for frame in frames[start : start + KEPT + 1])
         for name, method in compared.items():
-            measure(scores[name], case, method)
-    return scores
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, default=OFFLINE_WEIGHTS)
-    parser.add_argument("--scenes", type=int, default=24, help="of each kind")
-    parser.add_argument("--films", type=int, default=12, help="painted pieces; seconds each")
-    options = parser.parse_args(arguments)
-    net, count = load_offline(options.weights), options.scenes
-    kinds = {size: cases(speed, count) for size, speed in SPEEDS.items()} | {
-        "landscapes": landscapes(count, decoded=False),
-        "decoded": landscapes(count, decoded=True),
-        "films": films(options.films),
-        "unrelated": unrelated(count),
+            began = time.perf_counter()
+            drawn = method(first, second)
+            took = (time.perf_counter() - began) / len(POSITIONS)
+            quality = np.mean([psnr(*pair) for pair in zip(drawn, torch.cat(truth), strict=True)])
+            found[name].append((float(quality), took * 1e3))
+    return {
+        name: np.array([np.mean([row[0] for row in rows]), np.median([row[1] for row in rows])])
+        for name, rows in found.items()
     }
-    print(f"{'pairs':12}{'method':15}  PSNR    SSIM    flow  evenness")
-    for kind, pairs in kinds.items():
-        for name, score in evaluate(net, pairs).items():
-            print(f"{kind:12}{name:15}{score.row()}", flush=True)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--sides", type=int, nargs="+", default=[320, 640], help="longer ones")
+    parser.add_argument("--frames", type=int, default=57, help="of each video")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    keep_large_blocks()
+    compared, seen = methods(), set[tuple[str, tuple[int, ...]]]()
+    print(f"{'video':20}{'size':10}{'method':14}  PSNR  ms a frame  ratio")
+    for side in options.sides:
+        for name, path in fetch_videos().items():
+            frames = read_frames(path, side, options.frames)
+            height, width = frames[0].shape[:2]
+            if (name, frames[0].shape) in seen:  # a video that is smaller than both
+                continue
+            seen.add((name, frames[0].shape))
+            rows = measure(compared, frames)
+            for method, (quality, took) in rows.items():
+                ratio = rows["RIFE, plain"][1] / took
+                size = f"{width}x{height}"
+                print(f"{name:20}{size:10}{method:14}{quality:6.2f}{took:12.1f}{ratio:6.2f}x")
 
 
 if __name__ == "__main__":

@@ -111,17 +111,13 @@ def _models(sources: list[str]) -> Iterator[Finding]:
 
 
 def _network(rife: str) -> Iterator[Finding]:
-    from engine.render.device import choose_device
-    from engine.render.rife.interpolator import wanted
-    from engine.render.rife.official_weights import find_official
+    from engine.render.weights.rife import find_official
 
-    version = wanted(rife, choose_device().name)
     place, tip = "here", ""
-    if version in interpolators.FETCHABLE and not find_official(version):
+    if rife in (interpolators.AUTO, *interpolators.FETCHABLE) and not find_official(rife):
         place = "downloaded at the first film"
-        tip = "if that fails, the offline network draws instead, and films say so"
-    name = version if Path(version).is_file() else interpolators.display_name(version)
-    yield True, f"in-betweens: {name} ({place})", tip
+        tip = "if that fails, DIS optical flow draws instead, and films say so"
+    yield True, f"in-betweens: {interpolators.label(rife)} ({place})", tip
 
 
 def _folder(data: Path) -> Iterator[Finding]:

@@ -8,10 +8,9 @@ import argparse
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
+from engine.cli.progress import DownloadProgress, FrameProgress
 from engine.errors import InvalidParameterError
 from engine.models import interpolators
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 CONTAINERS = (".mp4", ".mov", ".mkv")
 HIGHEST_RATE = 1000  # frames per second
-TERMINAL_INTERVAL = 0.5  # seconds between two states of the progress bar
-LOG_INTERVAL = 5.0  # the same where the output goes to a file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +111,7 @@ def _interpolator(options: argparse.Namespace) -> "Interpolator":
             choice, device, downloaded, insist=insist, scale=options.scale
         )
     if notice:
-        print(f"the offline network draws: {notice}", file=sys.stderr)
+        print(f"DIS optical flow draws: {notice}", file=sys.stderr)
     return found
 
 
@@ -153,49 +150,3 @@ def _rate(field: str, text: str) -> Fraction:
         problem = f"{text[:40]!r} is no rate between 0 and {HIGHEST_RATE} frames per second"
         raise InvalidParameterError(field, problem, "use a number such as 60 or 30000/1001")
     return rate
-
-
-class _Bar:
-    """A progress bar on the terminal, from the first report on."""
-
-    def __init__(self, **options: Any) -> None:
-        interval = TERMINAL_INTERVAL if sys.stderr.isatty() else LOG_INTERVAL
-        self._options = {"mininterval": interval, "maxinterval": interval, **options}
-        self._bar: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def _report(self, done: int, total: int) -> None:
-        if self._bar is None:
-            self._bar = tqdm(initial=done, total=total, **self._options)
-        self._bar.update(done - self._bar.n)
-
-
-class DownloadProgress(_Bar):
-    """Shows how much of the network's weights has been downloaded."""
-
-    def __init__(self) -> None:
-        super().__init__(desc="downloading the network", unit="B", unit_scale=True)
-
-    def __call__(self, done: int, total: int) -> None:
-        """Report bytes, done and in total."""
-        self._report(done, total)
-
-
-class FrameProgress(_Bar):
-    """Shows how many frames are done, how fast they are drawn and how long the rest takes."""
-
-    def __init__(self, total: int) -> None:
-        super().__init__(unit=" frames")
-        self._total = total
-
-    def __call__(self, done: int) -> None:
-        """Report frames that are done; the first time, those that an earlier run has left."""
-        if self._bar is None and done:
-            print(f"resuming after frame {done}", file=sys.stderr)
-        self._report(done, self._total)

@@ -1,22 +1,28 @@
 """The networks that draw in-betweens: the operator's choices and the names for users.
 
-It knows names, not weights: ``engine.render.rife`` downloads and loads them.
+It knows names, not weights: ``engine.render.weights.rife`` downloads them, ``engine.render.rife``
+loads them.
 """
 
 from pathlib import Path
 
 from engine.errors import InvalidParameterError
 
-AUTO, OFFLINE = "auto", "offline"
+AUTO, DIS = "auto", "dis"
 DEFAULT = "4.25"  # what RIFE's author recommends for most scenes
 FETCHABLE = (
     *("4.25", "4.25.lite", "4.25.heavy", "4.26", "4.26.heavy"),
     *("4.6", "4.7", "4.15", "4.15.lite", "4.16.lite", "4.17", "4.17.lite", "4.18"),
 )
 HELP = (
-    "network for in-betweens: offline, a version that is fetched once (4.25, 4.26, 4.25.lite, …), "
-    "or a RIFE 4.x file; auto is 4.25 on a GPU, else offline (%(default)s)"
+    "what draws in-betweens: auto is the official RIFE, downloaded once, or DIS optical flow where "
+    "that fails; dis, a version of RIFE (4.25, 4.26, 4.25.lite, …) or a RIFE 4.x file are the "
+    "other choices (%(default)s)"
 )
+NAMES = {
+    DIS: "DIS optical flow",
+    "rife-offline": "offline network",  # drew films until 2026-11; they stay in libraries
+}
 
 
 def check_choice(text: str) -> str:
@@ -25,7 +31,7 @@ def check_choice(text: str) -> str:
     Raises:
         InvalidParameterError: it is neither a known version nor a file.
     """
-    if text in (AUTO, OFFLINE, *FETCHABLE):
+    if text in (AUTO, DIS, *FETCHABLE):
         return text
     path = Path(text).expanduser()
     if path.is_file():
@@ -33,11 +39,18 @@ def check_choice(text: str) -> str:
     raise InvalidParameterError(
         "rife",
         f"{text[:80]!r} is neither a version that can be downloaded nor a file",
-        f"use {AUTO}, {OFFLINE}, one of {', '.join(FETCHABLE)}, or a RIFE 4.x file",
+        f"use {AUTO}, {DIS}, one of {', '.join(FETCHABLE)}, or a RIFE 4.x file",
     )
+
+
+def label(choice: str) -> str:
+    """Return the name of a choice for users, before anything is loaded."""
+    if choice in (AUTO, DIS):
+        return NAMES.get(choice, "RIFE")
+    return f"RIFE {choice}" if choice in FETCHABLE else f"RIFE from {Path(choice).name}"
 
 
 def display_name(identity: str) -> str:
     """Return the display name of a network's identity such as ``rife-4.25@…``; "" for none."""
-    name = identity.partition("@")[0].removeprefix("rife-")
-    return "offline network" if name == OFFLINE else f"RIFE {name}" if name else ""
+    name = identity.partition("@")[0]
+    return NAMES.get(name) or (f"RIFE {name.removeprefix('rife-')}" if name else "")

@@ -24,7 +24,7 @@ from engine.render.image import read_png
 from engine.render.painting.optimizations import Way
 from engine.render.painting.painter import Painter
 from engine.render.previews.previewer import Previewer
-from engine.render.rife.interpolator import open_interpolator, wanted
+from engine.render.rife.interpolator import open_interpolator
 from engine.render.rife.similarity import distance
 from engine.wire.messages import responses
 from engine.workers import messages
@@ -167,8 +167,7 @@ class Worker:
         """Load the chosen network; if another one was loaded instead, try again after a while."""
         if self._interpolator and not (self._notice and time.monotonic() > self._retry_at):
             return
-        version = wanted(self._rife, self._device.name)
-        on_bytes = self._loading(job, f"RIFE {version}")
+        on_bytes = self._loading(job, interpolators.label(self._rife))
         self._interpolator, self._notice = open_interpolator(
             self._rife, self._device.name, on_bytes
         )

@@ -11,7 +11,6 @@ from engine.errors import ModelLoadError
 from engine.models import FOLDER, OFFLINE, Card, Model
 from engine.models.identity import cached_sha256, expected_sha256
 from engine.render.device import choose_device
-from engine.render.rife.interpolator import load_offline
 from engine.render.weights.pipeline import load_pipeline
 from tests.faults.processes import flip
 
@@ -24,7 +23,7 @@ def cut(path: Path) -> None:
 
 def test_the_shipped_weights_have_their_hashes() -> None:
     """Whoever changes weights runs ``sha256sum`` in their folder anew; training/export.py does."""
-    assert len(WEIGHTS) == 4
+    assert len(WEIGHTS) == 3
     for path in WEIGHTS:
         assert expected_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -43,20 +42,6 @@ def test_damaged_weights_of_the_shipped_model_are_refused(
     assert "download the model again" in caught.value.remedy
 
 
-@pytest.mark.parametrize("damage", [flip, cut])
-def test_damaged_weights_of_the_shipped_interpolator_are_refused(
-    tmp_path: Path, damage: object
-) -> None:
-    folder = Path(shutil.copytree(FOLDER / "rife", tmp_path / "rife"))
-    weights = folder / "offline.safetensors"
-    load_offline(weights)
-    assert callable(damage)
-    damage(weights)
-    with pytest.raises(ModelLoadError, match="SHA256SUMS") as caught:
-        load_offline(weights)
-    assert "restore" in caught.value.remedy
-
-
 def test_downloads_in_the_cache_are_compared_with_their_names(tmp_path: Path) -> None:
     """The hub's cache holds large files under their SHA-256 and links to them."""
     content = b"weights" * 99
@@ -68,7 +53,7 @@ def test_downloads_in_the_cache_are_compared_with_their_names(tmp_path: Path) ->
     flip(blob)
     cached_sha256.cache_clear()  # the flip may fall into the same tick of the file's time
     assert models.is_damaged(link)
-    assert not models.is_damaged(FOLDER / "rife" / "README.md")  # nobody tells
+    assert not models.is_damaged(FOLDER / OFFLINE / "README.md")  # nobody tells
 
 
 @pytest.mark.parametrize("card", [b"", b"{", b"{}", b'{"title": 5}', b"\xff"])

@@ -89,7 +89,7 @@ async def test_two_workers_make_the_same_frames_though_one_is_killed(
 
 
 async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path: Path) -> None:
-    worker = (sys.executable, "-m", "engine.render.worker", "--rife", "offline")
+    worker = (sys.executable, "-m", "engine.render.worker", "--rife", "dis")
 
     def second(device: DeviceInfo) -> WorkerProcess:
         return WorkerProcess(worker, device.kind, lambda _: None)

@@ -86,9 +86,7 @@ def calm(view: JobView) -> str:
     if view.progress.thrifty and not view.progress.final:
         return "Not enough graphics memory; painting with memory-saving methods"
     plan = view.progress.plan
-    return (
-        f"The offline network draws the in-betweens: {plan.notice}" if plan and plan.notice else ""
-    )
+    return f"DIS optical flow draws the in-betweens: {plan.notice}" if plan and plan.notice else ""
 
 
 def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:

@@ -20,24 +20,9 @@ from torch import Tensor
 from engine.errors import ModelLoadError
 from engine.files import file_sha256
 from engine.render.rife.ifnet import IFNet
-from engine.render.rife.offline_net import keep_large_blocks
 from engine.render.rife.versions import VERSIONS, Architecture, Encoder, Layers, names_of
+from engine.render.weights.rife import KNOWN_FILES
 
-# SHA-256 of the author's files, as the vs-rife release and the author's mirror publish them.
-KNOWN_FILES: dict[str, str] = {
-    "4.6": "008646e761f0e67cb77f0c6c44cfe3c3e5a05d9d9465311b9681ca650ce030db",
-    "4.7": "fcf3492b10f17fb035156ea4177ed87b1f517eae54fe4500e878f5d186043d5e",
-    "4.15": "bf969affb3f6e9a09eea8c1da6c51bb22d6da45e92cafb9273689d05e2360dd2",
-    "4.15.lite": "54fe3fb51efb880f64ffe2048a88220ad2b0b3d03f7cb800742e90821dcfb24f",
-    "4.16.lite": "290cf343fb5a933f4503920ca07826c4d30561bd9b573b11b054b33ea0dee642",
-    "4.17": "b1ee3186270312a38316e4d53c77b31a60062cfa5636e13d6f0a1dd89bb7b128",
-    "4.17.lite": "9303f59001bc40e801273828cc0da84b8f7696a9485cd7c45e7796f20ed2f086",
-    "4.18": "955fc8b552417ae4808999f5d671d024438e904c0bebf766ae6fb61806ce021c",
-    "4.25": "6615790efd627772917205db291f51cd392528a157ecbb2ecaeec3bff8eb6de2",
-    "4.25.lite": "81cdba223fe72a120130cc8552e5d2ecac824259d406f0c15323b3decf96b8b1",
-    "4.26": "45c7f74156704769dc9f85cfcaf8552e1e926f9399dcfa3a553dee88fac6f53f",
-    "4.26.heavy": "4cc518e172156ad6207b9c7a43364f518832d83a4325d484240493a9e2980537",
-}
 OFFICIAL_NAME = re.compile(r"(?:flownet_v|rife)(?P<version>4\.\d+(?:\.lite|\.heavy)?)\.pkl")
 TRAINING_ONLY = ("teacher.", "caltime.", "block_tea.", "contextnet.", "unet.")
 REMEDY = "use an official RIFE 4.x file, for example rife 4.25 as pkl or safetensors"
@@ -70,7 +55,6 @@ def load_ifnet(source: str | Path | Mapping[str, Tensor], version: str | None = 
         net.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
         raise ModelLoadError(label, f"its tensors do not fit RIFE {name}", REMEDY) from error
-    keep_large_blocks()
     return net.requires_grad_(False).eval()
 
 

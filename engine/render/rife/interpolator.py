@@ -13,23 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError, VisionFluxError
-from engine.models import SUMS, interpolators, is_damaged
+from engine.errors import DeviceMemoryError, InvalidParameterError, VisionFluxError
+from engine.models import interpolators
 from engine.render.device import is_memory_error, memory
+from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.checkpoint import load_ifnet
+from engine.render.rife.dis import DIS
 from engine.render.rife.ifnet import IFNet
 from engine.render.rife.network import Drawn, Network, Pair, Prepared, check_positions, check_scale
-from engine.render.rife.official_weights import fetch_official
-from engine.render.rife.offline_net import OfflineNet, keep_large_blocks
 from engine.render.rife.similarity import Judgement, judge
 from engine.render.weights.hub import OnBytes
+from engine.render.weights.rife import fetch_official
 
-OFFLINE_WEIGHTS = Path(__file__).parents[2] / "models" / "rife" / "offline.safetensors"
 ALGORITHM_VERSION = 6  # raise it when the same weights begin to give other pixels
+# Networks whose version no source states truly, by the digest of their tensors: wherever the same
+# tensors come from, they are one network.
+NAMES_BY_WEIGHTS = {"61ea30f794880cc5": "rife-4.25/4.26"}
 CACHED_KEYFRAMES = 3  # keyframes: the two of this gap, and the one they may share with the last
 # Pixels above which flow is found at 1/2 and 1/4 scale.
 HALF_SCALE_PIXELS, QUARTER_SCALE_PIXELS = 2_500_000, 10_000_000
@@ -51,7 +52,7 @@ def load_interpolator(
 
     Args:
         device: a torch device, "cpu" or "cuda".
-        weights: an official RIFE 4.x file; None takes the offline network of this package.
+        weights: an official RIFE 4.x file; None takes DIS, which needs none.
         version: of the file, where it is known.
         scale: of the flow estimate; None reduces it for large frames only.
 
@@ -59,10 +60,12 @@ def load_interpolator(
         InvalidParameterError: the scale is not offered.
         ModelLoadError: the file is missing, damaged, not RIFE 4.x or not that version.
     """
-    network: Network = load_offline() if weights is None else load_ifnet(weights, version)
+    network: Network = DIS().eval() if weights is None else load_ifnet(weights, version)
+    keep_large_blocks()
     if isinstance(network, IFNet):
         network.precision = precision_for(torch.device(device))
     digest = weights_digest(network)[:16]
+    network.name = NAMES_BY_WEIGHTS.get(digest, network.name)
     return Interpolator(network.to(device), digest, torch.device(device), scale)
 
 
@@ -87,25 +90,6 @@ def weights_digest(network: Network) -> str:
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.float().contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-def load_offline(path: Path = OFFLINE_WEIGHTS) -> OfflineNet:
-    """Load the offline network onto the CPU.
-
-    Raises:
-        ModelLoadError: the file is missing, damaged or of another network.
-    """
-    net, remedy = OfflineNet(), "restore engine/models/rife from the repository"
-    try:
-        if is_damaged(path):
-            raise ModelLoadError(path.name, f"its SHA-256 is not the one in {SUMS}", remedy)
-        state = {name: value.float() for name, value in load_file(path).items()}
-        net.load_state_dict(state)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ModelLoadError(path.name, "it is missing or damaged", remedy) from error
-    net.requires_grad_(False).eval()
-    keep_large_blocks()
-    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 class Interpolator:
@@ -271,7 +255,7 @@ def open_interpolator(
     insist: bool = False,
     scale: float | None = None,
 ) -> tuple[Interpolator, str]:
-    """Load the network of a choice; if its weights are not available, the offline one.
+    """Load the network of a choice; if its weights are not available, DIS.
 
     Args:
         choice: as ``engine.models.interpolators.check_choice`` returned it.
@@ -287,23 +271,16 @@ def open_interpolator(
         ModelLoadError: a file of the operator's own cannot be used, or ``insist``.
         StorageError: ``insist``, and the disk is full.
     """
-    version = wanted(choice, device)
-    if version == interpolators.OFFLINE:
+    if choice == interpolators.DIS:
         return load_interpolator(device, scale=scale), ""
-    if version not in interpolators.FETCHABLE:
-        return load_interpolator(device, Path(version), scale=scale), ""
+    if choice not in (interpolators.AUTO, *interpolators.FETCHABLE):
+        return load_interpolator(device, Path(choice), scale=scale), ""
+    version = None if choice == interpolators.AUTO else choice
     try:
-        weights = fetch_official(version, on_bytes)
+        weights = fetch_official(choice, on_bytes)
         return load_interpolator(device, weights, version, scale), ""
     except VisionFluxError as error:
         if insist:
             raise
-        log.warning("The offline network serves: %s", error)
+        log.warning("DIS optical flow draws instead: %s", error)
         return load_interpolator(device, scale=scale), str(error)
-
-
-def wanted(choice: str, device: str) -> str:
-    """Resolve ``auto``: the default version on CUDA; elsewhere one that needs no download."""
-    if choice != interpolators.AUTO:
-        return choice
-    return interpolators.DEFAULT if device.startswith("cuda") else interpolators.OFFLINE

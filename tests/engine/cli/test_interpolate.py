@@ -13,14 +13,13 @@ import pytest
 import torch
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from benchmarks.interpolation.moving import Scene
 from engine.cli import interpolate
 from engine.errors import InvalidParameterError, StorageError
 from engine.render.rife.similarity import judge
 from engine.render.video import parts
 from engine.render.video.ffmpeg import Frame
 from engine.render.video.footage import PartWriter, Source, open_source
-from training.rife.banks import make_bank
-from training.rife.scenes import draw_scene, render
 
 ROOT = Path(__file__).parents[3]
 SIZE = 64
@@ -30,9 +29,8 @@ SIZE = 64
 def walk() -> list[Frame]:
     """Seventeen frames of one moving scene."""
     torch.set_num_threads(1)
-    bank = make_bank(78, 12, 12, held_out=False)
-    scene = draw_scene(np.random.default_rng(5), bank, SIZE, 8.0)
-    return [render(scene, index / 16) for index in range(17)]
+    scene = Scene(5, SIZE, 8.0)
+    return [scene.at(index / 16) for index in range(17)]
 
 
 def write(path: Path, frames: list[Frame], rate: int = 12) -> Path:
@@ -165,16 +163,15 @@ def test_a_film_of_stills_and_a_large_factor_loses_no_frame(
 
 @pytest.mark.parametrize("crf", [18, 21])
 def test_held_frames_are_known_in_spite_of_an_encoder(tmp_path: Path, crf: int) -> None:
-    bank = make_bank(41, 12, 12, held_out=True)
-    scene = draw_scene(np.random.default_rng(4), bank, 256, 24.0)
-    shown = [render(scene, index / 8) for index in range(3) for _ in range(5)]
+    scene = Scene(4, 256, 24.0)
+    shown = [scene.at(index / 8) for index in range(3) for _ in range(5)]
     with PartWriter(tmp_path / "in.mp4", (256, 256), Fraction(24), crf) as writer:
         for frame in shown:
             writer.write(frame)
     _, frames = result(tmp_path / "in.mp4")
     modes = [judge(*pair).mode for pair in pairwise(frames)]
     assert [mode == "copy" for mode in modes] == [index % 5 != 4 for index in range(14)]
-    quarter = render(scene, 0.3), render(scene, 0.3 + 1 / 96)  # of a pixel
+    quarter = scene.at(0.3), scene.at(0.3 + 1 / 96)  # of a pixel
     assert judge(*quarter).mode == "interpolate"
 
 

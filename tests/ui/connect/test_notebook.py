@@ -62,7 +62,7 @@ def test_the_pack_is_the_engine_without_traces_of_this_machine() -> None:
     assert {
         "engine/__main__.py",
         "engine/requirements.txt",
-        "engine/models/rife/SHA256SUMS",
+        "engine/render/weights/rife.py",
     } <= names
     assert not [name for name in names if "__pycache__" in name or "landscapes" in name]
     assert {(entry.uid, entry.uname, entry.mtime) for entry in entries} == {(0, "", 0)}

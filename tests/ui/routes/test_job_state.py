@@ -119,7 +119,7 @@ def test_lack_of_memory_is_shown_while_it_lasts() -> None:
 def test_another_network_than_the_chosen_one_is_shown() -> None:
     planned = msgspec.structs.replace(PLANNED, notice="RIFE 4.25 cannot be reached")
     assert job_state.calm(view(STARTED, PLANNED)) == ""
-    assert "offline network" in job_state.calm(view(STARTED, planned))
+    assert "DIS optical flow draws" in job_state.calm(view(STARTED, planned))
     assert "RIFE 4.25 cannot be reached" in job_state.calm(view(STARTED, planned))
 
 

@@ -2,37 +2,30 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from engine.errors import DeviceMemoryError, InvalidParameterError, ModelLoadError
+from benchmarks.interpolation.moving import Scene
+from engine.errors import DeviceMemoryError, InvalidParameterError
 from engine.render.rife import Interpolator, load_interpolator
+from engine.render.rife.dis import DIS
 from engine.render.rife.ifnet import IFNet
-from engine.render.rife.interpolator import disagreement, fade, load_offline, scale_for
+from engine.render.rife.interpolator import disagreement, fade, scale_for
 from engine.render.rife.network import Drawn, Pair, Prepared
-from engine.render.rife.offline_net import OfflineNet
 from engine.render.rife.similarity import judge
 from engine.render.rife.versions import VERSIONS
-from training.rife.banks import Bank, make_bank
-from training.rife.scenes import draw_scene, render
 
 SIZE = 128
 POSITIONS = [0.25, 0.5, 0.75]
 
 
 @pytest.fixture(scope="module")
-def bank() -> Bank:
-    return make_bank(77, 14, 14, held_out=True)
-
-
-@pytest.fixture(scope="module")
-def walk(bank: Bank) -> list[np.ndarray]:
+def walk() -> list[np.ndarray]:
     """Nine frames of one scene, an eighth of a unit of time apart."""
-    scene = draw_scene(np.random.default_rng(6), bank, SIZE, 10.0)
-    return [render(scene, index / 8) for index in range(9)]
+    scene = Scene(6, SIZE, 10.0)
+    return [scene.at(index / 8) for index in range(9)]
 
 
 @pytest.fixture
@@ -71,18 +64,17 @@ def test_the_same_pair_gives_the_same_frames(walk: list[np.ndarray]) -> None:
 def test_identity_names_weights_and_algorithm(interpolator: Interpolator) -> None:
     name, _, rest = interpolator.identity.partition("@")
     digest, _, algorithm = rest.partition("+")
-    assert name == "rife-offline"
+    assert name == "dis"
     assert len(digest) == 16
     assert int(digest, 16) >= 0
     assert algorithm.isdecimal()
 
 
-class Counting(OfflineNet):
-    """The offline network, counting how often a keyframe is prepared and what is drawn."""
+class Counting(DIS):
+    """DIS, counting how often a keyframe is prepared and what is drawn."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.load_state_dict(load_offline().state_dict())
         self.prepared, self.batches, self.room = 0, [], 100
 
     def prepare(self, image: torch.Tensor, scale: float = 1.0) -> Prepared:
@@ -144,19 +136,17 @@ def test_identical_frames_are_copied_without_the_network(
 
 
 def test_unrelated_frames_are_faded_without_the_network(
-    counting: tuple[Counting, Interpolator], bank: Bank
+    counting: tuple[Counting, Interpolator],
 ) -> None:
     net, interpolator = counting
-    first, second = (
-        render(draw_scene(np.random.default_rng(seed), bank, SIZE, 8.0), 0) for seed in (1, 2)
-    )
+    first, second = (Scene(seed, SIZE, 8.0).at(0) for seed in (1, 2))
     assert interpolator.judge(first, second).mode == "crossfade"
     (frame,) = interpolator.between(first, second, [0.25])
     assert np.array_equal(frame, fade(first, second, 0.25))
     assert net.prepared == 0
 
 
-class Disagreeing(OfflineNet):
+class Disagreeing(DIS):
     """Draws the mean of both pictures from sides that differ by ``share`` of their difference."""
 
     share = 1.0
@@ -208,13 +198,12 @@ def test_a_network_that_finds_nothing_gives_a_fade(walk: list[np.ndarray]) -> No
         assert np.array_equal(frame, fade(walk[0], walk[1], moment))
 
 
-def test_judgement_tells_motion_from_cuts(bank: Bank) -> None:
+def test_judgement_tells_motion_from_cuts() -> None:
     moving = cut = 0
     for seed in range(20):
-        rng = np.random.default_rng(1000 + seed)
-        one, other = (draw_scene(rng, bank, 256, 16.0) for _ in range(2))
-        moving += judge(render(one, 0), render(one, 1)).mode == "interpolate"
-        cut += judge(render(one, 0), render(other, 0)).mode == "crossfade"
+        one, other = Scene(2 * seed, 192, 12.0), Scene(2 * seed + 1, 192, 12.0)
+        moving += judge(one.at(0), one.at(1)).mode == "interpolate"
+        cut += judge(one.at(0), other.at(0)).mode == "crossfade"
     assert moving >= 19
     assert cut >= 17
 
@@ -261,10 +250,3 @@ def test_wrong_inputs_are_named(
     with pytest.raises(InvalidParameterError) as caught:
         interpolator.between(first, second, positions)
     assert caught.value.field == field
-
-
-def test_damaged_offline_weights_are_reported(tmp_path: Path) -> None:
-    path = tmp_path / "offline.safetensors"
-    path.write_bytes(b"no weights")
-    with pytest.raises(ModelLoadError, match="missing or damaged"):
-        load_offline(path)

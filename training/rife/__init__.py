@@ -1,1 +1,0 @@
-"""How the offline interpolation network is trained and measured."""
