@@ -1,4 +1,4 @@
-"""The command line: ``python -m engine serve | render | interpolate | fetch | doctor``.
+"""The command line: ``python -m engine serve | render | interpolate | upscale | fetch | doctor``.
 
 It reads arguments and prints; the work is done elsewhere.
 """
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from engine import __version__, daemon, local, tunnels
-from engine.cli import doctor, fetch, interpolate, render
+from engine.cli import doctor, fetch, interpolate, render, upscale
 from engine.errors import RequestError, TransportError, VisionFluxError
 from engine.film.graph import BATCHES
 from engine.models import KNOWN, catalogue, interpolators
@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("interpolate", help="put frames between those of a film or of pictures")
     )
     fetch.add_arguments(commands.add_parser("fetch", help="download the network for in-betweens"))
+    upscale.add_arguments(
+        commands.add_parser("upscale", help="enlarge a film, or pictures, 2, 3 or 4 times")
+    )
     _add_doctor(commands.add_parser("doctor", help="say what this machine can do"))
     return parser
 

@@ -34,7 +34,14 @@ PATIENCE = 60.0  # seconds that anything in a test may take
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Slow as a whole: they load torch or start browsers, proxies, pages or many engines. The fast part
 # does not even read them. Elsewhere a test that takes more than 5 seconds is marked by itself.
-SLOW = ("browser", "engine/cli/test_interpolate.py", "engine/render", "engine/tunnels", "faults")
+SLOW = (
+    "browser",
+    "engine/cli/test_interpolate.py",
+    "engine/cli/test_upscale.py",
+    "engine/render",
+    "engine/tunnels",
+    "faults",
+)
 SLOW += ("films", "pages", "test_fuzz.py", "test_torture.py", "training")
 SLOW_PATHS = tuple(str(Path(__file__).parent / name) for name in SLOW)
 

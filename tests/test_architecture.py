@@ -57,7 +57,7 @@ INSIDE = {
         *("network", "ifnet", "dis", "checkpoint", "similarity", "allocator", "interpolator"),
         *("video", ""),
     ),
-    "engine.render.upscale": ("ncnn", "network", "sources", "upscaler", ""),
+    "engine.render.upscale": ("ncnn", "network", "sources", "upscaler", "moving", "video", ""),
     "training": (
         *("", "palettes", "scene", "canvas", "places", "weather", "world", "captions", "tokens"),
         *("attributes", "pictures", "latents", "processes", "diffusion", "autoencoder", "export"),

@@ -6,19 +6,17 @@ does the work. Knows nothing about prompts, jobs or networks.
 
 import argparse
 import sys
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.cli.film_files import add_files, check_files, parse_rate
 from engine.cli.progress import DownloadProgress, FrameProgress
+from engine.cli.upscale import add_upscaler, enlarge
 from engine.errors import InvalidParameterError
 from engine.models import interpolators
 
 if TYPE_CHECKING:
     from engine.render.rife import Interpolator
-
-CONTAINERS = (".mp4", ".mov", ".mkv")
-HIGHEST_RATE = 1000  # frames per second
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Put frames between those of a film or of a folder of pictures, and keep its sound. "
         "Started again after an interruption, it resumes where it stopped."
     )
-    parser.add_argument("input", type=Path, help="a film, or a folder of pictures")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="mp4, mov or mkv")
+    add_files(parser)
     rate = parser.add_mutually_exclusive_group(required=True)
     rate.add_argument("--factor", type=int, help="multiply the frame rate by this, 2 or more")
     rate.add_argument("--fps", help="frames per second to reach, such as 60 or 30000/1001")
-    parser.add_argument("--input-fps", default="24", help="of a folder of pictures (%(default)s)")
     parser.add_argument("--rife", default=interpolators.AUTO, help=interpolators.HELP)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
     parser.add_argument(
@@ -67,8 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="smooth",
         help="spread motion over frames that are shown twice, or keep them (%(default)s)",
     )
-    parser.add_argument("--crf", type=int, default=16, help="H.264 quality, 0 to 51 (%(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    parser.add_argument(
+        "--upscale", type=int, metavar="N", help="enlarge the frames 2, 3 or 4 times as well"
+    )
+    add_upscaler(parser)
     parser.set_defaults(run=run, log_level="ERROR")
 
 
@@ -87,15 +85,24 @@ def run(options: argparse.Namespace) -> int:
     from engine.render.video.footage import open_source
 
     pace = Pace(options.inset, options.easing)
-    source = open_source(options.input, _rate("input-fps", options.input_fps))
-    rate = _rate("fps", options.fps) if options.fps else nominal_rate(source.times) * options.factor
+    source = open_source(options.input, parse_rate("input-fps", options.input_fps))
+    rate = (
+        parse_rate("fps", options.fps)
+        if options.fps
+        else nominal_rate(source.times) * options.factor
+    )
     interpolator = _interpolator(options)
     fades, smooths = options.cuts == "fade", options.duplicates == "smooth"
     film = Retiming(source, rate, interpolator, pace, fades, smooths, options.crf)
+    drawn = interpolators.display_name(interpolator.identity)
+    made = f"{options.output}: {film.count} frames at {float(rate):.6g} per second, by {drawn}"
+    if options.upscale is not None:
+        enlarge(film, options.upscale, options)
+        print(f"{made}, enlarged {options.upscale} times by {Path(options.upscaler).stem}")
+        return 0
     with FrameProgress(film.count) as progress:
         interpolate_film(film, options.output, progress)
-    drawn = interpolators.display_name(interpolator.identity)
-    print(f"{options.output}: {film.count} frames at {float(rate):.6g} per second, by {drawn}")
+    print(made)
     return 0
 
 
@@ -117,36 +124,6 @@ def _interpolator(options: argparse.Namespace) -> "Interpolator":
 
 def _check(options: argparse.Namespace) -> None:
     """Raise errors for arguments before any work is done."""
-    output: Path = options.output
     if options.factor is not None and not 2 <= options.factor <= 64:
         raise InvalidParameterError("factor", f"{options.factor} is not between 2 and 64", "try 2")
-    if not 0 <= options.crf <= 51:
-        raise InvalidParameterError("crf", f"{options.crf} is not between 0 and 51", "try 16")
-    if output.suffix.lower() not in CONTAINERS:
-        offered = ", ".join(CONTAINERS)
-        raise InvalidParameterError(
-            "output", f"{output.name} has no known ending", f"use {offered}"
-        )
-    if not output.parent.is_dir():
-        raise InvalidParameterError(
-            "output", f"there is no folder {output.parent}", "make it first"
-        )
-    if output.is_dir():
-        raise InvalidParameterError("output", f"{output.name} is a folder", "name a file")
-    if output.exists() and not options.overwrite:
-        raise InvalidParameterError(
-            "output", f"{output.name} exists", "add --overwrite to replace it"
-        )
-    if options.input.exists() and output.exists() and output.samefile(options.input):
-        raise InvalidParameterError("output", "it is the input itself", "choose another name")
-
-
-def _rate(field: str, text: str) -> Fraction:
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 0 < rate <= HIGHEST_RATE:
-        problem = f"{text[:40]!r} is no rate between 0 and {HIGHEST_RATE} frames per second"
-        raise InvalidParameterError(field, problem, "use a number such as 60 or 30000/1001")
-    return rate
+    check_files(options)

@@ -126,7 +126,7 @@ class Upscaler:
     def _tile(self, part: Picture, row: Tile, column: Tile) -> Picture:
         """Enlarge what a tile sees and return what is kept of it."""
         with self._memory_errors(f"a tile of {part.shape[1]}x{part.shape[0]}"):
-            image = torch.from_numpy(np.ascontiguousarray(part)).to(self.device)
+            image = torch.from_numpy(part.copy()).to(self.device)
             image = image.permute(2, 0, 1)[None].to(self.dtype) / 255
             image = image.contiguous(memory_format=torch.channels_last)
             found: Tensor = self._network.model(image)[0].float()

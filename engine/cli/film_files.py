@@ -1,0 +1,63 @@
+"""The films that a command reads and writes: their arguments, and what is refused of them."""
+
+import argparse
+from fractions import Fraction
+from pathlib import Path
+
+from engine.errors import InvalidParameterError
+
+CONTAINERS = (".mp4", ".mov", ".mkv")
+HIGHEST_RATE = 1000  # frames per second
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments for a film or pictures to read, and a film to write."""
+    parser.add_argument("input", type=Path, help="a film, or a folder of pictures")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="mp4, mov or mkv")
+    parser.add_argument("--input-fps", default="24", help="of a folder of pictures (%(default)s)")
+    parser.add_argument("--crf", type=int, default=16, help="H.264 quality, 0 to 51 (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def check_files(options: argparse.Namespace) -> None:
+    """Check the arguments before any work is done.
+
+    Raises:
+        InvalidParameterError: one cannot be used.
+    """
+    output: Path = options.output
+    if not 0 <= options.crf <= 51:
+        raise InvalidParameterError("crf", f"{options.crf} is not between 0 and 51", "try 16")
+    if output.suffix.lower() not in CONTAINERS:
+        offered = ", ".join(CONTAINERS)
+        raise InvalidParameterError(
+            "output", f"{output.name} has no known ending", f"use {offered}"
+        )
+    if not output.parent.is_dir():
+        raise InvalidParameterError(
+            "output", f"there is no folder {output.parent}", "make it first"
+        )
+    if output.is_dir():
+        raise InvalidParameterError("output", f"{output.name} is a folder", "name a file")
+    if output.exists() and not options.overwrite:
+        raise InvalidParameterError(
+            "output", f"{output.name} exists", "add --overwrite to replace it"
+        )
+    if options.input.exists() and output.exists() and output.samefile(options.input):
+        raise InvalidParameterError("output", "it is the input itself", "choose another name")
+
+
+def parse_rate(field: str, text: str) -> Fraction:
+    """Return a rate that a user gave as a number or a fraction.
+
+    Raises:
+        InvalidParameterError: it is none.
+    """
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= HIGHEST_RATE:
+        problem = f"{text[:40]!r} is no rate between 0 and {HIGHEST_RATE} frames per second"
+        raise InvalidParameterError(field, problem, "use a number such as 60 or 30000/1001")
+    return rate
