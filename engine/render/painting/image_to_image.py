@@ -11,6 +11,11 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers import (
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
+)
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -120,6 +125,17 @@ def in_colours(node: KeyframeNode, picture: Picture, anchor: Picture | None) -> 
 def steps_of(strength: float, num_inference_steps: int) -> float:
     """Return the number of denoising steps for a strength."""
     return round(strength * num_inference_steps, 4)
+
+
+def image_to_image(pipe: Any) -> Any:
+    """Return the image-to-image pipeline of a text-to-image pipeline's parts."""
+    parts, config, xl = pipe.components, pipe.config, StableDiffusionXLPipeline
+    if isinstance(pipe, xl):
+        kind: Any = StableDiffusionXLImg2ImgPipeline
+        zeros = config.force_zeros_for_empty_prompt
+        return kind(**parts, force_zeros_for_empty_prompt=zeros, add_watermarker=False)
+    kind = StableDiffusionImg2ImgPipeline
+    return kind(**parts, requires_safety_checker=config.requires_safety_checker)
 
 
 def begin_with(scheduler: Any, noise: Tensor) -> None:

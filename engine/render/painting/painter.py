@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from diffusers import AutoPipelineForImage2Image
 from msgspec import structs
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from engine.render.painting.image_to_image import (
     RegionStrength,
     begin_with,
     canvas_of,
+    image_to_image,
     in_colours,
     restored,
 )
@@ -352,7 +352,7 @@ class Painter:
         noise: Tensor,
         asked: dict[str, Any],
     ) -> Picture:
-        pipe: Any = AutoPipelineForImage2Image.from_pipe(self._pipe)  # of the same parts
+        pipe = image_to_image(self._pipe)
         pipe.set_progress_bar_config(disable=True)
         pipe.scheduler = scheduler
         begin_with(scheduler, noise)

@@ -8,13 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from diffusers import (
-    AutoencoderKL,
-    AutoPipelineForText2Image,
-    LatentConsistencyModelPipeline,
-    StableDiffusionPipeline,
-    StableDiffusionXLPipeline,
-)
+from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
@@ -28,7 +22,16 @@ from engine.render.weights import files as selection
 from engine.render.weights import hub
 
 OnBytes = Callable[[int, int], None]
-FAMILIES: Any = (StableDiffusionPipeline, StableDiffusionXLPipeline)
+# By the class that ``model_index.json`` names. Diffusers' automatic pipelines would choose as well,
+# and import a hundred modules of other families. A latent consistency model has the parts of a
+# plain one and another scheduler.
+PIPELINES: dict[str, Any] = {
+    "StableDiffusionPipeline": StableDiffusionPipeline,
+    "StableDiffusionImg2ImgPipeline": StableDiffusionPipeline,
+    "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
+    "StableDiffusionXLImg2ImgPipeline": StableDiffusionXLPipeline,
+    "LatentConsistencyModelPipeline": StableDiffusionPipeline,
+}
 UNREADABLE_ERRORS = (
     OSError,
     ValueError,
@@ -114,15 +117,16 @@ def _load(model: Model, places: Places, device: Device) -> Any:
     _check_parts(model.name, places)
     read = _from_file if places.configuration else _from_folder
     try:
-        pipe = _as_text_to_image(read(places, device))
+        name = _class_name(places.configuration or places.base)
+        if name not in PIPELINES:
+            raise ModelLoadError(
+                model.name,
+                f"it is a {name}",
+                "choose a model of the families of Stable Diffusion 1.5 or SDXL",
+            )
+        pipe = read(PIPELINES[name], places, device)
     except UNREADABLE_ERRORS as error:
         raise _damaged(model.name, places.base, _first_line(error)) from error
-    if not isinstance(pipe, FAMILIES):
-        raise ModelLoadError(
-            model.name,
-            f"it is a {type(pipe).__name__}",
-            "choose a model of the families of Stable Diffusion 1.5 or SDXL",
-        )
     config = model.scheduler_config
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **config)
     pipe.watermark = None  # SDXL's own, which exists only if another package is installed
@@ -130,18 +134,12 @@ def _load(model: Model, places: Places, device: Device) -> Any:
     return pipe
 
 
-def _as_text_to_image(pipe: Any) -> Any:
-    """Return a latent consistency pipeline as a plain one: the same parts with another sampler."""
-    if not isinstance(pipe, LatentConsistencyModelPipeline):
-        return pipe
-    kind: Any = StableDiffusionPipeline
-    parts: dict[str, Any] = pipe.components  # type: ignore[attr-defined]
-    checked = parts["safety_checker"] is not None
-    return kind(**{**parts, "requires_safety_checker": checked})
+def _class_name(folder: Path) -> str:
+    """Return the name of the pipeline that a folder in diffusers layout holds."""
+    return str(json.loads((folder / "model_index.json").read_bytes()).get("_class_name"))
 
 
-def _from_folder(places: Places, device: Device) -> Any:
-    auto: Any = AutoPipelineForText2Image
+def _from_folder(pipeline: Any, places: Places, device: Device) -> Any:
     half = device.dtype == "float16"
     settings = {
         "dtype": device.torch_dtype,
@@ -161,15 +159,11 @@ def _from_folder(places: Places, device: Device) -> Any:
             local_files_only=True,
         )
     variant = "fp16" if half and selection.has_half(places.base) else None
-    return auto.from_pretrained(places.base, variant=variant, **parts, **settings)
+    return pipeline.from_pretrained(places.base, variant=variant, **parts, **settings)
 
 
-def _from_file(places: Places, device: Device) -> Any:
-    assert places.configuration
-    index = json.loads((places.configuration / "model_index.json").read_bytes())
-    large = "XL" in str(index.get("_class_name"))
-    kind: Any = StableDiffusionXLPipeline if large else StableDiffusionPipeline
-    return kind.from_single_file(
+def _from_file(pipeline: Any, places: Places, device: Device) -> Any:
+    return pipeline.from_single_file(
         str(places.base),
         config=str(places.configuration),
         torch_dtype=device.torch_dtype,
