@@ -3,10 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Of the fast tests; more than cores, for they often wait for each other's processes.
+# More than cores, for tests often wait for processes that they have started.
 PROCESSES ?= 4
-# Of the slow tests; each of them may start an app, an engine and a browser.
-CORES ?= 2
 # Tests start some hundred processes: none should compile what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,7 +18,8 @@ test: .venv/installed-dev networks
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES)
-	$(BIN)/python -m pytest -m slow --numprocesses $(CORES) --dist loadfile --durations=30
+	$(BIN)/python -m pytest -m slow --numprocesses $(PROCESSES) \
+		--dist loadfile --no-loadscope-reorder --durations=30
 
 # The official RIFE, into the user's cache; at once if it is there. Films are made without it, too.
 networks: .venv/installed

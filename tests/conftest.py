@@ -43,6 +43,8 @@ SLOW = (
     "faults",
 )
 SLOW += ("films", "pages", "test_fuzz.py", "test_torture.py", "training")
+# The longest first, so that no process is left alone with one at the end; see the Makefile.
+FIRST = ("browser/test_studio.py", "browser", "films", "test_torture.py", "faults", "engine/cli")
 SLOW_PATHS = tuple(str(Path(__file__).parent / name) for name in SLOW)
 
 
@@ -55,9 +57,19 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.slow)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+    first = [str(folder / name) for name in FIRST]
+    items.sort(key=lambda item: _position(str(item.path), first))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.markexpr == "not slow" and "torch" in sys.modules:
         raise pytest.UsageError("a fast test module imports torch; name it in SLOW of conftest.py")
+
+
+def _position(path: str, first: list[str]) -> int:
+    return next((i for i, start in enumerate(first) if path.startswith(start)), len(first))
 
 
 def _is_slow(path: Path) -> bool:

@@ -110,6 +110,8 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visitor]]:
     contexts = []
 
     def visit(width: int = 1440, height: int = 900, at: Server = server, **options: Any) -> Visitor:
+        # Films that move behind a page take most of a core; tests about motion ask for it.
+        options = {"reduced_motion": "reduce", **options}
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         context.set_default_timeout(PATIENCE)

@@ -67,7 +67,7 @@ def status(page: Page, address: str) -> int:
 
 @pytest.mark.parametrize("path", ["/", "/library?film=film-of-ada"])
 def test_a_stranger_sees_the_way_in_and_nothing_else(path: str, house: House, visit: Visit) -> None:
-    visitor = visit(at=house.server, reduced_motion="reduce")
+    visitor = visit(at=house.server)
     page = visitor.open(path)
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     expect(page.get_by_role("heading", name="Your films are yours alone.")).to_be_visible()
@@ -80,7 +80,7 @@ def test_a_stranger_sees_the_way_in_and_nothing_else(path: str, house: House, vi
 
 
 def test_two_people_see_their_own_films_only(house: House, visit: Visit) -> None:
-    ada, ben = (visit(at=house.server, reduced_motion="reduce").open() for _ in range(2))
+    ada, ben = (visit(at=house.server).open() for _ in range(2))
     sign_in(ada, "Ada")
     sign_in(ben, "Ben")
     assert titles(ada) == ["dawn over the sea"]
@@ -93,7 +93,7 @@ def test_two_people_see_their_own_films_only(house: House, visit: Visit) -> None
     link = ada.get_by_role("menuitem", name="Download MP4").get_attribute("href")
     film = str(link).removesuffix("&save")
     convert = film.replace("?", "/convert/gif?")
-    stranger = visit(at=house.server, reduced_motion="reduce").open()
+    stranger = visit(at=house.server).open()
     for address in (poster, film, convert):
         assert status(ada, address) == 200
         assert status(ben, address) == 404
@@ -107,7 +107,7 @@ def test_two_people_see_their_own_films_only(house: House, visit: Visit) -> None
 
 
 def test_who_signs_out_is_a_stranger(house: House, visit: Visit) -> None:
-    page = visit(at=house.server, reduced_motion="reduce", **PHONE).open()
+    page = visit(at=house.server, **PHONE).open()
     sign_in(page, "Ada")
     page.reload()
     name = page.get_by_role("button", name="Ada")

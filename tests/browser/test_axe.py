@@ -23,13 +23,13 @@ def assert_no_violation(page: Page) -> None:
 def test_a_page_breaks_no_rule(
     path: str, size: dict[str, int], visit: Callable[..., Visitor]
 ) -> None:
-    page = visit(**size).open(path)
+    page = visit(reduced_motion="no-preference", **size).open(path)
     page.wait_for_timeout(300)  # what fades in has done so
     assert_no_violation(page)
 
 
 def test_an_open_drawer_breaks_no_rule(visit: Callable[..., Visitor]) -> None:
-    page = visit(reduced_motion="reduce").open()
+    page = visit().open()
     page.locator(".card").first.click()
     page.get_by_role("dialog").wait_for()
     assert_no_violation(page)

@@ -51,7 +51,7 @@ def behind(page: Page) -> Locator:
 
 
 def test_a_card_plays_while_it_is_pointed_at_and_films_load_when_they_play(visit: Visit) -> None:
-    visitor, asked = visit(), []
+    visitor, asked = visit(reduced_motion="no-preference"), []
     visitor.page.on("request", lambda request: asked.append(request.url))
     page = visitor.open()
     expect_moving(behind(page))
@@ -71,7 +71,7 @@ def test_a_card_plays_while_it_is_pointed_at_and_films_load_when_they_play(visit
 
 
 def test_the_keyboard_plays_opens_and_closes(visit: Visit) -> None:
-    page = visit().open()
+    page = visit(reduced_motion="no-preference").open()
     card(page, "last-light").hover()
     card(page, "nightfall").focus()
     page.keyboard.press("Tab")
@@ -87,7 +87,7 @@ def test_the_keyboard_plays_opens_and_closes(visit: Visit) -> None:
 
 
 def test_all_motion_pauses_at_one_switch_that_is_remembered(visit: Visit) -> None:
-    page = visit().open()
+    page = visit(reduced_motion="no-preference").open()
     expect_moving(behind(page))
     page.get_by_role("button", name="Pause motion").click()
     page.reload()
@@ -102,7 +102,7 @@ def test_all_motion_pauses_at_one_switch_that_is_remembered(visit: Visit) -> Non
 
 
 def test_who_wants_less_motion_gets_none_unasked(visit: Visit) -> None:
-    page = visit(reduced_motion="reduce").open()
+    page = visit().open()
     expect(page.get_by_role("button", name="Play motion")).to_be_visible(timeout=PATIENCE)
     expect_still(page, behind(page))
     card(page, "dunes").hover()
@@ -114,7 +114,7 @@ def test_who_wants_less_motion_gets_none_unasked(visit: Visit) -> None:
 
 
 def test_who_wants_less_transparency_gets_opaque_surfaces(visit: Visit) -> None:
-    visitor = visit()
+    visitor = visit(reduced_motion="no-preference")
     feature = {"name": "prefers-reduced-transparency", "value": "reduce"}
     session = visitor.page.context.new_cdp_session(visitor.page)
     session.send("Emulation.setEmulatedMedia", {"features": [feature]})
@@ -126,7 +126,7 @@ def test_who_wants_less_transparency_gets_opaque_surfaces(visit: Visit) -> None:
 
 
 def test_a_drawer_tells_the_recipe_and_remix_fills_create(visit: Visit) -> None:
-    visitor = visit()
+    visitor = visit(reduced_motion="no-preference")
     page = visitor.open()
     card(page, FILM.name).click()
     drawer = page.get_by_role("dialog", name=FILM.title)
@@ -146,7 +146,7 @@ def test_a_drawer_tells_the_recipe_and_remix_fills_create(visit: Visit) -> None:
 
 
 def test_an_address_may_name_the_film_whose_drawer_is_open(visit: Visit) -> None:
-    visitor = visit(reduced_motion="reduce")
+    visitor = visit()
     page = visitor.open(f"/?film={FILM.name}")
     drawer = page.get_by_role("dialog", name=FILM.title)
     expect(drawer).to_be_visible(timeout=PATIENCE)
@@ -163,7 +163,7 @@ def test_an_address_may_name_the_film_whose_drawer_is_open(visit: Visit) -> None
 
 
 def test_a_phone_has_its_menu_at_the_end_of_the_header(visit: Visit) -> None:
-    page = visit(**PHONE).open()
+    page = visit(reduced_motion="no-preference", **PHONE).open()
     button = page.get_by_test_id("stExpandSidebarButton")
     box = button.bounding_box()
     assert box
@@ -179,7 +179,7 @@ def test_a_phone_has_its_menu_at_the_end_of_the_header(visit: Visit) -> None:
 
 
 def test_on_a_phone_what_is_in_view_plays(visit: Visit) -> None:
-    visitor = visit(**PHONE)
+    visitor = visit(reduced_motion="no-preference", **PHONE)
     page = visitor.open()
     expect_moving(behind(page))
     shoot(page, "home-phone")
@@ -213,7 +213,7 @@ def own_film(server: Server) -> Iterator[str]:
 
 
 def test_ones_own_latest_films_come_first_as_plain_text(visit: Visit, own_film: str) -> None:
-    visitor = visit()
+    visitor = visit(reduced_motion="no-preference")
     page = visitor.open()
     mine = page.locator(".st-key-latest .card").first
     expect(mine.locator(".title")).to_have_text(own_film)

@@ -29,7 +29,7 @@ class Shop:
     visit: Visit
 
     def open(self, path: str = "/library", **options: object) -> Page:
-        visitor = self.visit(at=self.server, **{"reduced_motion": "reduce", **options})
+        visitor = self.visit(at=self.server, **options)
         page = visitor.open(path)
         page.wait_for_selector(".grid .card, .player, .duo")
         return page

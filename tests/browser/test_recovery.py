@@ -45,7 +45,7 @@ def test_continue_brings_a_film_to_another_engine(
         page = visitor.open("/")
         pair(page, first)
         page.get_by_role("link", name="Create", exact=True).click()
-        generate(page, "dawn over the sea, sun on the left", "4")
+        generate(page, "dawn over the sea, sun on the left", "2")
         safe = page.get_by_text(re.compile(r"Saved on this computer: [2-9] keyframes"))
         safe.wait_for()
         film = page.url

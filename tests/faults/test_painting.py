@@ -23,10 +23,9 @@ from tests.faults.processes import (
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-BIG = a_recipe("dawn over the sea", width=512, height=512, fps=8, interpolation_factor=4)
-AS_GIF = a_recipe(
-    "dawn over the sea", width=512, height=512, fps=8, interpolation_factor=4, format="gif"
-)
+SETTINGS = {"width": 512, "height": 512, "fps": 8, "interpolation_factor": 4, "guidance_scale": 1.0}
+BIG = a_recipe("dawn over the sea", **SETTINGS)
+AS_GIF = a_recipe("dawn over the sea", **SETTINGS, format="gif")
 ROOM = 100_000  # bytes: enough for the journal, too few for a keyframe or a film of 512x512
 PATIENCE = 240.0  # seconds that a film may take here
 

@@ -42,7 +42,8 @@ async def filmed(
     meanwhile: Callable[[Client], Awaitable[None]] | None = None, **options: str
 ) -> Client:
     """Have a film made by an engine of its own; return who watched."""
-    recipe = a_recipe(*PROMPTS, interpolation_factor=2, num_inference_steps=5)
+    small = {"width": 128, "height": 128, "num_inference_steps": 5, "interpolation_factor": 2}
+    recipe = a_recipe(*PROMPTS, **small)
     with tempfile.TemporaryDirectory() as data:
         settings = daemon.Options(data=Path(data), models=catalogue(), **options)
         async with daemon.running(settings) as engine, connected(engine) as client:

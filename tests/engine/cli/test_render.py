@@ -170,10 +170,11 @@ def test_two_prompts_become_a_film_that_others_can_read(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     prompts = ["dawn over the sea, sun on the left", "a city at night under a starry sky"]
     settings = ["--seconds", "1", "--steps", "4", "--interpolation-factor", "8"]
+    settings += ["--width", "128", "--height", "128"]
     first = engine("render", *prompts, *settings, "-o", str(film), data=tmp_path)
     assert first.returncode == 0, first.stderr
     found = probe(film)
-    assert (found.frames, found.width, found.height) == (24, 256, 256)
+    assert (found.frames, found.width, found.height) == (24, 128, 128)
     assert found.seconds == pytest.approx(1.0, abs=0.001)
     recipe = json.loads(read_recipe(film) or "")
     assert [scene["prompt"] for scene in recipe["scenes"]] == prompts
