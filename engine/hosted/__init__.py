@@ -7,12 +7,13 @@ library is imported at first, because packages are installed later.
 
 from engine.hosted.display import drive, film, watch
 from engine.hosted.process import Trouble, Wishes, start, stop
-from engine.hosted.runtime import install, look_at_gpu, ngrok_token
+from engine.hosted.runtime import fetch_network, install, look_at_gpu, ngrok_token
 
 __all__ = [
     "Trouble",
     "Wishes",
     "drive",
+    "fetch_network",
     "film",
     "install",
     "look_at_gpu",

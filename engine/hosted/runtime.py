@@ -45,6 +45,14 @@ def install() -> None:
     print(f"Packages are there; torch {torch} is as it was.")
 
 
+def fetch_network() -> None:
+    """Download the network for in-betweens; films are made without it, too."""
+    command = [sys.executable, "-m", "engine", "fetch"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    reason = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
+    print(reason if done.returncode else "RIFE, which draws in-betweens, is there.")
+
+
 def _pip_install(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True)

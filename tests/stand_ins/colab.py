@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from huggingface_hub import constants
 from nbclient import NotebookClient
 
 SECONDS = 300  # that one cell may take on a busy machine
@@ -37,6 +38,7 @@ class Colab:
             "JUPYTER_PLATFORM_DIRS": "1",
             "IPYTHONDIR": str(folder / "ipython"),
             "HOME": str(self.home),
+            "HF_HOME": constants.HF_HOME,  # what set-up has downloaded is not downloaded again
             "OMP_NUM_THREADS": "1",
         }
 

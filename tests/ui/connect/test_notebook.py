@@ -138,6 +138,7 @@ def test_from_nothing_to_a_film(colab: Colab, app: Hub) -> None:
 
     assert "There is no GPU here" in said(ran["machine.py"])
     assert "is as it was" in said(ran["machine.py"])
+    assert re.search("RIFE, which|DIS optical flow will draw", said(ran["machine.py"]))
     link = said(ran["start.py"]).strip().splitlines()[-1]
     assert re.match(r"● The engine (runs on|warms up)", said(ran["status.py"]))
     assert "reached on this machine only" in said(ran["status.py"])

@@ -3,3 +3,4 @@ from engine import hosted
 
 hosted.look_at_gpu()
 hosted.install()
+hosted.fetch_network()
