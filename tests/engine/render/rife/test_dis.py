@@ -11,7 +11,7 @@ from engine.render.rife.dis import DIS
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     return Scene(3, 160, 12.0)
 
 
