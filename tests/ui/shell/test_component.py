@@ -22,7 +22,8 @@ def test_every_field_that_a_script_reads_is_one_that_python_writes() -> None:
         for name in READ.findall(path.read_text("utf-8"))
     }
     assert {("stage.js", "partialFilm"), ("shelf.js", "favourite")} <= read
-    assert {each for each in read if each[1] not in _written()} == set()
+    written = _written()
+    assert {each for each in read if each[1] not in written} == set()
 
 
 def _written() -> set[str]:
