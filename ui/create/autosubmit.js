@@ -2,7 +2,7 @@
 // Streamlit has for it, so that focus and caret stay. Focuses the first prompt if nothing has the
 // focus, and scrolls to a scene that was added.
 
-const REST = 800; // milliseconds
+const TYPING_PAUSE = 800; // milliseconds
 const APPLY = { key: "Enter", code: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
 const SETTLED = '[data-test-script-state="notRunning"]'; // set by Streamlit when a page is drawn
 const PROMPTS = '[class*="st-key-draft-prompt-"] textarea';
@@ -17,52 +17,53 @@ export default function ({ data, parentElement }) {
 }
 
 function mount(offers) {
-  const life = new AbortController();
-  const { signal } = life;
-  const fine = window.matchMedia("(pointer: fine)").matches;
-  let resting, offering, adding;
-  const heard = ({ target, isComposing }) => {
-    clearTimeout(resting);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const finePointer = window.matchMedia("(pointer: fine)").matches;
+  let submitTimer, focusTimer, sceneTimer;
+  const onInput = ({ target, isComposing }) => {
+    clearTimeout(submitTimer);
     if (isComposing || !(target.tagName === "TEXTAREA" || target.closest(".st-key-search"))) return;
-    resting = setTimeout(() => target.dispatchEvent(new KeyboardEvent("keydown", APPLY)), REST);
+    const submit = () => target.dispatchEvent(new KeyboardEvent("keydown", APPLY));
+    submitTimer = setTimeout(submit, TYPING_PAUSE);
   };
-  let looks = 0; // at an empty prompt on a finished page: its text may arrive a little later
-  const offer = () => {
+  let attempts = 0; // the text of an empty prompt may arrive a little after the page is drawn
+  const focusPrompt = () => {
     const prompt = document.querySelector(".stTextArea textarea");
-    const { activeElement: holder, body } = document;
-    if (prompt && (prompt.value || (holder !== body && !holder.closest(".stMain")))) return;
-    looks = prompt && holder === body && document.querySelector(SETTLED) ? looks + 1 : 0;
-    if (looks === 3) prompt.focus();
-    else offering = setTimeout(offer, 50);
+    const { activeElement: focused, body } = document;
+    if (prompt && (prompt.value || (focused !== body && !focused.closest(".stMain")))) return;
+    attempts = prompt && focused === body && document.querySelector(SETTLED) ? attempts + 1 : 0;
+    if (attempts === 3) prompt.focus();
+    else focusTimer = setTimeout(focusPrompt, 50);
   };
-  const add = ({ target }) => {
+  const onClick = ({ target }) => {
     if (!target.closest(".st-key-add-scene")) return;
     const before = document.querySelectorAll(PROMPTS).length;
-    const look = () => {
+    const focusScene = () => {
       const prompts = document.querySelectorAll(PROMPTS);
       if (prompts.length !== before + 1 || !document.querySelector(SETTLED)) {
-        adding = setTimeout(look, 50);
+        sceneTimer = setTimeout(focusScene, 50);
         return;
       }
       prompts[before].scrollIntoView({ block: "nearest" });
       document.querySelector(".st-key-strip").scrollTo({ left: 1e6 });
-      if (fine) prompts[before].focus({ preventScroll: true });
+      if (finePointer) prompts[before].focus({ preventScroll: true });
     };
-    look();
+    focusScene();
   };
-  document.addEventListener("click", add, { signal });
+  document.addEventListener("click", onClick, { signal });
   for (const kind of ["pointerdown", "keydown"])
-    document.addEventListener(kind, () => clearTimeout(adding), { signal, capture: true });
+    document.addEventListener(kind, () => clearTimeout(sceneTimer), { signal, capture: true });
   const kinds = ["input", "compositionend"];
-  for (const kind of kinds) document.addEventListener(kind, heard, { signal });
-  document.addEventListener("pointerdown", () => clearTimeout(offering), { signal });
-  // Only if the user came by a click, and not on a phone, where the keyboard would cover the page.
+  for (const kind of kinds) document.addEventListener(kind, onInput, { signal });
+  document.addEventListener("pointerdown", () => clearTimeout(focusTimer), { signal });
+  // Only if the user has clicked before, and not on a phone, where the keyboard would cover the page.
   const clicked = navigator.userActivation?.hasBeenActive;
-  if (offers && clicked && fine) offer();
+  if (offers && clicked && finePointer) focusPrompt();
   return () => {
-    life.abort();
-    clearTimeout(resting);
-    clearTimeout(offering);
-    clearTimeout(adding);
+    controller.abort();
+    clearTimeout(submitTimer);
+    clearTimeout(focusTimer);
+    clearTimeout(sceneTimer);
   };
 }

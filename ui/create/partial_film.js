@@ -17,7 +17,7 @@ export class PartialFilm {
     const video = document.createElement("video");
     Object.assign(video, { className: "partial-film", controls: true, muted: true, playsInline: true });
     video.setAttribute("aria-label", "What is finished of your film");
-    video.onended = () => this.goOn();
+    video.onended = () => this.playNext();
     video.onerror = () => this.close();
     this.video = video;
     this.screen.append(video);
@@ -35,7 +35,7 @@ export class PartialFilm {
     };
   }
 
-  goOn() {
+  playNext() {
     if (this.ready > this.count) return this.load(this.video.duration);
     this.video.currentTime = 0;
     this.video.play().catch(() => {});

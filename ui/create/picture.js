@@ -9,7 +9,7 @@ export class Picture {
     this.glow = glow.getContext("2d");
     this.glow.filter = "blur(4px) saturate(1.5)"; // on a small canvas: on the page each took 30 ms
     this.before = document.createElement("canvas");
-    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.count = 0;
   }
 
@@ -22,7 +22,7 @@ export class Picture {
     this.context.imageSmoothingQuality = "high";
   }
 
-  async take(buffer, place) {
+  async receive(buffer, place) {
     const header = new DataView(buffer);
     const kind = KINDS[header.getUint8(0)];
     try {
@@ -43,12 +43,12 @@ export class Picture {
     this.count += 1;
     Object.assign(this.canvas.dataset, { previews: this.count, kind, index, step });
     const now = performance.now();
-    const melts = kind !== "frame" && now - this.since > 2 * BLEND && !this.still.matches;
-    if (melts) this.before.getContext("2d").drawImage(this.canvas, 0, 0);
+    const fades = kind !== "frame" && now - this.since > 2 * BLEND && !this.reducedMotion.matches;
+    if (fades) this.before.getContext("2d").drawImage(this.canvas, 0, 0);
     this.image?.close();
     this.image = image;
     this.since = now;
-    this.blend = melts ? BLEND : 0;
+    this.blend = fades ? BLEND : 0;
     this.glow.clearRect(0, 0, this.glow.canvas.width, this.glow.canvas.height);
     this.glow.drawImage(image, 0, 0, this.glow.canvas.width, this.glow.canvas.height);
     this.paint();

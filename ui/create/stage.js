@@ -3,11 +3,11 @@
 
 import { PartialFilm } from "./partial_film.js";
 import { Picture } from "./picture.js";
-import { drawStrip, drawTimeline, growing } from "./strip.js";
+import { drawStrip, drawTimeline, previewCanvas } from "./strip.js";
 
 const PROTOCOL = "visionflux.stage.v1";
-const LAST_WAIT = 8000; // milliseconds between attempts to reconnect, at most
-const PATIENCE = 5; // refused attempts after which Python is asked for a fresh ticket
+const MAX_DELAY = 8000; // milliseconds between attempts to reconnect
+const MAX_FAILURES = 5; // failed attempts after which Python is asked for a new ticket
 
 const stages = new WeakMap();
 
@@ -34,12 +34,12 @@ class Stage {
     this.find(".pause").onclick = () => this.pause();
     this.drawn = Promise.resolve();
     this.clock = setInterval(() => this.tick(), 1000);
-    this.turn = () => this.send(document.visibilityState === "hidden" ? "hidden" : "visible");
-    document.addEventListener("visibilitychange", this.turn);
+    this.sendVisibility = () => this.send(document.visibilityState === "hidden" ? "hidden" : "visible");
+    document.addEventListener("visibilitychange", this.sendVisibility);
   }
 
   follow(data, setTriggerValue) {
-    this.tell = setTriggerValue;
+    this.notify = setTriggerValue;
     const same = this.data && this.data.job === data.job && this.data.ticket === data.ticket;
     this.data = data;
     if (same) return;
@@ -47,7 +47,7 @@ class Stage {
     this.find(".screen").style.setProperty("--ratio", data.width / data.height);
     this.partialFilm.address = `${data.partialFilm}?ticket=${data.filmTicket}&count=`;
     this.find(".strip").replaceChildren();
-    this.wait = 250;
+    this.delay = 250;
     this.failures = 0;
     this.ended = false;
     this.connect();
@@ -62,13 +62,15 @@ class Stage {
     const socket = new WebSocket(url, [PROTOCOL, `ticket.${this.data.ticket}`]);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
-      this.wait = 250;
+      this.delay = 250;
       this.failures = 0;
-      this.say("");
-      this.turn(); // previews are sent only while the page is visible
+      this.showMessage("");
+      this.sendVisibility(); // previews are sent only while the page is visible
     };
     socket.onmessage = (event) =>
-      typeof event.data === "string" ? this.show(JSON.parse(event.data)) : this.take(event.data);
+      typeof event.data === "string"
+        ? this.show(JSON.parse(event.data))
+        : this.receivePreview(event.data);
     socket.onclose = (event) => this.closed(event);
     this.socket = socket;
   }
@@ -76,18 +78,18 @@ class Stage {
   closed(event) {
     if (this.ended) return;
     if (event.code === 1000) return this.finish("gone");
-    this.say("Reconnecting… your film goes on being made.");
+    this.showMessage("Reconnecting… your film continues.");
     this.failures += 1;
-    if (this.failures === PATIENCE) this.tell("stale", Date.now());
-    this.retry = setTimeout(() => this.connect(), this.wait * (0.75 + Math.random() / 2));
-    this.wait = Math.min(LAST_WAIT, this.wait * 2);
+    if (this.failures === MAX_FAILURES) this.notify("stale", Date.now());
+    this.retry = setTimeout(() => this.connect(), this.delay * (0.75 + Math.random() / 2));
+    this.delay = Math.min(MAX_DELAY, this.delay * 2);
   }
 
   close() {
     this.ended = true;
     clearInterval(this.clock);
     this.partialFilm.close();
-    document.removeEventListener("visibilitychange", this.turn);
+    document.removeEventListener("visibilitychange", this.sendVisibility);
     clearTimeout(this.retry);
     this.socket?.close();
   }
@@ -95,7 +97,7 @@ class Stage {
   finish(status) {
     if (this.ended) return;
     this.ended = true;
-    this.tell("finished", status);
+    this.notify("finished", status);
   }
 
   cancel() {
@@ -110,13 +112,13 @@ class Stage {
     this.send(this.state.status === "paused" ? "resume" : "pause");
   }
 
-  send(word) {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(word);
+  send(message) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(message);
   }
 
-  take(preview) {
+  receivePreview(preview) {
     this.drawn = this.drawn // in order; the server sends more when these are drawn
-      .then(() => this.picture.take(preview, (...about) => this.place(...about)))
+      .then(() => this.picture.receive(preview, (...about) => this.place(...about)))
       .then(() => this.send("seen"));
   }
 
@@ -127,7 +129,7 @@ class Stage {
     const open = [...painting.map((one) => `keyframe ${one}`), ...drawing.map((one) => `gap ${one}`)];
     const piece = `${kind === "frame" ? "gap" : "keyframe"} ${index}`;
     if (open.length > 1 && open.includes(this.piece) && piece !== this.piece)
-      return kind === "frame" ? null : growing(this.find(`[data-index="${index}"]`));
+      return kind === "frame" ? null : previewCanvas(this.find(`[data-index="${index}"]`));
     this.piece = piece;
     const name = kind === "frame" ? `Gap ${index + 1}` : `Keyframe ${this.state.strip.indexOf(index) + 1}`;
     write(this.find(".piece"), open.length > 1 ? name : "");
@@ -136,22 +138,22 @@ class Stage {
 
   show(state) {
     this.state = state;
-    this.heard = Date.now();
+    this.receivedAt = Date.now();
     this.find(".stage").dataset.status = state.status;
     this.find(".headline").textContent = state.headline;
-    this.say(state.calm);
+    this.showMessage(state.calm);
     write(this.find(".spoken"), state.headline.split(" · ")[0]); // for screen readers, without steps
     const bar = this.find(".bar");
     bar.setAttribute("aria-valuenow", Math.round(state.fraction * 100));
     this.find(".fill").style.transform = `scaleX(${state.fraction})`;
     this.find(".percent").textContent = `${Math.floor(state.fraction * 100)} %`;
     const cancel = this.find(".cancel");
-    const under = ["queued", "running", "paused"].includes(state.status);
-    cancel.hidden = !under;
-    this.offerPause(under && !state.cancelling && !state.resting, state.status === "paused");
+    const unfinished = ["queued", "running", "paused"].includes(state.status);
+    cancel.hidden = !unfinished;
+    this.offerPause(unfinished && !state.cancelling && !state.resting, state.status === "paused");
     cancel.disabled = state.cancelling;
     cancel.textContent = state.cancelling ? "Cancelling…" : "Cancel";
-    this.partialFilm.offer(under ? state.ready : 0);
+    this.partialFilm.offer(unfinished ? state.ready : 0);
     drawTimeline(this.find(".timeline"), state.timeline);
     drawStrip(this.find(".strip"), state, (index) => this.pictureAddress(index));
     this.tick();
@@ -174,12 +176,12 @@ class Stage {
     if (!this.state) return;
     const { status, remaining, resting } = this.state;
     const running = !resting && (status === "running" || status === "queued");
-    const left = remaining === null ? null : remaining - (Date.now() - this.heard) / 1000;
+    const left = remaining === null ? null : remaining - (Date.now() - this.receivedAt) / 1000;
     const known = left !== null || status === "running";
-    this.find(".eta").textContent = running && known ? words(left) : "";
+    this.find(".eta").textContent = running && known ? remainingText(left) : "";
   }
 
-  say(text) {
+  showMessage(text) {
     write(this.find(".calm"), text);
   }
 }
@@ -188,7 +190,7 @@ function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function words(seconds) {
+function remainingText(seconds) {
   if (seconds === null) return "Estimating…";
   if (seconds < 8) return "a few seconds left";
   if (seconds < 60) return `about ${Math.ceil(seconds / 5) * 5} s left`;

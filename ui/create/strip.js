@@ -51,7 +51,7 @@ export function drawStrip(strip, state, address) {
       image.onload = () => frame.classList.add("shown");
       frame.append(image);
     }
-    if (index === state.painting[0]) reveal(strip, frame);
+    if (index === state.painting[0]) scrollToFrame(strip, frame);
   });
   state.segments.forEach((share, index) => {
     const gap = strip.querySelector(`[data-index="${state.ends[index][0]}"]`).nextSibling;
@@ -66,7 +66,7 @@ function cell(name) {
 }
 
 // Returns the canvas in a keyframe's cell on which its previews are drawn.
-export function growing(frame) {
+export function previewCanvas(frame) {
   let canvas = frame?.querySelector("canvas");
   if (frame && !canvas) {
     canvas = document.createElement("canvas");
@@ -75,7 +75,7 @@ export function growing(frame) {
   return canvas;
 }
 
-function reveal(strip, frame) {
+function scrollToFrame(strip, frame) {
   if (strip.dataset.revealed === String(frame.offsetLeft)) return;
   strip.dataset.revealed = String(frame.offsetLeft);
   strip.scrollTo({ left: frame.offsetLeft - strip.clientWidth / 2, behavior: "smooth" });

@@ -7,14 +7,14 @@ const PAUSE = "M8 5.5v13M16 5.5v13";
 const mounted = new WeakMap();
 
 export default function ({ data, parentElement }) {
-  if (!mounted.has(parentElement)) mounted.set(parentElement, new Duo(parentElement, data.films));
+  if (!mounted.has(parentElement)) mounted.set(parentElement, new Comparison(parentElement, data.films));
   return () => {
     mounted.get(parentElement)?.close();
     mounted.delete(parentElement);
   };
 }
 
-class Duo {
+class Comparison {
   constructor(root, films) {
     this.find = (selector) => root.querySelector(selector);
     this.frame = 1 / Math.max(...films.map((film) => film.fps));
@@ -25,7 +25,7 @@ class Duo {
     for (const step of root.querySelectorAll(".step")) {
       step.onclick = () => this.step(Number(step.dataset.by));
     }
-    root.querySelector(".duo").onkeydown = (event) => this.press(event);
+    root.querySelector(".duo").onkeydown = (event) => this.handleKey(event);
     this.draw();
     this.load(films);
   }
@@ -47,19 +47,19 @@ class Duo {
 
   // A GIF cannot be paused or seeked, so its MP4 is played.
   async load(films) {
-    const word = this.find(".word");
+    const message = this.find(".word");
     const sources = films.map(async (film) => {
       if (film.format !== "gif") return film.src;
       return converted(film, "mp4", (share) => {
-        word.textContent = `Preparing the GIF… ${Math.floor(share * 100)} %`;
+        message.textContent = `Preparing the GIF… ${Math.floor(share * 100)} %`;
       });
     });
     try {
       for (const [index, src] of (await Promise.all(sources)).entries()) this.videos[index].src = src;
-      await Promise.all(this.videos.map((video) => until(video, () => video.readyState >= 2)));
-      word.textContent = "";
+      await Promise.all(this.videos.map((video) => loaded(video, () => video.readyState >= 2)));
+      message.textContent = "";
     } catch (problem) {
-      word.textContent = problem.message || "One of the films cannot be played.";
+      message.textContent = problem.message || "One of the films cannot be played.";
       return;
     }
     this.find(".time").max = this.length;
@@ -81,24 +81,24 @@ class Duo {
     this.playing = !this.playing;
     if (this.playing && this.leader.ended) this.seek(0);
     if (this.playing) this.start();
-    else this.hold();
+    else this.pause();
     this.draw();
   }
 
   start() {
     for (const video of this.videos) if (!video.ended) video.play().catch(() => {});
-    cancelAnimationFrame(this.turn);
+    cancelAnimationFrame(this.request);
     const tick = () => {
       if (!this.playing) return;
-      if (this.leader.ended) this.again();
+      if (this.leader.ended) this.restart();
       this.align();
       this.draw();
-      this.turn = requestAnimationFrame(tick);
+      this.request = requestAnimationFrame(tick);
     };
-    this.turn = requestAnimationFrame(tick);
+    this.request = requestAnimationFrame(tick);
   }
 
-  again() {
+  restart() {
     for (const video of this.videos) {
       video.currentTime = 0;
       video.play().catch(() => {});
@@ -114,7 +114,7 @@ class Duo {
     }
   }
 
-  hold() {
+  pause() {
     for (const video of this.videos) video.pause();
     this.seek(this.leader.currentTime);
   }
@@ -130,12 +130,12 @@ class Duo {
     this.seek(this.leader.currentTime + by * this.frame);
   }
 
-  press(event) {
+  handleKey(event) {
     if (event.target.matches("input, button") && event.key === " ") return;
-    const act = { " ": () => this.toggle(), ",": () => this.step(-1), ".": () => this.step(1) }[event.key];
-    if (!act) return;
+    const action = { " ": () => this.toggle(), ",": () => this.step(-1), ".": () => this.step(1) }[event.key];
+    if (!action) return;
     event.preventDefault();
-    act();
+    action();
   }
 
   draw(at = this.leader.currentTime) {
@@ -157,7 +157,7 @@ class Duo {
   }
 }
 
-function until(video, ready) {
+function loaded(video, ready) {
   return new Promise((resolve, reject) => {
     if (ready()) resolve();
     video.addEventListener("loadeddata", resolve, { once: true });

@@ -1,7 +1,7 @@
 // Requests a conversion of a film from the app and reports its progress.
 
 // Resolves when the film exists in that format; rejects with an error message.
-export async function converted(film, kind, tell) {
+export async function converted(film, kind, onProgress) {
   const lost = "The app did not answer. Is it still running?";
   const answer = await fetch(film.convert.replace("KIND", kind)).catch(() => { throw Error(lost); });
   if (!answer.ok) throw Error("This film is not here any more. Reload the page.");
@@ -14,10 +14,10 @@ export async function converted(film, kind, tell) {
     const lines = (rest + value).split("\n");
     rest = lines.pop();
     for (const line of lines) {
-      const word = JSON.parse(line);
-      if (word.error) throw Error(word.error);
-      share = word.done;
-      tell(share);
+      const message = JSON.parse(line);
+      if (message.error) throw Error(message.error);
+      share = message.done;
+      onProgress(share);
     }
   }
   if (share < 1) throw Error(lost);

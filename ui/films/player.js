@@ -33,25 +33,25 @@ export default function ({ data, parentElement }) {
 }
 
 // A button that requests a conversion of the film, then saves it.
-function conversion(film, kind, word) {
+function conversion(film, kind, message) {
   const button = document.createElement("button");
   const name = kind === "webm" ? "WebM" : kind.toUpperCase();
   button.type = "button";
   button.textContent = name;
   button.setAttribute("aria-label", `Download ${name}`);
-  const tell = (share) => {
+  const onProgress = (share) => {
     button.textContent = `${name} · ${Math.floor(share * 100)} %`;
     button.style.setProperty("--share", share);
   };
   button.onclick = async () => {
     button.disabled = true;
-    word.textContent = `Converting to ${name}…`;
+    message.textContent = `Converting to ${name}…`;
     try {
-      const address = await converted(film, kind, tell);
-      word.textContent = `Your ${name} is ready.`;
+      const address = await converted(film, kind, onProgress);
+      message.textContent = `Your ${name} is ready.`;
       Object.assign(document.createElement("a"), { href: `${address}&save`, download: "" }).click();
     } catch (problem) {
-      word.textContent = problem.message;
+      message.textContent = problem.message;
     }
     button.disabled = false;
     button.textContent = name;

@@ -1,7 +1,7 @@
 // A grid of films. A card plays while it is hovered or focused and, on devices without a pointer,
 // while it is in view. A choice is sent to Python.
 
-import { moves, onMotion } from "../shell/motion.js";
+import { motionIsOn, onMotion } from "../shell/motion.js";
 
 const mounted = new WeakMap();
 const HEART = "M12 20.5C5 15.4 2.5 12 2.5 8.6A5 5 0 0 1 12 6.3a5 5 0 0 1 9.5 2.3c0 3.4-2.5 6.8-9.5 11.9z";
@@ -26,45 +26,47 @@ class Shelf {
     this.cards = new Map();
     this.playing = null;
     this.touch = window.matchMedia("(hover: none)").matches;
-    this.eye = new IntersectionObserver((seen) => this.look(seen), { threshold: [0, 0.75] });
-    this.end = new IntersectionObserver(([seen]) => seen.isIntersecting && this.ask(), {
+    this.visibility = new IntersectionObserver((entries) => this.onVisibility(entries), {
+      threshold: [0, 0.75],
+    });
+    this.endObserver = new IntersectionObserver(([entry]) => entry.isIntersecting && this.requestMore(), {
       rootMargin: "600px",
     });
-    this.further.onclick = () => this.ask();
-    this.forget = onMotion(() => (moves() && !document.hidden ? null : this.rest()));
+    this.further.onclick = () => this.requestMore();
+    this.unsubscribe = onMotion(() => (motionIsOn() && !document.hidden ? null : this.stop()));
   }
 
   show({ films, label, more, row }) {
     this.grid.classList.toggle("row", row);
     this.grid.setAttribute("aria-label", label);
-    const kept = this.cards;
-    this.cards = new Map(films.map((film) => [film.job, this.kept(kept, film)]));
+    const before = this.cards;
+    this.cards = new Map(films.map((film) => [film.job, this.cardOf(before, film)]));
     const cards = [...this.cards.values()];
     if (cards.some((card, index) => this.grid.children[index] !== card)) {
       this.grid.replaceChildren(...cards);
     }
     while (this.grid.children.length > cards.length) this.grid.lastChild.remove();
     this.further.hidden = !more;
-    this.asked = false;
-    this.end.unobserve(this.further);
-    if (more) this.end.observe(this.further);
+    this.requested = false;
+    this.endObserver.unobserve(this.further);
+    if (more) this.endObserver.observe(this.further);
   }
 
-  ask() {
-    if (this.asked || this.further.hidden) return;
-    this.asked = true;
+  requestMore() {
+    if (this.requested || this.further.hidden) return;
+    this.requested = true;
     this.choose("more");
   }
 
   close() {
-    this.forget();
-    this.eye.disconnect();
-    this.end.disconnect();
-    this.rest();
+    this.unsubscribe();
+    this.visibility.disconnect();
+    this.endObserver.disconnect();
+    this.stop();
   }
 
   // Keep the card of a film that is still shown, so that its image and the focus stay.
-  kept(cards, film) {
+  cardOf(cards, film) {
     let card = cards.get(film.job);
     if (card?.film.src !== film.src || card?.film.poster !== film.poster) card = null;
     card ??= this.make(film);
@@ -77,14 +79,14 @@ class Shelf {
     const open = button("open");
     const screen = element("span", "screen");
     screen.append(still(film));
-    const words = element("span", "words");
-    words.append(element("span", "title"), element("span", "facts"));
-    open.append(screen, words);
+    const text = element("span", "words");
+    text.append(element("span", "title"), element("span", "facts"));
+    open.append(screen, text);
     card.append(open, icon("heart", HEART), icon("dots", DOTS), button("go"));
     card.find = (selector) => card.querySelector(selector);
     open.onmouseenter = open.onfocus = () => this.play(card);
-    card.onmouseleave = open.onblur = () => this.rest(card);
-    if (this.touch) this.eye.observe(card);
+    card.onmouseleave = open.onblur = () => this.stop(card);
+    if (this.touch) this.visibility.observe(card);
     return card;
   }
 
@@ -123,8 +125,8 @@ class Shelf {
   // One card plays at a time; its video is removed when it stops.
   play(card) {
     const { film } = card;
-    if (!film.src || !moves() || document.hidden || this.playing === card) return;
-    this.rest();
+    if (!film.src || !motionIsOn() || document.hidden || this.playing === card) return;
+    this.stop();
     this.playing = card;
     const moving = film.format === "gif" ? element("img", "moving") : video(film);
     moving.addEventListener(film.format === "gif" ? "load" : "playing", () => {
@@ -137,7 +139,7 @@ class Shelf {
     moving.play?.().catch(() => {});
   }
 
-  rest(card = this.playing) {
+  stop(card = this.playing) {
     if (!card || card !== this.playing) return;
     this.playing = null;
     delete card.dataset.playing;
@@ -147,10 +149,10 @@ class Shelf {
     moving?.remove();
   }
 
-  look(seen) {
-    for (const { target, intersectionRatio } of seen) {
+  onVisibility(entries) {
+    for (const { target, intersectionRatio } of entries) {
       if (intersectionRatio >= 0.75) this.play(target);
-      else this.rest(target);
+      else this.stop(target);
     }
   }
 }

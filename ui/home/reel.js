@@ -1,7 +1,7 @@
 // A row of films. A card plays while it is hovered or focused and, on devices without a pointer,
 // while it is in view. A click opens a drawer with the film and its recipe.
 
-import { CALM, moves, onMotion } from "../shell/motion.js";
+import { REDUCED_MOTION, motionIsOn, onMotion } from "../shell/motion.js";
 
 const REACH = 0.8; // share of the visible row by which an arrow scrolls
 const mounted = new WeakMap();
@@ -24,8 +24,10 @@ class Reel {
     this.cards = new Map();
     this.playing = null;
     this.touch = window.matchMedia("(hover: none)").matches;
-    this.eye = new IntersectionObserver((seen) => this.look(seen), { threshold: [0, 0.75] });
-    this.forget = onMotion(() => this.follow());
+    this.visibility = new IntersectionObserver((entries) => this.onVisibility(entries), {
+      threshold: [0, 0.75],
+    });
+    this.unsubscribe = onMotion(() => this.follow());
     this.prepareArrows();
     this.drawer = new Drawer(this);
   }
@@ -33,27 +35,27 @@ class Reel {
   show(data) {
     this.find("h2").textContent = data.title;
     this.find(".note").textContent = data.note;
-    const kept = this.cards;
+    const before = this.cards;
     this.cards = new Map(
-      data.films.map((film) => [film.src, kept.get(film.src) ?? this.card(film)]),
+      data.films.map((film) => [film.src, before.get(film.src) ?? this.card(film)]),
     );
     this.rail.replaceChildren(...this.cards.values());
     this.updateArrows();
-    this.greet(data.films);
+    this.openNamed(data.films);
   }
 
   // The URL may name the film whose drawer is open.
-  greet(films) {
-    if (this.greeted) return;
-    this.greeted = true;
+  openNamed(films) {
+    if (this.named) return;
+    this.named = true;
     const wanted = films.find((film) => film.id === new URL(location.href).searchParams.get("film"));
     if (wanted) this.drawer.open(wanted);
   }
 
   close() {
-    this.forget();
-    this.eye.disconnect();
-    this.rest();
+    this.unsubscribe();
+    this.visibility.disconnect();
+    this.stop();
   }
 
   card(film) {
@@ -64,22 +66,22 @@ class Reel {
     button.setAttribute("aria-haspopup", "dialog");
     const screen = element("span", "screen");
     screen.append(still(film));
-    const words = element("span", "words");
-    words.append(element("span", "title", film.title), element("span", "facts", film.facts));
-    button.append(screen, words);
+    const text = element("span", "words");
+    text.append(element("span", "title", film.title), element("span", "facts", film.facts));
+    button.append(screen, text);
     button.onmouseenter = button.onfocus = () => this.play(button, film);
-    button.onmouseleave = button.onblur = () => this.rest(button);
+    button.onmouseleave = button.onblur = () => this.stop(button);
     button.onclick = () => this.drawer.open(film);
     button.follow = () => this.play(button, film);
     item.append(button);
-    if (this.touch) this.eye.observe(button);
+    if (this.touch) this.visibility.observe(button);
     return item;
   }
 
   // One card of a row plays at a time; its video is removed when it stops.
   play(button, film) {
-    if (!moves() || document.hidden || this.playing === button) return;
-    this.rest();
+    if (!motionIsOn() || document.hidden || this.playing === button) return;
+    this.stop();
     this.playing = button;
     const moving = film.format === "gif" ? element("img", "moving") : video(film);
     moving.alt = "";
@@ -93,23 +95,23 @@ class Reel {
     if (film.format !== "gif") moving.play().catch(() => {});
   }
 
-  rest(button = this.playing) {
+  stop(button = this.playing) {
     if (!button || button !== this.playing) return;
     delete button.dataset.playing;
     button.querySelector(".moving")?.remove();
     this.playing = null;
   }
 
-  look(seen) {
-    for (const { target, intersectionRatio } of seen) {
+  onVisibility(entries) {
+    for (const { target, intersectionRatio } of entries) {
       target.seen = intersectionRatio >= 0.75;
-      if (!target.seen) this.rest(target);
+      if (!target.seen) this.stop(target);
     }
     this.follow();
   }
 
   follow() {
-    if (!moves() || document.hidden) return this.rest();
+    if (!motionIsOn() || document.hidden) return this.stop();
     if (!this.touch || this.playing) return;
     const cards = [...this.cards.values()].map((item) => item.firstChild);
     cards.find((button) => button.seen)?.follow();
@@ -118,7 +120,7 @@ class Reel {
   prepareArrows() {
     const go = (way) => this.rail.scrollBy({
       left: way * REACH * this.rail.clientWidth,
-      behavior: CALM.matches ? "auto" : "smooth",
+      behavior: REDUCED_MOTION.matches ? "auto" : "smooth",
     });
     this.find(".back").onclick = () => go(-1);
     this.find(".on").onclick = () => go(1);
@@ -170,7 +172,7 @@ class Drawer {
     if (film.format === "gif") return;
     moving.controls = true;
     moving.setAttribute("aria-label", film.title);
-    if (moves()) moving.play().catch(() => {});
+    if (motionIsOn()) moving.play().catch(() => {});
   }
 }
 

@@ -1,10 +1,10 @@
 // The switch for all motion on a page, stored by the browser.
 
-export const CALM = window.matchMedia("(prefers-reduced-motion: reduce)");
+export const REDUCED_MOTION = window.matchMedia("(prefers-reduced-motion: reduce)");
 const SWITCH = "visionflux-motion";
 
-export function moves() {
-  return (localStorage.getItem(SWITCH) ?? (CALM.matches ? "off" : "on")) === "on";
+export function motionIsOn() {
+  return (localStorage.getItem(SWITCH) ?? (REDUCED_MOTION.matches ? "off" : "on")) === "on";
 }
 
 export function setMotion(on) {
@@ -12,8 +12,8 @@ export function setMotion(on) {
   window.dispatchEvent(new Event(SWITCH));
 }
 
-export function onMotion(react) {
-  const events = [[window, SWITCH], [CALM, "change"], [document, "visibilitychange"]];
-  for (const [target, name] of events) target.addEventListener(name, react);
-  return () => events.forEach(([target, name]) => target.removeEventListener(name, react));
+export function onMotion(listener) {
+  const events = [[window, SWITCH], [REDUCED_MOTION, "change"], [document, "visibilitychange"]];
+  for (const [target, name] of events) target.addEventListener(name, listener);
+  return () => events.forEach(([target, name]) => target.removeEventListener(name, listener));
 }
