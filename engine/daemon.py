@@ -66,7 +66,7 @@ async def running(options: Options) -> AsyncIterator[Pairing]:
 
     Raises:
         StorageError: the folder cannot be used; FolderInUseError: another engine uses it.
-        InvalidParameterError: nothing answers that could do the work.
+        InvalidParameterError: no device was found.
     """
     with _locked(options.data):
         workers = await _discover_workers(options, lambda preview: jobs.show(preview))

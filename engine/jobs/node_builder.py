@@ -88,7 +88,7 @@ class NodeBuilder:
             self.losses.update(things)
             times = max(self.losses[thing] for thing in things)
             if times >= MAX_LOSSES and not self.stopping():
-                problem = f"the worker ended {times} times ({death}) over the same task"
+                problem = f"the worker ended {times} times ({death}) during the same task"
                 raise WorkerLostError(problem) from death
             raise
 
@@ -222,7 +222,7 @@ class NodeBuilder:
         if await self.store.checked(name) is None:
             self.losses[f"file {name}"] += 1
             if self.losses[f"file {name}"] >= MAX_LOSSES:
-                problem = f"the finished piece {name} was damaged again and again"
+                problem = f"the finished piece {name} was damaged {MAX_LOSSES} times"
                 raise StorageError(problem, remedy="check the disk of the engine's data folder")
             raise NodeLostError(name)
         return str(self.store.path(name))

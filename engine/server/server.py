@@ -84,14 +84,14 @@ class EngineServer:
                 await asyncio.sleep(REFUSAL_DELAY)
             return _response(http.HTTPStatus.UNAUTHORIZED, {})
         if "Origin" in request.headers:
-            return _refusal(http.HTTPStatus.FORBIDDEN, "browsers do not talk to the engine")
+            return _refusal(http.HTTPStatus.FORBIDDEN, "the engine accepts no browsers")
         if path not in (limits.CONTROL_PATH, limits.DATA_PATH):
             return _refusal(http.HTTPStatus.NOT_FOUND, "there is nothing at this path")
         offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol"))
         if limits.SUBPROTOCOL not in [name.strip() for name in offered.split(",")]:
             return _refusal(
                 http.HTTPStatus.BAD_REQUEST,
-                f"this engine speaks {limits.SUBPROTOCOL}, not {offered[:80]!r}",
+                f"this engine supports {limits.SUBPROTOCOL}, not {offered[:80]!r}",
                 code="E_PROTOCOL_VERSION",
                 field="Sec-WebSocket-Protocol",
             )

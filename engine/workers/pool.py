@@ -259,7 +259,7 @@ class WorkerPool:
         """Exclude a worker from this film; return False if it is the last one."""
         if {*self._workers} <= {*self._unfit, worker}:
             return False
-        log.warning("%s takes no part in this film: %s.", worker.device.name, why)
+        log.warning("%s is excluded from this film: %s.", worker.device.name, why)
         self._unfit.add(worker)
         return True
 
@@ -348,7 +348,7 @@ def has_room_for_two(device: DeviceInfo) -> bool:
 
 async def _answer(command: Sequence[str], field: str, remedy: str) -> str:
     """Return what a command prints; it must print something and exit with 0."""
-    problem = "nothing answers that could do the work"
+    problem = "no device was found"
     try:
         asked = await asyncio.create_subprocess_exec(
             *command,

@@ -31,7 +31,7 @@ def main() -> None:
     """Carry out tasks until the input ends, or print the shares of the cluster."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--ray", required=True, metavar="ADDRESS")
-    parser.add_argument("--device", metavar="SHARE", help="as told when this is left out")
+    parser.add_argument("--device", metavar="SHARE", help="one of those printed without it")
     parser.add_argument("--rife", default=networks.AUTO)
     options = parser.parse_args()
     sink = claim_stdout()

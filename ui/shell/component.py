@@ -8,10 +8,10 @@ import streamlit as st
 
 from ui.shell import scripts
 
-# Streamlit makes a module of this text alone, from which no relative import leads anywhere; so it
-# only fetches the module that lies at an address and hands its calls on. Where data has changed
-# while the module was fetched, the last call alone counts: Streamlit ends the earlier ones at once,
-# and their ends must not close what the last one has opened.
+# Streamlit makes a module of this text alone, in which relative imports do not work. So it imports
+# the module at an address and forwards the calls. If data changes while the module is loaded, only
+# the last call has an effect: Streamlit ends the earlier ones at once, which must not close what
+# the last one has opened.
 _LOADER = """
 const newest = new WeakMap();
 
