@@ -102,7 +102,7 @@ def test_all_motion_pauses_at_one_switch_that_is_remembered(visit: Visit) -> Non
 
 
 def test_who_wants_less_motion_gets_none_unasked(visit: Visit) -> None:
-    page = visit().open()
+    page = visit(reduced_motion="reduce").open()
     expect(page.get_by_role("button", name="Play motion")).to_be_visible(timeout=PATIENCE)
     expect_still(page, behind(page))
     card(page, "dunes").hover()
