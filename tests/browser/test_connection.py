@@ -127,7 +127,7 @@ def test_an_engine_of_another_version_is_explained(visit: Visit, tmp_path: Path)
     with Process(command, tmp_path / "log") as engine:
         engine.until(lambda: link.exists() and link.read_text())
         page = visit().open("/connection")
-        explains(page, link.read_text(), "speaks visionflux.v9", "the same version of VisionFlux")
+        explains(page, link.read_text(), "supports visionflux.v9", "the same version of VisionFlux")
 
 
 def test_a_wrong_key_is_explained(visit: Visit, server: Server) -> None:
