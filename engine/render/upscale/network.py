@@ -39,6 +39,8 @@ class Network:
         factor: by which it enlarges.
         digest: SHA-256 over its tensors: the same for a pickle and its repack.
         half: whether it may compute in float16.
+        bfloat16: likewise.
+        compact: whether it is one of Real-ESRGAN's small networks.
         side: of the largest tile, in pixels; 0 if it must see whole pictures.
         margin: pixels around a tile that its network sees beside it.
     """
@@ -47,6 +49,8 @@ class Network:
     factor: int
     digest: str
     half: bool
+    bfloat16: bool
+    compact: bool
     side: int
     margin: int
 
@@ -114,17 +118,21 @@ def recognise(state: Mapping[str, Any], label: str = "given") -> Network:
         raise ModelLoadError(label, problem, REMEDY)
     found.model.requires_grad_(False)
     found.float().eval()
-    side, margin = _tiles(spandrel, found)
-    digest = _digest(found.model.state_dict())
-    return Network(found, found.scale, digest, bool(found.supports_half), side, margin)
-
-
-def _tiles(spandrel: Any, found: Any) -> tuple[int, int]:
-    if found.architecture.id == COMPACT:
-        return COMPACT_SIDE, found.model.num_conv + 2
-    if found.tiling == spandrel.ModelTiling.INTERNAL:
-        return 0, 0
-    return SIDE, MARGIN
+    side, margin = SIDE, MARGIN
+    if compact := found.architecture.id == COMPACT:
+        side, margin = COMPACT_SIDE, found.model.num_conv + 2
+    elif found.tiling == spandrel.ModelTiling.INTERNAL:
+        side = margin = 0
+    return Network(
+        model=found,
+        factor=found.scale,
+        digest=_digest(found.model.state_dict()),
+        half=bool(found.supports_half),
+        bfloat16=bool(found.supports_bfloat16),
+        compact=compact,
+        side=side,
+        margin=margin,
+    )
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:

@@ -114,7 +114,7 @@ class Enlarging:
 
     def facts(self) -> dict[str, object]:
         """Return everything that determines the frames beside the source and the rate."""
-        moved = moving.ALGORITHM_VERSION
+        moved = 0 if self.upscaler.quick else moving.ALGORITHM_VERSION
         return {**self.film.facts(), "upscaler": self.upscaler.identity, "moving": moved}
 
     def frames(self, skipped: int) -> Iterator[Frame]:

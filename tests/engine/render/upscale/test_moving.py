@@ -29,7 +29,7 @@ def texture(seed: int, side: int = 640) -> Picture:
 class Oracle:
     """Enlarges perfectly, for it holds the large pictures: whatever is lost, moving has lost."""
 
-    factor = FACTOR
+    factor, quick = FACTOR, False
 
     def __init__(self, large: list[Picture]) -> None:
         self.asked: list[int] = []
@@ -117,6 +117,13 @@ def test_no_more_than_a_gap_of_frames_is_held() -> None:
         assert read[-1] - written <= MAX_GAP
     assert all(0 < b - a <= MAX_GAP for a, b in pairwise(oracle.asked))
     assert list(enlarge_frames([], oracle)) == []
+
+
+def test_a_network_that_is_quicker_than_moving_enlarges_every_frame() -> None:
+    oracle: Any = Oracle(pan(9, 5))
+    oracle.quick = True
+    assert len(list(enlarge_frames(oracle.small, oracle))) == 5
+    assert oracle.asked == [0, 1, 2, 3, 4]
 
 
 def test_strips_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:

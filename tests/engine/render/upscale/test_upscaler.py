@@ -14,7 +14,12 @@ from engine.errors import DeviceMemoryError, InvalidParameterError
 from engine.render.image import Picture
 from engine.render.upscale import Upscaler, open_upscaler
 from engine.render.upscale.network import Network, load_network
-from engine.render.upscale.upscaler import area_weights, tiles
+from engine.render.upscale.upscaler import (
+    area_weights,
+    bfloat16_is_faster,
+    precision_for,
+    tiles,
+)
 from tests.engine.render.upscale.networks import compact_file
 
 CPU = torch.device("cpu")
@@ -60,6 +65,16 @@ def test_the_same_network_and_factor_have_the_same_identity(
     assert open_upscaler(str(path), 2, "cpu", ignore).identity != identity
     other = open_upscaler(str(compact_file(tmp_path, convolutions=4)), 4, "cpu", ignore)
     assert other.identity != identity
+
+
+def test_bfloat16_differs_invisibly_and_is_chosen_where_it_is_faster(network: Network) -> None:
+    exact, source = Upscaler(network, "tiny", 4, CPU).enlarge(picture()), picture()
+    rounded = Upscaler(network, "tiny", 4, CPU, torch.bfloat16).enlarge(source)
+    assert 0 < np.abs(exact.astype(int) - rounded.astype(int)).mean() < 1
+    expected = torch.bfloat16 if bfloat16_is_faster() else torch.float32
+    assert precision_for(network, CPU) == expected
+    only_float = dataclasses.replace(network, bfloat16=False)
+    assert precision_for(only_float, CPU) == torch.float32
 
 
 def test_tiles_give_the_whole_picture(network: Network) -> None:
