@@ -13,6 +13,8 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 
+import engine.render  # isort: skip  # noqa: F401  sets how torch's threads wait
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -102,7 +104,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     keep_large_blocks()
     compared, seen = methods(), set[tuple[str, tuple[int, ...]]]()
-    print(f"{'video':20}{'size':10}{'method':14}  PSNR  ms a frame  ratio")
+    print(f"{'video':20}{'size':10}{'method':14}  PSNR  ms a frame    ratio")
     for side in options.sides:
         for name, path in fetch_videos().items():
             frames = read_frames(path, side, options.frames)
@@ -114,7 +116,7 @@ def main() -> None:
             for method, (quality, took) in rows.items():
                 ratio = rows["RIFE, plain"][1] / took
                 size = f"{width}x{height}"
-                print(f"{name:20}{size:10}{method:14}{quality:6.2f}{took:12.1f}{ratio:6.2f}x")
+                print(f"{name:20}{size:10}{method:14}{quality:6.2f}{took:12.1f}{ratio:8.2f}x")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def _painting(recipe: Recipe, work: float) -> float:
 
 
 def _drawing(recipe: Recipe, _: float) -> float:
-    return 0.01 + _patches(recipe) * (0.06 if recipe.interpolation_factor > 1 else 0.01)
+    return 0.01 + _patches(recipe) * (0.03 if recipe.interpolation_factor > 1 else 0.01)
 
 
 def _patches(recipe: Recipe) -> float:

@@ -29,7 +29,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
 
 
 class Load(Task, frozen=True, kw_only=True, tag="load"):
-    """Load a model and the interpolation network.
+    """Load a model and the network for in-betweens.
 
     ``model``: None for a worker that does not paint; ``ways``: to save memory, used from the start;
     ``keyframes``: maximal number to paint, ``batch`` of them at once.

@@ -66,7 +66,7 @@ class Estimate(NamedTuple):
 
 
 def unit_seconds(stage: Stage, recipe: Recipe, works: Works = NO_WORKS) -> float:
-    """Return seconds per unit of work on two cores, with the offline network for in-betweens.
+    """Return seconds per unit of work on two cores, with RIFE for in-betweens.
 
     Args:
         stage: of the work.

