@@ -111,13 +111,15 @@ def _models(sources: list[str]) -> Iterator[Finding]:
 
 
 def _network(rife: str) -> Iterator[Finding]:
+    from engine.render.rife.interpolator import open_interpolator
     from engine.render.weights.rife import find_official
 
-    place, tip = "here", ""
     if rife in (interpolators.AUTO, *interpolators.FETCHABLE) and not find_official(rife):
-        place = "downloaded at the first film"
-        tip = "if that fails, DIS optical flow draws instead, and films say so"
-    yield True, f"in-betweens: {interpolators.label(rife)} ({place})", tip
+        tip = "download it now with: python -m engine fetch; without it DIS optical flow draws"
+        yield True, f"in-betweens: {interpolators.label(rife)}, downloaded at the first film", tip
+        return
+    drawing, _ = open_interpolator(rife, "cpu", lambda done, total: None)
+    yield True, f"in-betweens: {interpolators.display_name(drawing.identity)}", ""
 
 
 def _folder(data: Path) -> Iterator[Finding]:

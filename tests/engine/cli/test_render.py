@@ -36,7 +36,7 @@ def engine(*arguments: str, data: Path, **more: str) -> subprocess.CompletedProc
 def test_help_lists_every_command_and_default(tmp_path: Path) -> None:
     assert all(
         word in engine("--help", data=tmp_path).stdout
-        for word in ("serve", "render", "interpolate", "doctor")
+        for word in ("serve", "render", "interpolate", "fetch", "doctor")
     )
     shown = " ".join(engine("render", "--help", data=tmp_path).stdout.split())
     for flag in ("--seconds", "--seed", "--steps", "--guidance-scale", "--negative-prompt"):
@@ -139,7 +139,7 @@ def test_a_bad_recipe_names_its_field(tmp_path: Path, arguments: list[str], fiel
 def test_doctor_reports_what_this_machine_can_do(tmp_path: Path) -> None:
     ended = engine("doctor", data=tmp_path)
     assert ended.returncode == 0, ended.stdout
-    for word in ("torch", "cpu:", "ffmpeg", "landscapes", "sdxl-lightning", "data folder"):
+    for word in ("torch", "cpu:", "ffmpeg", "landscapes", "sdxl-lightning", "in-betweens: RIFE"):
         assert word in ended.stdout
 
 
