@@ -15,7 +15,7 @@ from engine import __version__, daemon, local, tunnels
 from engine.cli import doctor, fetch, interpolate, render, upscale
 from engine.errors import RequestError, TransportError, VisionFluxError
 from engine.film.graph import BATCHES
-from engine.models import KNOWN, catalogue, interpolators
+from engine.models import KNOWN, catalogue, interpolators, upscalers
 from engine.storage.object_store import STORE_BYTES
 from engine.tunnels.ngrok import TOKEN_VARIABLE
 
@@ -106,7 +106,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rife", default=interpolators.AUTO, help=interpolators.HELP)
+    _add_networks(parser)
     parser.add_argument(
         "--model",
         action="append",
@@ -115,6 +115,11 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         help=f"offer one more model: {', '.join(KNOWN)}, a folder in diffusers layout, a "
         ".safetensors checkpoint or a hub id; +LORA:WEIGHT behind it adds a LoRA; repeatable",
     )
+
+
+def _add_networks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rife", default=interpolators.AUTO, help=interpolators.HELP)
+    parser.add_argument("--upscaler", default=upscalers.DEFAULT, help=upscalers.HELP)
 
 
 def _add_batch(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +137,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     render.add_arguments(parser)
     _add_place(parser)
     _add_batch(parser)
-    parser.add_argument("--rife", default=interpolators.AUTO, help=interpolators.HELP)
+    _add_networks(parser)
     parser.set_defaults(run=render.run, log_level="CRITICAL")
 
 
@@ -158,6 +163,7 @@ def _serve(options: argparse.Namespace) -> int:
         ray=options.ray,
         room=int(options.room * 1e9),
         rife=interpolators.check_choice(options.rife),
+        upscaler=upscalers.check_choice(options.upscaler),
         batch=options.batch,
         models=catalogue(options.model),
         tunnel=tunnels.choose(options.tunnel, data, token=token, domain=options.domain),

@@ -20,7 +20,7 @@ from websockets.asyncio.server import Server
 from engine.errors import FolderInUseError, PortError
 from engine.files import write_private
 from engine.jobs.queue import JobQueue
-from engine.models import Model
+from engine.models import Model, upscalers
 from engine.models import interpolators as networks
 from engine.server.server import EngineServer
 from engine.storage.object_store import STORE_BYTES, ObjectStore, translated
@@ -54,6 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     has_room: Callable[[DeviceInfo], bool] = pool.has_room_for_two
     room: int = STORE_BYTES
     rife: str = networks.AUTO
+    upscaler: str = upscalers.DEFAULT
     batch: int = 1
     models: dict[str, Model]
     worker: tuple[str, ...] = (sys.executable, "-m", "engine.render.worker")
@@ -103,9 +104,10 @@ def _report_end(work: asyncio.Task[None]) -> None:
 
 
 async def _discover_workers(options: Options, on_preview: Callable[[bytes], None]) -> WorkerPool:
+    chosen = ("--rife", options.rife, "--upscaler", options.upscaler)
     if options.ray:
-        return await pool.discover_cluster_workers(options.ray, options.rife, on_preview)
-    worker = (*options.worker, "--rife", options.rife)
+        return await pool.discover_cluster_workers(options.ray, chosen, on_preview)
+    worker = (*options.worker, *chosen)
     return await pool.discover_workers(options.device, worker, on_preview, options.has_room)
 
 

@@ -44,7 +44,7 @@ INSIDE = {
         *("", "_compat", "image", "device", "weights", "video", "previews", "painting"),
         *("rife", "upscale", "bridge", "stages", "worker"),
     ),
-    "engine.render.stages": ("context", "", "keyframe", "segment", "film", "poster"),
+    "engine.render.stages": ("context", "", "keyframe", "enlarged", "segment", "film", "poster"),
     "engine.render.weights": ("", "files", "hub", "wheel", "rife", "pipeline"),
     "engine.render.video": ("", "ffmpeg", "footage", "parts", "gif", "encode", "smoothness"),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),
@@ -54,8 +54,8 @@ INSIDE = {
     ),
     "engine.render.rife": (
         *("versions", "ifnet_layers", "fused_layers", "motion", "fast_ifnet", "optical_flow"),
-        *("network", "ifnet", "dis", "checkpoint", "similarity", "allocator", "interpolator"),
-        *("video", ""),
+        *("network", "ifnet", "dis", "checkpoint", "similarity", "allocator", "moving"),
+        *("interpolator", "video", ""),
     ),
     "engine.render.upscale": ("ncnn", "network", "sources", "upscaler", "moving", "video", ""),
     "training": (

@@ -36,7 +36,7 @@ from engine.film.fields import Field, fields_of
 from engine.film.progress import Progress, advance
 from engine.film.recipe import SETTINGS, Recipe, Scene, parse_recipe
 from engine.film.stages import KEYFRAME
-from engine.models import KNOWN, Defaults, Model, catalogue
+from engine.models import KNOWN, Defaults, Model, catalogue, upscalers
 from engine.models import interpolators as networks
 from engine.wire.client import Connection, LinkState, LogRestarted, Message
 from engine.wire.messages.responses import Hello, JobEvent
@@ -99,7 +99,7 @@ def _add_flag(parser: argparse.ArgumentParser, field: Field) -> None:
         except msgspec.ValidationError as error:
             raise argparse.ArgumentTypeError(f"{text!r} is refused; {field.remedy}") from error
 
-    notes = [", ".join(field.names) or str(field.limits)] if field.kind is not str else []
+    notes = [", ".join(map(str, field.names)) or str(field.limits)] if field.kind is not str else []
     notes.append(f"default: {_default(field)}")
     parser.add_argument(
         flag,
@@ -336,8 +336,12 @@ async def _engine(
         return
     data = (options.data or local.data_folder()) / "engine"
     models = catalogue() | ({model.name: model} if model else {})
-    rife = networks.check_choice(options.rife)
-    work = {"device": options.device, "rife": rife, "batch": options.batch}
+    work = {
+        "device": options.device,
+        "rife": networks.check_choice(options.rife),
+        "upscaler": upscalers.check_choice(options.upscaler),
+        "batch": options.batch,
+    }
     deadline = time.monotonic() + JOIN_TIMEOUT
     while True:
         if found := await asyncio.to_thread(local.find_engine, data):

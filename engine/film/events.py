@@ -96,6 +96,7 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
         more_keyframes, more_segments: that may still be added, at most.
         stages: names of the stages that the film has, in the order of ``engine.film.stages``.
         notice: why another network than the engine's operator chose draws the in-betweens.
+        upscaler: identity of the network that enlarges keyframes; "" if they stay as painted.
         batch: keyframes that are painted at once where they do not depend on one another.
     """
 
@@ -112,6 +113,7 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
     model: str
     interpolator: str
     notice: str = ""
+    upscaler: str = ""
     batch: int = 1
 
 

@@ -5,7 +5,8 @@ engine announces and the app's widgets all read it here. Besides limits, a ``Met
 ``title`` (a label), a ``description`` (help) and, as ``extra``:
 
 - ``step``: by how much a widget changes the number;
-- ``names``: what each choice of a ``Literal`` is called.
+- ``names``: what each choice of a ``Literal`` is called;
+- ``unset``: what leaving the field out means, if its default is ``UNSET``.
 
 This module knows no struct in particular.
 """
@@ -52,7 +53,7 @@ class Field:
         kind: ``bool``, ``int``, ``float``, ``str``, or ``tuple``; None for any other type.
         title: its label for people; "" if it has none.
         description: its help for people; "" if it has none.
-        default: its value if none is given; None if it has no default.
+        default: its value if none is given, or what leaving it out means; None if it has none.
         limits: of the value or its length; None if its type states none.
         multiple_of: what an accepted number is a multiple of; None if any will do.
         step: by which a widget changes the number; None if no widget shows it.
@@ -107,6 +108,7 @@ class Field:
 
     def format(self, value: Any) -> str:
         """Return a value in words: the name of a choice, yes or no, a number without zeros."""
+        value = self.default if value is msgspec.UNSET else value
         if value in self.names:
             return self.names[value]
         if isinstance(value, bool):
@@ -140,7 +142,7 @@ def _field(field: inspect.Field, annotation: Any) -> Field:
         kind=kind,
         title=words.get("title", ""),
         description=words.get("description", ""),
-        default=None if field.default is msgspec.NODEFAULT else field.default,
+        default=extra.get("unset", None if field.default is msgspec.NODEFAULT else field.default),
         limits=_limits(plain),
         multiple_of=multiple_of,
         step=extra.get("step", multiple_of or (1 if kind is int else None)),

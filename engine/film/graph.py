@@ -1,4 +1,4 @@
-"""A film is a build graph: recipe → keyframes → segments → film.
+"""A film is a build graph: recipe → keyframes (→ enlarged) → segments → film.
 
 Each node is named by a hash of everything that determines its content, so that rendering means
 computing the nodes that the store lacks. Which nodes a film has is ``engine.film.plan``'s business.
@@ -105,12 +105,38 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
         return self.batch or 1
 
 
+class EnlargedNode(Value, frozen=True, kw_only=True, tag="enlarged", tag_field="node"):
+    """A keyframe with more pixels.
+
+    Attributes:
+        keyframe: name of the one that is enlarged.
+        upscaler: identity of the network that enlarges it.
+        factor: how many times as long its sides become.
+    """
+
+    keyframe: str
+    upscaler: str
+    factor: int
+
+    @property
+    def name(self) -> str:
+        """Content address of the picture."""
+        return address(self)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Name of the keyframe that it is made of."""
+        return (self.keyframe,)
+
+
 class SegmentNode(Value, frozen=True, kw_only=True, tag="segment", tag_field="node"):
     """The encoded frames from one keyframe up to, not including, the next.
 
     Attributes:
         first: name of the keyframe that is the first frame.
         second: name of the keyframe that follows.
+        enlarged: names of both, enlarged: these are what the frames show, moved as the others are;
+            left out, the frames are as large as painted.
         frames: frames from ``first`` to before ``second``; the in-betweens stand at ``k / frames``.
         closing: whether ``second`` itself is appended, as at the end of the film.
         bridge: ``flow`` moves the one into the other if they share enough, ``fade`` lays the one
@@ -123,6 +149,7 @@ class SegmentNode(Value, frozen=True, kw_only=True, tag="segment", tag_field="no
 
     first: str
     second: str
+    enlarged: tuple[str, str] | msgspec.UnsetType = msgspec.UNSET
     frames: int
     closing: bool
     bridge: Bridge = "flow"
@@ -140,7 +167,7 @@ class SegmentNode(Value, frozen=True, kw_only=True, tag="segment", tag_field="no
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the keyframes that it is made of."""
-        return self.first, self.second
+        return self.first, self.second, *(self.enlarged or ())
 
     @property
     def positions(self) -> tuple[float, ...]:
@@ -181,10 +208,13 @@ class PosterNode(Value, frozen=True, kw_only=True, tag="poster", tag_field="node
 
     Attributes:
         keyframes: names of those that are seen in the film, in order of time.
+        enlarged: names of the same, enlarged, one of which becomes the poster; left out, a keyframe
+            does.
         judging: the way the best one is chosen.
     """
 
     keyframes: tuple[str, ...]
+    enlarged: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     judging: int = JUDGING
 
     @property
@@ -194,8 +224,8 @@ class PosterNode(Value, frozen=True, kw_only=True, tag="poster", tag_field="node
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the keyframes that it is chosen from."""
-        return self.keyframes
+        """Names of the pictures that it is chosen from."""
+        return *self.keyframes, *(self.enlarged or ())
 
 
 def address(node: Value) -> str:

@@ -15,10 +15,10 @@ import msgspec
 from engine.errors import BlankError
 from engine.film import graph, keyframe_chain, timeline
 from engine.film.camera import Move
-from engine.film.graph import Bridge, FilmNode, KeyframeNode, SegmentNode
+from engine.film.graph import Bridge, EnlargedNode, FilmNode, KeyframeNode, SegmentNode
 from engine.film.keyframe_chain import CameraChain, Pin
 from engine.film.recipe import Recipe
-from engine.film.stages import KEYFRAME, SEGMENT, STAGES, Node, Stage
+from engine.film.stages import ENLARGED, KEYFRAME, SEGMENT, STAGES, Node, Stage
 from engine.film.timeline import Stretch
 
 
@@ -138,9 +138,11 @@ class Plan:
         batch: keyframes that are painted at once where they do not depend on one another.
     """
 
-    def __init__(self, recipe: Recipe, *, model: str, interpolator: str, batch: int = 1) -> None:
+    def __init__(
+        self, recipe: Recipe, *, model: str, interpolator: str, upscaler: str = "", batch: int = 1
+    ) -> None:
         self.recipe, self._model, self._interpolator = recipe, model, interpolator
-        self.batch = batch
+        self._upscaler, self.batch = upscaler, batch
         self.keyframes: list[KeyframeNode] = []
         self.times: list[float] = []
         self.segments: list[SegmentNode] = []
@@ -166,6 +168,12 @@ class Plan:
     def film(self) -> FilmNode:
         """The film, once nothing is left to be done."""
         return FilmNode(segments=tuple(node.name for node in self.segments), recipe=self.recipe)
+
+    def enlarged(self, keyframe: KeyframeNode) -> EnlargedNode:
+        """Return a keyframe as the film shows it, where it is enlarged."""
+        return EnlargedNode(
+            keyframe=keyframe.name, upscaler=self._upscaler, factor=self.recipe.enlargement
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -207,44 +215,67 @@ class Plan:
         Raises:
             BlankError: no keyframe of the film can be used.
         """
-        for index in self._undrawn:
-            there = all(end in self._usable for end in self.ends[index])
-            if there and (seen := self._both(self.ends[index])) is not None:
-                names = {"first": seen[0], "second": seen[1]}
-                drawn = msgspec.structs.replace(self.segments[index], **names)
-                yield MakeStep(SEGMENT, index, drawn)
+        yield from self._ready_segments()
         growing = next((part for part in self._parts if not part.grown), None)
         if growing and all(index in self._usable for index in growing.keyframes):
             for pair in growing.pairs:
                 if pair not in growing.distances:
                     yield MeasureStep(pair, *(self._names(pair, growing)))
+        hanging = [*self._missing()]
+        yield from (step for step in hanging if self._has(step.stage, step.index))
         for part in self._parts:
             for index in part.keyframes:
                 if index not in self._usable and self._has_sources(self.keyframes[index]):
                     yield MakeStep(KEYFRAME, index, self.keyframes[index])
-        yield from self._ready_others()
+        if self._is_complete and not hanging:
+            yield from self._ready_film()
+
+    def _ready_segments(self) -> Iterator[MakeStep]:
+        """Yield the segments whose pictures are there."""
+        shown = self._shown
+        for index in self._undrawn:
+            there = all(end in self._usable for end in self.ends[index])
+            seen = self._both(self.ends[index]) if there else None
+            if seen and shown.issuperset(seen):
+                yield MakeStep(SEGMENT, index, self._between(self.segments[index], *seen))
+
+    @property
+    def _shown(self) -> set[int]:
+        """The keyframes, by index, that are as large as the film shows them."""
+        if not ENLARGED.wanted(self.recipe):
+            return {*self._usable}
+        return {index for stage, index in self._made if stage == ENLARGED.name}
+
+    def _between(self, segment: SegmentNode, *ends: int) -> SegmentNode:
+        """Return a segment as it is between two keyframes, by index."""
+        first, second = (self.keyframes[index] for index in ends)
+        segment = msgspec.structs.replace(segment, first=first.name, second=second.name)
+        if not ENLARGED.wanted(self.recipe):
+            return segment
+        enlarged = self.enlarged(first).name, self.enlarged(second).name
+        return msgspec.structs.replace(segment, enlarged=enlarged)
 
     def _has_sources(self, node: KeyframeNode) -> bool:
         """Tell whether the keyframes that one is made of are painted."""
         indexes = (self._index.get(name) for name in node.inputs)
         return all(index is None or index in self._usable for index in indexes)
 
-    def _ready_others(self) -> Iterator[MakeStep]:
-        """Yield what hangs on finished keyframes and segments; at the end what the film has.
-
-        The stages of the film come one after the other. Their nodes name every segment, so they are
-        made only then: this is asked after each step.
-        """
-        whole = self._is_complete
+    def _missing(self) -> Iterator[MakeStep]:
+        """Yield the pieces of keyframes and segments that are still to be made."""
         for stage in self.stages:
             for step in self._hanging(stage) if stage.of != "film" else ():
                 if (stage.name, step.index) not in self._made:
-                    whole = False
-                    if self._has(stage, step.index):
-                        yield step
+                    yield step
+
+    def _ready_film(self) -> Iterator[MakeStep]:
+        """Yield the next piece of the film, whose stages come one after the other.
+
+        Their nodes name every segment, so they are made only at the end: this is asked after each
+        step.
+        """
         missing = (stage for stage in self.stages if (stage.name, 0) not in self._made)
         film = next((stage for stage in missing if stage.of == "film"), None)
-        if film and whole:
+        if film:
             yield from self._hanging(film)
 
     def _hanging(self, stage: Stage) -> Iterator[MakeStep]:
@@ -254,7 +285,7 @@ class Plan:
         parents: dict[str, Sequence[Plan | Node]]
         parents = {"keyframe": self.keyframes, "segment": self.segments, "film": [self]}
         for index, parent in enumerate(parents[stage.of]):
-            yield MakeStep(stage, index, stage.node(parent))
+            yield MakeStep(stage, index, stage.node(self, parent))
 
     def _has(self, stage: Stage, index: int) -> bool:
         """Tell whether the keyframe or segment is finished that a piece hangs on."""
@@ -405,8 +436,8 @@ class Plan:
         at_end = pair[1] == self._parts[-1].keyframes[-1] and not self.recipe.comes_round
         move, places = self._moves(pair, frames, scene) if scene >= 0 else (None, ())
         node = SegmentNode(
-            first=self.keyframes[pair[0]].name,
-            second=self.keyframes[pair[1]].name,
+            first="",
+            second="",
             frames=frames,
             closing=at_end and pair[0] != pair[1],
             bridge="hold" if self.recipe.animatic else bridge,
@@ -416,7 +447,7 @@ class Plan:
             interpolator=self._interpolator,
         )
         self._undrawn.append(len(self.segments))
-        self.segments.append(node)
+        self.segments.append(self._between(node, *pair))
         self.ends.append(pair)
 
     def _moves(
@@ -427,12 +458,10 @@ class Plan:
         before, after = (camera.pose(time) for time in (first, first + frames / self.recipe.fps))
         return Move(before=before, after=after), camera.places(first, frames)
 
-    def _both(self, pair: tuple[int, int]) -> tuple[str, str] | None:
-        """Return the names of what is seen at both ends of a segment; None: not known yet."""
+    def _both(self, pair: tuple[int, int]) -> tuple[int, int] | None:
+        """Return the keyframes that are seen at both ends of a segment; None: not known yet."""
         first, second = (self._sight.of(index) for index in pair)
-        if first is None or second is None:
-            return None
-        return self.keyframes[first].name, self.keyframes[second].name
+        return None if first is None or second is None else (first, second)
 
     def _names(self, pair: tuple[int, int], part: GrowingStretch) -> list[str]:
         """Return the names of what is seen at both ends of a gap of a stretch that grows."""

@@ -5,7 +5,7 @@ It knows the limits that hold everywhere; it does not know models, devices or fi
 
 import re
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +16,8 @@ from engine.film.fields import Field, fields_of
 MAX_PROMPT = 2_000  # characters
 MAX_SCENES = 64
 MAX_FRAMES = 3_000
+MAX_FILM_SIDE = 3_840  # pixels
+MAX_FILM_PIXELS = 36_864 * 16 * 16  # of a frame, up to H.264's level 5.2
 
 Prompt = Annotated[str, Meta(min_length=1, max_length=MAX_PROMPT)]
 Scheduler = Literal["dpmsolver++", "dpmsolver++karras", "ddim", "euler", "unipc", "lcm"]
@@ -23,6 +25,7 @@ Format = Literal["mp4", "gif"]
 Motion = Literal["morph", "cut", "fade"]
 Spacing = Literal["adaptive", "even"]
 Easing = Literal["linear", "smooth"]
+Upscale = Literal[1, 2, 3, 4]
 Side = Annotated[int, Meta(ge=64, le=1024, multiple_of=8)]  # pixels
 
 WORDS = {  # msgspec's words for JSON's kinds
@@ -170,6 +173,7 @@ class Recipe(Value, frozen=True, kw_only=True):
         scenes: in order of time; their durations add up to the film's.
         seed: of the first noise, which is drawn on the CPU: it means the same on every device.
         drift: what moves is the picture below the horizon.
+        upscale: how many times as long as painted the film's sides are; left out, 1.
         anchor_attention: only some models can do this (``Card.anchor_attention``).
         animatic: whether each keyframe is shown until the next one, without in-betweens.
         keyframes: seconds at which they stand; left out, that is found while they are painted.
@@ -198,6 +202,21 @@ class Recipe(Value, frozen=True, kw_only=True):
     ] = 0
     width: Annotated[Side, Meta(title="Width", description="Of the film, in pixels.")] = 256
     height: Annotated[Side, Meta(title="Height", description="Of the film, in pixels.")] = 256
+    upscale: (
+        Annotated[
+            Upscale,
+            Meta(
+                title="Enlarge",
+                description="Keyframes are enlarged after they are painted, and the frames between "
+                "them are drawn from the enlarged ones.",
+                extra={
+                    "names": {1: "As painted", 2: "2 times", 3: "3 times", 4: "4 times"},
+                    "unset": 1,
+                },
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET  # no 1: older names must stay as they are
     num_inference_steps: Annotated[
         int,
         Meta(
@@ -335,6 +354,21 @@ class Recipe(Value, frozen=True, kw_only=True):
         msgspec.UNSET
     )
 
+    def __post_init__(self) -> None:
+        """Leave out an ``upscale`` of 1, so that equal films have equal recipes."""
+        if self.upscale == 1:
+            msgspec.structs.force_setattr(self, "upscale", msgspec.UNSET)
+
+    @property
+    def enlargement(self) -> int:
+        """How many times as long as painted the sides of the frames are."""
+        return 1 if self.animatic else self.upscale or 1
+
+    @property
+    def film_size(self) -> tuple[int, int]:
+        """Width and height of the frames, in pixels."""
+        return self.width * self.enlargement, self.height * self.enlargement
+
     @property
     def takes(self) -> dict[float, Retake]:
         """The retakes by time, rounded to microseconds."""
@@ -399,7 +433,7 @@ def parse_recipe(data: Any) -> Recipe:
 
     Raises:
         InvalidParameterError: names the first field that is not acceptable.
-        LimitError: the film would have more than ``MAX_FRAMES`` frames.
+        LimitError: the film would have more than ``MAX_FRAMES`` frames, or too large ones.
     """
     try:
         recipe = msgspec.convert(data, Recipe)
@@ -438,7 +472,32 @@ def checked(recipe: Recipe) -> Recipe:
             remedy="shorten its scenes or lower fps",
             field="scenes",
         )
+    if recipe.enlargement > largest_upscale(recipe.width, recipe.height):
+        raise _too_large(recipe)
     return recipe
+
+
+def largest_upscale(width: int, height: int) -> int:
+    """Return how many times pictures of a size, in pixels, can be enlarged; 1 for not at all."""
+    factors: tuple[int, ...] = get_args(Upscale)
+    return max(
+        factor
+        for factor in factors
+        if max(width, height) * factor <= MAX_FILM_SIDE
+        and width * height * factor**2 <= MAX_FILM_PIXELS
+    )
+
+
+def _too_large(recipe: Recipe) -> LimitError:
+    largest = largest_upscale(recipe.width, recipe.height)
+    sides = "x".join(str(side) for side in recipe.film_size)
+    fitting = f"{recipe.width * largest}x{recipe.height * largest}"
+    return LimitError(
+        f"frames enlarged {recipe.upscale} times would have {sides} pixels; a side of at most "
+        f"{MAX_FILM_SIDE} and {MAX_FILM_PIXELS / 1e6:.1f} million pixels are possible",
+        remedy=f"give an upscale of at most {largest}, for {fitting}, or a smaller size",
+        field="upscale",
+    )
 
 
 def invalid(error: msgspec.ValidationError, default_field: str = "recipe") -> InvalidParameterError:

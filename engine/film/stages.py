@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.film.graph import FilmNode, KeyframeNode, PosterNode, SegmentNode
+from msgspec import UNSET
+
+from engine.film.graph import EnlargedNode, FilmNode, KeyframeNode, PosterNode, SegmentNode
 from engine.film.recipe import Recipe
 
-Node = KeyframeNode | SegmentNode | FilmNode | PosterNode  # of any stage
+Node = KeyframeNode | EnlargedNode | SegmentNode | FilmNode | PosterNode  # of any stage
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,15 @@ class Stage:
         name: as events, tasks and databases name it; also the tag of its node.
         of: of what there is one: a piece for each keyframe or segment of the plan, or for the film.
         media_type: of its file; a film's recipe may say otherwise.
-        node: returns its node for a keyframe's or segment's, or for the ``Plan`` of the film; None
-            where the plan itself lays the nodes out.
+        node: returns its node for the ``Plan`` of the film and the keyframe's or segment's node
+            that it is made of; None where the plan itself lays the nodes out.
         wanted: whether a film has such pieces.
         paints: whether it needs the diffusion model.
         per_frame: whether its unit of work is a frame; else it is a piece.
         guess: seconds of one unit, before one was measured.
         cost: seconds of one unit on two cores, before a film was made on an engine, for a recipe
             and the work of its diffusion model, of the offline model's.
-        pixel_bytes: bytes of one unit for each pixel, before one was made.
+        pixel_bytes: bytes of one unit for each of its pixels, before one was made.
         expected: units of a film whose plan is not known yet.
         previews: previews of one unit where one of so many steps or frames is shown.
         piece, doing, done, unit: for people, in the singular: a piece, what the engine does, what
@@ -48,7 +50,7 @@ class Stage:
     done: str
     unit: str = ""
     title: str = ""
-    node: Callable[[Any], Node] | None = None
+    node: Callable[[Any, Any], Node] | None = None
     wanted: Callable[[Recipe], bool] = lambda _: True
     paints: bool = False
     per_frame: bool = False
@@ -69,8 +71,14 @@ def _painting(recipe: Recipe, work: float) -> float:
     return 0.1 + _patches(recipe) * (each * recipe.num_inference_steps + 0.4)
 
 
+def _enlarging(recipe: Recipe, _: float) -> float:
+    return _patches(recipe) * (0.3 + 0.01 * recipe.enlargement**2)
+
+
 def _drawing(recipe: Recipe, _: float) -> float:
-    return 0.01 + _patches(recipe) * (0.03 if recipe.interpolation_factor > 1 else 0.01)
+    more = recipe.enlargement**2 - 1
+    found = 0.03 if recipe.interpolation_factor > 1 else 0.01
+    return 0.01 + _patches(recipe) * (found + 0.01 * more)
 
 
 def _patches(recipe: Recipe) -> float:
@@ -92,6 +100,21 @@ KEYFRAME = Stage(
     pixel_bytes=1.0,
     expected=lambda recipe: recipe.frames // recipe.interpolation_factor + 2,
     previews=lambda recipe, every: math.ceil(recipe.num_inference_steps / every) + 1,
+)
+ENLARGED = Stage(
+    name="enlarged",
+    of="keyframe",
+    media_type="image/png",
+    piece="enlarged keyframe",
+    doing="Enlarging keyframe",
+    done="enlarged",
+    title="Enlarged",
+    node=lambda plan, keyframe: plan.enlarged(keyframe),
+    wanted=lambda recipe: recipe.enlargement > 1,
+    guess=1.0,
+    cost=_enlarging,
+    pixel_bytes=0.7,
+    expected=lambda recipe: KEYFRAME.expected(recipe) * (recipe.enlargement > 1),
 )
 SEGMENT = Stage(
     name="segment",
@@ -118,7 +141,7 @@ FILM = Stage(
     done="joined",
     title="Film",
     cost=lambda *_: 0.5,
-    node=lambda plan: plan.film,
+    node=lambda plan, _: plan.film,
 )
 POSTER = Stage(
     name="poster",
@@ -127,12 +150,20 @@ POSTER = Stage(
     piece="poster",
     doing="Choosing the poster",
     done="chosen",
-    node=lambda plan: PosterNode(keyframes=_seen(plan.segments)),
+    node=lambda plan, _: _poster(plan.segments),
 )
-STAGES = {stage.name: stage for stage in (KEYFRAME, SEGMENT, FILM, POSTER)}
+STAGES = {stage.name: stage for stage in (KEYFRAME, ENLARGED, SEGMENT, FILM, POSTER)}
 
 
-def _seen(segments: Sequence[SegmentNode]) -> tuple[str, ...]:
-    """Return the names of the keyframes that segments show, in order of time, each one once."""
-    ends = (segment.second for segment in segments[-1:] if segment.closing)
-    return tuple(dict.fromkeys([*(segment.first for segment in segments), *ends]))
+def _poster(segments: Sequence[SegmentNode]) -> PosterNode:
+    """Return the poster of the keyframes that segments show, in order of time, each one once."""
+    closing = [node.closing for node in segments]
+    painted = _seen([(node.first, node.second) for node in segments], closing)
+    enlarged = _seen([node.enlarged for node in segments if node.enlarged], closing)
+    return PosterNode(keyframes=painted, enlarged=enlarged or UNSET)
+
+
+def _seen(ends: Sequence[tuple[str, str]], closing: Sequence[bool]) -> tuple[str, ...]:
+    """Return the first of each pair, and the second where the pair closes the film."""
+    last = (second for (_, second), closes in zip(ends[-1:], closing[-1:], strict=False) if closes)
+    return tuple(dict.fromkeys([*(first for first, _ in ends), *last]))

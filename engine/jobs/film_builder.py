@@ -44,6 +44,7 @@ def plan_event(plan: Plan, loaded: messages.Loaded) -> events.Planned:
         frames=plan.recipe.frames,
         model=loaded.model,
         interpolator=loaded.interpolator,
+        upscaler=loaded.upscaler,
         batch=plan.batch,
         notice=loaded.notice,
         stages=tuple(stage.name for stage in plan.stages),
@@ -68,7 +69,7 @@ def listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
 def is_part(plan: events.Planned, of: events.Planned) -> bool:
     """Return whether a plan can grow into another one."""
     lists = ((getattr(plan, name), getattr(of, name)) for name in GROWING)
-    facts = ("frames", "model", "interpolator", "notice", "batch", "stages")
+    facts = ("frames", "model", "interpolator", "upscaler", "notice", "batch", "stages")
     same = all(getattr(plan, name) == getattr(of, name) for name in facts)
     return same and all(whole[: len(part)] == part for part, whole in lists)
 
@@ -236,7 +237,7 @@ class FilmBuilder:
         if nodes.stopping():  # meanwhile
             raise TaskStoppedError
         loaded = await nodes.load(model, most, self.batch)
-        names = {"model": loaded.model, "interpolator": loaded.interpolator}
+        names = {name: getattr(loaded, name) for name in ("model", "interpolator", "upscaler")}
         # Large plans take a second, in which the server has to answer its clients.
         plan = await asyncio.to_thread(Plan, nodes.recipe, batch=self.batch, **names)
         planned, known = await asyncio.to_thread(plan_event, plan, loaded), nodes.progress.plan

@@ -60,9 +60,14 @@ class NodeBuilder:
         self._hear(messages.Loading(model=model.name, done=0, total=0))
         each = -(-keyframes // self.pool.size)
         with self._counting("model"):
-            return await self.pool.load(
-                messages.Load(job=self.job, model=model, keyframes=each, batch=batch), self._hear
+            load = messages.Load(
+                job=self.job,
+                model=model,
+                keyframes=each,
+                batch=batch,
+                upscale=self.recipe.enlargement,
             )
+            return await self.pool.load(load, self._hear)
 
     def lacks(self, node: Node) -> bool:
         """Return whether a node is not in the store; its content is not checked."""

@@ -7,6 +7,7 @@ nodes of the running job.
 import asyncio
 import logging
 from collections.abc import Collection
+from typing import Any
 
 from engine.errors import StorageError
 from engine.film.events import Planned
@@ -16,6 +17,9 @@ from engine.storage.journal import Ended, Journal
 from engine.storage.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
+
+
+IDENTITIES = ("model", "interpolator", "upscaler", "batch")  # of a plan, which names depend on
 
 
 class PinnedNodes:
@@ -33,13 +37,13 @@ class PinnedNodes:
             store: of finished nodes.
         """
         self._queue, self._store = queue, store
-        # By model: its identity, its interpolator's, and how many keyframes are painted at once.
-        self._identities: dict[str, tuple[str, str, int]] = {}
+        # Of the newest plan with each model, as ``Plan`` takes them.
+        self._identities: dict[str, dict[str, Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references only
 
     def learn(self, model: str, planned: Planned) -> None:
-        """Store the identity of a plan's model; if it is new, hold the nodes of waiting jobs."""
-        known = planned.model, planned.interpolator, planned.batch
+        """Store the identities of a plan; if they are new, hold the nodes of waiting jobs."""
+        known = {name: getattr(planned, name) for name in IDENTITIES}
         if self._identities.get(model) != known:
             self._identities[model] = known
             task = asyncio.create_task(self._hold_all())
@@ -52,9 +56,7 @@ class PinnedNodes:
         known = self._identities.get(job.recipe.model) if job else None
         if job is None or known is None:
             return
-        model, interpolator, batch = known
-        names = {"model": model, "interpolator": interpolator}
-        plan = await asyncio.to_thread(Plan, job.recipe, batch=batch, **names)
+        plan = await asyncio.to_thread(Plan, job.recipe, **known)
         if job in self._queue:
             try:
                 self._store.hold(job.id, plan.names)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import InvalidParameterError
+from engine.film.recipe import MAX_FILM_PIXELS, MAX_FILM_SIDE
 
 FACTORS = (2, 3, 4)
-MAX_SIDES = (3840, 2160)  # pixels of the longer and of the shorter side, enlarged
 DEFAULT = "animevideov3"
 LICENCE = "BSD-3-Clause"  # of all networks below: Real-ESRGAN, Xintao Wang
 
@@ -75,15 +75,15 @@ def enlarged_size(width: int, height: int, factor: int) -> tuple[int, int]:
 
     Raises:
         InvalidParameterError: nothing enlarges by the factor, or the result would exceed
-            ``MAX_SIDES``.
+            the limits of films.
     """
     check_factor(factor)
     sides = width * factor, height * factor
-    if max(sides) > MAX_SIDES[0] or min(sides) > MAX_SIDES[1]:
-        limit = "x".join(map(str, MAX_SIDES))
+    if max(sides) > MAX_FILM_SIDE or sides[0] * sides[1] > MAX_FILM_PIXELS:
         raise InvalidParameterError(
             "factor",
-            f"{width}x{height} enlarged {factor} times is {sides[0]}x{sides[1]}, beyond {limit}",
+            f"{width}x{height} enlarged {factor} times is {sides[0]}x{sides[1]}; a side of "
+            f"at most {MAX_FILM_SIDE} and {MAX_FILM_PIXELS / 1e6:.1f} million pixels are possible",
             "choose a smaller factor or a smaller picture",
         )
     return sides

@@ -18,7 +18,11 @@ TORN = 0.015
 
 
 def frames(
-    node: SegmentNode, first: Picture, second: Picture, interpolator: Interpolator
+    node: SegmentNode,
+    first: Picture,
+    second: Picture,
+    interpolator: Interpolator,
+    enlarged: tuple[Picture, Picture] | None = None,
 ) -> Iterator[Picture]:
     """Yield the frames of a segment, in order of time.
 
@@ -27,19 +31,22 @@ def frames(
         first: its first keyframe, uint8 RGB ``(height, width, 3)``.
         second: its other one, of the same shape.
         interpolator: draws in-betweens where they are neither known nor faded.
+        enlarged: both keyframes, a whole number of times as large, which are shown instead. How
+            they move is found on the others.
     """
-    yield first
+    shown = enlarged or (first, second)
+    yield shown[0]
     bridge = bridge_of(node, first, second)
     if bridge in ("hold", "copy"):
-        yield from (first.copy() for _ in node.positions)
+        yield from (shown[0].copy() for _ in node.positions)
     elif bridge in ("fade", "crossfade"):
-        yield from (fade(first, second, position) for position in node.positions)
+        yield from (fade(*shown, position) for position in node.positions)
     elif node.move:
-        yield from (warp.between(first, second, node.move, at) for at in node.positions)
+        yield from (warp.between(*shown, node.move, at) for at in node.positions)
     else:
-        yield from interpolator.between(first, second, node.positions)
+        yield from interpolator.between(first, second, node.positions, enlarged)
     if node.closing:
-        yield second
+        yield shown[1]
 
 
 def bridge_of(node: SegmentNode, first: Picture, second: Picture) -> str:

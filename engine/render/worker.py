@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.errors import InternalError, VisionFluxError
 from engine.files import file_sha256
-from engine.models import Model, interpolators
+from engine.models import Model, interpolators, upscalers
 from engine.render import Cancelled, stages
 from engine.render.device import available, choose_device, describe, forget_peak, peak_memory
 from engine.render.image import read_png
@@ -26,6 +26,7 @@ from engine.render.painting.painter import Painter
 from engine.render.previews.previewer import Previewer
 from engine.render.rife.interpolator import open_interpolator
 from engine.render.rife.similarity import distance
+from engine.render.upscale import Upscaler, open_upscaler
 from engine.wire.messages import responses
 from engine.workers import messages
 from engine.workers.messages import Channel, ServerGoneError, claim_stdout
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--rife", default=interpolators.AUTO)
+    parser.add_argument("--upscaler", default=upscalers.DEFAULT)
     options = parser.parse_args()
     if options.list:
         print(",".join([name for name in available() if name != "cpu"] or ["cpu"]))
@@ -50,7 +52,7 @@ def main() -> None:
         level=os.environ.get("VISIONFLUX_LOG_LEVEL", "INFO"),
         format="%(asctime)s worker %(levelname)s %(message)s",
     )
-    bench = Worker(options.device, options.rife, channel)
+    bench = Worker(options.device, options.rife, options.upscaler, channel)
     threading.Thread(target=bench.listen, daemon=True).start()
     try:
         channel.send(messages.Ready(device=bench.device_info()))
@@ -65,7 +67,7 @@ def main() -> None:
 class Worker:
     """The state of the worker: a device, the loaded networks, and the pending tasks."""
 
-    def __init__(self, device: str, rife: str, channel: Channel) -> None:
+    def __init__(self, device: str, rife: str, upscaler: str, channel: Channel) -> None:
         self.inbox: queue.SimpleQueue[messages.Work | None] = queue.SimpleQueue()
         self._stopped: set[str] = set()  # jobs that were cancelled
         self._channel = channel
@@ -78,6 +80,8 @@ class Worker:
         self._interpolator: Any = None
         self._notice = ""  # why the interpolator is not the chosen one
         self._retry_at = 0.0
+        self._upscaler_choice = upscaler
+        self._upscaler: Upscaler | None = None
 
     def listen(self) -> None:
         """Read the server's messages, in a thread of its own, until the server is gone."""
@@ -142,9 +146,11 @@ class Worker:
             self._load_painter(work, work.model)
         self._job = work.job
         self._load_interpolator(work.job)
+        self._load_upscaler(work.job, work.upscale)
         return messages.Loaded(
             model=self._painter.identity if self._painter else "",
             interpolator=self._interpolator.identity,
+            upscaler=self._upscaler.identity if self._upscaler else "",
             notice=self._notice,
             device=self.device_info(),
         )
@@ -173,12 +179,23 @@ class Worker:
         )
         self._retry_at = time.monotonic() + WEIGHTS_RETRY_DELAY
 
+    def _load_upscaler(self, job: str, factor: int) -> None:
+        """Load the chosen network for a factor; 1 needs none."""
+        if self._upscaler and self._upscaler.factor == factor:
+            return
+        self._upscaler = None
+        if factor > 1:
+            on_bytes = self._loading(job, self._upscaler_choice)
+            choice, device = self._upscaler_choice, self._device.name
+            self._upscaler = open_upscaler(choice, factor, device, on_bytes)
+
     def _make(self, work: messages.Make) -> messages.Made:
         context = stages.Context(
             job=work.job,
             inputs=work.inputs,
             painter=self._painter,
             interpolator=self._interpolator,
+            upscaler=self._upscaler,
             previewer=self._previewer,
             advance=self._advance,
             stopped=lambda: work.job in self._stopped,

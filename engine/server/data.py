@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.errors import InvalidParameterError, LimitError, UnknownObjectError, VisionFluxError
 from engine.files import file_sha256
+from engine.film.recipe import MAX_FILM_PIXELS, MAX_FILM_SIDE
 from engine.storage.journal import ObjectRecord
 from engine.storage.object_store import ObjectStore, translated
 from engine.wire.messages import codec, requests, responses
@@ -104,8 +105,9 @@ def _check_png(head: bytes) -> None:
     if len(head) < PNG_HEAD.size or not head.startswith(PNG_SIGNATURE):
         raise InvalidParameterError("media_type", "the content is no PNG", "upload only keyframes")
     _, _, name, width, height, depth, kind = PNG_HEAD.unpack(head)
-    sides = range(LIMITS.min_side, LIMITS.max_side + 1)
-    if name != b"IHDR" or (depth, kind) != (8, RGB) or width not in sides or height not in sides:
+    sides = range(LIMITS.min_side, MAX_FILM_SIDE + 1)  # keyframes may be enlarged
+    fits = width in sides and height in sides and width * height <= MAX_FILM_PIXELS
+    if name != b"IHDR" or (depth, kind) != (8, RGB) or not fits:
         raise InvalidParameterError(
             "object", f"it is no keyframe: {width}×{height}, depth {depth}, colour type {kind}"
         )

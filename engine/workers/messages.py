@@ -29,16 +29,18 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
 
 
 class Load(Task, frozen=True, kw_only=True, tag="load"):
-    """Load a model and the network for in-betweens.
+    """Load a model and the networks for in-betweens and, if that is asked for, for enlarging.
 
     ``model``: None for a worker that does not paint; ``ways``: to save memory, used from the start;
-    ``keyframes``: maximal number to paint, ``batch`` of them at once.
+    ``keyframes``: maximal number to paint, ``batch`` of them at once; ``upscale``: how many times
+    as long their sides become.
     """
 
     model: Model | None
     ways: int = 0
     keyframes: int = 0
     batch: int = 1
+    upscale: int = 1
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +103,7 @@ class Loading(Reply, frozen=True, kw_only=True, tag="loading"):
 
 
 class Loaded(Reply, frozen=True, kw_only=True, tag="loaded"):
-    """Identities of the loaded networks (``model`` is "" for none), and the device's state.
+    """Identities of the loaded networks ("" for none), and the device's state.
 
     ``notice``: why in-betweens are not drawn by the network that the operator chose; "" if they
     are.
@@ -109,6 +111,7 @@ class Loaded(Reply, frozen=True, kw_only=True, tag="loaded"):
 
     model: str
     interpolator: str
+    upscaler: str = ""
     notice: str = ""
     device: DeviceInfo
 

@@ -246,8 +246,12 @@ class WorkerPool:
             return False
         assert isinstance(loaded, messages.Loaded)
         self._loaded = self._loaded or loaded
-        ours = (self._loaded.model if paints else "", self._loaded.interpolator)
-        theirs = (loaded.model, loaded.interpolator)
+        ours = (
+            self._loaded.model if paints else "",
+            self._loaded.interpolator,
+            self._loaded.upscaler,
+        )
+        theirs = (loaded.model, loaded.interpolator, loaded.upscaler)
         if ours == theirs:
             self._holding.add(worker)
             await self._pair(worker)
@@ -321,19 +325,19 @@ async def discover_workers(
 
 
 async def discover_cluster_workers(
-    address: str, rife: str, on_preview: Callable[[bytes], None]
+    address: str, chosen: Sequence[str], on_preview: Callable[[bytes], None]
 ) -> WorkerPool:
     """Return the pool for a Ray cluster: a worker for each share that it has now.
 
     Args:
         address: of the cluster's head, ``host:port``; this machine is one of its nodes.
-        rife: the network that the operator chose.
+        chosen: the networks that the operator chose, as options of ``engine.render.worker``.
         on_preview: as in ``WorkerProcess``.
 
     Raises:
         InvalidParameterError: no cluster answers, or it has no room for a worker.
     """
-    command = (*RAY_BRIDGE_COMMAND, "--ray", address, "--rife", rife)
+    command = (*RAY_BRIDGE_COMMAND, "--ray", address, *chosen)
     remedy = 'pip install "ray>=2.60,<2.61", and ray start on every machine'
     shares = (await _answer(command, "ray", remedy)).split()
     return WorkerPool(

@@ -68,11 +68,11 @@ class RayActor:
     """The class of the Ray actor: one worker for one device of its machine.
 
     Args:
-        rife: the network that the operator chose, as in ``engine.render.worker``.
+        chosen: the networks that the operator chose, as options of ``engine.render.worker``.
     """
 
-    def __init__(self, rife: str) -> None:
-        command = (sys.executable, "-m", "engine.render.worker", "--rife", rife)
+    def __init__(self, chosen: Sequence[str]) -> None:
+        command = (sys.executable, "-m", "engine.render.worker", *chosen)
         self._process = WorkerProcess(command, "auto", self._show)
         self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
 

@@ -19,7 +19,6 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from engine.models import interpolators as networks
 from engine.workers import messages
 from engine.workers.messages import Channel, ServerGoneError, claim_stdout
 from engine.workers.ray_actor import Content, FileChunk, PreviewBytes, RayActor, inputs
@@ -32,8 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ray", required=True, metavar="ADDRESS")
     parser.add_argument("--device", metavar="SHARE", help="one of those printed without it")
-    parser.add_argument("--rife", default=networks.AUTO)
-    options = parser.parse_args()
+    options, chosen = parser.parse_known_args()
     sink = claim_stdout()
     logging.basicConfig(
         level=os.environ.get("VISIONFLUX_LOG_LEVEL", "INFO"),
@@ -43,7 +41,7 @@ def main() -> None:
     if options.device is None:
         sink.write(" ".join(shares(ray.nodes())).encode())
         return
-    bridge = RayBridge(Channel(sys.stdin.buffer, sink), _actor(options.device, options.rife))
+    bridge = RayBridge(Channel(sys.stdin.buffer, sink), _actor(options.device, chosen))
     threading.Thread(target=bridge.listen, daemon=True).start()
     try:
         bridge.serve()
@@ -144,9 +142,9 @@ def _exit(status: int) -> None:
     os._exit(status)
 
 
-def _actor(share: str, rife: str) -> Any:
+def _actor(share: str, chosen: list[str]) -> Any:
     gpus, cpus = map(int, share.split(":"))
-    return ray.remote(RayActor).options(num_gpus=gpus, num_cpus=cpus).remote(rife)
+    return ray.remote(RayActor).options(num_gpus=gpus, num_cpus=cpus).remote(chosen)
 
 
 if __name__ == "__main__":

@@ -59,10 +59,15 @@ def do(channel: Channel, task: messages.Work) -> messages.Reply:
     if isinstance(task, messages.Load):
         thrifty[0] = task.ways
         if task.model is None:
-            return messages.Loaded(model="", interpolator="none@0", device=INFO)
+            return messages.Loaded(
+                model="", interpolator="none@0", upscaler=upscaler(task), device=INFO
+            )
         channel.send(messages.Loading(model=task.model.name, done=50, total=100))
         return messages.Loaded(
-            model=f"{task.model.name}@{WEIGHTS}", interpolator="none@0", device=INFO
+            model=f"{task.model.name}@{WEIGHTS}",
+            interpolator="none@0",
+            upscaler=upscaler(task),
+            device=INFO,
         )
     if isinstance(task, messages.Measure):
         return messages.Measured(distance=distance(task.first, task.second))
@@ -81,6 +86,10 @@ def do(channel: Channel, task: messages.Work) -> messages.Reply:
     except OSError as error:
         return messages.Broke(error=StorageError(f"it cannot be written: {error}").report())
     return messages.Made(files=files, memory=MEMORY)
+
+
+def upscaler(task: messages.Load) -> str:
+    return f"none@0x{task.upscale}" if task.upscale > 1 else ""
 
 
 def write(target: Path, kind: str, node: Node) -> messages.File:

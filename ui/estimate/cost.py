@@ -237,14 +237,18 @@ def _data_bytes(
     mirror: int,
 ) -> int:
     """Return the bytes of the film, its events, its previews and the pieces that are mirrored."""
-    pixels, films = _area(recipe), [past for past in measurements if past.size]
-    sizes = [past.size / past.recipe.frames / _area(past.recipe) for past in films]
-    film = recipe.frames * pixels * _median(sizes, SEGMENT.pixel_bytes)
+    films = [past for past in measurements if past.size]
+    sizes = [past.size / past.recipe.frames / _pixels(past.recipe, SEGMENT) for past in films]
+    film = recipe.frames * _pixels(recipe, SEGMENT) * _median(sizes, SEGMENT.pixel_bytes)
     pieces = reported = 0.0
     for name, count in units.items():
         stage = STAGES[name]
-        made = [past.sizes[name] / _area(past.recipe) for past in films if past.sizes.get(name)]
-        pieces += count * pixels * _median(made, stage.pixel_bytes) * is_mirrored(stage)
+        made = [
+            past.sizes[name] / _pixels(past.recipe, stage) for past in films if past.sizes.get(name)
+        ]
+        pieces += (
+            count * _pixels(recipe, stage) * _median(made, stage.pixel_bytes) * is_mirrored(stage)
+        )
         reported += count * (stage.previews(recipe, 1) + 1) * EVENT_BYTES
     return round(film + min(mirror, pieces) + previews + reported)
 
@@ -252,6 +256,11 @@ def _data_bytes(
 def _area(of: Recipe | Defaults) -> int:
     """Return the pixels of a picture."""
     return of.width * of.height
+
+
+def _pixels(recipe: Recipe, stage: Stage) -> int:
+    """Return the pixels of a picture that a stage makes."""
+    return _area(recipe) if stage.paints else math.prod(recipe.film_size)
 
 
 def _median(values: Sequence[float], unknown: float) -> float:

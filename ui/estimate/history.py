@@ -113,8 +113,16 @@ class FilmHistory:
             if planned is None or most > MAX_PLANNED_KEYFRAMES:
                 return most_units(recipe)
             distances = self._distances(session)
-            names = {"model": planned.model, "interpolator": planned.interpolator}
-            plan = grown(Plan(recipe, batch=planned.batch, **names), distances)
+            plan = grown(
+                Plan(
+                    recipe,
+                    model=planned.model,
+                    interpolator=planned.interpolator,
+                    upscaler=planned.upscaler,
+                    batch=planned.batch,
+                ),
+                distances,
+            )
             query = sa.select(Piece.object).join(Film, Film.job == Piece.job)
             made = set(session.scalars(query.where(self._mine, Piece.object.in_(plan.names))))
         return {stage.name: _missing_units(plan, stage, made) for stage in plan.stages}

@@ -56,7 +56,8 @@ def timeline(view: JobView) -> list[dict[str, str]]:
     """Return the stages in order, each ``todo``, ``active`` or ``done``, with its count."""
     progress = view.progress
     steps = [_step("Model", done=progress.plan is not None, active=progress.phase == "loading")]
-    stages = progress.pieces or STAGES  # without a plan yet, the stages that every film has
+    wanted = (name for name, stage in STAGES.items() if stage.wanted(view.recipe))
+    stages = progress.pieces or wanted  # while there is no plan yet
     return steps + [_stage_step(view, STAGES[name]) for name in stages if STAGES[name].title]
 
 

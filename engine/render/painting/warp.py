@@ -13,6 +13,7 @@ from engine.render.image import Picture
 
 Floats = NDArray[np.float32]
 FEATHER_SHARE = 1 / 16  # picture widths inside a rim over which the other picture takes over
+BAND_PIXELS = 1 << 20  # of what is computed at once, so that large pictures take little memory
 MIN_CHANNEL_SPREAD = 1.0  # of a LAB channel, L in [0, 100]: flatter ones are only shifted
 
 
@@ -23,7 +24,10 @@ def moved(picture: Picture, move: Move) -> Picture:
         picture: uint8 RGB ``(height, width, 3)``, seen from ``move.before``.
         move: of the camera.
     """
-    x, y = sources(move, *picture.shape[:2])
+    return _fetched(picture, *sources(move, *picture.shape[:2]))
+
+
+def _fetched(picture: Picture, x: Floats, y: Floats) -> Picture:
     return cv2.remap(  # type: ignore[return-value]
         picture, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
     )
@@ -47,35 +51,46 @@ def between(first: Picture, second: Picture, move: Move, position: float) -> Pic
         move: of the camera.
         position: in (0, 1); 0 is the first one's.
     """
-    here, size = move.at(position), first.shape[:2]
+    here, (height, width) = move.at(position), first.shape[:2]
     ways = Move(before=move.before, after=here), Move(before=move.after, after=here)
-    weights = [
-        share * (_inside(way, *size) + 1e-6)
-        for share, way in zip((1 - position, position), ways, strict=True)
-    ]
-    share = (weights[0] / (weights[0] + weights[1]))[..., None]  # of the first, (height, width, 1)
-    mixed = moved(first, ways[0]) * share + moved(second, ways[1]) * (1 - share)
-    pixels: Picture = (mixed + 0.5).astype(np.uint8)
+    pixels, tall = np.empty_like(first), max(1, BAND_PIXELS // width)
+    for top in range(0, height, tall):
+        rows = slice(top, top + tall)
+        places = [sources(way, height, width, rows) for way in ways]
+        weights = [
+            share * (_inside(*place, height, width) + 1e-6)
+            for share, place in zip((1 - position, position), places, strict=True)
+        ]
+        share = (weights[0] / (weights[0] + weights[1]))[..., None]  # of the first, (h, w, 1)
+        mixed = _fetched(first, *places[0]) * share + _fetched(second, *places[1]) * (1 - share)
+        pixels[rows] = (mixed + 0.5).astype(np.uint8)
     return pixels
 
 
-def _inside(move: Move, height: int, width: int) -> Floats:
-    """Return for each pixel after a move how far inside the rim it was before, 0 (outside) to 1."""
-    x, y = sources(move, height, width)
+def _inside(x: Floats, y: Floats, height: int, width: int) -> Floats:
+    """Return for positions of pixels how far inside the rim they are, 0 (outside) to 1."""
     rim = np.minimum(np.minimum(x, width - 1 - x), np.minimum(y, height - 1 - y))
     inside: Floats = np.clip((rim + 0.5) / (FEATHER_SHARE * width), 0, 1)
     return inside
 
 
-def sources(move: Move, height: int, width: int) -> tuple[Floats, Floats]:
+def sources(
+    move: Move, height: int, width: int, rows: slice = slice(None)
+) -> tuple[Floats, Floats]:
     """Return the position of each pixel before a move, in pixels, ``(height, width)`` each.
 
     Integers are the centres of pixels, as OpenCV has it.
+
+    Args:
+        move: of the camera.
+        height: of the picture, in pixels.
+        width: likewise.
+        rows: of the picture, to which the answer is limited.
     """
     aspect = height / width
     columns = (np.arange(width) + 0.5) / width - 0.5
-    rows = ((np.arange(height) + 0.5) / height - 0.5) * aspect
-    x, y = carry(*np.meshgrid(columns, rows), move.after, move.before, aspect)
+    lines = ((np.arange(height)[rows] + 0.5) / height - 0.5) * aspect
+    x, y = carry(*np.meshgrid(columns, lines), move.after, move.before, aspect)
     left, top = (x + 0.5) * width - 0.5, (y / aspect + 0.5) * height - 0.5
     return left.astype(np.float32), top.astype(np.float32)
 

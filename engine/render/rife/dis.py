@@ -35,26 +35,23 @@ class DIS(Network):
         device = first.image.device
         return Pair(first, second, (flows[0].to(device), flows[1].to(device)))
 
-    def estimate(self, pair: Pair, positions: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Find motion and mask at N positions, at the size at which motion is sought.
-
-        Returns:
-            Flows to the first and to the second keyframe, (N, 4, h, w) in pixels of that size;
-            and the share of the first keyframe, (N, 1, 1, 1).
-        """
+    def track(self, pair: Pair, positions: Sequence[float]) -> Tensor:
+        """Take a share of both flows at some positions."""
         assert pair.flows
         forward, backward = pair.flows
         at = forward.new_tensor(positions).view(-1, 1, 1, 1)
         to_first = at * (at * backward - (1 - at) * forward)
         to_second = (1 - at) * ((1 - at) * forward - at * backward)
-        return torch.cat((to_first, to_second), 1), 1 - at
+        flows, size = torch.cat((to_first, to_second), 1), pair.first.image.shape[-2:]
+        if flows.shape[-2:] != size:
+            enlarged = F.interpolate(flows, size, mode="bilinear", align_corners=False)
+            flows = enlarged / pair.first.scale
+        return torch.cat((flows, (1 - at).expand(-1, 1, *size)), 1)
 
     def draw(self, pair: Pair, positions: Sequence[float]) -> Drawn:
         """Draw frames at some positions in one batch."""
-        flows, share = self.estimate(pair, positions)
-        size, scale = pair.first.image.shape[-2:], pair.first.scale
-        if flows.shape[-2:] != size:
-            flows = F.interpolate(flows, size, mode="bilinear", align_corners=False) / scale
+        tracks = self.track(pair, positions)
+        flows, share = tracks[:, :4], tracks[:, 4:]
         sides = [
             warp(keyframe.image.expand(len(flows), -1, -1, -1), flow)
             for keyframe, flow in zip((pair.first, pair.second), flows.chunk(2, 1), strict=True)

@@ -19,7 +19,7 @@ Knows nothing about files, 8-bit frames or when to interpolate.
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -93,6 +93,7 @@ def input_order(architecture: Architecture, index: int) -> list[int]:
 
 FAR_MOTION = 32.0  # pixels; beyond this the versions that can double their scales do so
 RECORDED_SHAPES = 4  # shapes kept; each holds the memory of a whole evaluation
+Result = Literal["draw", "track"]
 Work = Callable[..., tuple[Tensor, ...]]
 
 
@@ -163,7 +164,7 @@ class FastIFNet:
         if encoder is not None:
             copied = copy.deepcopy(encoder).to(dtype)
             self.encoder = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._replays: dict[tuple[float, tuple[int, int]], CudaGraph] = {}
+        self._replays: dict[tuple[float, tuple[int, int], Result], CudaGraph] = {}
         self.blocks = []
         for index, block in enumerate(blocks):
             last = index == len(blocks) - 1
@@ -209,13 +210,42 @@ class FastIFNet:
             The frames (N, 3, *size); the two warped pictures of the last one; and which
             positions moved so far that this version begins again with doubled scales.
         """
+        frames, first, second, change = self._run(stacked, coarse, positions, scale, size, "draw")
+        return frames, (first, second), self._again(change)
+
+    def track(
+        self,
+        stacked: tuple[Tensor, Tensor],
+        coarse: tuple[Tensor, Tensor],
+        positions: Sequence[float],
+        scale: float,
+        size: tuple[int, int],
+    ) -> tuple[Tensor, list[int]]:
+        """Find what moves the pictures to some positions; the arguments are those of ``draw``.
+
+        Returns:
+            The tracks (N, 5, *size) of ``Network.track``, and which positions begin again.
+        """
+        tracks, change = self._run(stacked, coarse, positions, scale, size, "track")
+        return tracks, self._again(change)
+
+    def _run(
+        self,
+        stacked: tuple[Tensor, Tensor],
+        coarse: tuple[Tensor, Tensor],
+        positions: Sequence[float],
+        scale: float,
+        size: tuple[int, int],
+        result: Result,
+    ) -> tuple[Tensor, ...]:
         moments = stacked[0].new_tensor(positions).view(-1, 1, 1, 1)
-        doubles = self.architecture.doubles
-        work: Work = partial(self._work, scale=scale, size=size)
-        if moments.is_cuda and not doubles:
-            work = self._replays.setdefault((scale, size), CudaGraph(work))
-        frames, first, second, change = work(*stacked, *coarse, moments)
-        return frames, (first, second), _far(change) if doubles else []
+        work: Work = partial(self._work, scale=scale, size=size, result=result)
+        if moments.is_cuda and not self.architecture.doubles:
+            work = self._replays.setdefault((scale, size, result), CudaGraph(work))
+        return work(*stacked, *coarse, moments)
+
+    def _again(self, change: Tensor) -> list[int]:
+        return _far(change) if self.architecture.doubles else []
 
     def _work(
         self,
@@ -227,8 +257,9 @@ class FastIFNet:
         *,
         scale: float,
         size: tuple[int, int],
+        result: Result,
     ) -> tuple[Tensor, ...]:
-        """Frames, the last one's two sides, and the change of motion that ``doubles`` asks for.
+        """Frames and the last one's two sides, or tracks; and the change that ``doubles`` asks for.
 
         The coarse blocks run for all positions at once, since their maps are too small to keep
         a processor busy. On a CPU the fine ones run for each position by itself: their maps
@@ -243,15 +274,20 @@ class FastIFNet:
         for index in range(1, fine):
             out = self._advance(stacked, motion, index, out, moments, scales)
             change = motion.parts[1][0]
-        frames = first.new_empty((count, 3, *size))
+        found = first.new_empty((count, 3 if result == "draw" else FLOW_CHANNELS + 1, *size))
+        sides: tuple[Tensor, ...] = ()
         step = count if self.together else 1
         for start in range(0, count, step):
             chosen = slice(start, start + step)
             alone, last = motion.only(chosen), out[chosen]
             for index in range(fine, len(scales)):
                 last = self._advance(stacked, alone, index, last, moments[chosen], scales)
-            sides = self._blend(stacked, alone, last, frames[chosen])
-        return frames, *sides, change
+            if result == "draw":
+                sides = self._blend(stacked, alone, last, found[chosen])
+            else:
+                flow, mask = self._moves(alone, last, size)
+                torch.cat((flow, torch.sigmoid(mask)), out=found[chosen].transpose(0, 1))
+        return found, *sides, change
 
     def _advance(
         self,
@@ -347,23 +383,27 @@ class FastIFNet:
         x[:, 1:] = out[:, FLOW_CHANNELS:]
         return x
 
+    def _moves(self, motion: Motion, out: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """The final flows (4, N, *size) in pixels, and mask logits (1, N, *size)."""
+        height, width = size
+        whole = motion.at(1)[..., :height, :width]
+        if self.architecture.mask_adds:
+            return whole[:FLOW_CHANNELS], whole[FLOW_CHANNELS:]
+        mask = enlarge(out[:, FLOW_CHANNELS:], motion.parts[-1][1])[..., :height, :width]
+        return whole, mask.transpose(0, 1)
+
     def _blend(
         self, stacked: tuple[Tensor, Tensor], motion: Motion, out: Tensor, frames: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Warp and blend into frames (N, 3, h, w), computing no pixel beyond them."""
         height, width = frames.shape[-2:]
-        whole = motion.at(1)[..., :height, :width]
-        if self.architecture.mask_adds:
-            mask = whole[FLOW_CHANNELS:]
-        else:
-            mask = enlarge(out[:, FLOW_CHANNELS:], motion.parts[-1][1])[..., :height, :width]
-            mask = mask.transpose(0, 1)
+        flow, mask = self._moves(motion, out, (height, width))
         columns = places(stacked[0].shape[-1], 1, frames.device)[:width]
         rows = places(stacked[0].shape[-2], 1, frames.device)[:height]
-        count = pieces(whole)
+        count = pieces(flow)
         first, second = (
             sample(picture[:, :3], fold(half, count), columns, rows.reshape(count, -1, 1))
-            for picture, half in zip(stacked, torch.split(whole[:FLOW_CHANNELS], 2), strict=True)
+            for picture, half in zip(stacked, torch.split(flow, 2), strict=True)
         )
         share = fold(torch.sigmoid(mask), count).transpose(0, 1)
         target = fold(frames.transpose(0, 1), count).transpose(0, 1)

@@ -70,18 +70,40 @@ class IFNet(Network):
             sides = again.sides if index == len(positions) - 1 else sides
         return Drawn(frames, sides)
 
+    def track(self, pair: Pair, positions: Sequence[float]) -> Tensor:
+        """Find what moves two pictures to some positions, the fast way where it exists."""
+        fast, scale = self.fast(), pair.first.scale
+        if not fast.can(scale):
+            return self.track_plainly(pair, positions)
+        stacked = pair.first.encoded[0], pair.second.encoded[0]
+        coarse = pair.first.encoded[1], pair.second.encoded[1]
+        size = (pair.first.image.shape[-2], pair.first.image.shape[-1])
+        tracks, far = fast.track(stacked, coarse, positions, scale, size)
+        for index in far:
+            tracks[index] = self.track_plainly(pair, [positions[index]])[0]
+        return tracks
+
     def draw_plainly(self, pair: Pair, positions: Sequence[float]) -> Drawn:
         """Draw frames by ``forward``, one position at a time."""
+        warped, _, mask = self._plainly(pair, positions)
+        share = torch.sigmoid(mask)
+        first, second = warped.chunk(2, 1)
+        return Drawn(first * share + second * (1 - share), (first[-1:], second[-1:]))
+
+    def track_plainly(self, pair: Pair, positions: Sequence[float]) -> Tensor:
+        """Find tracks by ``forward``, one position at a time."""
+        _, flow, mask = self._plainly(pair, positions)
+        return torch.cat((flow, torch.sigmoid(mask)), 1)
+
+    def _plainly(self, pair: Pair, positions: Sequence[float]) -> tuple[Tensor, ...]:
+        """Warped pictures, flows and mask logits, as ``forward`` returns them, without padding."""
         height, width = pair.first.image.shape[-2:]
         pictures = (pair.first.padded, pair.second.padded)
         stacked = (pair.first.encoded[0], pair.second.encoded[0])
         encoded = [maps[:, 3:] for maps in stacked] if self.encode else []
         scale = pair.first.scale
-        drawn = [self(pictures, encoded, position, scale) for position in positions]
-        warped = torch.cat([warped for warped, _, _ in drawn])[..., :height, :width]
-        share = torch.sigmoid(torch.cat([mask for _, _, mask in drawn]))[..., :height, :width]
-        first, second = warped.chunk(2, 1)
-        return Drawn(first * share + second * (1 - share), (first[-1:], second[-1:]))
+        found = [self(pictures, encoded, position, scale) for position in positions]
+        return tuple(torch.cat(maps)[..., :height, :width] for maps in zip(*found, strict=True))
 
     def fast(self) -> FastIFNet:
         """The prepared evaluator of these weights, made when first asked for."""

@@ -7,7 +7,7 @@ pictures on disk, films or jobs.
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.checkpoint import load_ifnet
 from engine.render.rife.dis import DIS
 from engine.render.rife.ifnet import IFNet
+from engine.render.rife.moving import MovingPair
 from engine.render.rife.network import Drawn, Network, Pair, Prepared, check_positions, check_scale
 from engine.render.rife.similarity import Judgement, judge
 from engine.render.weights.hub import OnBytes
@@ -41,6 +42,8 @@ HALF_SCALE_PIXELS, QUARTER_SCALE_PIXELS = 2_500_000, 10_000_000
 # came out 0.6 dB worse than a fade, those above 1.6 dB better. 15 unrelated pairs reached 0.88 to
 # 1.02, all of them faded by the judge already. Nothing better than 0.95 was found.
 MAX_DISAGREEMENT = 0.95
+FADED_ROWS = 256  # of a cross-fade, at once
+Shown = tuple[np.ndarray, np.ndarray]
 
 
 def load_interpolator(
@@ -119,7 +122,11 @@ class Interpolator:
         return judge(first, second)
 
     def between(
-        self, first: np.ndarray, second: np.ndarray, positions: Sequence[float]
+        self,
+        first: np.ndarray,
+        second: np.ndarray,
+        positions: Sequence[float],
+        enlarged: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield the frames at some positions between two keyframes, in order.
 
@@ -127,9 +134,12 @@ class Interpolator:
             first: uint8 RGB (H, W, 3).
             second: likewise, of the same size.
             positions: in [0, 1], as a rule strictly inside and ascending.
+            enlarged: both frames, a whole number of times as large, to be shown instead; how to get
+                from the one to the other is found on the small ones.
 
         Yields:
-            uint8 RGB (H, W, 3), one for each position, as soon as its batch is drawn.
+            uint8 RGB, as large as what is shown, one for each position, as soon as its batch is
+            drawn.
 
         Raises:
             InvalidParameterError: sizes or types differ, or a position is out of range.
@@ -137,21 +147,23 @@ class Interpolator:
         """
         _check_frames(first, second)
         moments = check_positions(positions)
-        return self._draw_all(first, second, moments)
+        if enlarged:
+            _check_enlarged(first, enlarged)
+        return self._draw_all(first, second, moments, enlarged)
 
     def _draw_all(
-        self, first: np.ndarray, second: np.ndarray, moments: list[float]
+        self, first: np.ndarray, second: np.ndarray, moments: list[float], enlarged: Shown | None
     ) -> Iterator[np.ndarray]:
-        mode = judge(first, second).mode
+        mode, shown = judge(first, second).mode, enlarged or (first, second)
         if mode == "interpolate" and moments:
-            yield from self._interpolate(first, second, moments)
+            yield from self._interpolate(first, second, moments, enlarged)
             return
         for moment in moments:
-            yield first.copy() if mode == "copy" else fade(first, second, moment)
+            yield shown[0].copy() if mode == "copy" else fade(*shown, moment)
 
     @torch.inference_mode()
     def _interpolate(
-        self, first: np.ndarray, second: np.ndarray, moments: list[float]
+        self, first: np.ndarray, second: np.ndarray, moments: list[float], enlarged: Shown | None
     ) -> Iterator[np.ndarray]:
         """Draw the middle first, to see whether the two sides agree; then all in order."""
         with self._memory_errors(f"two keyframes of {first.shape[1]}x{first.shape[0]}"):
@@ -159,25 +171,42 @@ class Interpolator:
         middle = min(range(len(moments)), key=lambda index: abs(moments[index] - 0.5))
         drawn = self._draw(pair, [moments[middle]])
         if disagreement(pair, drawn) > MAX_DISAGREEMENT:
-            yield from (fade(first, second, moment) for moment in moments)
+            shown = enlarged or (first, second)
+            yield from (fade(*shown, moment) for moment in moments)
             return
-        yield from self._batches(pair, moments[:middle])
+        if enlarged:
+            moving = MovingPair(*enlarged, self.device)
+            tracks = self._batches(pair, moments, self._track)
+            yield from (moving.frame(track) for track in tracks)
+            return
+        yield from map(to_frame, self._batches(pair, moments[:middle], self._frames))
         yield to_frame(drawn.frames[0])
-        yield from self._batches(pair, moments[middle + 1 :])
+        yield from map(to_frame, self._batches(pair, moments[middle + 1 :], self._frames))
 
-    def _batches(self, pair: Pair, moments: list[float]) -> Iterator[np.ndarray]:
+    def _batches(
+        self, pair: Pair, moments: list[float], draw: Callable[[Pair, list[float]], Tensor]
+    ) -> Iterator[Tensor]:
+        """Yield what is drawn for each moment, as many at once as memory allows."""
         pixels = pair.first.padded.shape[-1] * pair.first.padded.shape[-2]
         while moments:
             count = max(1, self._batch_pixels // pixels)
             try:
-                frames = self._draw(pair, moments[:count]).frames
+                found = draw(pair, moments[:count])
             except DeviceMemoryError:
                 if count == 1:
                     raise
                 self._batch_pixels = count // 2 * pixels
                 continue
             moments = moments[count:]
-            yield from (to_frame(frame) for frame in frames)
+            yield from found
+
+    def _frames(self, pair: Pair, moments: list[float]) -> Tensor:
+        return self._draw(pair, moments).frames
+
+    def _track(self, pair: Pair, moments: list[float]) -> Tensor:
+        height, width = pair.first.image.shape[-2:]
+        with self._memory_errors(f"the motion of {len(moments)} frames of {width}x{height}"):
+            return self.network.track(pair, moments)
 
     def _draw(self, pair: Pair, moments: list[float]) -> Drawn:
         height, width = pair.first.image.shape[-2:]
@@ -224,8 +253,12 @@ def disagreement(pair: Pair, drawn: Drawn) -> float:
 
 def fade(first: np.ndarray, second: np.ndarray, position: float) -> np.ndarray:
     """The cross-fade of two uint8 frames."""
-    mixed = first * np.float32(1 - position) + second * np.float32(position)
-    return (mixed + 0.5).astype(np.uint8)
+    mixed = np.empty_like(first)
+    for top in range(0, len(first), FADED_ROWS):  # so that large frames take little memory
+        rows = slice(top, top + FADED_ROWS)
+        sum_ = first[rows] * np.float32(1 - position) + second[rows] * np.float32(position)
+        mixed[rows] = (sum_ + 0.5).astype(np.uint8)
+    return mixed
 
 
 def to_frame(image: Tensor) -> np.ndarray:
@@ -243,6 +276,15 @@ def _check_frames(first: np.ndarray, second: np.ndarray) -> None:
         sizes = " and ".join(f"{frame.shape[1]}x{frame.shape[0]}" for frame in (first, second))
         problem = f"the two frames differ in size: {sizes}"
         raise InvalidParameterError("second", problem, "scale one to the other's size")
+
+
+def _check_enlarged(first: np.ndarray, enlarged: Shown) -> None:
+    _check_frames(*enlarged)
+    factor = len(enlarged[0]) // len(first)
+    if enlarged[0].shape[:2] != (len(first) * factor, first.shape[1] * factor):
+        sizes = " and ".join(f"{each.shape[1]}x{each.shape[0]}" for each in (first, enlarged[0]))
+        problem = f"one size is no whole multiple of the other: {sizes}"
+        raise InvalidParameterError("enlarged", problem, "enlarge both sides by the same factor")
 
 
 log = logging.getLogger(__name__)

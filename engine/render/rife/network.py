@@ -145,6 +145,16 @@ class Network(nn.Module):
     def draw(self, pair: Pair, positions: Sequence[float]) -> Drawn:
         """Draw frames at one or more positions in [0, 1], all in one batch."""
 
+    @abstractmethod
+    def track(self, pair: Pair, positions: Sequence[float]) -> Tensor:
+        """Find what moves two pictures to one or more positions in [0, 1].
+
+        Returns:
+            float32 (N, 5, H, W): the flows to the first and to the second picture, x and y in
+            pixels, and the share of the first one in [0, 1]. What ``draw`` draws is both pictures,
+            fetched at each pixel plus its flow, in these shares.
+        """
+
     @torch.inference_mode()
     def interpolate(
         self, image0: Tensor, image1: Tensor, positions: Sequence[float], scale: float = 1.0

@@ -12,6 +12,7 @@ from engine.render.image import Picture, read_png
 from engine.render.painting.painter import Painter
 from engine.render.previews.previewer import Previewer
 from engine.render.rife.interpolator import Interpolator
+from engine.render.upscale import Upscaler
 
 
 class Piece(Protocol):
@@ -39,6 +40,7 @@ class Context:
         inputs: files that the nodes are made of, by content address.
         painter: the film's diffusion model; None on a worker that does not paint.
         interpolator: the network that draws in-betweens.
+        upscaler: the network that enlarges keyframes; None if they stay as painted.
         previewer: is offered pictures.
         advance: is called with a piece's index, the steps that are done, and all of its steps.
         stopped: tells whether the job was stopped.
@@ -48,6 +50,7 @@ class Context:
     inputs: Mapping[str, str]
     painter: Painter | None
     interpolator: Interpolator
+    upscaler: Upscaler | None
     previewer: Previewer
     advance: Callable[[int, int, int], None]
     stopped: Callable[[], bool]

@@ -25,7 +25,8 @@ def make(pieces: Sequence[Piece], context: Context) -> list[str]:
     for name in names:
         context.check()
         merits.append(merit(read_png(context.inputs[name])))
-    shutil.copyfile(context.inputs[names[best(merits)]], piece.target)
+    shown = piece.node.enlarged or names
+    shutil.copyfile(context.inputs[shown[best(merits)]], piece.target)
     return [""]
 
 

@@ -7,6 +7,7 @@ from msgspec import structs
 from engine.film.graph import BATCHES, Blend, keyframe, prompt_at
 from engine.film.plan import Plan
 from engine.film.recipe import Recipe, parse_recipe
+from engine.film.stages import ENLARGED, POSTER, SEGMENT
 
 
 def planned(*prompts: str, seconds: float = 2.0, **settings: Any) -> Plan:
@@ -207,3 +208,48 @@ def test_only_keyframes_that_depend_on_no_other_and_are_no_retakes_are_painted_a
     assert len({node.source for node in found.keyframes} - {""}) > 2
     looking = plan(recipe("a", "b", anchor_attention=True), batch=4)
     assert {node.rows for node in looking.keyframes} == {1}
+
+
+def enlarged(factor: int, *prompts: str, upscaler: str = "u@1", **settings: Any) -> Plan:
+    made = recipe(*prompts, spacing="even", upscale=factor, **settings)
+    return Plan(made, model="m@1", interpolator="i@1", upscaler=upscaler)
+
+
+def test_enlarging_changes_no_keyframe_and_all_that_is_shown() -> None:
+    small, large = planned("a", "b"), enlarged(4, "a", "b")
+    assert large.keyframes == small.keyframes
+    assert not {node.name for node in small.segments} & {node.name for node in large.segments}
+    assert small.film.name != large.film.name
+    assert small.nodes(POSTER)[0].name != large.nodes(POSTER)[0].name
+    assert set(small.names) & set(large.names) == {node.name for node in small.keyframes}
+
+
+def test_enlarged_keyframes_are_what_segments_and_poster_are_made_of() -> None:
+    found = enlarged(2, "a", "b")
+    names = [node.name for node in found.nodes(ENLARGED)]
+    assert [node.inputs for node in found.nodes(ENLARGED)] == [(k.name,) for k in found.keyframes]
+    for segment, (first, second) in zip(found.segments, found.ends, strict=True):
+        pair = found.keyframes[first].name, found.keyframes[second].name
+        assert segment.inputs == (*pair, names[first], names[second])
+    assert set(found.nodes(POSTER)[0].inputs) == {k.name for k in found.keyframes} | {*names}
+
+
+def test_the_network_and_the_factor_are_part_of_what_is_enlarged() -> None:
+    plans = [enlarged(2, "a"), enlarged(3, "a"), enlarged(2, "a", upscaler="u@2")]
+    for stage in (ENLARGED, SEGMENT):
+        names = [{node.name for node in one.nodes(stage)} for one in plans]
+        assert len(set.union(*names)) == sum(map(len, names))
+
+
+@pytest.mark.parametrize("settings", [{"upscale": 1}, {"upscale": 4, "animatic": True}], ids=str)
+def test_what_is_shown_as_painted_has_no_enlarged_keyframes(settings: dict[str, Any]) -> None:
+    found = planned("a", **settings)
+    assert ENLARGED not in found.stages
+    assert found.segments == planned("a", animatic=settings.get("animatic", False)).segments
+
+
+def test_a_film_as_painted_has_the_name_that_it_has_had() -> None:
+    assert planned("a", upscale=1).film.name == planned("a").film.name
+    assert planned("a").film.name[:16] == "7a988bc8dbab4618"
+    assert planned("a").nodes(POSTER)[0].name[:16] == "9c7e81b05d92d4a3"
+    assert planned("a").segments[0].name[:16] == "8fb35e40c1fa586c"

@@ -12,7 +12,7 @@ from engine.film.camera import REST
 from engine.film.graph import KeyframeNode, prompt_at
 from engine.film.plan import MakeStep, MeasureStep, Plan, grown, most_keyframes
 from engine.film.recipe import Recipe, parse_recipe
-from engine.film.stages import KEYFRAME, SEGMENT
+from engine.film.stages import ENLARGED, KEYFRAME, SEGMENT
 from engine.film.timeline import TOO_WIDE, stretches
 from tests.stand_ins.plans import worked
 
@@ -38,6 +38,7 @@ RECIPES = st.builds(
     motion=st.sampled_from(["morph", "cut", "fade"]),
     spacing=st.sampled_from(["adaptive", "even"]),
     loop=st.booleans(),
+    upscale=st.sampled_from([1, 2]),
 )
 
 
@@ -104,8 +105,9 @@ def test_what_is_asked_for_can_be_done(made: Recipe, seed: int) -> None:
             there.add(step.node.name)
         elif isinstance(step, MeasureStep):
             assert {step.first, step.second} <= there
-        elif step.stage is SEGMENT:
-            assert {step.node.first, step.node.second} <= there
+        elif step.stage in (ENLARGED, SEGMENT):
+            assert there.issuperset(step.node.inputs)
+            there.add(step.node.name)
     assert sum(isinstance(step, MakeStep) and step.stage is SEGMENT for step in steps) == len(
         plan.segments
     )
@@ -158,6 +160,21 @@ def test_a_gap_that_stays_too_wide_is_faded_on_purpose() -> None:
     first, second = (plan.times[index] for index in plan.ends[faded[0]])
     assert first < border < second
     assert second - first < 0.1
+
+
+def test_a_keyframe_is_enlarged_and_shown_before_the_next_one_is_painted() -> None:
+    _, steps = worked(recipe("a", "b", spacing="even", upscale=2))
+    kinds = [step.stage.name for step in steps if isinstance(step, MakeStep)]
+    keyframe = ["keyframe", "enlarged"]
+    assert kinds[:7] == [*keyframe, *keyframe, "segment", *keyframe]
+    assert kinds.count("enlarged") == kinds.count("keyframe")
+
+
+def test_what_is_seen_in_place_of_a_blank_keyframe_is_enlarged() -> None:
+    made = recipe("a", spacing="even", upscale=2)
+    plan, _ = worked(made, blank=lambda index: index in (0, 1))
+    names = [node.name for node in plan.nodes(ENLARGED)]
+    assert plan.segments[0].enlarged == (names[2], names[2])
 
 
 def test_scenes_are_drawn_while_later_ones_are_painted() -> None:

@@ -3,8 +3,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.errors import VisionFluxError
-from engine.film.recipe import Recipe, parse_recipe
+from engine.errors import LimitError, VisionFluxError
+from engine.film.recipe import Recipe, encode_recipe, largest_upscale, parse_recipe
 
 GOOD: dict[str, Any] = {"scenes": [{"prompt": "dawn over the sea"}]}
 
@@ -35,6 +35,10 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("version", {"version": 2}),
     ("surprise", {"surprise": 1}),
     ("model", {"model": ""}),
+    ("upscale", {"upscale": 5}),
+    ("upscale", {"upscale": 2.5}),
+    ("upscale", {"upscale": 4, "width": 1024}),
+    ("upscale", {"upscale": 4, "width": 832, "height": 832}),
 ]
 
 
@@ -62,3 +66,26 @@ def test_frames_follow_from_duration_and_rate() -> None:
     recipe = parse_recipe({"scenes": [{"prompt": "a", "seconds": 2}] * 2, "fps": 24})
     assert (recipe.seconds, recipe.frames) == (4.0, 96)
     assert isinstance(recipe, Recipe)
+
+
+def test_a_recipe_without_enlargement_is_as_it_was() -> None:
+    made = parse_recipe(GOOD | {"upscale": 1})
+    assert made == parse_recipe(GOOD)
+    assert "upscale" not in encode_recipe(made)
+    assert (made.enlargement, made.film_size) == (1, (256, 256))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "factor"),
+    [(256, 256, 4), (960, 536, 4), (544, 960, 4), (768, 768, 4), (1024, 1024, 3), (1024, 576, 3)],
+)
+def test_enlarged_frames_fit_into_4k(width: int, height: int, factor: int) -> None:
+    assert largest_upscale(width, height) == factor
+    made = parse_recipe(GOOD | {"width": width, "height": height, "upscale": factor})
+    assert made.film_size == (width * factor, height * factor)
+
+
+def test_a_refusal_says_which_size_fits() -> None:
+    with pytest.raises(LimitError, match="4096x2304") as caught:
+        parse_recipe(GOOD | {"width": 1024, "height": 576, "upscale": 4})
+    assert "3072x1728" in caught.value.remedy

@@ -451,7 +451,7 @@ async def test_planning_leaves_the_loop_to_others() -> None:
             turns += 1
 
     async def load(*_: object) -> SimpleNamespace:
-        return SimpleNamespace(model="m", interpolator="i", notice="")
+        return SimpleNamespace(model="m", interpolator="i", upscaler="", notice="")
 
     nodes = SimpleNamespace(
         recipe=a_recipe("a", "b"),

@@ -29,9 +29,10 @@ def test_flow_and_mask_are_those_of_the_position(scene: Scene) -> None:
     """The disc's middle moves by the scene's speed; each side takes its share of it."""
     net = DIS()
     pair = net.relate(*(net.prepare(to_tensor(scene.at(moment))) for moment in (0, 1)))
-    flows, share = net.estimate(pair, [0.25, 0.5])
-    assert flows.shape == (2, 4, 160, 160)
-    assert share.flatten().tolist() == [0.75, 0.5]
+    tracks = net.track(pair, [0.25, 0.5])
+    assert tracks.shape == (2, 5, 160, 160)
+    flows, share = tracks[:, :4], tracks[:, 4]
+    assert share.amin((1, 2)).tolist() == share.amax((1, 2)).tolist() == [0.75, 0.5]
     x, y = (scene.centre + scene.velocity / 2).round().astype(int)
     for flow, position in zip(flows, (0.25, 0.5), strict=True):
         to_first, to_second = flow[:, y - 5 : y + 6, x - 5 : x + 6].mean((1, 2)).chunk(2)

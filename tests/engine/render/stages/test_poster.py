@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from msgspec import structs
 
 from engine.film.graph import PosterNode
 from engine.render import Cancelled
@@ -53,11 +54,19 @@ def test_the_poster_is_the_best_keyframes_own_file(tmp_path: Path) -> None:
     piece = SimpleNamespace(
         index=0, node=PosterNode(keyframes=(*pictures,)), target=str(tmp_path / "poster.png")
     )
-    about = {"painter": None, "interpolator": None, "previewer": None, "advance": None}
+    networks = dict.fromkeys(("painter", "interpolator", "upscaler"))
+    about = networks | {"previewer": None, "advance": None}
     inputs = {name: str(tmp_path / name) for name in pictures}
     context = Context(job="j", inputs=inputs, stopped=lambda: False, **about)  # type: ignore[arg-type]
     assert load("poster")([piece], context) == [""]
     assert (tmp_path / "poster.png").read_bytes() == (tmp_path / "b").read_bytes()
+    larger = {f"large {name}": str(tmp_path / f"large {name}") for name in pictures}
+    for name, file in larger.items():
+        Path(file).write_text(name)
+    piece.node = structs.replace(piece.node, enlarged=(*larger,))
+    context = Context(job="j", inputs=inputs | larger, stopped=lambda: False, **about)  # type: ignore[arg-type]
+    assert load("poster")([piece], context) == [""]
+    assert (tmp_path / "poster.png").read_text() == "large b"
     stopped = Context(job="j", inputs=inputs, stopped=lambda: True, **about)  # type: ignore[arg-type]
     with pytest.raises(Cancelled):
         load("poster")([piece], stopped)
