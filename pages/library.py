@@ -7,6 +7,7 @@ import streamlit as st
 from engine.errors import ErrorReport
 from ui import app_state
 from ui.create.autosubmit import autosubmit
+from ui.create.enlarge import enlarge_button
 from ui.films.actions import actions, back_button, go_to, perform, undo
 from ui.films.compare import differences, side_by_side
 from ui.films.player import player
@@ -67,7 +68,7 @@ def _detail(film: Film) -> None:
         hub = app_state.get_hub()
         st.subheader("Recipe", anchor=False)
         recipe_card(film, hub.pieces.of(film.job), hub.event_log.of_film(film.job))
-        actions(film)
+        actions(film, enlarge_button)
 
 
 # Two films

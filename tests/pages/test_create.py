@@ -271,3 +271,35 @@ def test_going_back_from_the_gate_finds_the_film_as_it_was_meant(studio: Studio)
     at.button(key="again").click().run()
     assert setting(at, "number_input", "fps").value == 24
     assert setting(at, "number_input", "interpolation_factor").value == 8
+
+
+def test_the_film_can_be_made_as_large_as_it_fits(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn").run()
+    sizes = setting(at, "selectbox", "upscale")
+    assert sizes.value == 1
+    assert sizes.options == [
+        "As painted · 256 × 256",
+        "2 times · 512 × 512",
+        "3 times · 768 × 768",
+        "4 times · 1024 × 1024 · HD",
+    ]
+    before = prices(at)
+    sizes.set_value(4).run()
+    assert prices(at) != before
+    at.button(key="generate").click().run()
+    assert studio.world.made[0].recipes[job_of(at)].upscale == 4
+
+
+def test_a_size_that_is_painted_larger_is_enlarged_less(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn").run()
+    setting(at, "selectbox", "upscale").set_value(4).run()
+    setting(at, "selectbox", "size").set_value("Custom").run()
+    setting(at, "number_input", "width").set_value(1024)
+    setting(at, "number_input", "height").set_value(768).run()
+    sizes = setting(at, "selectbox", "upscale")
+    assert sizes.value == 3
+    assert sizes.options[-1] == "3 times · 3072 × 2304 · Full HD"
+    at.button(key="generate").click().run()
+    assert studio.world.made[0].recipes[job_of(at)].film_size == (3072, 2304)

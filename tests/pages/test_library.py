@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -249,3 +250,27 @@ def test_an_old_address_of_a_continued_film_leads_to_it(studio: Studio) -> None:
     library.end("before", "cancelled")
     assert library.replace("before", "after", "engine", ended=True)
     assert job_of(studio.visit("create", job="before")) == "after"
+
+
+def test_a_film_is_made_larger_from_its_keyframes(studio: Studio) -> None:
+    job = studio.finished()
+    at = studio.visit("library", film=job)
+    at.button(key="enlarge").click().run()
+    assert at.button(key="enlarge").label == "Make it HD"
+    sizes = at.radio(key=f"enlarge-{job}")
+    assert sizes.options == ["512 × 512", "768 × 768", "1024 × 1024 · HD"]
+    sizes.set_value(2)
+    at.button(key="enlarge").click()  # AppTest closes a dialog at each run of the page
+    at.button(key="make-larger").click().run()
+    recipes = studio.world.made[0].recipes
+    assert recipes[job_of(at)] == msgspec.structs.replace(recipes[job], upscale=2)
+    assert job in recipes
+
+
+@pytest.mark.parametrize("settings", [{"format": "gif"}, {"upscale": 4}], ids=str)
+def test_a_film_that_cannot_become_larger_has_no_button_for_it(
+    studio: Studio, settings: dict[str, Any]
+) -> None:
+    job = studio.finished(msgspec.structs.replace(RECIPE, **settings))
+    at = studio.visit("library", film=job)
+    assert "enlarge" not in [button.key for button in at.button]

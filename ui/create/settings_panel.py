@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import streamlit as st
 from msgspec import structs
 
-from engine.film.recipe import SETTINGS, Recipe
+from engine.film.recipe import SETTINGS, Recipe, largest_upscale
 from engine.models import Card, Defaults
 from ui.create.widgets import choice_arguments, number_arguments, text_arguments
-from ui.shell.text import plain, size
+from ui.shell.text import pixels, plain, size
 from ui.storage import draft
 
 PLACED_SETTINGS = (  # in a place of their own; ``_painting_settings`` draws the others
-    *("width", "height", "seed", "loop", "shared_noise", "anchor_attention"),
+    *("width", "height", "upscale", "seed", "loop", "shared_noise", "anchor_attention"),
     *("model", "negative_prompt", "fps", "drift", "interpolation_factor", "spacing", "format"),
 )
 
@@ -199,6 +199,7 @@ def settings_panel(models: dict[str, Card]) -> None:
     with st.container(key="glass_settings", border=True):
         _presets(defaults)
         _size(defaults)
+        _enlargement()
         _seed()
         _widget("loop")
         _subject_settings(card)
@@ -262,6 +263,25 @@ def _size(defaults: Defaults) -> None:
             _number("width")
         with right:
             _number("height")
+
+
+def _enlargement() -> None:
+    """Draw how large the frames become, of what their limit allows."""
+    state: Any = st.session_state
+    now = draft.current(state).settings
+    factors = range(1, largest_upscale(now.width, now.height) + 1)
+    if now.upscale and now.upscale not in factors:
+        draft.change(state, upscale=factors[-1])
+    field = SETTINGS["upscale"]
+    st.selectbox(
+        field.title,
+        factors,
+        format_func=lambda factor: (
+            f"{field.format(factor)} · {pixels(now.width * factor, now.height * factor)}"
+        ),
+        help=field.description,
+        **draft.choice(state, "upscale", factors),
+    )
 
 
 def _change_size(sides: tuple[int, int] | None) -> None:

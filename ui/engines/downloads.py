@@ -6,14 +6,18 @@ the engine's address.
 """
 
 import asyncio
+import io
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from PIL import Image
 
 from engine.errors import ErrorReport, TransportError, VisionFluxError
 from engine.film.events import Finished
 from engine.film.stages import STAGES
 from engine.wire.client import Connection
+from ui.storage.files import write_private
 from ui.storage.job_views import JobViews
 from ui.storage.library import Library
 from ui.storage.pieces import Pieces
@@ -22,6 +26,7 @@ from ui.storage.tables import Piece
 
 log = logging.getLogger(__name__)
 
+MAX_POSTER_SIDE = 1280  # pixels
 RETRY_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 15, 30)  # between attempts; the last one repeats
 
 
@@ -154,9 +159,11 @@ class FilmDownloads:
 
     async def _download_poster(self, job: str, name: str) -> None:
         """Download a film's poster; a keyframe's thumbnail is shown if that fails."""
+        poster = self._library.poster(job)
         try:
-            await self._connection.fetch(name, self._library.poster(job))
-        except VisionFluxError as error:
+            await self._connection.fetch(name, poster)
+            await asyncio.to_thread(fit_poster, poster)
+        except (VisionFluxError, OSError) as error:
             log.info("the poster of %s could not be downloaded: %s", job, error)
 
     async def fail(self, job: str, report: ErrorReport, *, lasting: bool = False) -> None:
@@ -166,3 +173,14 @@ class FilmDownloads:
                 view.progress.status, view.progress.error = "failed", report
         if lasting:
             await asyncio.to_thread(self._library.end, job, "failed", report)
+
+
+def fit_poster(path: Path) -> None:
+    """Make the poster of an enlarged film smaller, as many are shown on one page."""
+    with Image.open(path) as picture:
+        if max(picture.size) <= MAX_POSTER_SIDE:
+            return
+        picture.thumbnail((MAX_POSTER_SIDE, MAX_POSTER_SIDE))
+        smaller = io.BytesIO()
+        picture.save(smaller, "PNG")
+    write_private(path, smaller.getvalue())

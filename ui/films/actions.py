@@ -44,8 +44,8 @@ def perform(choice: Choice) -> None:
     st.rerun()
 
 
-def actions(film: Film) -> None:
-    """Draw a film's buttons."""
+def actions(film: Film, more: Callable[[Film], None]) -> None:
+    """Draw a film's buttons, with those that ``more`` draws."""
     heart = ":material/heart_check:" if film.favourite else ":material/favorite:"
     label = "No longer a favourite" if film.favourite else "Favourite"
     with st.container(horizontal=True, key="actions", gap="small"):
@@ -54,6 +54,7 @@ def actions(film: Film) -> None:
         st.button(label, key="favour", icon=heart, on_click=_toggle_favourite, args=[film])
         if st.button("Rename", key="rename", icon=":material/edit:"):
             _rename(film.job)
+        more(film)
         _button("Compare", ":material/compare:", _compare, film)
         _button("Delete", ":material/delete:", _delete, film)
 

@@ -84,7 +84,7 @@ _MOTION_VERBS = {"morph": "melt into each other", "fade": "fade over each other"
 
 
 IN_SENTENCES = (  # settings that ``made_with`` describes or leaves out
-    *("model", "num_inference_steps", "interpolation_factor", "fps", "width", "height"),
+    *("model", "num_inference_steps", "interpolation_factor", "fps", "width", "height", "upscale"),
     *("motion", "loop", "drift", "negative_prompt", "spacing", "format"),
 )
 
@@ -95,7 +95,7 @@ def made_with(recipe: Recipe) -> str:
     between = f", one frame in {factor}; the others are drawn between them" if factor > 1 else ""
     words = [
         f"Painted by {recipe.model} in {recipe.num_inference_steps} steps{between}.",
-        f"{recipe.fps} frames per second, {recipe.width} × {recipe.height} pixels.",
+        f"{recipe.fps} frames per second, {_size(recipe)}.",
         f"{', '.join(_facts(recipe, IN_SENTENCES))}.",
     ]
     if len(recipe.scenes) > 1:
@@ -109,12 +109,19 @@ def made_with(recipe: Recipe) -> str:
     return " ".join(words)
 
 
+def _size(recipe: Recipe) -> str:
+    """Return the size of the frames, and how large they were painted if they are enlarged."""
+    width, height = recipe.film_size
+    painted = f", enlarged from {recipe.width} × {recipe.height}" if recipe.enlargement > 1 else ""
+    return f"{width} × {height} pixels{painted}"
+
+
 def _facts(recipe: Recipe, left_out: Sequence[str]) -> list[str]:
     """Return each setting but those that are left out, as its label and its value."""
     found = []
     for name, field in SETTINGS.items():
         value = getattr(recipe, name)
-        if name not in left_out and value is not False:
+        if name not in left_out and value is not False and value is not UNSET:
             found.append(field.title if value is True else f"{field.title} {field.format(value)}")
     return found
 

@@ -12,6 +12,13 @@ def size(count: float) -> str:
     return f"{round(count, 1):g} GB"
 
 
+def pixels(width: int, height: int) -> str:
+    """Return the size of a picture as text, for example ``1920 × 1080 · Full HD``."""
+    known = ((8_000_000, "4K"), (2_000_000, "Full HD"), (900_000, "HD"))
+    name = next((f" · {name}" for least, name in known if width * height >= least), "")
+    return f"{width} × {height}{name}"
+
+
 def short(text: str, length: int = 90) -> str:
     """Return ``text`` in one line of at most ``length`` characters."""
     line = " ".join(text.split())

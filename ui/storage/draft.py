@@ -206,11 +206,12 @@ def first(state: State, key: str, value: T) -> T:
 
 def setting(state: State, name: str) -> dict[str, Any]:
     """Return the ``key`` and the ``value`` of a setting's widget."""
-    at = key(state, name)
-    return {"key": at, "value": first(state, at, getattr(current(state).settings, name))}
+    at, value = key(state, name), getattr(current(state).settings, name)
+    value = recipes.SETTINGS[name].default if value is UNSET else value
+    return {"key": at, "value": first(state, at, value)}
 
 
-def choice(state: State, name: str, options: Iterable[str]) -> dict[str, Any]:
+def choice(state: State, name: str, options: Iterable[Any]) -> dict[str, Any]:
     """Return the ``key`` and the ``index`` of a setting's widget that offers ``options``."""
     found = setting(state, name)
     return {"key": found["key"], "index": list(options).index(found["value"])}
