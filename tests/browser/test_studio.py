@@ -72,6 +72,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 def test_a_cold_deep_link_shows_the_whole_frame(
     path: str, server: Server, visit: Visit, tmp_path: Path
 ) -> None:
+    (server.data / "storyboard.json").unlink(missing_ok=True)  # as a newcomer, without scenes
     with serving(server.data, tmp_path / "app.log") as cold:
         visitor = visit(at=cold)
         asked, refused = set[str](), []
