@@ -59,7 +59,8 @@ INSIDE = {
     ),
     "engine.render.upscale": ("ncnn", "network", "sources", "upscaler", "moving", "video", ""),
     "training": (
-        *("", "palettes", "scene", "canvas", "places", "weather", "world", "captions", "tokens"),
+        *("", "palettes", "grading", "subjects", "scene", "drawings", "art", "canvas", "figures"),
+        *("places", "weather", "country", "beyond", "world", "sheets", "captions", "tokens"),
         *("attributes", "pictures", "latents", "processes", "diffusion", "autoencoder", "export"),
         *("train", "evaluate", "showcase"),
     ),

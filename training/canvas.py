@@ -40,6 +40,8 @@ class Canvas:
         self.disc_x = float(rng.uniform(*SIDE_RANGES[scene.side])) * width / height
         low = scene.time in ("dawn", "sunset") and scene.place in ("sea", "desert")
         self.disc_y = float(rng.uniform(0.30, 0.42) if low else rng.uniform(0.17, 0.30))
+        if scene.place == "under water":
+            self.disc_y = -0.06  # the light comes from above
         self.disc_radius = DISC_RADIUS[scene.time] * float(rng.uniform(0.9, 1.15))
         distance = np.hypot(self.columns - self.disc_x, self.rows - self.disc_y)
         self.disc_distance = distance.astype(np.float32)

@@ -63,9 +63,29 @@ GROUNDS = {
     "forest": ((22, 80, 66), (34, 92, 62), (20, 76, 84)),
     "desert": ((222, 142, 74), (230, 160, 92), (208, 124, 78)),
     "city": ((62, 78, 110), (84, 84, 116), (56, 88, 104)),
+    "beach": ((28, 112, 136), (30, 124, 138)),
+    "meadow": ((86, 158, 72), (110, 166, 66), (78, 148, 82)),
+    "hills": ((70, 138, 74), (98, 146, 70), (64, 130, 92)),
+    "snowfield": ((206, 222, 240), (214, 222, 238), (200, 220, 234)),
+    "village": ((104, 118, 112), (120, 118, 128), (96, 112, 120)),
+    "space": ((58, 50, 92), (40, 58, 96)),
+    "under water": ((16, 74, 104), (20, 66, 112), (14, 84, 100)),
 }
+# The same three colours where there is no sky.
+DEPTHS = {
+    "dawn": ((206, 236, 226), (104, 192, 206), (40, 124, 160)),
+    "noon": ((150, 234, 236), (56, 178, 208), (22, 116, 164)),
+    "sunset": ((240, 206, 170), (126, 150, 176), (52, 88, 136)),
+    "dusk": ((142, 158, 214), (72, 96, 172), (40, 58, 124)),
+    "night": ((62, 130, 160), (24, 70, 118), (12, 36, 78)),
+}
+VOIDS = (
+    ((10, 8, 30), (24, 16, 58), (58, 30, 92)),
+    ((6, 10, 30), (12, 24, 60), (22, 58, 96)),
+    ((12, 6, 26), (38, 14, 56), (96, 34, 84)),
+)
 # How grey a weather makes everything, and what it leaves of the light.
-GREYNESS = {"fog": (0.30, 1.0), "rain": (0.42, 0.80)}
+GREYNESS = {"fog": (0.30, 1.0), "rain": (0.42, 0.80), "storm": (0.55, 0.52)}
 
 
 @dataclass(frozen=True)
@@ -92,9 +112,16 @@ def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray | float) -> np.
     return first + (second - first) * share
 
 
+def skies_of(time: str, place: str) -> tuple[tuple[tuple[int, int, int], ...], ...]:
+    """Return the moods of a sky, or of what a place has in its stead."""
+    if place == "under water":
+        return (DEPTHS[time],)
+    return VOIDS if place == "space" else SKIES[time]
+
+
 def palette_for(time: str, place: str, weather: str, rng: np.random.Generator) -> Palette:
     """Return colours for a scene, a little different each time."""
-    skies, grounds = SKIES[time], GROUNDS[place]
+    skies, grounds = skies_of(time, place), GROUNDS[place]
     one, two = rng.integers(len(skies), size=2)
     sky = mix(np.float32(skies[one]), np.float32(skies[two]), np.float32(rng.random()))
     sky = np.clip(sky + rng.normal(0, 3, (3, 3)), 0, 255).astype(np.float32)
@@ -115,7 +142,7 @@ def palette_for(time: str, place: str, weather: str, rng: np.random.Generator) -
         *sky,
         disc=np.float32(DISCS[time]),
         light=np.float32(LIGHTS[time]),
-        halo=HALOS[time] * float(rng.uniform(0.9, 1.1)),
+        halo=HALOS[time] * float(rng.uniform(0.9, 1.1)) * (0.2 if place == "space" else 1.0),
         near=near.astype(np.float32),
         white=white,
     )

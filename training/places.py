@@ -6,11 +6,6 @@ from training.canvas import CELL, Canvas, fractal
 from training.palettes import mix
 
 
-def paint(canvas: Canvas) -> None:
-    """Paint the place of the canvas's scene."""
-    PAINTERS[canvas.scene.place](canvas)
-
-
 def ridge(canvas: Canvas, base: float, rise: float, depth: float, **shape) -> np.ndarray:
     """Return a ridge line `(width,)`: its feet at `base`, its peaks at most `rise` above."""
     noise = fractal(canvas.along(depth), canvas.rng, **shape)
@@ -130,7 +125,7 @@ def paint_desert(canvas: Canvas) -> None:
         shaded = np.clip(-face * 3, 0, 1)[..., None] * 0.5
         canvas.paint(canvas.below(line), mix(colour, dark, shaded * (0.35 + 0.65 * depth)))
     x, size, present = rng.uniform(0.1, 0.9), rng.uniform(0.14, 0.24), rng.random() < 0.45
-    if present:
+    if present and not canvas.scene.figures:
         place = float(x) * canvas.width / canvas.height - canvas.shift(0.9)
         canvas.paint(canvas.shapes(cactus(place, 0.9, float(size))), dark * np.float32(0.6))
 
@@ -165,9 +160,10 @@ def paint_sea(canvas: Canvas) -> None:
     flat = np.full(canvas.width, horizon, np.float32)
     canvas.paint(canvas.below(flat), np.broadcast_to(mirrored, canvas.picture.shape))
     paint_swell(canvas, horizon)
-    paint_glitter(canvas, horizon)
+    if canvas.scene.disc:
+        paint_glitter(canvas, horizon)
     x, size, present = rng.uniform(0.08, 0.92), rng.uniform(0.07, 0.13), rng.random() < 0.45
-    if present:
+    if present and not canvas.scene.figures:
         place = float(x) * canvas.width / canvas.height - canvas.shift(0.5)
         sail = palette.white if canvas.scene.time in ("dawn", "noon") else palette.near * 0.45
         canvas.paint(canvas.shapes(boat(place, horizon + 0.10, float(size))), sail)
@@ -250,7 +246,7 @@ def paint_city(canvas: Canvas) -> None:
         left, towers, windows = -16, [], []
         skyline = fractal(np.arange(0, 4, 0.05, dtype=np.float32), rng, 0.9, 2, True)
         colour = palette.layer(depth) * np.float32(1 - 0.22 * depth)
-        for step in range(20 if depth < 1 else 16):
+        for step in range(28 if depth < 1 else 24):
             wide = int(rng.integers(2, 5) + (depth == 1.0))
             share = 0.6 * skyline[min(step * 2, 79)] + 0.4 * rng.random()
             top = round(float(mix(low, high, share)))

@@ -10,29 +10,33 @@ from training.palettes import mix
 def paint_behind(canvas: Canvas) -> None:
     """Paint what lies behind the sun or moon: stars and aurora."""
     weather = canvas.scene.weather
+    if canvas.scene.place in ("space", "under water"):
+        return
     if weather == "stars" or (weather in ("clear", "aurora") and canvas.scene.time == "night"):
         paint_stars(canvas, 110 if weather == "stars" else 22)
     if weather == "aurora":
         paint_aurora(canvas)
+    if weather == "rainbow":
+        paint_rainbow(canvas)
 
 
 def paint_clouds(canvas: Canvas) -> None:
     """Paint clouds, where the scene has them."""
     if canvas.scene.weather == "clouds":
         paint_cumulus(canvas)
-    if canvas.scene.weather == "rain":
+    if canvas.scene.weather in ("rain", "storm"):
         paint_overcast(canvas)
+    if canvas.scene.weather == "storm":
+        paint_lightning(canvas)
 
 
 def paint_before(canvas: Canvas) -> None:
-    """Paint what is in front of everything: snow, birds, fog and rain."""
+    """Paint what is in front of everything: snow, birds and rain."""
     if canvas.scene.weather == "snow":
         paint_snow(canvas)
     if canvas.scene.weather == "birds":
         paint_birds(canvas)
-    if canvas.scene.weather == "fog":
-        paint_fog(canvas)
-    if canvas.scene.weather == "rain":
+    if canvas.scene.weather in ("rain", "storm"):
         paint_rain(canvas)
 
 
@@ -61,14 +65,14 @@ def paint_stars(canvas: Canvas, count: int) -> None:
 
 
 def paint_aurora(canvas: Canvas) -> None:
-    """Paint two soft green and violet curtains that wander with time."""
+    """Paint green and violet curtains that wander with time."""
     rng = canvas.rng
     for colour in ((70, 240, 170), (150, 110, 240)):
         base = 0.26 + 0.20 * fractal(canvas.columns + 0.04 * canvas.time, rng, 1.5, 2, True)
         folds = fractal(canvas.columns - 0.03 * canvas.time, rng, 9.0, 2, True)
-        up = (base - canvas.rows) / (0.10 + 0.16 * folds)
+        up = (base - canvas.rows) / (0.12 + 0.18 * folds)
         curtain = np.where(up > 0, np.exp(-np.maximum(up, 0) * 1.3), np.exp(up * 9))
-        strength = curtain * (0.25 + 0.75 * folds) * 0.85
+        strength = curtain * (0.35 + 0.65 * folds) * 0.92
         canvas.paint(strength.astype(np.float32), np.float32(colour))
 
 
@@ -101,7 +105,7 @@ def streak(x: float, y: float, half: float) -> np.ndarray:
 
 def paint_snow(canvas: Canvas) -> None:
     """Paint falling flakes; near ones are larger and fall faster."""
-    flakes = canvas.rng.random((100, 4))
+    flakes = canvas.rng.random((130, 4))
     reach, near = canvas.width / canvas.height, flakes[:, 2] ** 2
     phase = 2 * np.pi * flakes[:, 3]
     sway = 0.02 * (np.sin(phase + 0.5 * np.pi * canvas.time) - np.sin(phase))
@@ -109,9 +113,8 @@ def paint_snow(canvas: Canvas) -> None:
     x = home[:, 0] - 3 * CELL + sway
     y = (home[:, 1] + (0.06 + 0.12 * near) * canvas.time) % 1.1 - 2 * CELL
     white = mix(canvas.palette.white, np.float32(255), 0.4)
-    canvas.paint(
-        dots(canvas, np.stack([x, y], -1), np.where(near > 0.4, 0.0095, 0.0060)) * 0.85, white
-    )
+    radii = np.choose((near > 0.25) + 0 + (near > 0.7), (0.0062, 0.0095, 0.0145))
+    canvas.paint(dots(canvas, np.stack([x, y], -1), radii) * 0.92, white)
 
 
 def paint_fog(canvas: Canvas) -> None:
@@ -129,27 +132,65 @@ def paint_fog(canvas: Canvas) -> None:
 def paint_overcast(canvas: Canvas) -> None:
     """Paint dark rain clouds with scalloped edges along the top of the sky."""
     rng, palette = canvas.rng, canvas.palette
-    for base, shade in ((0.07, 0.86), (0.01, 0.70)):
+    layers = ((0.07, 0.86), (0.01, 0.70))
+    if canvas.scene.weather == "storm":
+        layers = ((0.34, 0.92), (0.22, 0.74), (0.10, 0.56))
+    for base, shade in layers:
         along = canvas.columns + 0.02 * canvas.time
         edge = base + 0.07 * (np.abs(np.sin(5 * along + rng.uniform(0, 3))) - 0.5)
         edge = edge + 0.05 * fractal(along, rng, 2.0, 2, True)
         cloud = 1 - canvas.below(edge.astype(np.float32))
         clear = np.clip((canvas.disc_distance - canvas.disc_radius) * 40, 0.1, 1)
+        if not canvas.scene.disc:
+            clear = np.float32(1)
         canvas.paint(cloud * clear * 0.9, mix(palette.top, palette.middle, 0.4) * np.float32(shade))
+
+
+def paint_lightning(canvas: Canvas) -> None:
+    """Paint one forked bolt and its glow, at the scene's side."""
+    rng = canvas.rng
+    y, steps = np.linspace(0.16, 0.62, 9), rng.uniform(-0.055, 0.055, 9)
+    x = canvas.disc_x + np.cumsum(steps) - steps[0]
+    near = np.min(
+        np.hypot(canvas.columns - x[:, None, None], canvas.rows - y[:, None, None]), axis=0
+    )
+    canvas.paint((0.45 * np.exp(-near / 0.06)).astype(np.float32), np.float32((206, 200, 255)))
+    half = np.linspace(0.011, 0.002, 9)
+    bolt = np.concatenate([np.stack([x - half, y], -1), np.stack([x + half, y], -1)[::-1]])
+    turn = np.sign(rng.normal())
+    fork = [(x[4], y[4]), (x[4] + 0.05 * turn, y[5]), (x[4] + 0.045 * turn, y[6]),
+            (x[4] + 0.10 * turn, y[7]), (x[4] + 0.035 * turn, y[6]), (x[4] + 0.04 * turn, y[5]),
+            (x[4], y[4] + 0.02)]  # fmt: skip
+    shapes = canvas.shapes([bolt.astype(np.float32), np.float32(fork)])
+    canvas.paint(shapes, np.float32((255, 250, 220)))
+
+
+def paint_rainbow(canvas: Canvas) -> None:
+    """Paint a wide bow that rises away from the disc and ends behind the ground."""
+    reach = canvas.width / canvas.height
+    middle = reach - canvas.disc_x if abs(canvas.disc_x - reach / 2) > 0.1 * reach else 0.2 * reach
+    radius = 0.46 + 0.06 * canvas.rng.random()
+    distance = np.hypot(canvas.columns - middle, canvas.rows - 0.68)
+    colours = ((238, 84, 88), (250, 160, 70), (252, 226, 96), (110, 206, 120), (86, 160, 236),
+               (150, 110, 220))  # fmt: skip
+    for index, colour in enumerate(colours):
+        band = np.abs(distance - (radius - 0.016 * (index + 0.5)))
+        mask = np.clip(0.5 - (band - 0.008) * canvas.height, 0, 1)
+        canvas.paint((mask * 0.72).astype(np.float32), np.float32(colour))
 
 
 def paint_rain(canvas: Canvas) -> None:
     """Paint slanting streaks; near ones are longer and fall faster."""
     reach = canvas.width / canvas.height
     streaks = []
-    for x, y, near in canvas.rng.random((70, 3)):
+    for x, y, near in canvas.rng.random((90, 3)):
         fall = (y * 1.2 + (0.5 + 0.5 * near) * canvas.time) % 1.2 - 0.1
-        long, half = 0.04 + 0.05 * near, 0.0016 + 0.0016 * near
+        long, half = 0.05 + 0.07 * near, 0.0021 + 0.0023 * near
         left = x * (reach + 0.2) - 0.1 - 0.22 * fall
         corners = ((0, 0), (2 * half, 0), (2 * half - 0.22 * long, long), (-0.22 * long, long))
         streaks.append(np.float32(corners) + np.float32((left, fall)))
     pale = mix(canvas.palette.white, canvas.palette.horizon, 0.3)
-    canvas.paint(canvas.shapes(streaks) * 0.6, pale)
+    canvas.paint(canvas.shapes(streaks) * 0.62, pale)
 
 
 def paint_birds(canvas: Canvas) -> None:

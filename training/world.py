@@ -1,4 +1,4 @@
-"""Draws the world that the offline model knows: flat, poster-like landscapes.
+"""Draws the world that the offline model knows: flat, poster-like pictures.
 
 Everything comes from a seed: a scene says what is seen, the generator says how it looks
 this time. Layers move exactly with `time`. Knows nothing about words, models or files.
@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from training import places, weather
+from training import beyond, country, places, weather
 from training.canvas import Canvas
+from training.grading import grade
 from training.scene import Scene
+
+PAINTERS = {**places.PAINTERS, **country.PAINTERS, **beyond.PAINTERS}
 
 
 def paint_sky(canvas: Canvas) -> None:
@@ -48,11 +51,19 @@ def draw(
     canvas = Canvas(scene, rng, width, height, time)
     paint_sky(canvas)
     weather.paint_behind(canvas)
-    paint_disc(canvas)
+    if scene.disc in ("sun", "moon"):
+        paint_disc(canvas)
     weather.paint_clouds(canvas)
-    places.paint(canvas)
+    PAINTERS[scene.place](canvas)
+    if scene.weather == "fog":  # it would hide the figures
+        weather.paint_fog(canvas)
+    if scene.figures:
+        from training.figures import paint_figures  # fetches the art of the subjects
+
+        paint_figures(canvas)
     weather.paint_before(canvas)
-    return np.clip(canvas.picture + 0.5, 0, 255).astype(np.uint8)
+    picture = grade(canvas.picture, scene.palette)
+    return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 
 
 def frames(

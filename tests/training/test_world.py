@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from training import captions
-from training.scene import PLACES, SIDES, TIMES, WEATHERS_BY_TIME, Scene, random_scene
+from training.scene import (
+    ALL_PLACES,
+    PALETTES,
+    PLACES,
+    SIDES,
+    TIMES,
+    WEATHERS_BY_TIME,
+    Scene,
+    random_scene,
+    weathers_of,
+)
 from training.world import draw, frames
 
 SCENE = Scene("dusk", "lake", "left", "stars")
@@ -20,7 +30,7 @@ def every_scene() -> list[Scene]:
     ]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", ALL_PLACES)
 def test_one_seed_gives_one_picture(place):
     scene = Scene("dawn", place, "right", "clouds")
     first, second = (draw(scene, np.random.default_rng(3)) for _ in range(2))
@@ -37,12 +47,38 @@ def test_any_aspect_can_be_drawn(size):
     assert picture.shape == (height, width, 3)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", ALL_PLACES)
 def test_time_moves_the_world_a_little_at_a_time(place):
     scene = Scene("noon", place, "centre", "clouds")
     still, soon, later = (frame.astype(float) for frame in frames(scene, 7, (0.0, 0.05, 1.0)))
     near, far = np.abs(soon - still).mean(), np.abs(later - still).mean()
     assert 0 < near < far < 40
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_every_weather_is_seen(time):
+    """Each weather changes the picture of one seed, though no other attribute differs."""
+    drawn = {
+        weather: draw(Scene(time, "hills", "left", weather), np.random.default_rng(5)).astype(float)
+        for weather in weathers_of(time, "hills")
+    }
+    for weather, picture in drawn.items():
+        others = [other for name, other in drawn.items() if name != weather]
+        assert min(np.abs(picture - other).mean() for other in others) > 0.2, weather
+
+
+def test_every_palette_has_its_own_colours():
+    scene = Scene("sunset", "lake", "right", "clear")
+    drawn = {name: draw(scene, np.random.default_rng(1)) for name in PALETTES[:1]}
+    for name in PALETTES[1:]:
+        drawn[name] = draw(
+            Scene("sunset", "lake", "right", "clear", name), np.random.default_rng(1)
+        )
+    means = np.stack([picture.mean(axis=(0, 1)) for picture in drawn.values()])
+    apart = np.abs(means[:, None] - means[None]).max(axis=2) + 99 * np.eye(len(means))
+    assert apart.min() > 8
+    noir = drawn["noir"].astype(int)
+    assert np.abs(noir - noir.mean(axis=2, keepdims=True)).max() < 10
 
 
 def test_captions_describe_their_pictures():
