@@ -1,8 +1,8 @@
 """How good are the frames between two frames of real footage, and how long does each take?
 
 ``python -m benchmarks.interpolation.quality`` prints one table: the official RIFE as the engine
-draws it, the same network by a plain forward at full resolution, DIS optical flow, and cross-fade.
-Every fourth frame of a video is kept, the three between are drawn; two sizes.
+draws it, the same network by vs-rife's own modules (the largest difference is printed), DIS optical
+flow, and cross-fade. Every fourth frame of a video is kept, the three between are drawn; two sizes.
 
 PSNR (dB) is the mean over all drawn frames, rounded to 8 bits, against the frames of the video.
 Milliseconds are of a drawn frame, medians over pairs, with both keyframes' share; the methods take
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.interpolation.videos import fetch_videos, read_frames
+from benchmarks.interpolation.vs_rife import VsRife
 from engine.models import interpolators
 from engine.render.rife import load_ifnet
 from engine.render.rife.allocator import keep_large_blocks
@@ -51,11 +52,12 @@ def plain(net: IFNet, first: Tensor, second: Tensor) -> Tensor:
 
 
 def methods() -> dict[str, Method]:
-    """What is compared, in the order of the table; the plain one is what ratios refer to."""
+    """What is compared, in the order of the table; vs-rife is what ratios refer to."""
     weights = fetch_official(interpolators.AUTO, lambda done, total: None)
     net, fast, dis = load_ifnet(weights), load_ifnet(weights), DIS()
+    theirs = VsRife(net)
     compared: dict[str, Method] = {
-        "RIFE, plain": lambda first, second: plain(net, first, second),
+        "vs-rife": lambda first, second: theirs(first, second, POSITIONS),
         "RIFE": lambda first, second: net.interpolate(first, second, POSITIONS),
     }
     if precision_for(torch.device("cpu")) is torch.bfloat16:
@@ -75,6 +77,11 @@ def psnr(frame: Tensor, truth: Tensor) -> float:
 def to_tensor(frame: np.ndarray) -> Tensor:
     """uint8 RGB (H, W, 3) → float32 (1, 3, H, W) in [0, 1]."""
     return torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255
+
+
+def differs(compared: dict[str, Method], first: Tensor, second: Tensor) -> float:
+    """Return the largest difference of our frames to vs-rife's, of 1."""
+    return float((compared["RIFE"](first, second) - compared["vs-rife"](first, second)).abs().max())
 
 
 def measure(compared: dict[str, Method], frames: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -112,9 +119,11 @@ def main() -> None:
             if (name, frames[0].shape) in seen:  # a video that is smaller than both
                 continue
             seen.add((name, frames[0].shape))
+            apart = differs(compared, to_tensor(frames[0]), to_tensor(frames[KEPT]))
+            print(f"{name:20}{width}x{height}: ours and vs-rife's differ by {apart:.1e} at most")
             rows = measure(compared, frames)
             for method, (quality, took) in rows.items():
-                ratio = rows["RIFE, plain"][1] / took
+                ratio = rows["vs-rife"][1] / took
                 size = f"{width}x{height}"
                 print(f"{name:20}{size:10}{method:14}{quality:6.2f}{took:12.1f}{ratio:8.2f}x")
 
