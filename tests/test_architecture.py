@@ -60,7 +60,8 @@ INSIDE = {
     "engine.render.upscale": ("ncnn", "network", "sources", "upscaler", "moving", "video", ""),
     "training": (
         *("", "palettes", "grading", "subjects", "scene", "drawings", "art", "canvas", "figures"),
-        *("places", "weather", "country", "beyond", "world", "sheets", "captions", "tokens"),
+        *("places", "weather", "country", "beyond", "world", "sheets", "captions", "words"),
+        *("prompts", "tokens"),
         *("attributes", "pictures", "latents", "processes", "diffusion", "autoencoder", "export"),
         *("train", "evaluate", "showcase"),
     ),

@@ -53,7 +53,7 @@ ROWS = {
         zebra; ; ; .44
         deer; stag, doe; ; .44
         bison; buffalo; ; .46
-        cow; cattle; ; .42
+        cow; calf; ; .42
         pig; piglet; ; .34
         sheep; lamb; ewe; .36
         goat; ; ; .38
@@ -191,7 +191,7 @@ ROWS = {
 PLURALS = {
     "fox": "foxes", "red fox": "red foxes", "wolf": "wolves", "grey wolf": "grey wolves",
     "grizzly": "grizzlies", "puppy": "puppies", "kitty": "kitties", "doggy": "doggies",
-    "pony": "ponies", "deer": "deer", "bison": "bison", "sheep": "sheep", "cattle": "cattle",
+    "pony": "ponies", "deer": "deer", "bison": "bison", "sheep": "sheep", "calf": "calves",
     "mouse": "mice", "bunny": "bunnies", "goose": "geese", "octopus": "octopuses",
     "fish": "fish", "goldfish": "goldfish", "tropical fish": "tropical fish",
     "coral fish": "coral fish", "pufferfish": "pufferfish", "blowfish": "blowfish",
