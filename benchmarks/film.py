@@ -2,7 +2,7 @@
 
     python -m benchmarks.film
 
-Makes the four-second film of two prompts at 24 fps with the offline models, then the same film
+Makes the four-second film of two prompts at 24 fps with the offline model, then the same film
 with the second prompt changed. Prints the time from the plan to the film, the mean time of a
 keyframe and of a frame, how much of the second film was reused, and the peak resident memory of
 the engine's processes together.

@@ -2,7 +2,7 @@
 
     python -m benchmarks.film_memory [--seconds 60] [--side 128]
 
-Makes one film with the offline models and samples the resident memory of the engine's processes,
+Makes one film with the offline model and samples the resident memory of the engine's processes,
 server and worker apart, every half second. It prints the mean of each tenth of the time from the
 first finished segment to the last, as a share of the first tenth's: flat means that all are near 1.
 """

@@ -1,4 +1,4 @@
-"""The same films made in four ways, by running engines with the offline models.
+"""The same films made in four ways, by running engines with the offline model.
 
 ``adaptive``: keyframes where the picture changes. ``even``: as many at most, on the beat.
 ``fade``: those of ``even``, cross-faded instead of moved into each other. ``walk``: every frame

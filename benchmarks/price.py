@@ -2,7 +2,7 @@
 
     python -m benchmarks.price [--films 10] [--seed 1] [--logs FILE]
 
-Makes small films of random length, size, steps and pace with the offline models on an engine with
+Makes small films of random length, size, steps and pace with the offline model on an engine with
 an empty store. Before each one it predicts the time from what the films before it have taught,
 then prints that beside the truth, with the load of the machine, since other work spoils both.
 ``--logs`` keeps the recipes and their logs, one film a line.

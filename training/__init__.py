@@ -1,1 +1,1 @@
-"""How the offline models were made; nothing here is needed to use them."""
+"""How the offline model was made; nothing here is needed to use it."""

@@ -1,4 +1,4 @@
-"""Makes the films of the front page from their recipes, with the offline models.
+"""Makes the films of the front page from their recipes, with the offline model.
 
 ``static/showcase/films.json`` says what to make; each film and its first frame as a poster go
 beside it. It knows the command line and ffmpeg, nothing of pages.

@@ -1,6 +1,6 @@
 """What was interrupted, or painted anew in part, is what an engine without a past makes.
 
-Every frame of it, with the offline models; their pictures decide how the plan grows.
+Every frame of it, with the offline model; its pictures decide how the plan grows.
 """
 
 from collections.abc import AsyncIterator

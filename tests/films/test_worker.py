@@ -1,4 +1,4 @@
-"""The worker with the offline models: the real path from task to picture, watched."""
+"""The worker with the offline model: the real path from task to picture, watched."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The films that come with VisionFlux, made with its offline models.
+"""The films that come with VisionFlux, made with its offline model.
 
 ``static/showcase/films.json`` has their names and recipes; ``training/showcase.py`` made them from
 it. They are public, so Streamlit serves them as static files.

@@ -1,4 +1,4 @@
-"""RIFE: frames between two pictures, with official weights or with ours.
+"""RIFE: frames between two pictures, with official weights, or by DIS optical flow.
 
 ``load_ifnet`` runs any official 4.x checkpoint; ``load_interpolator`` is what a render uses.
 """
