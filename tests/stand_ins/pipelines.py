@@ -117,6 +117,21 @@ def save_tiny_xl(folder: Path, **unet: Any) -> Path:
     return folder
 
 
+def let_the_vae_overflow(folder: Path) -> Path:
+    """Change a pipeline's VAE so that it leaves float16's range inside, as SDXL's does.
+
+    Encoder and decoder begin with values of a million, which their layers then normalise: in
+    float32 pictures are as good as before.
+    """
+    vae = AutoencoderKL.from_pretrained(folder / "vae")
+    with torch.no_grad():
+        vae.encoder.conv_in.weight *= 1e5
+        vae.post_quant_conv.weight *= 1e3
+        vae.decoder.conv_in.weight *= 1e3
+    vae.save_pretrained(folder / "vae", safe_serialization=True)
+    return folder
+
+
 def save_tiny_lora(file: Path, folder: Path) -> Path:
     """Write a LoRA for the UNet of a tiny pipeline, named as diffusers' training scripts do."""
     generator = torch.Generator().manual_seed(7)

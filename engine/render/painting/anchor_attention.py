@@ -15,16 +15,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
 from engine.models import FINE_CELLS
 from engine.render.device import Device
 from engine.render.image import Picture
 from engine.render.painting.noise import noise
+from engine.render.painting.vae import in_range
 from engine.render.painting.warp import fitted
 
-SDXL_PIPELINE: Any = StableDiffusionXLPipeline
 LAYOUT_NOISE_SHARE = 0.92  # share of the levels of noise from which down a picture has its layout
 SUBJECT_SEED = 0xA2C402  # of the subject's noise: one and the same, so that neighbours see the same
 
@@ -128,19 +127,11 @@ def fine_layers(unet: Any) -> list[Any]:
 
 def _encoded(picture: Picture, pipe: Any, device: Device) -> Tensor:
     """Return a picture's scaled latents ``(1, channels, height / 8, width / 8)``: their mean."""
-    vae, large = pipe.vae, isinstance(pipe, SDXL_PIPELINE)
-    dtype: torch.dtype = vae.dtype
-    overflows = large and dtype == torch.float16 and vae.config.force_upcast  # as diffusers has it
-    exact = torch.float32 if overflows else dtype
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1  # (1, 3, height, width)
-    if overflows:
-        vae.to(dtype=exact)
-    try:
-        latents = vae.encode(pixels.to(device.name, exact)).latent_dist.mode()
-    finally:
-        if overflows:
-            vae.to(dtype=dtype)
-    scaled: Tensor = (latents * vae.config.scaling_factor).to(device.name, device.torch_dtype)
+    with in_range(pipe) as dtype:
+        latents = pipe.vae.encode(pixels.to(device.name, dtype)).latent_dist.mode()
+    factor = pipe.vae.config.scaling_factor
+    scaled: Tensor = (latents * factor).to(device.name, device.torch_dtype)
     return scaled
 
 

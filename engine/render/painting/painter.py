@@ -37,6 +37,7 @@ from engine.render.painting.noise import blended_noise, step_noises, turned_nois
 from engine.render.painting.optimizations import Compiler, MemorySaver, Way
 from engine.render.painting.prompts import Prompts
 from engine.render.painting.schedulers import make_scheduler
+from engine.render.painting.vae import in_range
 from engine.render.previews.latent_rgb import (
     PUBLISHED_PROJECTIONS,
     Projection,
@@ -375,7 +376,9 @@ class Painter:
     def _decoded(self, latents: Tensor) -> Picture:
         """Return the picture of scaled latents ``(1, channels, height / 8, width / 8)``."""
         pipe = self._pipe
-        decoded = pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample
+        with in_range(pipe) as dtype:
+            unscaled = latents.to(dtype) / pipe.vae.config.scaling_factor
+            decoded = pipe.vae.decode(unscaled).sample
         return np.array(pipe.image_processor.postprocess(decoded)[0].convert("RGB"))
 
     def _shape(self, node: KeyframeNode) -> tuple[int, int, int, int]:
@@ -390,9 +393,9 @@ class Painter:
             return PUBLISHED_PROJECTIONS[family]
 
         def decode(latents: Tensor) -> Tensor:
-            latents = latents.to(self.device.name, self.device.torch_dtype)
+            latents = latents.to(self.device.name, dtype)
             pictures: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
             return (pictures + 1) / 2
 
-        with torch.no_grad():
+        with torch.no_grad(), in_range(self._pipe) as dtype:
             return fit_projection(decode, int(vae.config.latent_channels))
