@@ -49,7 +49,7 @@ INSIDE = {
     "engine.render.video": ("", "ffmpeg", "footage", "parts", "gif", "encode", "smoothness"),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),
     "engine.render.painting": (
-        *("", "noise", "warp", "blank", "image_to_image", "anchor_attention", "prompts"),
+        *("", "noise", "warp", "blank", "image_to_image", "vae", "anchor_attention", "prompts"),
         *("schedulers", "optimizations", "painter"),
     ),
     "engine.render.rife": (

@@ -177,17 +177,19 @@ class RegionStrength:
             cells, 2 * SEAM_CELLS + 1, 1, SEAM_CELLS
         )  # (1, 1, height / 8, width / 8)
         self._steps = canvas.steps + (canvas.border_steps - canvas.steps) * fresh
+        self._fewest = float(self._steps.min())
         self._then = then
 
     def __call__(self, pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> Any:
         """Put old pixels back after step ``index`` (from 0)."""
         tensors = self._then(pipe, index, timestep, tensors)
         left, scheduler = pipe.num_timesteps - index - 1, pipe.scheduler
-        undone = (1 - (self._steps - left)).clamp(0, 1)  # share of the step, (1, 1, h / 8, w / 8)
-        if undone.any():
-            latents = tensors["latents"]
-            undone = undone.to(latents.device, latents.dtype)
-            before = scheduler.clean
+        if self._fewest - left < 1:
+            latents, before = tensors["latents"], scheduler.clean
+            if self._steps.device != latents.device:  # copied once, not at every step
+                self._steps = self._steps.to(latents.device)
+            # The share of this step that a cell leaves out, (1, 1, height / 8, width / 8).
+            undone = (1 - (self._steps - left)).clamp(0, 1).to(latents.dtype)
             if left:
                 before = scheduler.add_noise(before, latents, scheduler.timesteps[-left:][:1])
             tensors["latents"] = latents * (1 - undone) + before * undone

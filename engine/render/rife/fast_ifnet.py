@@ -132,7 +132,8 @@ class CudaGraph:
                 self.work(*held)
         cuda.current_stream().wait_stream(stream)
         graph = cuda.CUDAGraph()
-        with cuda.graph(graph):
+        # The thread that makes previews may wait for its own stream meanwhile.
+        with cuda.graph(graph, capture_error_mode="thread_local"):
             outputs = self.work(*held)
         return graph, held, outputs
 

@@ -4,7 +4,7 @@ Maps of motion are (channels, N, h, w), N positions beside each other. Knows nei
 weights.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +81,8 @@ def _enlarge_at(
     return torch.cat(tall, -1) @ torch.cat(wide, 1).T
 
 
-@lru_cache(maxsize=64)
+# Kept for ever, as is ``places``: a recorded graph on a GPU reads them where they lie.
+@cache
 def _enlarging(size: int, ratio: int, wanted: tuple[int, ...], device: torch.device) -> Tensor:
     """The matrix (len(wanted), size) that enlarges by ``ratio`` bilinearly, edges repeated."""
     place = ((torch.tensor(wanted) + 0.5) / ratio - 0.5).clamp(min=0)
@@ -95,7 +96,7 @@ def _enlarging(size: int, ratio: int, wanted: tuple[int, ...], device: torch.dev
     return matrix.to(device)
 
 
-@lru_cache(maxsize=32)
+@cache
 def places(side: int, scale: int, device: torch.device) -> Tensor:
     """Normalised coordinates in [-1, 1] of the pixels that a block at this scale looks at."""
     wanted = range(side) if scale <= 2 else _middles(side, scale)
