@@ -185,7 +185,7 @@ class Worker:
             return
         self._upscaler = None
         if factor > 1:
-            on_bytes = self._loading(job, self._upscaler_choice)
+            on_bytes = self._loading(job, Path(self._upscaler_choice).stem)
             choice, device = self._upscaler_choice, self._device.name
             self._upscaler = open_upscaler(choice, factor, device, on_bytes)
 

@@ -52,3 +52,8 @@ def test_the_networks_of_a_film_are_named_in_sentences() -> None:
     told = recipe_card.made_with(msgspec.structs.replace(recipe, interpolation_factor=1, **changed))
     assert told.startswith("Each scene melts into the next. Painted by landscapes in 20 steps. ")
     assert told.endswith("moves past at 0.094 picture widths per second. Negative prompt: fog")
+
+
+def test_an_enlarged_film_says_how_large_it_was_painted() -> None:
+    recipe = Recipe(scenes=(Scene(prompt="dawn"),), upscale=4)
+    assert "1024 × 1024 pixels, enlarged from 256 × 256." in recipe_card.made_with(recipe)

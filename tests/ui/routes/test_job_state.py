@@ -12,6 +12,7 @@ STARTED = events.Started(attempt=1, device="cpu")
 PAINTED = events.PieceFinished(
     stage="keyframe", index=0, object="o", sha256="s", size=1, reused=False
 )
+ENLARGED = msgspec.structs.replace(PLANNED, stages=("keyframe", "enlarged", "segment", "film"))
 
 
 def view(*happened: events.Event) -> JobView:
@@ -63,6 +64,10 @@ def view(*happened: events.Event) -> JobView:
                 events.PieceAdvanced(stage="segment", index=0, done=5, total=8),
             ],
             "Filling gap 1 of 1 · frame 5 of 8",
+        ),
+        (
+            [STARTED, ENLARGED, PAINTED, events.PieceStarted(stage="enlarged", index=0)],
+            "Enlarging keyframe 1 of 2",
         ),
         ([STARTED, PLANNED, events.PieceStarted(stage="film")], "Joining the film"),
         ([STARTED, PLANNED, FINISHED], "Downloading the film to this computer"),
@@ -142,3 +147,11 @@ def test_a_move_is_shown_in_the_calm_line_and_settles_the_old_job() -> None:
     shown.move_status, shown.successor = "", "another job"
     assert job_state.state(shown)["settled"]
     assert job_state.calm(shown) == ""
+
+
+@pytest.mark.parametrize("upscale", [1, 2])
+def test_the_timeline_has_the_stages_of_the_film(upscale: int) -> None:
+    shown = view(STARTED)
+    shown.recipe = msgspec.structs.replace(shown.recipe, upscale=upscale)
+    expected = ["Model", "Keyframes", *["Enlarged"] * (upscale > 1), "In-betweens", "Film"]
+    assert [step["name"] for step in job_state.timeline(shown)] == expected
