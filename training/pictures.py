@@ -1,55 +1,82 @@
 """Draws the training pictures once, to files that the trainings map into memory.
 
-One folder for each shape of picture. Knows the world; nothing about captions or models.
+One folder for each shape of picture, of the shipped model's world or of all of it ("rich").
+Knows the world; nothing about captions or models.
 """
 
 import argparse
-import json
-from dataclasses import asdict
+from collections.abc import Callable
 from multiprocessing import Pool
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from training.scene import Scene, random_scene
+from training.scene import Scene, random_scene, rich_scene
 from training.world import draw
 
 RUNS = Path(__file__).parent / "runs"
 SIZES = {"square": (256, 256), "wide": (384, 256), "tall": (256, 384)}  # width, height
+RICH_SIZES = {"square": (256, 256), "wide": (448, 256), "tall": (256, 448)}
+SCENES: dict[bool, Callable[[np.random.Generator], Scene]] = {True: rich_scene, False: random_scene}
 
 
-def folder_of(runs: Path, shape: str) -> Path:
+def folder_of(runs: Path, shape: str, *, rich: bool = False) -> Path:
     """Return where the pictures of a shape lie."""
-    return runs / f"pictures-{shape}"
+    return runs / f"{'rich' if rich else 'pictures'}-{shape}"
 
 
-def picture(job: tuple[int, int, int, int]) -> tuple[Scene, np.ndarray]:
-    """Return one scene and its picture from width, height, seed and index alone."""
-    width, height, *numbers = job
+def picture(job: tuple[bool, int, int, int, int]) -> tuple[Scene, np.ndarray]:
+    """Return one scene and its picture from world, width, height, seed and index alone."""
+    rich, width, height, *numbers = job
     rng = np.random.default_rng(numbers)
-    scene = random_scene(rng)
+    scene = SCENES[rich](rng)
     return scene, draw(scene, rng, width, height)
 
 
-def fill(folder: Path, size: tuple[int, int], count: int, seed: int, processes: int) -> None:
-    """Draw `count` pictures; `scenes.jsonl` grows line by line, so it tells how far it is."""
+def fill(
+    folder: Path,
+    size: tuple[int, int],
+    count: int,
+    seed: int,
+    processes: int,
+    *,
+    rich: bool = False,
+) -> None:
+    """Draw `count` pictures; `scenes.jsonl` grows line by line, and a later call resumes there."""
     folder.mkdir(parents=True, exist_ok=True)
     width, height = size
-    stored = (count, height, width, 3)
-    pixels = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, stored)
-    jobs = ((width, height, seed, index) for index in range(count))
-    with Pool(processes) as pool, (folder / "scenes.jsonl").open("w") as scenes:
-        for index, (scene, drawn) in enumerate(pool.imap(picture, jobs, chunksize=20)):
+    done = len(load(folder)[1]) if (folder / "scenes.jsonl").exists() else 0
+    pixels = _file(folder, (count, height, width, 3), done)
+    jobs = ((rich, width, height, seed, index) for index in range(done, count))
+    lines = (folder / "scenes.jsonl").read_bytes().splitlines(keepends=True)[:done] if done else []
+    with Pool(processes) as pool, (folder / "scenes.jsonl").open("wb") as scenes:
+        scenes.writelines(lines)
+        for index, (scene, drawn) in enumerate(pool.imap(picture, jobs, chunksize=20), done):
             pixels[index] = drawn
-            scenes.write(json.dumps(asdict(scene)) + "\n")
+            scenes.write(msgspec.json.encode(scene) + b"\n")
             if index % 100 == 99:
                 scenes.flush()
 
 
+def _file(folder: Path, shape: tuple[int, ...], done: int) -> np.ndarray:
+    """Return the mapped file of the pictures, with the `done` first ones kept."""
+    path, larger = folder / "pixels.npy", folder / "pixels.partial"
+    if done and np.load(path, mmap_mode="r").shape == shape:
+        return np.load(path, mmap_mode="r+")
+    fresh = np.lib.format.open_memmap(larger, "w+", np.uint8, shape)
+    if done:
+        kept = np.load(path, mmap_mode="r")[: min(done, len(fresh))]
+        fresh[: len(kept)] = kept
+    larger.replace(path)
+    return fresh
+
+
 def load(folder: Path) -> tuple[np.ndarray, list[Scene]]:
     """Return the pictures drawn so far, uint8 RGB `(count, h, w, 3)`, and their scenes."""
-    lines = (folder / "scenes.jsonl").read_text().splitlines()
-    scenes = [Scene(**json.loads(line)) for line in lines[:-1]]
+    text = (folder / "scenes.jsonl").read_bytes()
+    lines = text[: text.rfind(b"\n") + 1].splitlines()
+    scenes = [msgspec.json.decode(line, type=Scene) for line in lines]
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     return pixels[: len(scenes)], scenes
 
@@ -61,6 +88,9 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--rich", action="store_true", help="all of the world, not the shipped")
     arguments = parser.parse_args()
-    target, size = folder_of(arguments.runs, arguments.shape), SIZES[arguments.shape]
-    fill(target, size, arguments.count, arguments.seed, arguments.processes)
+    rich = arguments.rich
+    target = folder_of(arguments.runs, arguments.shape, rich=rich)
+    size = (RICH_SIZES if rich else SIZES)[arguments.shape]
+    fill(target, size, arguments.count, arguments.seed, arguments.processes, rich=rich)
