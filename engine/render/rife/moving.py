@@ -14,8 +14,8 @@ from torch import Tensor
 
 from engine.render.image import Picture
 
-BAND_PIXELS = 1 << 18  # of a band, enlarged, on a CPU: what its cache holds
-DEVICE_BAND_PIXELS = 1 << 23  # likewise on a GPU, which wants much to do at once
+BAND_PIXELS = 1 << 20  # of a band, enlarged; smaller ones take more time, and save little memory
+DEVICE_BAND_PIXELS = 1 << 23  # likewise on an NVIDIA GPU, which wants much to do at once
 Band = tuple[slice, Tensor]  # rows of the frame, and their track
 
 
@@ -27,7 +27,7 @@ class MovingPair:
     """
 
     def __init__(self, first: Picture, second: Picture, device: torch.device) -> None:
-        """Take the keyframes onto a device.
+        """Take the keyframes onto an NVIDIA GPU; any other device leaves the work to the CPU.
 
         Args:
             first: uint8 RGB (factor * h, factor * w, 3).
@@ -35,15 +35,15 @@ class MovingPair:
             device: where tracks are.
         """
         self._pictures, self._device = (first, second), device
-        on_cpu = device.type == "cpu"
-        self._tensors = () if on_cpu else tuple(self._planes(each) for each in self._pictures)
+        there = device.type == "cuda"
+        self._tensors = tuple(self._planes(each) for each in self._pictures) if there else ()
 
     def frame(self, track: Tensor) -> Picture:
         """Return the frame at one position, uint8 RGB, as large as the keyframes."""
         if self._tensors:
             return torch.cat([self._sample(*band) for band in self._bands(track)]).cpu().numpy()
         frame = np.empty_like(self._pictures[0])
-        for rows, band in self._bands(track):
+        for rows, band in self._bands(track.cpu()):
             frame[rows] = self._remap(rows, band.numpy())
         return frame
 
