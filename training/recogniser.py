@@ -107,14 +107,21 @@ def flawed(picture: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarr
             picture, (0, 0), float(rng.uniform(1.3, 3.5)) * min(height, width) / 256
         )
     if kind == "doubled":
-        other = np.roll(picture, int(rng.uniform(0.15, 0.5) * width), axis=1)
-        other = other[:, ::-1] if rng.random() < 0.5 else other
-        if rng.random() < 0.5:
-            return cv2.addWeighted(picture, 0.55, np.ascontiguousarray(other), 0.45, 0)
-        doubled, horizon = picture.copy(), int(0.6 * height)
-        doubled[:horizon] = np.maximum(picture[:horizon], other[:horizon])
-        return doubled
+        return _doubled(picture, rng)
     return _broken(picture, rng)
+
+
+def _doubled(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a picture whose sky is there twice, or all of it, moved and without a seam."""
+    height, width = picture.shape[:2]
+    across = float(rng.choice((-1, 1)) * rng.uniform(0.15, 0.4) * width)
+    move = np.float32(((1, 0, across), (0, 1, 0)))
+    other = cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REFLECT)
+    if rng.random() < 0.5:
+        return cv2.addWeighted(picture, 0.55, other, 0.45, 0)
+    sky = np.clip((0.62 - np.arange(height) / height) * 10, 0, 1)[:, None, None]
+    brighter = np.maximum(picture, other).astype(np.float32)
+    return (picture + sky * (brighter - picture)).astype(np.uint8)
 
 
 def _broken(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
