@@ -30,6 +30,9 @@ from engine.render.video.ffmpeg import (
 
 # Without these colours drift by 3 of 255.
 EXACT_SCALING = "flags=bicubic+accurate_rnd+full_chroma_int"
+# Beyond full HD, x264 takes longer than drawing: "veryfast" takes 0.30 instead of 0.77 s of a core
+# for a frame of 3840x2160, at the same size of the file and 48.8 instead of 50.0 dB.
+LARGE_PIXELS, LARGE_PRESET, PRESET = 1920 * 1088, "veryfast", "medium"
 RESUME_HINT = "a second start resumes where this one stopped"
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -151,7 +154,8 @@ class PartWriter:
         self.path, self.partial = path, path.with_suffix(".partial.mp4")
         width, height = (side + side % 2 for side in size)
         self.odd = (size[1] % 2, size[0] % 2)
-        output = [*_encoding(crf, pixel_shape), address(self.partial)]
+        preset = LARGE_PRESET if width * height > LARGE_PIXELS else PRESET
+        output = [*_encoding(crf, pixel_shape, preset), address(self.partial)]
         self.encoder = Encoder.start((width, height), rate, output)
 
     def __enter__(self) -> Self:
@@ -184,12 +188,12 @@ class PartWriter:
                 self.partial.unlink(missing_ok=True)
 
 
-def _encoding(crf: int, pixel_shape: str) -> list[str]:
+def _encoding(crf: int, pixel_shape: str, preset: str) -> list[str]:
     """H.264 that plays everywhere: 4:2:0, tagged bt709."""
     colours = f"scale=out_color_matrix=bt709:out_range=tv:{EXACT_SCALING},format=yuv420p"
     tags = f"setparams=color_primaries=bt709:color_trc=bt709,setsar={pixel_shape}"
     filters = ["-vf", f"{colours},{tags}"]
-    return [*filters, "-c:v", "libx264", "-crf", str(crf), "-preset", "medium"]
+    return [*filters, "-c:v", "libx264", "-crf", str(crf), "-preset", preset]
 
 
 def join(parts: list[Path], source: Source, output: Path) -> None:

@@ -140,7 +140,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(
     (tmp_path / "pictures").mkdir()
     large = tmp_path / "pictures" / "large.png"
     cv2.imwrite(str(large), np.zeros((800, 1000, 3), np.uint8))
-    with pytest.raises(InvalidParameterError, match="beyond 3840x2160"):
+    with pytest.raises(InvalidParameterError, match="3840"):
         run(upscale, large.parent, "-o", output, "--factor", 4, network)
     assert not list(tmp_path.glob("out*"))
 

@@ -233,3 +233,13 @@ def test_frames_of_8k_are_drawn_in_bounded_memory() -> None:
     whole, close, kibibytes = said.split()
     assert (whole, close) == ("True", "True")
     assert int(kibibytes) < 8 * 2**20
+
+
+@pytest.mark.parametrize(("size", "lookahead"), [((1920, 1080), 40), ((2560, 1440), 10)])
+def test_large_frames_are_encoded_faster(
+    tmp_path: Path, size: tuple[int, int], lookahead: int
+) -> None:
+    path = tmp_path / "part.mp4"
+    with PartWriter(path, size, Fraction(24), 30) as writer:
+        writer.write(np.zeros((size[1], size[0], 3), np.uint8))
+    assert f"rc_lookahead={lookahead}".encode() in path.read_bytes()
