@@ -67,10 +67,17 @@ def test_the_same_network_and_factor_have_the_same_identity(
     assert other.identity != identity
 
 
-def test_bfloat16_differs_invisibly_and_is_chosen_where_it_is_faster(network: Network) -> None:
-    exact, source = Upscaler(network, "tiny", 4, CPU).enlarge(picture()), picture()
-    rounded = Upscaler(network, "tiny", 4, CPU, torch.bfloat16).enlarge(source)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("factor", [3, 4])
+def test_half_precision_differs_invisibly(
+    network: Network, dtype: torch.dtype, factor: int
+) -> None:
+    exact = Upscaler(network, "tiny", factor, CPU).enlarge(picture())
+    rounded = Upscaler(network, "tiny", factor, CPU, dtype).enlarge(picture())
     assert 0 < np.abs(exact.astype(int) - rounded.astype(int)).mean() < 1
+
+
+def test_bfloat16_is_chosen_where_it_is_faster_and_the_network_allows_it(network: Network) -> None:
     expected = torch.bfloat16 if bfloat16_is_faster() else torch.float32
     assert precision_for(network, CPU) == expected
     only_float = dataclasses.replace(network, bfloat16=False)
