@@ -70,16 +70,21 @@ class _Beside:
 
     def __init__(self, scheduler: Any, clean: Tensor) -> None:
         """Take the scheduler before its way of adding noise is replaced."""
+        self._scheduler = scheduler
         self._add_noise, self._scale = scheduler.add_noise, scheduler.scale_model_input
         self._clean = clean  # (1, channels, height / 8, width / 8)
         self._noise = noise(SUBJECT_SEED, tuple(clean.shape)).to(clean.device, clean.dtype)
         self._begin = LAYOUT_NOISE_SHARE * scheduler.config.num_train_timesteps
+        self._ahead: list[float] | None = None  # the timesteps to come, read from the GPU once
         self.there = False
 
     def enter(self, _unet: Any, args: Any, kwargs: Any) -> Any:
         """Double the UNet's input: the picture's rows, then as many of the subject."""
         sample, timestep, *rest = args  # (rows, channels, height / 8, width / 8)
-        self.there = float(timestep) <= self._begin
+        if self._ahead is None:
+            schedule: list[float] = self._scheduler.timesteps.tolist()
+            self._ahead = schedule[schedule.index(float(timestep)) :]
+        self.there = self._ahead.pop(0) <= self._begin
         if not self.there:
             return args, kwargs
         noisy = self._add_noise(self._clean, self._noise, timestep.reshape(1))
