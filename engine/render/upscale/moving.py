@@ -7,9 +7,9 @@ small frame itself, enlarged by cubic interpolation. So every frame stays true t
 detail moves with the matter instead of being drawn anew for each frame.
 
 A frame becomes a keyframe where the last one leaves too much of it unexplained, as after a cut, and
-after ``MAX_GAP`` frames. At most that many small frames and two enlarged ones are held. A small
-network on a GPU is quicker than moving, and enlarges every frame. Knows nothing about files, films
-or jobs.
+after ``MAX_GAP`` frames. At most that many small frames and two enlarged ones are held. On a
+GPU a small network enlarges every frame: by its number of operations that takes less time than
+moving (not measured). Knows nothing about files, films or jobs.
 """
 
 from collections.abc import Generator, Iterable, Iterator

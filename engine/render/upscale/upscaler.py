@@ -101,7 +101,7 @@ class Upscaler:
         factor: 2, 3 or 4.
         identity: names the network, its weights, the factor and this algorithm; equal identities
             give pictures that look the same, and on one machine equal ones.
-        quick: whether enlarging a frame takes less time than moving the detail of another.
+        quick: whether to enlarge every frame, rather than to move the detail of another one.
     """
 
     def __init__(
