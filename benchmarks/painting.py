@@ -62,10 +62,10 @@ class Plain:
 
     first, previews = 0.0, 0
 
-    def __init__(self, options: argparse.Namespace, device: Device) -> None:
+    def __init__(self, options: argparse.Namespace, device: Device, pipe: Any = None) -> None:
         self.options = options
         shrink = 1 if device.kind == "cuda" else SHRINK
-        self.pipe = pipeline(options.family, device.name, device.torch_dtype, shrink)
+        self.pipe = pipe or pipeline(options.family, device.name, device.torch_dtype, shrink)
         self.pipe.set_progress_bar_config(disable=True)
 
     def paint(self, texts: list[str], steps: int) -> list[np.ndarray]:
@@ -93,8 +93,8 @@ class Plain:
 class Ours(Plain):
     """The painter, as the worker has it; nobody watches."""
 
-    def __init__(self, options: argparse.Namespace, device: Device) -> None:
-        super().__init__(options, device)
+    def __init__(self, options: argparse.Namespace, device: Device, pipe: Any = None) -> None:
+        super().__init__(options, device, pipe)
         self.painter = Painter(self.pipe, device, "random@0", lambda _: None)
 
     def _one(self, text: str, seed: int, steps: int) -> np.ndarray:
@@ -108,8 +108,8 @@ class Ours(Plain):
 class Watched(Ours):
     """The painter, with previews as fast as they can be made."""
 
-    def __init__(self, options: argparse.Namespace, device: Device) -> None:
-        super().__init__(options, device)
+    def __init__(self, options: argparse.Namespace, device: Device, pipe: Any = None) -> None:
+        super().__init__(options, device, pipe)
         self.previewer = Previewer(self._sent, self.painter._find_projection())
         self.begun = 0.0
 

@@ -7,6 +7,8 @@ are read letter by letter, for lack of a vocabulary; that costs what words cost.
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ SCALING = {SD15: 0.18215, SDXL: 0.13025}
 def pipeline(family: str, device: str, dtype: torch.dtype, shrink: int = 1) -> Any:
     """Return a pipeline on a device, the same one at every call."""
     torch.manual_seed(0)
-    with torch.device(device):
+    with torch.device(device), _made_in(dtype):
         first = CLIPTextModel(_text(_heads(768, shrink), 12 // shrink))
         parts: dict[str, Any] = {
             "unet": unet(family, shrink),
@@ -53,6 +55,17 @@ def pipeline(family: str, device: str, dtype: torch.dtype, shrink: int = 1) -> A
     pipe = StableDiffusionPipeline
     absent = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     return pipe(**parts, **absent)
+
+
+@contextmanager
+def _made_in(dtype: torch.dtype) -> Iterator[None]:
+    """Make weights in a number format at once: SDXL in float32 would fill a card of 15 GB."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def unet(family: str, shrink: int = 1) -> UNet2DConditionModel:

@@ -1,5 +1,7 @@
 """engine.render.rife on a CUDA device: half precision, all positions at once, recorded graphs."""
 
+import threading
+
 import pytest
 import torch
 
@@ -32,3 +34,30 @@ def test_a_recorded_graph_follows_new_pictures() -> None:
     back = net.interpolate(second, first, POSITIONS)
     assert (there - back).abs().max() > 0.01
     assert torch.equal(there, net.interpolate(first, second, POSITIONS))
+
+
+def test_a_graph_is_recorded_while_a_preview_is_copied() -> None:
+    """As when the last steps of a keyframe are still shown while its first segment begins."""
+    ended, errors = threading.Event(), []
+
+    def copy() -> None:
+        stream = torch.cuda.Stream()
+        while not ended.is_set():
+            try:
+                with torch.cuda.stream(stream):
+                    torch.zeros(1 << 20, device="cuda").cpu()
+            except RuntimeError as error:
+                errors.append(error)
+                return
+
+    copying = threading.Thread(target=copy)
+    copying.start()
+    try:
+        for count in (1, 2, 3):
+            net, images = random_ifnet("4.25").cuda(), moved_pictures(64, 64)
+            frames = net.interpolate(*(image.cuda() for image in images), POSITIONS[:count])
+            assert torch.isfinite(frames).all()
+    finally:
+        ended.set()
+        copying.join()
+    assert not errors
