@@ -63,7 +63,7 @@ INSIDE = {
         *("places", "weather", "country", "beyond", "world", "sheets", "captions", "words"),
         *("prompts", "tokens"),
         *("attributes", "pictures", "latents", "processes", "diffusion", "autoencoder", "export"),
-        *("train", "evaluate", "recogniser", "judge", "components", "decoder", "showcase"),
+        *("components", "train", "evaluate", "recogniser", "judge", "decoder", "showcase"),
     ),
 }
 TORCH = {"torch", "diffusers", "transformers", "accelerate", "safetensors", "spandrel"}

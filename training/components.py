@@ -6,7 +6,9 @@ about the model is special, and only the decoder is left to train. Knows picture
 captions or diffusion.
 """
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -53,6 +55,11 @@ class Components:
         factors = (colours / self.scales).T
         bias = self.mean.reshape(PATCH * PATCH, 3).mean(0)
         return {"factors": factors.round(5).tolist(), "bias": bias.round(5).tolist()}
+
+
+def read_preview(runs: Path) -> dict[str, list]:
+    """Return the preview that was written beside the autoencoder."""
+    return json.loads((runs / "rich-preview.json").read_text())
 
 
 def patches(pictures: np.ndarray) -> np.ndarray:

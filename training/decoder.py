@@ -7,6 +7,7 @@ train on from then on. Resumes from its last state. Knows nothing about captions
 """
 
 import argparse
+import json
 import math
 import time
 from pathlib import Path
@@ -37,7 +38,7 @@ def start(runs: Path, channels: int) -> AutoencoderTiny:
     found = components.fit([np.asarray(group) for group in groups], channels)
     vae = components.build(found)
     vae.save_pretrained(folder)
-    np.savez(runs / "components.npz", mean=found.mean, axes=found.axes, scales=found.scales)
+    (runs / "rich-preview.json").write_text(json.dumps(found.preview()))
     return vae
 
 

@@ -10,7 +10,7 @@ from training.tokens import LENGTH
 WIDTH = 192
 
 
-def build_unet() -> UNet2DConditionModel:
+def build_unet(channels: int = 4) -> UNet2DConditionModel:
     """Return an untrained UNet that meets the text at 8x8 and in its time embedding.
 
     The second way, diffusers' "text" addition, pools the prompt and scales every block's
@@ -18,8 +18,8 @@ def build_unet() -> UNet2DConditionModel:
     """
     unet = UNet2DConditionModel(
         sample_size=32,
-        in_channels=4,
-        out_channels=4,
+        in_channels=channels,
+        out_channels=channels,
         layers_per_block=1,
         block_out_channels=(64, 128, 192),
         down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),

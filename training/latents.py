@@ -4,6 +4,7 @@ Knows pictures and the autoencoder; nothing about captions.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,39 +20,43 @@ OPPOSITE = {"left": "right", "centre": "centre", "right": "left"}
 
 @torch.inference_mode()
 def encode(vae: AutoencoderTiny, pixels: np.ndarray) -> np.ndarray:
-    """Return float16 latents `(count, 4, h/8, w/8)` of uint8 RGB `(count, h, w, 3)`."""
-    pictures = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
+    """Return float16 latents `(count, channels, h/8, w/8)` of uint8 RGB `(count, h, w, 3)`."""
+    pictures = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float()
     pictures = (pictures / 127.5 - 1).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         return vae.encode(pictures).latents.half().numpy()
 
 
-def fill(runs: Path, shape: str, vae: AutoencoderTiny, mirrored: bool) -> None:
+def fill(
+    runs: Path, shape: str, vae: AutoencoderTiny, mirrored: bool, *, rich: bool = False
+) -> None:
     """Encode every picture of a shape, or its mirror image, into one file."""
-    pixels, _ = load(folder_of(runs, shape))
+    pixels, _ = load(folder_of(runs, shape, rich=rich))
     pixels = pixels[:, :, ::-1] if mirrored else pixels
     parts = [encode(vae, pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)]
-    np.save(file_of(runs, shape, mirrored), np.concatenate(parts))
+    np.save(file_of(runs, shape, mirrored, rich=rich), np.concatenate(parts))
 
 
-def file_of(runs: Path, shape: str, mirrored: bool = False) -> Path:
+def file_of(runs: Path, shape: str, mirrored: bool = False, *, rich: bool = False) -> Path:
     """Return where the latents of a shape lie."""
-    return runs / f"latents-{shape}{'-mirrored' if mirrored else ''}.npy"
+    name = f"{'rich-' if rich else ''}latents-{shape}{'-mirrored' if mirrored else ''}"
+    return runs / f"{name}.npy"
 
 
 def mirror(scene: Scene) -> Scene:
     """Return the scene that a mirrored picture shows."""
-    return Scene(scene.time, scene.place, OPPOSITE[scene.side], scene.weather)
+    figures = tuple(replace(one, side=OPPOSITE[one.side]) for one in scene.figures)
+    return replace(scene, side=OPPOSITE[scene.side], figures=figures)
 
 
-def load_latents(runs: Path, shape: str) -> tuple[np.ndarray, list[Scene]]:
+def load_latents(runs: Path, shape: str, *, rich: bool = False) -> tuple[np.ndarray, list[Scene]]:
     """Return all latents of a shape encoded so far and their scenes, mirrored ones last."""
-    _, scenes = load(folder_of(runs, shape))
-    latents = np.load(file_of(runs, shape))
+    _, scenes = load(folder_of(runs, shape, rich=rich))
+    latents = np.load(file_of(runs, shape, rich=rich))
     scenes = scenes[: len(latents)]  # More may have been drawn since.
-    if not file_of(runs, shape, mirrored=True).exists():
+    if not file_of(runs, shape, mirrored=True, rich=rich).exists():
         return latents, scenes
-    flipped = np.load(file_of(runs, shape, mirrored=True))
+    flipped = np.load(file_of(runs, shape, mirrored=True, rich=rich))
     return np.concatenate([latents, flipped]), scenes + [mirror(scene) for scene in scenes]
 
 
@@ -61,8 +66,11 @@ if __name__ == "__main__":
     parser.add_argument("--shape", choices=SIZES, default="square")
     parser.add_argument("--mirrored", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rich", action="store_true", help="all of the world, not the shipped")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    autoencoder = AutoencoderTiny.from_pretrained(arguments.runs / "autoencoder")
+    rich = arguments.rich
+    saved = arguments.runs / ("rich-autoencoder" if rich else "autoencoder")
+    autoencoder = AutoencoderTiny.from_pretrained(saved)
     autoencoder.to(memory_format=torch.channels_last)
-    fill(arguments.runs, arguments.shape, autoencoder, arguments.mirrored)
+    fill(arguments.runs, arguments.shape, autoencoder, arguments.mirrored, rich=rich)

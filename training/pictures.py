@@ -29,7 +29,8 @@ def folder_of(runs: Path, shape: str, *, rich: bool = False) -> Path:
 def picture(job: tuple[bool, int, int, int, int]) -> tuple[Scene, np.ndarray]:
     """Return one scene and its picture from world, width, height, seed and index alone."""
     rich, width, height, *numbers = job
-    rng = np.random.default_rng(numbers)
+    # Each shape of the whole world has scenes of its own; the shipped model's had the same.
+    rng = np.random.default_rng([width, height, *numbers] if rich else numbers)
     scene = SCENES[rich](rng)
     return scene, draw(scene, rng, width, height)
 
@@ -47,6 +48,8 @@ def fill(
     folder.mkdir(parents=True, exist_ok=True)
     width, height = size
     done = len(load(folder)[1]) if (folder / "scenes.jsonl").exists() else 0
+    if done >= count:
+        return
     pixels = _file(folder, (count, height, width, 3), done)
     jobs = ((rich, width, height, seed, index) for index in range(done, count))
     lines = (folder / "scenes.jsonl").read_bytes().splitlines(keepends=True)[:done] if done else []

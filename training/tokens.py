@@ -4,6 +4,7 @@ Byte-level pairs, so any text has tokens: words of the world are one token each,
 into short pieces that training taught the model to pass over. Knows nothing about models.
 """
 
+import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from training import captions
-from training.scene import random_scene
+from training import captions, prompts, words
+from training.scene import random_scene, rich_scene
 
 LENGTH = 48
+PIECES = {False: 1400, True: 3000}  # of the shipped model's tokenizer, and of the rich world's
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -28,19 +30,34 @@ def corpus() -> Iterator[str]:
         yield captions.held_out_caption(scene, rng)
 
 
-def build(folder: Path) -> CLIPTokenizer:
+def rich_corpus() -> Iterator[str]:
+    """Yield text in which each word of the whole world is frequent."""
+    rng = np.random.default_rng(0)
+    for _ in range(6000):
+        scene = rich_scene(rng)
+        yield prompts.prompt(scene, rng).lower()
+    for phrases in (*words.vocabulary().values(), words.FILLER):
+        for phrase in phrases:
+            yield from [phrase] * 30
+
+
+def build(folder: Path, *, rich: bool = False) -> CLIPTokenizer:
     """Learn the pairs, save them in `folder` and return the tokenizer."""
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=1400,
+        vocab_size=PIECES[rich],
         min_frequency=20,
         end_of_word_suffix="</w>",
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    words = (word for text in corpus() for word in text.replace(",", " ").split())
-    tokenizer.train_from_iterator(words, trainer)
+    spaced = (
+        word
+        for text in (rich_corpus if rich else corpus)()
+        for word in text.replace(",", " ").split()
+    )
+    tokenizer.train_from_iterator(spaced, trainer)
     learned = json.loads(tokenizer.to_str())["model"]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pieces = alphabet + [letter + "</w>" for letter in alphabet]
@@ -54,6 +71,13 @@ def build(folder: Path) -> CLIPTokenizer:
     return clip
 
 
-def load(folder: Path) -> CLIPTokenizer:
+def load(folder: Path, *, rich: bool = False) -> CLIPTokenizer:
     """Return the tokenizer saved in `folder`; make it first if there is none."""
-    return CLIPTokenizer.from_pretrained(folder) if folder.exists() else build(folder)
+    exists = folder.exists()
+    return CLIPTokenizer.from_pretrained(folder) if exists else build(folder, rich=rich)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Make the tokenizer of the whole world.")
+    parser.add_argument("folder", type=Path)
+    load(parser.parse_args().folder, rich=True)

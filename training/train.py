@@ -16,7 +16,8 @@ import torch
 from diffusers import AutoencoderTiny
 from diffusers.training_utils import EMAModel
 
-from training import captions, diffusion, processes, tokens
+from training import captions, diffusion, processes, prompts, tokens
+from training.components import read_preview
 from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
 from training.pictures import RUNS
@@ -28,6 +29,7 @@ SNR_CAP = 5.0
 EMPTY_SHARE = 0.1
 # Of the steps, those with pictures of each shape, and the size of their batch: equal work.
 SHAPES = {"square": (0.6, BATCH), "wide": (0.2, 22), "tall": (0.2, 22)}
+RICH_SHAPES = {"square": (0.3, BATCH), "wide": (0.5, 18), "tall": (0.2, 18)}
 # Where the disc is decided: a band of latent rows, and the noise at which it appears. Both
 # count more in the loss, or its side is learned long after the time and the place.
 DISC_BAND, DISC_WEIGHT = (4 / 32, 15 / 32), 3.0
@@ -44,9 +46,9 @@ def row_weights(height: int) -> torch.Tensor:
 class Denoiser(torch.nn.Module):
     """The two networks that learn together; its forward is the loss."""
 
-    def __init__(self, text_encoder: torch.nn.Module):
+    def __init__(self, text_encoder: torch.nn.Module, channels: int = 4):
         super().__init__()
-        self.unet = diffusion.build_unet().to(memory_format=torch.channels_last)
+        self.unet = diffusion.build_unet(channels).to(memory_format=torch.channels_last)
         self.text_encoder = text_encoder
         self.noise_levels = diffusion.build_scheduler().alphas_cumprod
 
@@ -58,7 +60,7 @@ class Denoiser(torch.nn.Module):
         )
 
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the capped v-prediction loss of `(batch, 4, h, w)` and `(batch, 48)`."""
+        """Return the capped v-prediction loss of latents `(batch, c, h, w)` and `(batch, 48)`."""
         timesteps = self.draw_timesteps(len(latents))
         level = self.noise_levels[timesteps][:, None, None, None]
         noise = torch.randn_like(latents)
@@ -76,13 +78,17 @@ class Denoiser(torch.nn.Module):
 
 
 class Training:
-    """The models, their optimiser and average, and how far they have come."""
+    """The models, their optimiser and average, and how far they have come.
 
-    def __init__(self, runs: Path):
+    `rich` ones are those of the whole world, on the latents of `components`.
+    """
+
+    def __init__(self, runs: Path, *, rich: bool = False):
         torch.manual_seed(0)
-        self.runs = runs
-        self.tokenizer = tokens.load(runs / "tokenizer")
-        self.models = Denoiser(diffusion.build_text_encoder(self.tokenizer))
+        self.runs, self.rich, self.prefix = runs, rich, "rich-" if rich else ""
+        self.tokenizer = tokens.load(runs / f"{self.prefix}tokenizer", rich=rich)
+        channels = self.autoencoder().config.latent_channels if rich else 4
+        self.models = Denoiser(diffusion.build_text_encoder(self.tokenizer), channels)
         self.loss_of = self.models  # Or the same, averaging gradients with other processes.
         self.optimiser = torch.optim.AdamW(
             self.models.parameters(), PEAK_RATE, (0.9, 0.99), weight_decay=0.01, fused=True
@@ -92,6 +98,10 @@ class Training:
         )
         self.step, self.seconds, self.loss = 0, 0.0, 1.0
 
+    def autoencoder(self) -> AutoencoderTiny:
+        """Return the autoencoder whose latents are learned."""
+        return AutoencoderTiny.from_pretrained(self.runs / f"{self.prefix}autoencoder")
+
     def save(self) -> None:
         """Write everything that going on needs."""
         state = {
@@ -100,20 +110,22 @@ class Training:
             "average": self.average.state_dict(),
             "progress": (self.step, self.seconds, self.loss),
         }
-        torch.save(state, self.runs / "diffusion.partial")
-        (self.runs / "diffusion.partial").rename(self.runs / "diffusion.pt")
+        partial = self.runs / f"{self.prefix}diffusion.partial"
+        torch.save(state, partial)
+        partial.rename(partial.with_suffix(".pt"))
 
     def resume(self) -> None:
         """Go on from the last saved state, if there is one."""
-        if (self.runs / "diffusion.pt").exists():
-            state = torch.load(self.runs / "diffusion.pt", weights_only=True)
+        saved = self.runs / f"{self.prefix}diffusion.pt"
+        if saved.exists():
+            state = torch.load(saved, weights_only=True)
             self.models.load_state_dict(state["models"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.average.load_state_dict(state["average"])
             self.step, self.seconds, self.loss = state["progress"]
 
     def learn(self, latents: torch.Tensor, prompts: list[str], rate: float) -> None:
-        """Take one step on latents `(batch, 4, h, w)` and their prompts."""
+        """Take one step on latents `(batch, channels, h, w)` and their prompts."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         loss = self.loss_of(latents, diffusion.token_ids(self.tokenizer, prompts))
@@ -128,9 +140,9 @@ class Training:
         """Export the averaged weights as a whole pipeline."""
         averaged = copy.deepcopy(self.models)
         self.average.copy_to(averaged.parameters())
-        vae = AutoencoderTiny.from_pretrained(self.runs / "autoencoder")
-        pipeline = assemble(averaged.unet, averaged.text_encoder, self.tokenizer, vae)
-        export(pipeline, preview_of(self.runs), target)
+        parts = (averaged.unet, averaged.text_encoder, self.tokenizer, self.autoencoder())
+        preview = read_preview(self.runs) if self.rich else preview_of(self.runs)
+        export(assemble(*parts), preview, target)
 
 
 def rate_at(step: int, share: float) -> float:
@@ -139,53 +151,56 @@ def rate_at(step: int, share: float) -> float:
     return PEAK_RATE * min(1.0, step / 150) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * fall)))
 
 
-def shape_at(step: int) -> str:
+def shape_at(step: int, shapes: dict[str, tuple[float, int]]) -> str:
     """Return the shape of a step's pictures, the same in all processes."""
-    shares = [share for share, _ in SHAPES.values()]
-    return str(np.random.default_rng(step).choice(list(SHAPES), p=shares))
+    shares = [share for share, _ in shapes.values()]
+    return str(np.random.default_rng(step).choice(list(shapes), p=shares))
 
 
-def usable(latents: np.ndarray, scenes: list[Scene]) -> tuple[np.ndarray, list[Scene]]:
+def usable(
+    latents: np.ndarray, scenes: list[Scene], *, rich: bool
+) -> tuple[np.ndarray, list[Scene]]:
     """Return what may be trained on: all but the combinations kept for the test."""
-    kept = [at for at, scene in enumerate(scenes) if not captions.held_out(scene)]
+    held_out = prompts.held_out if rich else captions.held_out
+    kept = [at for at, scene in enumerate(scenes) if not held_out(scene)]
     return latents[kept], [scenes[at] for at in kept]
 
 
-def prompts_for(scenes: list[Scene], chosen: np.ndarray, rng: np.random.Generator) -> list[str]:
+def prompts_for(
+    scenes: list[Scene], chosen: np.ndarray, rng: np.random.Generator, *, rich: bool
+) -> list[str]:
     """Return a fresh caption for each chosen picture; some are empty."""
-    return [
-        "" if rng.random() < EMPTY_SHARE else captions.caption(scenes[index], rng)
-        for index in chosen
-    ]
+    caption = prompts.prompt if rich else captions.caption
+    return ["" if rng.random() < EMPTY_SHARE else caption(scenes[index], rng) for index in chosen]
 
 
-def train(runs: Path, minutes: float, threads: int) -> None:
+def train(runs: Path, minutes: float, threads: int, *, rich: bool = False) -> None:
     """Train until `minutes` of a processor, those of earlier runs counted in, are over.
 
     Under torchrun each process takes its own share of the batch. Time in which others have the
     machine does not count, so that the learning rate falls with the work that was done.
     """
     processes.start(threads)
-    training = Training(runs)
+    training, shapes = Training(runs, rich=rich), RICH_SHAPES if rich else SHAPES
     training.resume()
     if processes.COUNT > 1:
         training.loss_of = torch.nn.parallel.DistributedDataParallel(training.models)
     seed = training.step * processes.COUNT + processes.RANK
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    data = {shape: usable(*load_latents(runs, shape)) for shape in SHAPES}
+    data = {shape: usable(*load_latents(runs, shape, rich=rich), rich=rich) for shape in shapes}
     began = time.process_time() - training.seconds
     while True:
         training.seconds = time.process_time() - began
         share = processes.together(training.seconds / (60 * minutes))
         if share >= 1:
             break
-        shape = shape_at(training.step)
+        shape = shape_at(training.step, shapes)
         latents, scenes = data[shape]
-        chosen = rng.choice(len(scenes), SHAPES[shape][1] // processes.COUNT)
+        chosen = rng.choice(len(scenes), max(1, shapes[shape][1] // processes.COUNT))
         inputs = torch.from_numpy(latents[chosen]).float()
         rate = rate_at(training.step, share)
-        training.learn(inputs, prompts_for(scenes, chosen, rng), rate)
+        training.learn(inputs, prompts_for(scenes, chosen, rng, rich=rich), rate)
         if processes.RANK == 0 and training.step % 25 == 0:
             print(f"step {training.step} {share:.1%} loss {training.loss:.4f}", flush=True)
         if processes.RANK == 0 and training.step % 250 == 0:
@@ -201,10 +216,11 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--ship", action="store_true", help="export the last state and stop")
     parser.add_argument("--target", type=Path, default=MODEL)
+    parser.add_argument("--rich", action="store_true", help="all of the world, not the shipped")
     arguments = parser.parse_args()
     if arguments.ship:
-        last = Training(arguments.runs)
+        last = Training(arguments.runs, rich=arguments.rich)
         last.resume()
         last.ship(arguments.target)
     else:
-        train(arguments.runs, arguments.minutes, arguments.threads)
+        train(arguments.runs, arguments.minutes, arguments.threads, rich=arguments.rich)

@@ -42,6 +42,7 @@ def test_drawing_resumes_where_it_stopped(runs):
     before, scenes = load(folder)
     before = np.array(before)
     fill(folder, (64, 64), 26, 1, 1, rich=True)
+    fill(folder, (64, 64), 10, 1, 1, rich=True)  # fewer than there are: all stay
     after, more = load(folder)
     assert len(after) == 26
     assert np.array_equal(after[:24], before)
@@ -120,5 +121,6 @@ def test_the_shipped_model_gets_a_row(runs):
 
 
 def test_scenes_survive_their_file(runs):
-    rng = np.random.default_rng([1, 0])
+    width, height = RICH_SIZES["wide"]
+    rng = np.random.default_rng([width // 4, height // 4, 1, 0])
     assert load(folder_of(runs, "wide", rich=True))[1][0] == rich_scene(rng)
