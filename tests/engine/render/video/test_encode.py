@@ -168,6 +168,19 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, format: Format) -> 
     assert first == second
 
 
+def test_enlarged_frames_give_the_same_bytes_whatever_threads_do(tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    noise = draw.integers(0, 256, (720, 1280, 3), np.uint8)
+    frames = [np.roll(noise // 4 + 90, 3 * step, axis=1) for step in range(12)]
+    sizes = {"fps": 24, "width": 1280, "height": 720, "quick": True}
+    paths = tmp_path / "one.mp4", tmp_path / "two.mp4"
+    for path in paths:
+        assert encode_segment(path, frames, **sizes) == 12
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    film = join_film(tmp_path / "film.mp4", paths, recipe_json=RECIPE, format="mp4", fps=24)
+    assert (film.frames, film.width, film.height) == (24, 1280, 720)
+
+
 # --- The recipe travels in the file ---
 
 
