@@ -17,6 +17,7 @@ Knows nothing about files, 8-bit frames or when to interpolate.
 """
 
 import copy
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -38,6 +39,8 @@ from engine.render.rife.motion import (
     sample,
 )
 from engine.render.rife.versions import Architecture
+
+log = logging.getLogger(__name__)
 
 
 class Block:
@@ -95,6 +98,7 @@ FAR_MOTION = 32.0  # pixels; beyond this the versions that can double their scal
 RECORDED_SHAPES = 4  # shapes kept; each holds the memory of a whole evaluation
 Result = Literal["draw", "track"]
 Work = Callable[..., tuple[Tensor, ...]]
+Recording = tuple[Any, list[Tensor], tuple[Tensor, ...]]  # a graph, its inputs and its results
 
 
 class CudaGraph:
@@ -106,7 +110,7 @@ class CudaGraph:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        self._recorded: dict[Any, tuple[Any, list[Tensor], tuple[Tensor, ...]]] = {}
+        self._recorded: dict[Any, Recording | None] = {}  # None: it could not be recorded
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Like calling the function; the results are the caller's own."""
@@ -114,15 +118,23 @@ class CudaGraph:
         if key not in self._recorded:
             if len(self._recorded) >= RECORDED_SHAPES:
                 self._recorded.clear()
-            self._recorded[key] = self._record(inputs)
-        graph, held, outputs = self._recorded[key]
+            with torch.cuda.device(inputs[0].device):  # of several, whose streams these are
+                self._recorded[key] = self._record(inputs)
+        recording = self._recorded[key]
+        if recording is None:
+            return self.work(*inputs)
+        graph, held, outputs = recording
         for mine, theirs in zip(held, inputs, strict=True):
             mine.copy_(theirs)
         graph.replay()
         return tuple(output.clone() for output in outputs)
 
-    def _record(self, inputs: tuple[Tensor, ...]) -> tuple[Any, list[Tensor], tuple[Tensor, ...]]:
-        """Run the function on a stream of its own until all is set up, then record it."""
+    def _record(self, inputs: tuple[Tensor, ...]) -> "Recording | None":
+        """Run the function on a stream of its own until all is set up, then record it.
+
+        A recording needs memory of its own. What goes wrong there does not name its reason, so the
+        function runs unrecorded then, and says by itself if memory is short.
+        """
         held = [tensor.clone() for tensor in inputs]
         cuda: Any = torch.cuda
         stream = cuda.Stream()
@@ -133,8 +145,12 @@ class CudaGraph:
         cuda.current_stream().wait_stream(stream)
         graph = cuda.CUDAGraph()
         # The thread that makes previews may wait for its own stream meanwhile.
-        with cuda.graph(graph, capture_error_mode="thread_local"):
-            outputs = self.work(*held)
+        try:
+            with cuda.graph(graph, capture_error_mode="thread_local"):
+                outputs = self.work(*held)
+        except RuntimeError:
+            log.warning("A CUDA graph could not be recorded; RIFE runs without it.", exc_info=True)
+            return None
         return graph, held, outputs
 
 

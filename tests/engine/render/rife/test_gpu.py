@@ -61,3 +61,29 @@ def test_a_graph_is_recorded_while_a_preview_is_copied() -> None:
         ended.set()
         copying.join()
     assert not errors
+
+
+def test_a_network_that_cannot_be_recorded_draws_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, images = random_ifnet("4.25").cuda(), [image.cuda() for image in moved_pictures(64, 64)]
+    expected = net.interpolate(*images, POSITIONS)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(torch.cuda, "graph", refuse)
+    frames = random_ifnet("4.25").cuda().interpolate(*images, POSITIONS)
+    assert (frames - expected).abs().max() < 1e-3
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is no second CUDA device")
+def test_a_second_gpu_draws_what_the_first_draws() -> None:
+    drawn = []
+    for name in ("cuda:0", "cuda:1"):
+        net = random_ifnet("4.25").to(name)
+        for images in (moved_pictures(64, 64), moved_pictures(64, 64)[::-1]):
+            drawn.append(net.interpolate(*(image.to(name) for image in images), POSITIONS).cpu())
+    assert (drawn[0] - drawn[2]).abs().max() < 1e-3
+    assert (drawn[1] - drawn[3]).abs().max() < 1e-3
+    assert (drawn[0] - drawn[1]).abs().max() > 0.01
