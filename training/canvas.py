@@ -43,6 +43,8 @@ class Canvas:
         if scene.place == "under water":
             self.disc_y = -0.06  # the light comes from above
         self.disc_radius = DISC_RADIUS[scene.time] * float(rng.uniform(0.9, 1.15))
+        edge = 0.02 + self.disc_radius * (2 if scene.place == "space" else 1)
+        self.disc_x = min(max(self.disc_x, edge), max(width / height - edge, edge))
         distance = np.hypot(self.columns - self.disc_x, self.rows - self.disc_y)
         self.disc_distance = distance.astype(np.float32)
         self.light = 0.62 * np.exp(-distance / 0.16) + 0.38 * np.exp(-distance / 0.5)

@@ -112,7 +112,7 @@ def dressed(canvas: Canvas, figure: Figure, picture: np.ndarray, x: float) -> np
     toward = np.sign(canvas.disc_x - x)
     side = np.clip(across * toward, 0, 1) ** 2  # the edge that faces the disc
     colour = mix(colour, palette.light * alpha, 0.22 * side * (0.4 + 0.6 * alpha))
-    haze = {"under water": (0.10, 0.30), "space": (0.0, 0.1)}.get(canvas.scene.place, (0.0, 0.28))
+    haze = {"under water": (0.06, 0.18), "space": (0.0, 0.1)}.get(canvas.scene.place, (0.0, 0.28))
     colour = mix(colour, palette.layer(0.15) * alpha, haze[0 if figure.near else 1])
     return np.concatenate([colour, alpha], axis=2).astype(np.float32)
 

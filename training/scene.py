@@ -29,6 +29,8 @@ WEATHERS_BY_TIME = {
     )
     for time in TIMES
 }
+# How often rich scenes have a weather, where it is not 1.
+OFTEN = {"clear": 2.0, "clouds": 1.6, "rain": 0.8, "storm": 0.6, "fog": 0.8}
 # Where a place lets subjects be, with how often; "islet" is ground that is painted for them.
 HABITATS_OF = {
     "sea": {"water": 0.6, "air": 0.25, "islet": 0.15},
@@ -87,7 +89,9 @@ def rich_scene(rng: np.random.Generator) -> Scene:
     place = str(rng.choice(ALL_PLACES))
     time = "night" if place == "space" else str(rng.choice(TIMES))
     palette = str(rng.choice(PALETTES[1:])) if rng.random() < 0.25 else "natural"
-    weather = str(rng.choice(weathers_of(time, place)))
+    weathers = weathers_of(time, place)
+    often = np.array([OFTEN.get(weather, 1.0) for weather in weathers])
+    weather = str(rng.choice(weathers, p=often / often.sum()))
     return Scene(time, place, str(rng.choice(SIDES)), weather, palette, figures_for(place, rng))
 
 
@@ -102,8 +106,9 @@ def figures_for(place: str, rng: np.random.Generator) -> tuple[Figure, ...]:
     """Return no, one or two figures that a place can have; two are on two sides."""
     count = int(rng.choice(3, p=(0.25, 0.57, 0.18)))
     habitats = HABITATS_OF.get(place, ON_LAND)
-    sides = [str(side) for side in rng.permutation(SIDES)]
     near, figures = bool(rng.random() < 0.7), []
+    free = ("left", "right") if near and count == 2 else SIDES  # large ones would overlap
+    sides = [str(side) for side in rng.permutation(free)]
     for side in sides[:count]:
         habitat = str(rng.choice(list(habitats), p=list(habitats.values())))
         if habitat == "islet" and figures:

@@ -211,8 +211,8 @@ ALSO = {
     "dolphin": ("under",), "seal": ("ground", "under"), "turtle": ("under",), "duck": ("ground",),
     "swan": ("ground",), "rocket": ("air",), "ufo": ("air",), "ghost": ("ground",),
     "astronaut": ("space",), "robot": ("space",), "alien": ("space",),
-    "crab": ("under",), "superhero": ("air",), "cat": ("space",),
-    "fairy": ("ground",), "lobster": ("under",),
+    "superhero": ("air",), "cat": ("space",),
+    "fairy": ("ground",),
 }  # fmt: skip
 
 
