@@ -53,7 +53,8 @@ def made_from(film: Path, recipe: Recipe) -> bool:
 
 def arguments(film: Path, recipe: Recipe) -> list[str]:
     """Return what ``python -m engine`` wants for a recipe whose scenes are equally long."""
-    given = {flag_of(name): getattr(recipe, name) for name in SETTINGS if name != "format"}
+    settings = {name: getattr(recipe, name) for name in SETTINGS if name != "format"}
+    given = {flag_of(name): value for name, value in settings.items() if value is not msgspec.UNSET}
     given |= {"--seconds": recipe.seconds, "--output": film, "--data": DATA}
     flags = [name for name, value in given.items() if value is True]
     valued = {name: value for name, value in given.items() if not isinstance(value, bool)}

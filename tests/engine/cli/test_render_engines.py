@@ -27,6 +27,7 @@ def options(folder: Path, *arguments: str, output: str = "film.mp4") -> argparse
     fixed = ["dawn", "--seconds", "0.5", "-o", str(folder / output)]
     found = parser.parse_args([*fixed, *arguments])
     found.rife, found.device, found.batch, found.data = "auto", "auto", 1, folder
+    found.upscaler = "animevideov3"
     return found
 
 
