@@ -3,8 +3,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# More than cores, for tests often wait for processes that they have started.
+# More than cores, for tests often wait for processes that they have started; slow ones less often.
 PROCESSES ?= 4
+SLOW_PROCESSES ?= 3
 # Tests start some hundred processes: none should compile what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -18,7 +19,7 @@ test: .venv/installed-dev networks
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES)
-	$(BIN)/python -m pytest -m slow --numprocesses $(PROCESSES) \
+	$(BIN)/python -m pytest -m slow --numprocesses $(SLOW_PROCESSES) \
 		--dist loadfile --no-loadscope-reorder --durations=30
 
 # The official RIFE, into the user's cache; at once if it is there. Films are made without it, too.

@@ -43,8 +43,12 @@ SLOW = (
     "faults",
 )
 SLOW += ("films", "pages", "test_fuzz.py", "test_torture.py", "training")
-# The longest first, so that no process is left alone with one at the end; see the Makefile.
-FIRST = ("browser/test_studio.py", "browser", "films", "test_torture.py", "faults", "engine/cli")
+# The longest first, so that no process is left alone with one at the end (see the Makefile), and
+# browsers between others, for several at once slow each other down.
+FIRST = ("browser/test_studio.py", "films/test_workers.py", "browser/test_create.py")
+FIRST += ("test_torture.py", "browser/test_autosubmit.py", "films/test_same_film.py")
+FIRST += ("browser/test_recovery.py", "faults/test_memory.py", "browser/test_library.py", "films")
+FIRST += ("browser/test_home.py", "faults", "browser", "training", "engine/cli")
 SLOW_PATHS = tuple(str(Path(__file__).parent / name) for name in SLOW)
 
 

@@ -17,7 +17,8 @@ from engine.local import DIRECT
 from tests.processes import ROOT, Process
 
 PATIENCE = 180_000  # milliseconds that anything on a page may take while other tests run
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+# The shell draws no window around the page, and takes half of the processor time.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--mute-audio"]
 PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
 SCREENSHOTS = ROOT / "screenshots"  # ignored by git; to be looked at
@@ -97,7 +98,7 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def browser() -> Iterator[Browser]:
     chromium = next(filter(None, map(shutil.which, NAMES)), None)
     if chromium is None:
-        pytest.skip("Chromium is missing: apt-get install chromium")
+        pytest.skip("Chromium is missing: apt-get install chromium-headless-shell")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
