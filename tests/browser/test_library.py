@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PATIENCE, PHONE, Server, Visitor, serving, shoot
+from tests.browser.conftest import PATIENCE, PHONE, SETTLED, Server, Visitor, serving, shoot
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import wait_for
 from tests.stand_ins.films import add_film
@@ -106,7 +106,7 @@ def test_the_name_of_the_page_leads_back_from_a_film(shop: Shop) -> None:
     name = page.get_by_test_id("stTopNavLink").filter(has_text="Library")
     name.click()
     expect(page.locator(".grid .card")).to_have_count(3)
-    assert page.url == f"{shop.server.address}/library"
+    page.wait_for_url(f"{shop.server.address}/library")
     page.go_back()
     expect(page.get_by_role("heading", name="a blue lake")).to_be_visible()
 
@@ -120,6 +120,7 @@ def test_hearts_search_and_order(shop: Shop) -> None:
     expect(page.locator(".grid .title")).to_have_text(["a blue lake"])
     page.get_by_text("Favourites").click()
     expect(page.locator(".grid .card")).to_have_count(3)
+    page.wait_for_selector(SETTLED)  # until then, the former field may stand beside the new one
     page.get_by_label("Search").press_sequentially("NIGHT")  # and no key more
     expect(page.locator(".grid .title")).to_have_text(["night over a city"])
     assert page.evaluate("window.pwned") is None

@@ -92,7 +92,7 @@ def test_a_cold_deep_link_shows_the_whole_frame(
 
 
 def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
-    visitor = visit()
+    visitor = visit(reduced_motion="no-preference")  # so that the film begins to play by itself
     page = visitor.open("/")
     page.get_by_role("button", name="Create a film").click()
     canvas = generate(page, "dawn over the sea, sun on the left")

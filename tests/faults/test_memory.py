@@ -100,7 +100,7 @@ async def test_a_film_reports_how_memory_was_saved_and_fails_with_numbers(tmp_pa
         assert error.remedy.startswith("choose")
         assert client.types("job-0002").count("Interrupted") == 1  # a fresh worker tried, too
         assert await made(client, "job-0003", **{**small, "seed": 2}) == "Finished"
-        limit(server, space + 240_000_000)
+        limit(server, space + 280_000_000)
         assert await made(client, "job-0004", **large) == "Finished", process.log[-3000:]
         assert fold(client.events("job-0004")).thrifty
         told = [message.event for message in client.events("job-0004")]
