@@ -95,8 +95,10 @@ def test_the_menu_is_worked_by_keyboard(shop: Shop) -> None:
     page.get_by_role("menuitem", name="Rename").press("Enter")
     name = page.get_by_role("textbox", name="Name")
     name.fill("Midnight <b>walk</b>")
+    page.get_by_role("button", name="Save").wait_for()  # without it Enter does nothing yet
+    page.wait_for_selector(SETTLED)
     shoot(page, "library-rename")
-    name.press("Enter")  # an opening dialog may move the focus meanwhile
+    name.press("Enter")
     expect(card(page, "long").locator(".title")).to_have_text("Midnight <b>walk</b>")
     shop.library.rename("long", "")
 
