@@ -165,6 +165,20 @@ def memory_errors(device: Device, doing: str) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def room_errors(device: torch.device, problem: str) -> Iterator[None]:
+    """Turn torch's memory errors into ours; ``problem`` is as in "two frames do not fit"."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_error(error):
+            raise
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        free = memory(str(device))[0] / 1e9
+        raise DeviceMemoryError(f"{problem} into {free:.2g} GB of memory") from error
+
+
 def _used(name: str) -> int:
     """Return the bytes that this process has in use on a device."""
     if name.startswith("cuda"):

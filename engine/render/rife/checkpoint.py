@@ -4,17 +4,11 @@ Official files and their repacks load as they are. Pickles are read by torch's w
 loader, so that a file can never run code. Knows nothing about where files come from.
 """
 
-import pickle
 import re
-import struct
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import ModelLoadError
@@ -22,6 +16,7 @@ from engine.files import file_sha256
 from engine.render.rife.ifnet import IFNet
 from engine.render.rife.versions import VERSIONS, Architecture, Encoder, Layers, names_of
 from engine.render.weights.rife import KNOWN_FILES
+from engine.render.weights.state import read_state
 
 OFFICIAL_NAME = re.compile(r"(?:flownet_v|rife)(?P<version>4\.\d+(?:\.lite|\.heavy)?)\.pkl")
 TRAINING_ONLY = ("teacher.", "caltime.", "block_tea.", "contextnet.", "unet.")
@@ -71,7 +66,7 @@ def _read(
         problem = f"the file cannot be read ({error.strerror})"
         raise ModelLoadError(path.name, problem, "check the path") from error
     _check_name(path.name, digest)
-    return read_state(path), path.name, _version_of(digest)
+    return read_state(path, REMEDY), path.name, _version_of(digest)
 
 
 def _version_of(digest: str) -> str | None:
@@ -88,29 +83,6 @@ def _check_name(name: str, digest: str) -> None:
             f"its SHA-256 begins with {digest[:12]}, the official file's with {known[:8]}",
             "download it again; or rename it if it is meant to be another file",
         )
-
-
-def read_state(path: Path) -> Mapping[str, Tensor]:
-    """Read a state dict without ever running code from the file."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(9)
-        if head[8:9] == b"{":
-            return load_file(path)
-        with warnings.catch_warnings(action="ignore"):  # about the pickle's age
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
-        raise _damaged(path) from error
-    except (pickle.UnpicklingError, zipfile.BadZipFile, struct.error, KeyError) as error:
-        raise _damaged(path) from error
-    if not isinstance(state, Mapping):
-        raise ModelLoadError(path.name, "the file holds no state dict", REMEDY)
-    return state
-
-
-def _damaged(path: Path) -> ModelLoadError:
-    problem = "the file is truncated, damaged or not a checkpoint"
-    return ModelLoadError(path.name, problem, "download it again and compare its size")
 
 
 def clean_state(state: Mapping[str, Tensor], label: str) -> dict[str, Tensor]:

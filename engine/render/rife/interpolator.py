@@ -8,7 +8,7 @@ pictures on disk, films or jobs.
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, VisionFluxError
 from engine.models import interpolators
-from engine.render.device import is_memory_error, memory
+from engine.render.device import room_errors
 from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.checkpoint import load_ifnet
 from engine.render.rife.dis import DIS
@@ -213,17 +213,8 @@ class Interpolator:
         with self._memory_errors(f"{len(moments)} frames of {width}x{height}"):
             return self.network.draw(pair, moments)
 
-    @contextmanager
-    def _memory_errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if not is_memory_error(error):
-                raise
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            free = memory(str(self.device))[0] / 1e9
-            raise DeviceMemoryError(f"{what} do not fit into {free:.2g} GB of memory") from error
+    def _memory_errors(self, what: str) -> AbstractContextManager[None]:
+        return room_errors(self.device, f"{what} do not fit")
 
     def _prepare(self, frame: np.ndarray) -> Prepared:
         """What belongs to this keyframe alone, from memory if it was seen just before."""

@@ -5,23 +5,18 @@ weights-only loader, so that a file can never run code. Knows nothing about wher
 """
 
 import hashlib
-import pickle
-import struct
-import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import ModelLoadError
 from engine.render import _compat
 from engine.render.upscale.ncnn import read_layers, state_of
+from engine.render.weights.state import read_state
 
 REMEDY = "use a network that enlarges RGB pictures, in a format that spandrel knows"
 COMPACT = "Compact"  # spandrel's id of Real-ESRGAN's small networks
@@ -70,25 +65,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     if path.suffix == ".param":
         arrays = state_of(read_layers(path), path.name)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
-    try:
-        with path.open("rb") as file:
-            head = file.read(9)
-        if head[8:9] == b"{":
-            return load_file(path)
-        with warnings.catch_warnings(action="ignore"):  # about the pickle's age
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise _damaged(path) from error
-    except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error) as error:
-        raise _damaged(path) from error
-    if not isinstance(state, Mapping):
-        raise ModelLoadError(path.name, "the file holds no state dict", REMEDY)
-    return state
-
-
-def _damaged(path: Path) -> ModelLoadError:
-    problem = "the file is missing, truncated, damaged or not a network"
-    return ModelLoadError(path.name, problem, "download it again and compare its size")
+    return read_state(path, REMEDY)
 
 
 def recognise(state: Mapping[str, Any], label: str = "given") -> Network:

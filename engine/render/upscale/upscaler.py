@@ -6,8 +6,8 @@ Knows nothing about files of pictures, films or jobs.
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from engine.errors import DeviceMemoryError, InvalidParameterError
 from engine.models import upscalers
-from engine.render.device import is_memory_error, memory
+from engine.render.device import room_errors
 from engine.render.image import Picture
 from engine.render.upscale.network import Network, load_network
 from engine.render.upscale.sources import fetch_upscaler
@@ -198,19 +198,8 @@ class Upscaler:
             channels, height // scale * self.factor, width // scale * self.factor
         )
 
-    @contextmanager
-    def _memory_errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if not is_memory_error(error):
-                raise
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            free = memory(str(self.device))[0] / 1e9
-            raise DeviceMemoryError(
-                f"{what}, enlarged, does not fit into {free:.2g} GB of memory"
-            ) from error
+    def _memory_errors(self, what: str) -> AbstractContextManager[None]:
+        return room_errors(self.device, f"{what}, enlarged, does not fit")
 
 
 def tiles(length: int, side: int, margin: int) -> list[Tile]:
