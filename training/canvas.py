@@ -68,7 +68,9 @@ class Canvas:
         if inked.size:
             rows = slice(inked[0], inked[-1] + 1)
             colour = colour[rows] if colour.ndim == 3 and len(colour) > 1 else colour
-            self.picture[rows] += mask[rows, :, None] * (colour - self.picture[rows])
+            for at in range(3):
+                plane = self.picture[rows, :, at]
+                plane += mask[rows] * (colour[..., at] - plane)
 
     def shapes(self, polygons: Iterable[np.ndarray]) -> np.ndarray:
         """Return the antialiased mask of polygons `(points, 2)` given in heights."""

@@ -109,6 +109,14 @@ class Palette:
 
 def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray | float) -> np.ndarray:
     """Return the blend of two values: `first` at share 0, `second` at share 1."""
+    if np.ndim(share) == 3 and share.shape[2] == 1:  # a loop over 3 colours inside is slow
+        return np.stack(
+            [
+                first[..., at] + (second[..., at] - first[..., at]) * share[..., 0]
+                for at in range(max(first.shape[-1], second.shape[-1]))
+            ],
+            -1,
+        )
     return first + (second - first) * share
 
 
