@@ -79,7 +79,7 @@ def train(runs: Path, minutes: float, threads: int, channels: int, size: int = S
     processes.start(threads)
     torch.manual_seed(0)
     vae = start(runs, channels).to(memory_format=torch.channels_last)
-    trained = list(vae.decoder.parameters())
+    trained, matrix = list(vae.decoder.parameters()), components.matrix_of(vae)
     optimiser = torch.optim.AdamW(trained, lr=PEAK_RATE, weight_decay=1e-4, fused=True)
     data = [load(folder_of(runs, shape, rich=True))[0] for shape in RICH_SIZES]
     step, seconds, average = resume(runs, optimiser)
@@ -94,9 +94,7 @@ def train(runs: Path, minutes: float, threads: int, channels: int, size: int = S
         for group in optimiser.param_groups:
             group["lr"] = PEAK_RATE * min(1, step / 50) * (0.5 + 0.5 * math.cos(math.pi * share))
         pictures = crops(data, rng, size=size)
-        with torch.no_grad():
-            latents = vae.encode(pictures).latents
-        loss, squared = decoder_losses(vae, latents, pictures)
+        loss, squared = decoder_losses(vae, components.encode(pictures, matrix), pictures)
         optimiser.zero_grad()
         loss.backward()
         processes.average_gradients(trained)

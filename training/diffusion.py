@@ -10,9 +10,10 @@ from training.tokens import LENGTH
 WIDTH = 192
 
 
-def build_unet(channels: int = 4) -> UNet2DConditionModel:
-    """Return an untrained UNet that meets the text at 8x8 and in its time embedding.
+def build_unet(channels: int = 4, widest: int = 192) -> UNet2DConditionModel:
+    """Return an untrained UNet that meets the text at its coarsest level and in its time embedding.
 
+    `channels` are those of the latents, `widest` those of the coarsest level, in steps of 64.
     The second way, diffusers' "text" addition, pools the prompt and scales every block's
     channels with it: cheap, and what makes time of day and position be obeyed.
     """
@@ -21,11 +22,11 @@ def build_unet(channels: int = 4) -> UNet2DConditionModel:
         in_channels=channels,
         out_channels=channels,
         layers_per_block=1,
-        block_out_channels=(64, 128, 192),
+        block_out_channels=(64, 128, widest),
         down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
         cross_attention_dim=WIDTH,
-        attention_head_dim=(1, 2, 3),  # Heads, in spite of the name: 64 channels each.
+        attention_head_dim=(1, 2, widest // 64),  # Heads, in spite of the name: 64 channels each.
         norm_num_groups=16,
         resnet_time_scale_shift="scale_shift",
         addition_embed_type="text",

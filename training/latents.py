@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 
+from training import components
 from training.pictures import RUNS, SIZES, folder_of, load
 from training.scene import Scene
 
@@ -19,10 +20,12 @@ OPPOSITE = {"left": "right", "centre": "centre", "right": "left"}
 
 
 @torch.inference_mode()
-def encode(vae: AutoencoderTiny, pixels: np.ndarray) -> np.ndarray:
+def encode(vae: AutoencoderTiny, pixels: np.ndarray, *, rich: bool = False) -> np.ndarray:
     """Return float16 latents `(count, channels, h/8, w/8)` of uint8 RGB `(count, h, w, 3)`."""
     pictures = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float()
     pictures = (pictures / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    if rich:
+        return components.encode(pictures, components.matrix_of(vae)).half().numpy()
     with torch.autocast("cpu", torch.bfloat16):
         return vae.encode(pictures).latents.half().numpy()
 
@@ -33,7 +36,7 @@ def fill(
     """Encode every picture of a shape, or its mirror image, into one file."""
     pixels, _ = load(folder_of(runs, shape, rich=rich))
     pixels = pixels[:, :, ::-1] if mirrored else pixels
-    parts = [encode(vae, pixels[at : at + BATCH]) for at in range(0, len(pixels), BATCH)]
+    parts = [encode(vae, pixels[at : at + BATCH], rich=rich) for at in range(0, len(pixels), BATCH)]
     np.save(file_of(runs, shape, mirrored, rich=rich), np.concatenate(parts))
 
 

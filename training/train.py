@@ -27,28 +27,32 @@ BATCH = 32
 PEAK_RATE = 8e-4
 SNR_CAP = 5.0
 EMPTY_SHARE = 0.1
+RICH_WIDEST = 256  # Channels of the coarsest level, which knows what stands where.
 # Of the steps, those with pictures of each shape, and the size of their batch: equal work.
 SHAPES = {"square": (0.6, BATCH), "wide": (0.2, 22), "tall": (0.2, 22)}
 RICH_SHAPES = {"square": (0.3, BATCH), "wide": (0.5, 18), "tall": (0.2, 18)}
 # Where the disc is decided: a band of latent rows, and the noise at which it appears. Both
 # count more in the loss, or its side is learned long after the time and the place.
 DISC_BAND, DISC_WEIGHT = (4 / 32, 15 / 32), 3.0
+RICH_DISC_WEIGHT = 1.5  # Below the band stand the subjects.
 DISC_TIMESTEPS, DISC_SHARE = (450, 900), 0.5
 
 
-def row_weights(height: int) -> torch.Tensor:
+def row_weights(height: int, weight: float) -> torch.Tensor:
     """Return how much each row of latents counts, `(height, 1)`, 1 on average."""
     rows = torch.ones(height, 1)
-    rows[round(DISC_BAND[0] * height) : round(DISC_BAND[1] * height)] = DISC_WEIGHT
+    rows[round(DISC_BAND[0] * height) : round(DISC_BAND[1] * height)] = weight
     return rows / rows.mean()
 
 
 class Denoiser(torch.nn.Module):
     """The two networks that learn together; its forward is the loss."""
 
-    def __init__(self, text_encoder: torch.nn.Module, channels: int = 4):
+    def __init__(self, text_encoder: torch.nn.Module, channels: int = 4, *, rich: bool = False):
         super().__init__()
-        self.unet = diffusion.build_unet(channels).to(memory_format=torch.channels_last)
+        unet = diffusion.build_unet(channels, RICH_WIDEST if rich else 192)
+        self.unet = unet.to(memory_format=torch.channels_last)
+        self.disc_weight = RICH_DISC_WEIGHT if rich else DISC_WEIGHT
         self.text_encoder = text_encoder
         self.noise_levels = diffusion.build_scheduler().alphas_cumprod
 
@@ -70,9 +74,8 @@ class Denoiser(torch.nn.Module):
             states = self.text_encoder(tokens).last_hidden_state
             noisy = noisy.contiguous(memory_format=torch.channels_last)
             predicted = self.unet(noisy, timesteps, states).sample
-        errors = ((predicted.float() - target).square() * row_weights(latents.shape[2])).mean(
-            dim=(1, 2, 3)
-        )
+        rows = row_weights(latents.shape[2], self.disc_weight)
+        errors = ((predicted.float() - target).square() * rows).mean(dim=(1, 2, 3))
         weights = (SNR_CAP * (1 - level.flatten())).clamp(max=1.0)  # 1 / (1 - level) = SNR + 1.
         return (weights * errors).mean()
 
@@ -88,13 +91,17 @@ class Training:
         self.runs, self.rich, self.prefix = runs, rich, "rich-" if rich else ""
         self.tokenizer = tokens.load(runs / f"{self.prefix}tokenizer", rich=rich)
         channels = self.autoencoder().config.latent_channels if rich else 4
-        self.models = Denoiser(diffusion.build_text_encoder(self.tokenizer), channels)
+        text_encoder = diffusion.build_text_encoder(self.tokenizer)
+        self.models = Denoiser(text_encoder, channels, rich=rich)
         self.loss_of = self.models  # Or the same, averaging gradients with other processes.
         self.optimiser = torch.optim.AdamW(
             self.models.parameters(), PEAK_RATE, (0.9, 0.99), weight_decay=0.01, fused=True
         )
         self.average = EMAModel(
-            self.models.parameters(), decay=0.998, use_ema_warmup=True, power=0.75
+            self.models.parameters(),
+            decay=0.9995 if rich else 0.998,
+            use_ema_warmup=True,
+            power=0.75,
         )
         self.step, self.seconds, self.loss = 0, 0.0, 1.0
 
