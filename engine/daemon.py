@@ -20,8 +20,7 @@ from websockets.asyncio.server import Server
 from engine.errors import FolderInUseError, PortError
 from engine.files import write_private
 from engine.jobs.queue import JobQueue
-from engine.models import Model, upscalers
-from engine.models import interpolators as networks
+from engine.models import Model, interpolators, upscalers
 from engine.server.server import EngineServer
 from engine.storage.object_store import STORE_BYTES, ObjectStore, translated
 from engine.storage.recovery import open_journal
@@ -53,7 +52,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ray: str = ""
     has_room: Callable[[DeviceInfo], bool] = pool.has_room_for_two
     room: int = STORE_BYTES
-    rife: str = networks.AUTO
+    rife: str = interpolators.AUTO
     upscaler: str = upscalers.DEFAULT
     batch: int = 1
     models: dict[str, Model]

@@ -36,8 +36,7 @@ from engine.film.fields import Field, fields_of
 from engine.film.progress import Progress, advance
 from engine.film.recipe import SETTINGS, Recipe, Scene, parse_recipe
 from engine.film.stages import KEYFRAME
-from engine.models import KNOWN, Defaults, Model, catalogue, upscalers
-from engine.models import interpolators as networks
+from engine.models import KNOWN, Defaults, Model, catalogue, interpolators, upscalers
 from engine.wire.client import Connection, LinkState, LogRestarted, Message
 from engine.wire.messages.responses import Hello, JobEvent
 from engine.wire.pairing import Pairing
@@ -338,7 +337,7 @@ async def _engine(
     models = catalogue() | ({model.name: model} if model else {})
     work = {
         "device": options.device,
-        "rife": networks.check_choice(options.rife),
+        "rife": interpolators.check_choice(options.rife),
         "upscaler": upscalers.check_choice(options.upscaler),
         "batch": options.batch,
     }
@@ -400,7 +399,9 @@ async def _save(connection: Connection, progress: Progress, output: Path) -> Non
     await connection.fetch(film.object, output)
     painted = progress.of(KEYFRAME).timing.count
     drawn = (
-        f", in-betweens by {networks.display_name(film.interpolator)}" if film.interpolator else ""
+        f", in-betweens by {interpolators.display_name(film.interpolator)}"
+        if film.interpolator
+        else ""
     )
     print(
         f"{output}: {film.frames} frames, {film.seconds:.2f} s, {film.width}x{film.height}; "

@@ -6,12 +6,12 @@ library is imported at first, because packages are installed later.
 """
 
 from engine.hosted.display import drive, film, watch
-from engine.hosted.process import Trouble, Wishes, start, stop
+from engine.hosted.process import Options, Trouble, start, stop
 from engine.hosted.runtime import fetch_network, install, look_at_gpu, ngrok_token
 
 __all__ = [
+    "Options",
     "Trouble",
-    "Wishes",
     "drive",
     "fetch_network",
     "film",

@@ -8,7 +8,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
-from engine.hosted.process import ROOT, Trouble, alive, last_words, wished_tunnel
+from engine.hosted.process import ROOT, Trouble, alive, chosen_tunnel, last_words
 
 # Never through a proxy of the environment: the engine is on this machine.
 DIRECT_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -32,7 +32,7 @@ def _reached(data: Path) -> str:
     with suppress(FileNotFoundError):
         link = (data / "engine" / "tunnel.link").read_text()
         return f"reached by {link.partition('/#')[0]}\n  Pairing link: {link}"
-    tunnel = wished_tunnel(data)
+    tunnel = chosen_tunnel(data)
     return "reached on this machine only" if tunnel == "none" else f"{tunnel} is being opened again"
 
 

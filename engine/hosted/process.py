@@ -32,7 +32,7 @@ class Trouble(Exception):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Options:
     """The values of the notebook's form."""
 
     tunnel: str = "none"
@@ -41,7 +41,7 @@ class Wishes:
     model: str = ""
 
     def __repr__(self) -> str:
-        return f"Wishes(tunnel={self.tunnel!r}, model={self.model!r}, token=…)"
+        return f"Options(tunnel={self.tunnel!r}, model={self.model!r}, token=…)"
 
     def fingerprint(self, key: str) -> str:
         """Return a hash that identifies these values and does not reveal the token."""
@@ -49,28 +49,28 @@ class Wishes:
         return hmac.new(key.encode(), told.encode(), hashlib.sha256).hexdigest()
 
 
-def start(data: Path, key: str, wishes: Wishes, *, port: int = PORT) -> str:
+def start(data: Path, key: str, options: Options, *, port: int = PORT) -> str:
     """Start the engine, unless one runs with the same values; return its pairing link.
 
     Args:
         data: the folder for films and jobs.
         key: the engine's key, 64 hexadecimal digits.
-        wishes: the values of the form.
+        options: the values of the form.
         port: of this machine; if it is in use, a free one is taken.
 
     Raises:
         Trouble: it did not start, with the reason.
     """
     folder = data / "engine"
-    asked = wishes.fingerprint(key)
+    asked = options.fingerprint(key)
     if alive(data) and _noted(data).get("asked") == asked:
-        print("The engine runs already, as wished.")
+        print("The engine runs already with these settings.")
     else:
         stop(data)
         folder.mkdir(parents=True, exist_ok=True)
         _write_private(folder / "engine.key", key)
-        _launch(data, asked, wishes, _free(port))
-    return _link(data, folder / ("engine.link" if wishes.tunnel == "none" else "tunnel.link"))
+        _launch(data, asked, options, _free(port))
+    return _link(data, folder / ("engine.link" if options.tunnel == "none" else "tunnel.link"))
 
 
 def stop(data: Path) -> None:
@@ -120,15 +120,15 @@ def _free(port: int) -> int:
     return 0
 
 
-def _launch(data: Path, asked: str, wishes: Wishes, port: int) -> None:
+def _launch(data: Path, asked: str, options: Options, port: int) -> None:
     import psutil
 
     command = [sys.executable, "-m", "engine", "serve", "--data", str(data), "--port", str(port)]
-    command += ["--tunnel", wishes.tunnel, "--domain", wishes.domain]
-    command += ["--model", wishes.model] if wishes.model else []
+    command += ["--tunnel", options.tunnel, "--domain", options.domain]
+    command += ["--model", options.model] if options.model else []
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    if wishes.tunnel == "ngrok":
-        environment["NGROK_AUTHTOKEN"] = wishes.token
+    if options.tunnel == "ngrok":
+        environment["NGROK_AUTHTOKEN"] = options.token
     for name in ("engine.link", "tunnel.link"):
         (data / "engine" / name).unlink(missing_ok=True)
     with log_file(data).open("wb") as log:
@@ -143,7 +143,7 @@ def _launch(data: Path, asked: str, wishes: Wishes, port: int) -> None:
         )
     _started.append(engine)
     began = psutil.Process(engine.pid).create_time()
-    noted = {"pid": engine.pid, "began": began, "asked": asked, "tunnel": wishes.tunnel}
+    noted = {"pid": engine.pid, "began": began, "asked": asked, "tunnel": options.tunnel}
     _write_private(data / "hosted.json", json.dumps(noted))
 
 
@@ -169,7 +169,7 @@ def last_words(data: Path) -> str:
     return "\n".join(lines[errors[-1] :] if errors else lines[-8:])
 
 
-def wished_tunnel(data: Path) -> str:
+def chosen_tunnel(data: Path) -> str:
     """Return the name of the tunnel that the running engine was started with."""
     return str(_noted(data).get("tunnel", "none"))
 

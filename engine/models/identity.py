@@ -49,7 +49,7 @@ def identity(model: Model, places: Places) -> str:
     return f"{model.name}@{digest.hexdigest()[:16]}"
 
 
-def files(places: Places) -> list[Path]:
+def weight_files(places: Places) -> list[Path]:
     """Return every file that determines the pictures."""
     parts = (places.base, places.configuration, places.vae, *places.loras)
     return [path for part in parts if part for path in _inside(part)]

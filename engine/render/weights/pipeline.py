@@ -16,10 +16,9 @@ from transformers.utils import logging as transformers_logging
 
 from engine.errors import ModelLoadError
 from engine.models import Model, WeightSource, identity
-from engine.models.identity import Places, files, is_damaged
+from engine.models.identity import Places, is_damaged, weight_files
 from engine.render.device import Device, memory_errors
-from engine.render.weights import files as selection
-from engine.render.weights import hub
+from engine.render.weights import files, hub
 
 OnBytes = Callable[[int, int], None]
 # By the class that ``model_index.json`` names. Diffusers' automatic pipelines would choose as well,
@@ -90,13 +89,13 @@ class _Forward:
 def locate(model: Model, on_bytes: OnBytes, *, half: bool) -> Places:
     """Return the paths of a model's parts, after downloading those of a hub."""
     replaced = ("vae",) if model.vae else ()
-    base = selection.pipeline(model.repo, half=half, without=replaced)
-    parts: list[tuple[WeightSource, selection.Choose]] = [(model, base)]
+    base = files.pipeline(model.repo, half=half, without=replaced)
+    parts: list[tuple[WeightSource, files.Choose]] = [(model, base)]
     if model.configuration:
-        parts.append((model.configuration, selection.configuration))
+        parts.append((model.configuration, files.configuration))
     if model.vae:
-        parts.append((model.vae, selection.component(model.vae.repo, half=half)))
-    parts += [(lora, selection.one_file(lora.repo, lora.file)) for lora in model.loras]
+        parts.append((model.vae, files.component(model.vae.repo, half=half)))
+    parts += [(lora, files.one_file(lora.repo, lora.file)) for lora in model.loras]
     wanted = [
         hub.Wanted(part.repo, part.revision, choose) for part, choose in parts if not part.path
     ]
@@ -158,7 +157,7 @@ def _from_folder(pipeline: Any, places: Places, device: Device) -> Any:
             use_safetensors=True,
             local_files_only=True,
         )
-    variant = "fp16" if half and selection.has_half(places.base) else None
+    variant = "fp16" if half and files.has_half(places.base) else None
     return pipeline.from_pretrained(places.base, variant=variant, **parts, **settings)
 
 
@@ -222,7 +221,7 @@ def _damaged(name: str, folder: Path, problem: str) -> ModelLoadError:
 
 def _verified_identity(model: Model, places: Places, on_bytes: OnBytes) -> str:
     """Return the model's identity; files are hashed one by one, to report progress."""
-    found = [path for path in files(places) if path.is_file()]
+    found = [path for path in weight_files(places) if path.is_file()]
     sizes = [path.stat().st_size for path in found]
     done, total = 0, sum(sizes)
     for path, size in zip(found, sizes, strict=True):

@@ -14,7 +14,7 @@ import pytest
 
 from engine import hosted
 from engine.hosted import display, process, runtime
-from engine.hosted.process import Trouble, Wishes
+from engine.hosted.process import Options, Trouble
 from engine.local import healthy
 from engine.wire.pairing import Pairing, new_key
 from tests.stand_ins.connection import until
@@ -25,7 +25,7 @@ from tests.torture.tls import lacking
 
 pytestmark = pytest.mark.anyio
 KEY = new_key().hex()
-WISHES = Wishes(tunnel="none")
+OPTIONS = Options(tunnel="none")
 
 
 @pytest.fixture
@@ -95,10 +95,10 @@ def test_the_token_of_the_form_goes_before_the_one_in_colabs_secrets(
     assert hosted.ngrok_token("") == ""
 
 
-def test_wishes_do_not_show_the_token() -> None:
-    wishes = Wishes(tunnel="ngrok", token=TOKEN)
-    assert TOKEN not in repr(wishes) + wishes.fingerprint(KEY)
-    assert wishes.fingerprint(KEY) != Wishes(tunnel="ngrok").fingerprint(KEY)
+def test_options_do_not_show_the_token() -> None:
+    options = Options(tunnel="ngrok", token=TOKEN)
+    assert TOKEN not in repr(options) + options.fingerprint(KEY)
+    assert options.fingerprint(KEY) != Options(tunnel="ngrok").fingerprint(KEY)
 
 
 @pytest.mark.slow
@@ -108,13 +108,13 @@ def test_an_engine_continues_until_its_settings_change(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        link = hosted.start(data, KEY, WISHES, port=taken.getsockname()[1])
+        link = hosted.start(data, KEY, OPTIONS, port=taken.getsockname()[1])
     assert "is taken; the engine takes another" in capsys.readouterr().out
     assert Pairing.parse(link).key.hex() == KEY
     assert healthy(Pairing.parse(link))
-    assert hosted.start(data, KEY, WISHES) == link
+    assert hosted.start(data, KEY, OPTIONS) == link
     other = new_key().hex()
-    new = hosted.start(data, other, WISHES, port=0)
+    new = hosted.start(data, other, OPTIONS, port=0)
     assert "Ending the engine that runs" in capsys.readouterr().out
     assert Pairing.parse(new).key.hex() == other
     assert healthy(Pairing.parse(new))
@@ -126,7 +126,7 @@ def test_an_engine_continues_until_its_settings_change(
 @pytest.mark.slow
 def test_an_engine_that_cannot_start_reports_the_reason(data: Path) -> None:
     with pytest.raises(Trouble, match=r"E_MODEL_LOAD: .*it is neither"):
-        hosted.start(data, KEY, Wishes(tunnel="none", model="no such model"))
+        hosted.start(data, KEY, Options(tunnel="none", model="no such model"))
 
 
 @pytest.mark.slow
@@ -134,9 +134,9 @@ async def test_a_wrong_token_is_reported_and_the_right_one_opens_the_tunnel(
     edge: Edge, data: Path
 ) -> None:
     with pytest.raises(Trouble, match="ERR_NGROK_105") as refused:
-        hosted.start(data, KEY, Wishes(tunnel="ngrok", token="ak-wrong"), port=0)
+        hosted.start(data, KEY, Options(tunnel="ngrok", token="ak-wrong"), port=0)
     assert "ak-wrong" not in str(refused.value)
-    link = hosted.start(data, KEY, Wishes(tunnel="ngrok", token=TOKEN), port=0)
+    link = hosted.start(data, KEY, Options(tunnel="ngrok", token=TOKEN), port=0)
     assert link.startswith("https://")
     assert f"Pairing link: {link}" in display.status(data)
     files = [path for path in data.rglob("*") if path.is_file()]
@@ -148,13 +148,13 @@ async def test_a_wrong_token_is_reported_and_the_right_one_opens_the_tunnel(
 async def test_what_a_killed_engine_left_behind_is_ended_before_another_starts(
     edge: Edge, data: Path
 ) -> None:
-    wishes = Wishes(tunnel="ngrok", token=TOKEN)
-    hosted.start(data, KEY, wishes, port=0)
+    options = Options(tunnel="ngrok", token=TOKEN)
+    hosted.start(data, KEY, options, port=0)
     agent = psutil.Process(edge.commands()[0][-1])
     os.kill(json.loads((data / "hosted.json").read_text())["pid"], signal.SIGKILL)
     until(lambda: not process.alive(data), PATIENCE)
     assert alive(agent)
-    assert hosted.start(data, KEY, wishes, port=0).startswith("https://")
+    assert hosted.start(data, KEY, options, port=0).startswith("https://")
     until(lambda: not alive(agent), PATIENCE)
 
 

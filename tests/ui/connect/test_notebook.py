@@ -157,7 +157,7 @@ def test_from_nothing_to_a_film(colab: Colab, app: Hub) -> None:
 
     pid = json.loads((colab.data / "hosted.json").read_text())["pid"]
     again = dict(zip(CELLS, colab.run(written, **form).cells, strict=True))
-    assert "runs already, as wished" in said(again["start.py"])
+    assert "runs already with these settings" in said(again["start.py"])
     assert said(again["start.py"]).strip().splitlines()[-1] == link
     assert Path(psutil.Process(pid).cwd()).is_relative_to(colab.home)  # from the notebook's pack
     for name in ("engine/engine.key", "engine/engine.link", "hosted.json"):

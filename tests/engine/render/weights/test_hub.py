@@ -15,7 +15,7 @@ from engine.models import Card, Model
 from engine.render import Cancelled
 from engine.render.device import choose_device
 from engine.render.painting.painter import Painter
-from engine.render.weights import files as selection
+from engine.render.weights import files
 from engine.render.weights import hub as download
 from engine.render.weights.files import Choose, needed
 from engine.render.weights.hub import Wanted
@@ -69,8 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path.startswith(f"/api/models/{REPO}/tree/"):
             self._json([self._entry(name, data) for name, data in self.server.files.items()])
         elif path.startswith(f"/api/models/{REPO}"):
-            files = self.server.files.items()
-            siblings = [{"rfilename": name, "size": len(data)} for name, data in files]
+            held = self.server.files.items()
+            siblings = [{"rfilename": name, "size": len(data)} for name, data in held]
             commit = path.partition("/revision/")[2] or self.server.commit
             self._json({"id": REPO, "modelId": REPO, "sha": commit, "siblings": siblings})
         else:
@@ -147,7 +147,7 @@ def ignore(done: int, total: int) -> None:
 
 def fetch(on_bytes: Callable[[int, int], None], hub: str, cache: Path, commit: str = "") -> Path:
     """Fetch the whole pipeline."""
-    choose = selection.pipeline(REPO, half=False)
+    choose = files.pipeline(REPO, half=False)
     (folder,) = download.fetch([Wanted(REPO, commit, choose)], on_bytes, endpoint=hub, cache=cache)
     return folder
 
@@ -265,8 +265,8 @@ def test_a_commit_that_is_named_is_taken(hub: Hub, cache: Path) -> None:
 def test_bytes_of_several_parts_are_one_sum(hub: Hub, cache: Path) -> None:
     reports: list[tuple[int, int]] = []
     choices: list[Choose] = [
-        selection.pipeline(REPO, half=False, without=("vae",)),
-        selection.one_file(REPO, f"vae/{SAFE}"),
+        files.pipeline(REPO, half=False, without=("vae",)),
+        files.one_file(REPO, f"vae/{SAFE}"),
     ]
     wanted = [Wanted(REPO, "", choose) for choose in choices]
     download.fetch(
@@ -285,14 +285,14 @@ def test_only_parts_that_the_pipeline_names_are_fetched(hub: Hub, cache: Path) -
 
 
 def test_of_a_configuration_no_weights_are_fetched(hub: Hub, cache: Path) -> None:
-    wanted = [Wanted(REPO, "", selection.configuration)]
+    wanted = [Wanted(REPO, "", files.configuration)]
     (folder,) = download.fetch(wanted, ignore, endpoint=hub.address, cache=cache)
     assert (folder / "unet" / "config.json").is_file()
     assert not [name for name in hub.asked if name.endswith(".safetensors")]
 
 
 def test_a_file_that_a_repository_lacks_is_named(hub: Hub, cache: Path) -> None:
-    wanted = [Wanted(REPO, "", selection.one_file(REPO, "style.safetensors"))]
+    wanted = [Wanted(REPO, "", files.one_file(REPO, "style.safetensors"))]
     with pytest.raises(ModelLoadError, match=r"no file style\.safetensors"):
         download.fetch(wanted, ignore, endpoint=hub.address, cache=cache)
 
