@@ -136,7 +136,7 @@ class MissingPictureError(RequestError):
     """The engine does not have the picture that a scene begins from."""
 
     code = "E_MISSING_PICTURE"
-    default_remedy = "drop the picture in again, or take it out of the scene"
+    default_remedy = "add the picture again, or remove it from the scene"
 
     def __init__(self, scene: int) -> None:
         super().__init__(
@@ -149,7 +149,9 @@ class BlankError(RequestError):
     """Every keyframe came out black, or of one colour."""
 
     code = "E_BLANK"
-    default_remedy = "word the prompts differently; a model's safety checker blackens what it hits"
+    default_remedy = (
+        "change the prompts; a safety checker may have replaced the pictures by black ones"
+    )
 
     def __init__(self, keyframes: int) -> None:
         super().__init__(f"all {keyframes} keyframes came out blank, other seeds included")

@@ -56,7 +56,7 @@ def _status(engine: EngineView) -> str:
         return ":orange[●] Starting the engine on this computer…"
     match engine.state.name:
         case "connected":
-            return ":green[●] Connected" + (" · makes your films" if engine.chosen else "")
+            return ":green[●] Connected" + (" · used for new films" if engine.chosen else "")
         case "connecting":
             return ":orange[●] Connecting…"
         case "waiting":
@@ -111,8 +111,8 @@ def _facts(engine: EngineView, hello: Hello) -> None:
         ),
         "Answers in": _latency(engine),
         "Models": ", ".join(model.card.title for model in hello.models),
-        "In-betweens": display_name(hello.interpolator) or "chosen for the first film",
-        "In the queue": f"{hello.queue} films" if hello.queue != 1 else "1 film",
+        "In-betweens": display_name(hello.interpolator) or "known after the first film",
+        "Queue": _queue(hello.queue),
         "Version": f"{hello.version} · protocol {hello.protocol}",
     }
     if not engine.local:
@@ -124,6 +124,10 @@ def _facts(engine: EngineView, hello: Hello) -> None:
                 st.markdown(plain(value))
 
 
+def _queue(films: int) -> str:
+    return "empty" if not films else "1 film" if films == 1 else f"{films} films"
+
+
 def _latency(engine: EngineView) -> str:
     if engine.latency is None:
         return "…"
@@ -133,7 +137,7 @@ def _latency(engine: EngineView) -> str:
 def _pairing() -> None:
     st.subheader("Use another engine", anchor=False)
     st.markdown(
-        "Start an engine on a machine with a GPU, and paste the line that it prints. The link "
+        "Start an engine on a machine with a GPU, and paste the line that it prints. The line "
         "contains the key to that engine, so treat it like a password."
     )
     with (
@@ -170,9 +174,9 @@ def _traffic() -> None:
     st.subheader("This month's traffic", anchor=False)
     _traffic_this_month()
     st.markdown(
-        "All traffic from and to remote engines is counted. Previews become smaller and fewer if "
-        "they would need more than you allow here, and none are made while nobody watches. "
-        "Finished films are always downloaded completely."
+        "All traffic with remote engines is counted. Previews become smaller and fewer to stay "
+        "within the limit below, and stop while no page shows the film. Finished films are always "
+        "downloaded completely."
     )
     _budget("Megabytes of previews for each film", "previews", 1, 1000, step=1)
 
@@ -199,10 +203,9 @@ def _traffic_this_month() -> None:
 def _mirroring() -> None:
     st.subheader("If an engine is lost", anchor=False)
     st.markdown(
-        "While a remote engine makes a film, its finished keyframes are saved on this computer, "
-        "and its in-betweens up to this limit. If that engine is lost, pair another one, open the "
-        "film and press Continue. Saving causes traffic while the film is made; the saved pieces "
-        "are removed when it is finished."
+        "While a remote engine makes a film, its finished keyframes and in-betweens are saved on "
+        "this computer, up to the limit below. If that engine is lost, pair another one, open the "
+        "film and press Continue. The saved pieces are removed when the film is finished."
     )
     _budget("Megabytes of each film to keep here", "mirror", 0, 5000, step=10)
 

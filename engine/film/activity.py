@@ -7,7 +7,7 @@ from engine.film.stages import STAGES, Stage
 
 
 def activity(progress: Progress) -> str:
-    """Return what is being made, such as "Painting keyframe 3 of 13 · step 4 of 20".
+    """Return what is being made, such as "Painting keyframes: 3 of 13 finished · step 4 of 20".
 
     Returns:
         "" while no piece is being made.
@@ -19,12 +19,8 @@ def activity(progress: Progress) -> str:
 def _of_stage(progress: Progress, stage: Stage) -> str:
     if stage.of == "film":
         return stage.doing
-    open_ = [piece for _, piece in sorted(progress.of(stage).open.items())]
-    several = "s" if len(open_) > 1 else ""
-    whole = progress.whole(stage)
-    first = min(progress.of(stage).finished, whole - 1) + 1
-    which = listed(range(first, first + max(1, len(open_))))
-    return f"{stage.doing}{several} {which} of {whole}{_steps(progress, stage)}"
+    count = f"{progress.of(stage).finished} of {progress.whole(stage)} finished"
+    return f"{stage.doing}: {count}{_steps(progress, stage)}"
 
 
 def _steps(progress: Progress, stage: Stage) -> str:

@@ -38,7 +38,7 @@ class Move(Value, frozen=True, array_like=True, kw_only=True):
 
 
 REST = Pose()
-STILL, OWN = "No move", "Own path"  # what moves are called that are no preset
+STILL, OWN = "No move", "Custom move"  # what moves are called that are no preset
 PRESETS = {
     "Slow push in": Camera(zoom=1.35),
     "Pull back": Camera(zoom=0.75),

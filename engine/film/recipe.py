@@ -51,7 +51,8 @@ class Camera(Value, frozen=True, kw_only=True):
             ge=0.25,
             le=4,
             title="Zoom",
-            description="How much larger things are at the end. Below 1, the camera moves back.",
+            description="How many times as large things are at the end. Below 1, the camera moves "
+            "back.",
             extra={"step": 0.05},
         ),
     ] = 1.0
@@ -60,8 +61,8 @@ class Camera(Value, frozen=True, kw_only=True):
         Meta(
             ge=-4,
             le=4,
-            title="To the right",
-            description="In picture widths. Below 0, the camera moves to the left.",
+            title="Pan right",
+            description="In picture widths. Below 0, the camera pans left.",
             extra={"step": 0.05},
         ),
     ] = 0.0
@@ -70,8 +71,8 @@ class Camera(Value, frozen=True, kw_only=True):
         Meta(
             ge=-4,
             le=4,
-            title="Upwards",
-            description="In picture heights. Below 0, the camera moves downwards.",
+            title="Pan up",
+            description="In picture heights. Below 0, the camera pans down.",
             extra={"step": 0.05},
         ),
     ] = 0.0
@@ -81,7 +82,7 @@ class Camera(Value, frozen=True, kw_only=True):
             ge=-180,
             le=180,
             title="Roll",
-            description="The angle by which the picture turns clockwise, in degrees.",
+            description="In degrees, clockwise.",
             extra={"step": 1.0},
         ),
     ] = 0.0
@@ -91,16 +92,16 @@ class Camera(Value, frozen=True, kw_only=True):
             ge=-2,
             le=2,
             title="Orbit",
-            description="How far the nearest ground moves past the horizon, in picture widths to "
-            "the right.",
+            description="How far the foreground moves past the horizon, in picture widths to the "
+            "right.",
             extra={"step": 0.05},
         ),
     ] = 0.0
     easing: Annotated[
         Easing,
         Meta(
-            title="Pace",
-            extra={"names": {"smooth": "Starts and stops gently", "linear": "At one speed"}},
+            title="Speed",
+            extra={"names": {"smooth": "Gentle start and stop", "linear": "Constant"}},
         ),
     ] = "smooth"
     strength: Annotated[
@@ -109,8 +110,8 @@ class Camera(Value, frozen=True, kw_only=True):
             ge=0,
             le=1,
             title="Repaint",
-            description="How much of each keyframe is painted anew, at least. It grows by itself "
-            "as the camera moves further between keyframes.",
+            description="The smallest share of each keyframe that is painted again. More is "
+            "painted where the camera moves far between two keyframes.",
             extra={"step": 0.05},
         ),
     ] = 0.0
@@ -132,8 +133,8 @@ class Scene(Value, frozen=True, kw_only=True):
         Annotated[
             Motion,
             Meta(
-                title="Begins",
-                extra={"names": {"morph": "Melt in", "fade": "Fade in", "cut": "Cut in"}},
+                title="Transition",
+                extra={"names": {"morph": "Melt", "fade": "Fade", "cut": "Cut"}},
             ),
         ]
         | msgspec.UnsetType
@@ -147,7 +148,8 @@ class Scene(Value, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=1,
-            title="How far the first keyframe may differ from the picture",
+            title="How much of the picture may change",
+            description="0 keeps the picture in the first keyframe; 1 ignores it.",
             extra={"step": 0.05},
         ),
     ] = 0.5
@@ -197,7 +199,8 @@ class Recipe(Value, frozen=True, kw_only=True):
             ge=0,
             lt=2**32,
             title="Seed",
-            description="The first noise. The same seed and settings give the same film again.",
+            description="Picks one of many possible films. The same seed and settings give the "
+            "same film again.",
         ),
     ] = 0
     width: Annotated[Side, Meta(title="Width", description="Of the film, in pixels.")] = 256
@@ -223,8 +226,8 @@ class Recipe(Value, frozen=True, kw_only=True):
             ge=1,
             le=150,
             title="Steps",
-            description="How often each keyframe is denoised. More steps take longer and are not "
-            "always better.",
+            description="The number of steps in which each keyframe is painted. More steps take "
+            "longer and are not always better.",
         ),
     ] = 20
     guidance_scale: Annotated[
@@ -279,8 +282,8 @@ class Recipe(Value, frozen=True, kw_only=True):
             ge=1,
             le=64,
             title="Frames per keyframe",
-            description="One frame of so many is painted, and the others are drawn between "
-            "keyframes; 1 paints every frame.",
+            description="With 8, every eighth frame is painted, and the seven between are drawn "
+            "from their neighbours. With 1, every frame is painted.",
         ),
     ] = 8
     drift: Annotated[
@@ -289,8 +292,8 @@ class Recipe(Value, frozen=True, kw_only=True):
             ge=0,
             le=1,
             title="Drift",
-            description="How fast the ground moves past, in picture widths per second; 0 stands "
-            "still.",
+            description="The speed at which the ground moves past, in picture widths per second. "
+            "At 0 it does not move.",
             extra={"step": 1 / 32},
         ),
     ] = 0.0
@@ -305,10 +308,10 @@ class Recipe(Value, frozen=True, kw_only=True):
     spacing: Annotated[
         Spacing,
         Meta(
-            title="Keyframes stand",
-            description="Where the picture changes: more keyframes there, and an even pace. On "
-            "the beat: at equal distances, whatever the picture does.",
-            extra={"names": {"adaptive": "Where it changes", "even": "On the beat"}},
+            title="Keyframe spacing",
+            description="Adaptive: more keyframes where the picture changes more, for an even "
+            "pace. Even: keyframes at equal distances.",
+            extra={"names": {"adaptive": "Adaptive", "even": "Even"}},
         ),
     ] = "adaptive"
     loop: Annotated[
@@ -321,17 +324,17 @@ class Recipe(Value, frozen=True, kw_only=True):
     shared_noise: Annotated[
         bool,
         Meta(
-            title="Identity lock",
-            description="Scenes after a cut or a fade begin with the noise of the first scene, so "
-            "that things stay where they are: the sun, the horizon, a person.",
+            title="Keep the layout",
+            description="After a cut or a fade, things stay where they were in the first scene: "
+            "the sun, the horizon, a person.",
         ),
     ] = False
     anchor_attention: Annotated[
         bool,
         Meta(
             title="Keep the subject",
-            description="Every keyframe looks at the first one while it is painted, so that its "
-            "subject stays recognisable. Painting takes about twice as long.",
+            description="Every keyframe is painted after the first one, so that its subject stays "
+            "recognisable. Painting takes about twice as long.",
         ),
     ] = False
     format: Annotated[
@@ -415,7 +418,7 @@ REMEDIES = {  # where the type of a field does not say enough
     "prompt": f"describe the scene in {fields_of(Scene)['prompt'].bounds} characters",
     "retakes": f"give at most {MAX_FRAMES}, each with its time in seconds",
     "keyframes": f"give at most {MAX_FRAMES} times in seconds",
-    "start_image": "drop the picture in again",
+    "start_image": "add the picture again",
     "version": "make the recipe with the same version of VisionFlux",
 }
 
@@ -454,7 +457,7 @@ def read_recipe(text: bytes | str | msgspec.Raw) -> Recipe:
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidParameterError("recipe", f"this is no JSON: {error}") from error
+        raise InvalidParameterError("recipe", f"this is not JSON: {error}") from error
     return checked(recipe)
 
 

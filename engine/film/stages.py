@@ -37,8 +37,8 @@ class Stage:
         pixel_bytes: bytes of one unit for each of its pixels, before one was made.
         expected: units of a film whose plan is not known yet.
         previews: previews of one unit where one of so many steps or frames is shown.
-        piece, doing, done, unit: for people, in the singular: a piece, what the engine does, what
-            was done to the piece, and the name of its steps.
+        piece, doing, done, unit: for people: a piece, what the engine does to all of them, what
+            was done to one, and the name of its steps.
         title: of its place in the timeline; "" for none.
     """
 
@@ -90,7 +90,7 @@ KEYFRAME = Stage(
     of="keyframe",
     media_type="image/png",
     piece="keyframe",
-    doing="Painting keyframe",
+    doing="Painting keyframes",
     done="painted",
     unit="step",
     title="Keyframes",
@@ -106,7 +106,7 @@ ENLARGED = Stage(
     of="keyframe",
     media_type="image/png",
     piece="enlarged keyframe",
-    doing="Enlarging keyframe",
+    doing="Enlarging keyframes",
     done="enlarged",
     title="Enlarged",
     node=lambda plan, keyframe: plan.enlarged(keyframe),
@@ -121,7 +121,7 @@ SEGMENT = Stage(
     of="segment",
     media_type="video/mp4",
     piece="in-between",
-    doing="Filling gap",
+    doing="Drawing in-betweens",
     done="drawn",
     unit="frame",
     title="In-betweens",

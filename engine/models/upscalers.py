@@ -91,4 +91,5 @@ def enlarged_size(width: int, height: int, factor: int) -> tuple[int, int]:
 
 def display_name(identity: str) -> str:
     """Return the display name of a network's identity such as ``animevideov3@…``; "" for none."""
-    return identity.partition("@")[0]
+    name = identity.partition("@")[0]
+    return KNOWN[name].title.partition(",")[0] if name in KNOWN else name

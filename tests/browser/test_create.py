@@ -36,7 +36,7 @@ def press(page: Page, name: str, which: int = 0) -> None:
 
 def choose(page: Page, name: str) -> None:
     """Choose one of several by the keyboard."""
-    radio = page.get_by_role("radio", name=name)
+    radio = page.get_by_role("radio", name=name, exact=True)
     radio.focus()
     page.keyboard.press("Enter")
     expect(radio).to_be_checked()
@@ -113,7 +113,7 @@ def test_cameras_pictures_and_the_lock_need_no_mouse_and_are_kept(
     expect(zoom).to_have_value("1.35")
     zoom.press("ArrowUp")
     zoom.press("Enter")
-    expect(page.get_by_role("radio", name="Own path")).to_be_checked()
+    expect(page.get_by_role("radio", name="Custom move")).to_be_checked()
     expect(zoom).to_be_focused()
     shoot(page, "create-camera")
     assert_no_violation(page)
@@ -124,20 +124,20 @@ def test_cameras_pictures_and_the_lock_need_no_mouse_and_are_kept(
     popover.locator("input[type=file]").set_input_files(tmp_path / "words.png")
     popover.get_by_text("This file cannot be read as a picture").wait_for()
     popover.locator("input[type=file]").set_input_files(tmp_path / "still.png")
-    page.get_by_text("How far the first keyframe may differ from the picture").wait_for()
+    page.get_by_text("How much of the picture may change").wait_for()
     shoot(page, "create-picture")
     assert_no_violation(page)
     page.keyboard.press("Escape")
     page.get_by_role("switch", name="Loop").press("Space")
-    choose(page, "Cut in")
-    page.get_by_role("switch", name="Identity lock").press("Space")
+    choose(page, "Cut")
+    page.get_by_role("switch", name="Keep the layout").press("Space")
     press(page, "Lock seed")
     page.get_by_role("button", name="Unlock seed").wait_for()  # so all before it has arrived, too
     page.reload()
     for window in (page, visit(**PHONE).open("/create")):
-        expect(window.get_by_text(re.compile("^Own path"))).to_be_visible()
+        expect(window.get_by_text(re.compile("^Custom move"))).to_be_visible()
         expect(window.locator(".move")).to_have_count(2)
-        for name in ("Identity lock", "Loop"):
+        for name in ("Keep the layout", "Loop"):
             expect(window.get_by_role("switch", name=name)).to_be_checked()
     press(window, "Camera")
     expect(window.get_by_role("spinbutton", name="Zoom")).to_have_value("1.40")
@@ -163,7 +163,7 @@ def test_a_film_plays_while_it_is_made_and_becomes_a_storyboard_again(
     details = visit(**PHONE).open(
         "/library" + page.url[page.url.index("?") :].replace("job", "film")
     )
-    expect(details.get_by_text(re.compile("^Smoothness: "))).to_be_visible()
+    expect(details.get_by_text(re.compile("^(Steady|Uneven pace)"))).to_be_visible()
     assert_no_violation(details)
 
     page.get_by_role("button", name="New film").click()
@@ -172,7 +172,7 @@ def test_a_film_plays_while_it_is_made_and_becomes_a_storyboard_again(
     page.get_by_text("Start from a finished film").click()
     page.locator("input[type=file]").set_input_files(tmp_path / "film.mp4")
     wait_for(lambda: prompts(page) == [DAWN, NIGHT])
-    expect(page.get_by_text("of them made already")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("of them painted already")).to_be_visible(timeout=PATIENCE)
     assert not visitor.errors
     assert visitor.foreign == []
 
@@ -195,7 +195,7 @@ def test_at_the_gate_one_keyframe_is_rerolled_and_the_rest_is_kept(visit: Visit)
     assert pictures.first.evaluate("i => i.complete && i.naturalWidth") > 0
     shoot(page, "create-gate")
     assert_no_violation(page)
-    page.get_by_role("button", name="Re-roll", exact=True).nth(1).click()
+    page.get_by_role("button", name="Repaint", exact=True).nth(1).click()
     wait_for(
         lambda: [each.get_attribute("src") for each in pictures.all()][:1] not in ([], before[:1])
     )

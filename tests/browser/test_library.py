@@ -157,7 +157,7 @@ def test_two_films_play_as_one(shop: Shop) -> None:
     slider = page.get_by_role("slider", name="Position")
     slider.fill("0.5")
     wait_for(lambda: times(page) == pytest.approx([0.5, 0.5], abs=1e-3))
-    page.get_by_role("button", name="One frame on").click()
+    page.get_by_role("button", name="One frame forward").click()
     wait_for(lambda: times(page) == pytest.approx([0.5 + 1 / 12] * 2, abs=1e-3))
     slider.fill("3")
     wait_for(lambda: times(page) == pytest.approx([3.0, 1.0 - 1 / 24], abs=1e-2))

@@ -102,9 +102,13 @@ def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
     video.wait_for()
     headlines = page.evaluate("window.headlines")
     assert any(
-        re.match(r"Painting keyframe \d of \d · step \d+ of \d+", line) for line in headlines
+        re.match(r"Painting keyframes: \d of \d finished · step \d+ of \d+", line)
+        for line in headlines
     )
-    assert any(re.match(r"Filling gap \d of \d · frame \d+ of \d+", line) for line in headlines)
+    assert any(
+        re.match(r"Drawing in-betweens: \d of \d finished · frame \d+ of \d+", line)
+        for line in headlines
+    )
     wait_for(lambda: video.evaluate("v => v.currentTime > 0.1 && v.readyState >= 2"))
     assert video.evaluate("v => [v.videoWidth, v.videoHeight]") == [256, 256]
     with page.expect_download() as download:
@@ -243,7 +247,7 @@ def test_another_engine_is_paired_by_its_link_and_forgotten(visit: Visit, tmp_pa
     expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=PATIENCE)
     page.get_by_role("button", name="Forget").click()
     expect(page.get_by_role("button", name="Forget")).to_have_count(0, timeout=PATIENCE)
-    expect(page.get_by_text("Connected · makes your films")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Connected · used for new films")).to_be_visible(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -64,12 +64,12 @@ def test_every_run_sends_the_browser_the_value_of_each_widget(studio: Studio) ->
     assert [one.proto.default for one in at.number_input if one.label == "Seconds"] == [4, 4]
 
 
-def test_the_identity_lock_is_offered_where_a_scene_does_not_melt_in(studio: Studio) -> None:
+def test_keeping_the_layout_is_offered_where_a_scene_does_not_melt_in(studio: Studio) -> None:
     at = studio.visit("create")
     at.text_area[0].set_value("dawn")
     at.button(key="add-scene").click().run()
     at.text_area[1].set_value("night").run()
-    assert "Identity lock" not in [toggle.label for toggle in at.toggle]
+    assert "Keep the layout" not in [toggle.label for toggle in at.toggle]
     setting(at, "button_group", "motion").set_value("cut").run()
     setting(at, "toggle", "shared_noise").set_value(True).run()
     again = studio.visit("create")  # as after a refresh
@@ -218,7 +218,7 @@ def test_the_keyframes_come_first_if_asked(studio: Studio) -> None:
 
 def test_a_reroll_paints_one_keyframe_anew_and_comes_back_to_the_gate(studio: Studio) -> None:
     at, job, _ = at_the_gate(studio)
-    at.button(key="tool-re-roll-2").click().run()
+    at.button(key="tool-repaint-2").click().run()
     after = studio.world.made[0].recipes[job_of(at)]
     assert job_of(at) != job
     assert [*after.takes] == [2.0]  # the third in order of time
@@ -243,7 +243,7 @@ def test_a_keyframe_is_reworded(studio: Studio) -> None:
 def test_what_is_locked_stays(studio: Studio) -> None:
     at, _, _ = at_the_gate(studio, lock="0")
     at.button(key="tool-lock-3").click().run()
-    assert at.button(key="tool-re-roll-3").disabled
+    assert at.button(key="tool-repaint-3").disabled
     at.button(key="reroll-all").click().run()
     after = studio.world.made[0].recipes[job_of(at)]
     assert sorted(after.takes) == [1.0, 2.0]
@@ -255,13 +255,13 @@ def test_a_locked_keyframe_holds_the_one_that_it_looks_at(studio: Studio) -> Non
     looking = msgspec.structs.replace(scenes, model="large", anchor_attention=True, animatic=True)
     job = studio.hub.submit(looking)
     finish(studio, job)
-    assert "0.0 s · kept, all others depend on it" in words(studio.visit("create", job=job))
+    assert "0.0 s · kept; all others depend on it" in words(studio.visit("create", job=job))
     at = studio.visit("create", job=job, lock="2")
-    assert [at.button(key=f"tool-re-roll-{place}").disabled for place in range(4)] == [
+    assert [at.button(key=f"tool-repaint-{place}").disabled for place in range(4)] == [
         *(True, False),
         *(True, False),
     ]
-    assert "0.0 s · a locked one depends on it" in words(at)
+    assert "0.0 s · needed by a locked one" in words(at)
     at.button(key="reroll-all").click().run()
     assert sorted(studio.world.made[0].recipes[job_of(at)].takes) == [1.0, 4.0]
 

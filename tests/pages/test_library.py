@@ -13,7 +13,7 @@ from engine.film.events import Scores
 from engine.film.recipe import Camera, Recipe, Scene
 from engine.wire.pairing import Pairing
 from tests.pages.test_pages import RECIPE, Studio, components, job_of, lost, setting, studio, words
-from tests.stand_ins.connection import until
+from tests.stand_ins.connection import PLANNED, until
 from ui.films import shelf
 from ui.films.shelf import Choice
 
@@ -83,8 +83,9 @@ def test_a_recipe_shows_how_scenes_begin_and_where_their_cameras_go(studio: Stud
     shown = words(studio.visit("library", film=job)).replace("\\", "").splitlines()
     assert "Scene 1 · 4 s" in shown
     assert "Scene 2 · 1.5 s · fades in" in shown
-    assert "Scene 3 · 4 s · cut in · from a picture · slow push in" in shown
-    assert any("Loop · Identity lock" in line for line in shown)
+    assert "Scene 3 · 4 s · cuts in · from a picture · slow push in" in shown
+    assert any("Keep the layout" in line for line in shown)
+    assert any("The film ends where it began." in line for line in shown)
 
 
 def test_a_film_shows_where_it_was_made(studio: Studio) -> None:
@@ -100,7 +101,7 @@ def test_a_film_shows_where_it_was_made(studio: Studio) -> None:
 
 def test_a_film_shows_how_smooth_it_is(studio: Studio) -> None:
     job = studio.finished(RECIPE)
-    assert "Smoothness" not in words(studio.visit("library", film=job))
+    assert "flicker" not in words(studio.visit("library", film=job))
     scores = Scores(
         flicker=0.01, jumps=0, unevenness=0.3, brightness=0.0, colour=0.0, duplicates=0.0
     )
@@ -109,7 +110,16 @@ def test_a_film_shows_how_smooth_it_is(studio: Studio) -> None:
     film = events.Finished(**about, **shape, scores=scores)  # type: ignore[arg-type]
     studio.hub.event_log.add(job, [events.Logged(seq=101, at=1.0, event=film)])
     shown = words(studio.visit("library", film=job)).replace("\\", "")
-    assert "no jumps, even pace (varies by 30 %), hardly any flicker (1.0 %)" in shown
+    assert "Steady, no visible flicker." in shown
+    assert "Pace varies by 30 % · Flicker 1.0 %" in shown
+
+
+def test_a_film_shows_what_enlarged_it(studio: Studio) -> None:
+    job = studio.finished(RECIPE)
+    plan = msgspec.structs.replace(PLANNED, upscaler="animevideov3@0123")
+    studio.hub.event_log.add(job, [events.Logged(seq=101, at=1.0, event=plan)])
+    shown = words(studio.visit("library", film=job)).replace("\\", "")
+    assert "Enlarged by Real-ESRGAN AnimeVideo v3" in shown
 
 
 def test_a_recipe_is_used_again(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -359,7 +359,7 @@ def test_an_unknown_job_shows_an_error(studio: Studio) -> None:
 
 def test_connection_shows_device_latency_model_and_version(studio: Studio) -> None:
     shown = words(studio.visit("connection"))
-    for word in ("Connected", "Two cores", "Landscapes", f"protocol {VERSION}", "0 films"):
+    for word in ("Connected", "Two cores", "Landscapes", f"protocol {VERSION}", "empty"):
         assert word in shown.replace("\\", "")
 
 
@@ -409,6 +409,6 @@ def test_a_defect_shows_an_error_and_logs_a_traceback(
 
     monkeypatch.setattr(studio.hub.library, "films", broken)
     shown = words(studio.visit("library"))
-    assert "defect of ours" in shown
+    assert "defect in VisionFlux" in shown
     assert "secret detail" not in shown
     assert "secret detail" in caplog.text

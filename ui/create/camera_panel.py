@@ -46,7 +46,7 @@ def _preview(scene: SceneDraft, image: str, move: Camera | None) -> None:
     if image and not jpeg:
         st.caption("Its picture is not on this computer. Add it again, or remove it.")
     elif move:
-        grid = "" if image else ", shown on a grid: the scene is not painted yet"
+        grid = "" if image else ", shown on a grid until the scene is painted"
         st.caption(f"{name_of(move)}{grid}.")
 
 
@@ -132,8 +132,8 @@ def _picture(scene: SceneDraft, image: str, move: Camera | None) -> None:
             key=key,
             on_change=_upload,
             args=[scene.id, key],
-            help="The scene begins with this picture and gradually leaves it. It is cropped to the "
-            "shape of the film. Its metadata, such as its location, is removed.",
+            help="The scene begins with this picture and gradually changes it. It is cropped to "
+            "the shape of the film. Metadata, such as the place where it was taken, is removed.",
         )
         if problem := st.session_state.get(f"refused-{scene.id}"):
             theme.show_error(problem)

@@ -53,7 +53,7 @@ def _choose(job: str) -> None:
     chosen = larger[factor]
     cost, missing = estimate(engine, chosen)
     st.caption(f"About {words.length(cost.seconds)}. {content(chosen, missing)}.")
-    st.caption("It becomes a new film; this one stays.")
+    st.caption("The result is a new film; this one stays.")
     if st.button("Make it", key="make-larger", type="primary", disabled=not engine.connected):
         try:
             made = submit(chosen)

@@ -52,7 +52,10 @@ def keyframe_review(film: Film, submit: Submit) -> None:
         film: the animatic, finished.
         submit: submits a recipe, calls its second argument, and opens the job.
     """
-    st.caption("These are the keyframes. Only those that you change are painted again.")
+    st.caption(
+        "These are the keyframes. Those that you change are painted again, and so are those that "
+        "depend on them."
+    )
     keyframes = _keyframes(film.job)
     _approval(film, keyframes, submit)
     missing = _pictures_missing(film, keyframes)
@@ -74,7 +77,7 @@ def _approval(film: Film, keyframes: list[Keyframe], submit: Submit) -> None:
     with st.container(key="glass_gate", border=True, horizontal=True, vertical_alignment="center"):
         if st.button("Make the film", key="approve", type="primary", disabled=not engine.connected):
             submit(whole, lambda: _approved(film))
-        if st.button("Re-roll unlocked keyframes", key="reroll-all", icon=":material/casino:"):
+        if st.button("Repaint all that are not locked", key="reroll-all", icon=":material/casino:"):
             others = set(range(len(keyframes))) - _fixed(film, keyframes)
             _repaint(film, keyframes, submit, {place: draft.new_seed() for place in others}, {})
         st.caption(f"The film then takes about {text.length(cost.seconds)}.")
@@ -105,10 +108,10 @@ def _state(film: Film, keyframe: Keyframe, place: int, fixed: set[int]) -> str:
     if place in _locked():
         state = "locked"
     elif place in fixed:
-        state = "a locked one depends on it"
+        state = "needed by a locked one"
     else:
         state = "new" if keyframe.new else "kept"
-        state += ", all others depend on it" if film.recipe.anchor_attention and not place else ""
+        state += "; all others depend on it" if film.recipe.anchor_attention and not place else ""
     return state + (", came out blank" if keyframe.blank else "")
 
 
@@ -117,18 +120,18 @@ def _buttons(
 ) -> None:
     locked = place in _locked()
     with st.container(key=f"tools_{place}", horizontal=True, gap="xsmall"):
-        if _button("Re-roll", "casino", place, disabled=fixed):
+        if _button("Repaint", "casino", place, disabled=fixed):
             _repaint(film, keyframes, submit, {place: draft.new_seed()}, {})
         if _button("Unlock" if locked else "Lock", "lock" if locked else "lock_open", place):
             _toggle_lock(place)
-        with st.popover("Reword", icon=":material/edit:", disabled=fixed):
+        with st.popover("Change the prompt", icon=":material/edit:", disabled=fixed):
             prompt = st.text_area(
                 f"Keyframe {place + 1}",
                 value=animatic.prompt_at(film.recipe, keyframes[place].seconds),
                 key=f"words-{film.job}-{place}",
                 **text_arguments(fields_of(Scene)["prompt"]),
             )
-            if st.button("Paint this", key=f"paint-{place}", type="primary"):
+            if st.button("Repaint", key=f"paint-{place}", type="primary"):
                 _repaint(film, keyframes, submit, {}, {place: prompt})
 
 

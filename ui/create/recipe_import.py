@@ -25,12 +25,14 @@ def recipe_in(film: bytes) -> Recipe:
         RequestError: it is no MP4, has no recipe, or has one that is not acceptable.
     """
     if film[4:8] != b"ftyp":
-        raise RequestError("this file is no MP4 film", remedy="drop an MP4 that VisionFlux made")
+        raise RequestError(
+            "this file is not an MP4 film", remedy="drop an MP4 that VisionFlux made"
+        )
     comment = _comment(memoryview(film))
     if comment is None or b'"scenes"' not in comment[:MAX_RECIPE]:
         raise RequestError(
             "this film contains no recipe; another program made it, or removed the recipe",
-            remedy="drop an MP4 that VisionFlux made and nothing has changed",
+            remedy="drop an unchanged MP4 that VisionFlux made",
         )
     if len(comment) > MAX_RECIPE:
         raise RequestError("the recipe in this film is too long", remedy="drop another film")
@@ -98,4 +100,4 @@ def _load_recipe(key: str) -> None:
     except VisionFluxError as error:
         st.session_state["problem"] = error.report()
     else:
-        st.toast("The film's scenes and settings are on the storyboard.")
+        st.toast("The film's scenes and settings are loaded.")

@@ -92,7 +92,11 @@ def _start_button() -> None:
 
 
 def _offer_move(job: str, engine: EngineView, some: bool) -> None:
-    pieces = "What is saved here is uploaded and reused" if some else "It starts again there"
+    pieces = (
+        "What is saved here is uploaded and reused"
+        if some
+        else "It starts there from the beginning"
+    )
     st.caption(f"If its engine does not come back, the film can continue elsewhere. {pieces}.")
     if continue_button(job, engine):
         st.rerun(scope="fragment")

@@ -24,10 +24,10 @@ PLACED_SETTINGS = (  # in a place of their own; ``_painting_settings`` draws the
 def negative_prompt(card: Card) -> str:
     """Return what a model does with a negative prompt."""
     if card.negative_prompt == "ignored":
-        return "This model ignores it: what you write there changes nothing."
+        return "This model ignores negative prompts."
     if not card.defaults.guided:
-        return "It works only with guidance above 1; this model is made for 1."
-    return "The model avoids what you write there, if guidance is above 1."
+        return "It has an effect only with a guidance scale above 1; this model is made for 1."
+    return "The model avoids what it names, if the guidance scale is above 1."
 
 
 def _painting_settings(models: dict[str, Card], card: Card | None) -> None:
@@ -142,7 +142,7 @@ PRESETS = (
     ),
     Preset(
         "Quick look",
-        "A rough version in a third of the time, to try out your prompts.",
+        "A rough version in a third of the time, to try your prompts.",
         lambda defaults: _preset_settings(defaults, 0.5, 12, 6, 1),
     ),
     Preset(
@@ -217,7 +217,7 @@ def _seed() -> None:
             "New seed",
             key="dice",
             icon=":material/casino:",
-            help="Draw another seed",
+            help="Another seed",
             on_click=lambda: draft.change(state, seed=draft.new_seed()),
         )
         st.button(
@@ -255,7 +255,7 @@ def _size(defaults: Defaults) -> None:
         ),
         key=key,
         on_change=lambda: _change_size(options.get(state[key])),
-        help="Shapes with about the number of pixels that the model was trained on.",
+        help="Each has about as many pixels as the pictures that the model was trained with.",
     )
     if chosen_size == CUSTOM_SIZE:
         left, right = st.columns(2)

@@ -131,7 +131,7 @@ class Stage {
     if (open.length > 1 && open.includes(this.piece) && piece !== this.piece)
       return kind === "frame" ? null : previewCanvas(this.find(`[data-index="${index}"]`));
     this.piece = piece;
-    const name = kind === "frame" ? `Gap ${index + 1}` : `Keyframe ${this.state.strip.indexOf(index) + 1}`;
+    const name = kind === "frame" ? `In-between ${index + 1}` : `Keyframe ${this.state.strip.indexOf(index) + 1}`;
     write(this.find(".piece"), open.length > 1 ? name : "");
     return this.canvas;
   }

@@ -58,10 +58,10 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
 def content(recipe: Recipe, missing: int) -> str:
     """Return a film's duration, frames and keyframes, of which ``missing`` are to be painted."""
     keyframes = most_keyframes(recipe)
-    made = f", {keyframes - missing} of them made already" if missing < keyframes else ""
+    made = f", {keyframes - missing} of them painted already" if missing < keyframes else ""
     return (
         f"{recipe.seconds:g} s · {recipe.frames} frames at {recipe.fps} fps · "
-        f"{keyframes} painted keyframes{made}"
+        f"{keyframes} keyframes{made}"
     )
 
 
@@ -79,7 +79,7 @@ def _figures(cost: Estimate, hello: Hello | None) -> str:
     total = hello.device.total_memory if hello else 0
     tight = total and cost.memory > TIGHT_MEMORY_SHARE * total
     device = f"of {text.size(total)}" if total else ""
-    memory = "more than may be free; a smaller size needs less" if tight else device
+    memory = "may be too much; a smaller size needs less" if tight else device
     data = ("about " + text.size(cost.data), "at most, through the tunnel")
     figures = [
         ("Time", f"about {text.length(cost.seconds)}", between(cost.low, cost.high)),
@@ -96,7 +96,7 @@ def _figures(cost: Estimate, hello: Hello | None) -> str:
 
 def _basis(cost: Estimate, engine: EngineView) -> str:
     if not cost.films:
-        line = "A first guess: you have made no film on this engine yet."
+        line = "A first guess, because you have made no film on this engine yet."
     else:
         films = "film" if cost.films == 1 else f"{cost.films} films"
         waiting = engine.hello.queue if engine.hello else 0

@@ -47,7 +47,7 @@ def perform(choice: Choice) -> None:
 def actions(film: Film, more: Callable[[Film], None]) -> None:
     """Draw a film's buttons, with those that ``more`` draws."""
     heart = ":material/heart_check:" if film.favourite else ":material/favorite:"
-    label = "No longer a favourite" if film.favourite else "Favourite"
+    label = "Remove from favourites" if film.favourite else "Favourite"
     with st.container(horizontal=True, key="actions", gap="small"):
         if st.button("Remix", key="remix", type="primary"):
             _remix(film)

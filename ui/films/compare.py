@@ -17,7 +17,7 @@ _HTML = """
     <button class="step" data-by="-1" type="button" aria-label="One frame back">
       <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M18 6v12l-9-6zM6 6v12"/></svg>
     </button>
-    <button class="step" data-by="1" type="button" aria-label="One frame on">
+    <button class="step" data-by="1" type="button" aria-label="One frame forward">
       <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M6 6v12l9-6zM18 6v12"/></svg>
     </button>
     <input class="time" type="range" min="0" step="any" value="0" aria-label="Position">

@@ -8,10 +8,10 @@ import streamlit as st
 from msgspec import UNSET
 
 from engine.film.camera import name_of
-from engine.film.events import Finished, Logged, Scores, Started, remarks
+from engine.film.events import Finished, Logged, Planned, Scores, Started, remarks
 from engine.film.recipe import SETTINGS, Motion, Recipe
 from engine.film.stages import KEYFRAME, STAGES, Stage
-from engine.models.interpolators import display_name
+from engine.models import interpolators, upscalers
 from ui.shell.text import plain, size
 from ui.storage.tables import Film, Piece
 
@@ -40,17 +40,17 @@ def made_where(pieces: Sequence[Piece]) -> str:
 
 
 _ODD = {
-    "singly": "were painted one by one, as memory was short; last bits of colours differ.",
-    "tiled": "were put together from tiles, as memory was short; tiny details differ.",
-    "rerolled": "came out blank and were painted from another seed.",
-    "blank": "came out blank, whatever the seed; their neighbours are held in their place.",
+    "singly": "painted one by one, because memory was short; colours may differ slightly.",
+    "tiled": "put together from tiles, because memory was short; details may differ slightly.",
+    "rerolled": "painted again from another seed, because they came out blank.",
+    "blank": "blank with every seed; the keyframes beside them are shown longer.",
 }
 
 
 def _odd(pieces: Sequence[Piece]) -> str:
     told = [remarks(piece.detail) for piece in pieces if piece.stage is KEYFRAME]
     counts = ((sum(word in said for said in told), because) for word, because in _ODD.items())
-    return " ".join(f"{count} of {len(told)} keyframes {said}" for count, said in counts if count)
+    return " ".join(f"{count} of {len(told)} keyframes: {said}" for count, said in counts if count)
 
 
 def _places(stage: Stage, pieces: Sequence[Piece]) -> str:
@@ -75,38 +75,38 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number > 1 else ''}" if number else ""
 
 
-_MOTION_SENTENCES = {
-    frozenset({"morph"}): "Each scene melts into the next.",
-    frozenset({"cut"}): "Hard cuts.",
-    frozenset({"fade"}): "Scenes fade over each other.",
+_TRANSITIONS: dict[Motion, str] = {
+    "morph": "melt into each other",
+    "fade": "fade into each other",
+    "cut": "follow each other by cuts",
 }
-_MOTION_VERBS = {"morph": "melt into each other", "fade": "fade over each other", "cut": "cut"}
 
 
-IN_SENTENCES = (  # settings that ``made_with`` describes or leaves out
-    *("model", "num_inference_steps", "interpolation_factor", "fps", "width", "height", "upscale"),
-    *("motion", "loop", "drift", "negative_prompt", "spacing", "format"),
+NO_DETAILS = (  # settings that ``in_sentences`` describes, or that the player shows
+    *("width", "height", "upscale", "fps", "motion", "loop", "negative_prompt", "format"),
 )
 
 
-def made_with(recipe: Recipe) -> str:
-    """Return a recipe, apart from the scenes, in sentences."""
-    factor = recipe.interpolation_factor
-    between = f", one frame in {factor}; the others are drawn between them" if factor > 1 else ""
-    words = [
-        f"Painted by {recipe.model} in {recipe.num_inference_steps} steps{between}.",
-        f"{recipe.fps} frames per second, {_size(recipe)}.",
-        f"{', '.join(_facts(recipe, IN_SENTENCES))}.",
-    ]
+def in_sentences(recipe: Recipe) -> str:
+    """Return what people see of a recipe, apart from the scenes, in sentences."""
+    words = [f"{_size(recipe)}, {recipe.fps} frames per second."]
     if len(recipe.scenes) > 1:
-        words.insert(0, _motion_sentence({*recipe.motions[1:]}))
+        words.insert(0, _transitions({*recipe.motions[1:]}))
     if recipe.loop:
         words.append("The film ends where it began.")
-    if recipe.drift:
-        words.append(f"The ground moves past at {recipe.drift:.2g} picture widths per second.")
     if recipe.negative_prompt:
-        words.append(f"Negative prompt: {recipe.negative_prompt}")
+        words.append(f"Without: {recipe.negative_prompt}")
     return " ".join(words)
+
+
+def details(recipe: Recipe) -> list[str]:
+    """Return the settings that ``in_sentences`` leaves out, each as its label and its value."""
+    found = []
+    for name, field in SETTINGS.items():
+        value = getattr(recipe, name)
+        if name not in NO_DETAILS and value is not False and value is not UNSET:
+            found.append(field.title if value is True else f"{field.title} {field.format(value)}")
+    return found
 
 
 def _size(recipe: Recipe) -> str:
@@ -116,21 +116,11 @@ def _size(recipe: Recipe) -> str:
     return f"{width} × {height} pixels{painted}"
 
 
-def _facts(recipe: Recipe, left_out: Sequence[str]) -> list[str]:
-    """Return each setting but those that are left out, as its label and its value."""
-    found = []
-    for name, field in SETTINGS.items():
-        value = getattr(recipe, name)
-        if name not in left_out and value is not False and value is not UNSET:
-            found.append(field.title if value is True else f"{field.title} {field.format(value)}")
-    return found
-
-
-def _motion_sentence(motions: set[Motion]) -> str:
+def _transitions(motions: set[Motion]) -> str:
     """Return how scenes follow each other."""
-    ways = [way for motion, way in _MOTION_VERBS.items() if motion in motions]
-    known = _MOTION_SENTENCES.get(frozenset(motions))
-    return known or f"Scenes {', '.join(ways[:-1])} or {ways[-1]}."
+    return (
+        f"Scenes {' or '.join(way for motion, way in _TRANSITIONS.items() if motion in motions)}."
+    )
 
 
 def starts(log: Iterable[Logged]) -> str:
@@ -148,57 +138,65 @@ VISIBLE_FLICKER = 0.03  # of full white; more than this is visible
 VISIBLE_SHARE = 0.02  # of full white or of the frames; less is not mentioned
 
 
-def smoothness(log: Sequence[Logged]) -> str:
-    """Return a film's smoothness from its log; "" if it was not measured."""
+def scores_of(log: Sequence[Logged]) -> Scores | None:
+    """Return a film's scores from its log; None if they were not measured."""
     ends = (one.event for one in reversed(log) if isinstance(one.event, Finished))
-    scores = next((film.scores for film in ends), None)
-    return scores_in_words(scores) if scores else ""
+    return next((film.scores for film in ends), None)
 
 
-def scores_in_words(scores: Scores) -> str:
-    """Return scores as one line."""
-    pace = "even" if scores.unevenness <= UNEVEN_PACE else "uneven"
-    shimmer = "some flicker" if scores.flicker > VISIBLE_FLICKER else "hardly any flicker"
-    parts = [
-        _jumps(scores.jumps),
-        f"{pace} pace (varies by {scores.unevenness * 100:.0f} %)",
-        f"{shimmer} ({scores.flicker * 100:.1f} %)",
-    ]
-    if abs(scores.brightness) >= VISIBLE_SHARE:
-        change = "brighter" if scores.brightness > 0 else "darker"
-        parts.append(f"ends {abs(scores.brightness) * 100:.0f} % {change}")
-    if scores.colour >= VISIBLE_SHARE:
-        parts.append(f"colours move by {scores.colour * 100:.0f} %")
+def motion_in_words(scores: Scores) -> str:
+    """Return how a film moves, in one sentence without figures."""
+    pace = "Steady" if scores.unevenness <= UNEVEN_PACE else "Uneven pace"
+    parts = [pace, "some flicker" if scores.flicker > VISIBLE_FLICKER else "no visible flicker"]
+    if scores.jumps:
+        parts.append("1 jump or cut" if scores.jumps == 1 else f"{scores.jumps} jumps or cuts")
     if scores.duplicates >= VISIBLE_SHARE:
-        parts.append(f"{scores.duplicates * 100:.0f} % of the frames repeat the one before")
-    return "Smoothness: " + ", ".join(parts)
+        parts.append("stands still at times")
+    if abs(scores.brightness) >= VISIBLE_SHARE:
+        parts.append("becomes brighter" if scores.brightness > 0 else "becomes darker")
+    if scores.colour >= VISIBLE_SHARE:
+        parts.append("changes colour")
+    return f"{', '.join(parts)}."
 
 
-def _jumps(count: int) -> str:
-    if count == 0:
-        return "no jumps"
-    return "1 jump, cuts included" if count == 1 else f"{count} jumps, cuts included"
+def scores_in_figures(scores: Scores) -> str:
+    """Return all scores with their figures, in one line."""
+    return (
+        f"Pace varies by {scores.unevenness:.0%} · Flicker {scores.flicker:.1%} · "
+        f"Jumps {scores.jumps} · Still frames {scores.duplicates:.0%} · "
+        f"Brightness {scores.brightness:+.0%} · Colour {scores.colour:.0%}"
+    ).replace("%", " %")
 
 
-MOTION_WORDS = {"morph": "melts in", "fade": "fades in", "cut": "cut in"}
+MOTION_WORDS = {"morph": "melts in", "fade": "fades in", "cut": "cuts in"}
 
 
 def recipe_card(film: Film, pieces: Sequence[Piece] = (), log: Sequence[Logged] = ()) -> None:
-    """Draw the recipe of a film; its pieces and its log show where it was made."""
-    recipe = film.recipe
+    """Draw the recipe of a film; its pieces and its log show how and where it was made."""
+    recipe, scores = film.recipe, scores_of(log)
     for index, scene in enumerate(recipe.scenes, start=1):
         st.caption(plain(" · ".join(scene_facts(recipe, index - 1))))
         st.markdown(plain(scene.prompt))
-    if recipe.negative_prompt:
-        st.caption("Negative prompt")
-        st.markdown(plain(recipe.negative_prompt))
-    facts = _facts(recipe, ("negative_prompt", "motion"))
-    if drawn_by := display_name(film.interpolator):
-        facts.append(f"In-betweens {drawn_by}")
-    st.caption(plain(" · ".join(facts)))
-    for line in (smoothness(log), starts(log), made_where(pieces)):
-        if line:
-            st.caption(plain(line))
+    st.caption(plain(in_sentences(recipe)))
+    if scores:
+        st.caption(plain(motion_in_words(scores)))
+    with st.expander("Details"):
+        lines = [" · ".join([*details(recipe), *_networks(film, log)])]
+        lines += [scores_in_figures(scores)] if scores else []
+        for line in (*lines, starts(log), made_where(pieces)):
+            if line:
+                st.caption(plain(line))
+
+
+def _networks(film: Film, log: Sequence[Logged]) -> list[str]:
+    """Return which networks drew the in-betweens and enlarged the keyframes, if that is known."""
+    plans = (one.event for one in reversed(log) if isinstance(one.event, Planned))
+    upscaler = next((plan.upscaler for plan in plans), "")
+    found = {
+        "In-betweens": interpolators.display_name(film.interpolator),
+        "Enlarged by": upscalers.display_name(upscaler),
+    }
+    return [f"{label} {name}" for label, name in found.items() if name]
 
 
 def scene_facts(recipe: Recipe, index: int) -> list[str]:

@@ -163,6 +163,8 @@ class Drawer {
     this.find(".facts").textContent = film.facts;
     this.find(".scenes").replaceChildren(...film.scenes.map(scene));
     this.find(".made").textContent = film.made;
+    this.find(".figures").textContent = film.figures;
+    this.find("details").open = false;
     this.find(".library").hidden = !film.own;
     this.find(".save").href = film.save;
     this.home = location.pathname; // Remix opens another page

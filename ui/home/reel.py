@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from engine.film import timeline
 from engine.film.recipe import Recipe
 from ui.films.player import addresses
-from ui.films.recipe_card import made_with
+from ui.films.recipe_card import details, in_sentences
 from ui.home.showcase import ShowcaseFilm
 from ui.shell.component import component
 from ui.shell.text import ago, short
@@ -63,6 +63,7 @@ _REEL = """
       <p class="kind">Recipe</p>
       <ol class="scenes"></ol>
       <p class="made"></p>
+      <details><summary>Details</summary><p class="figures"></p></details>
     </div>
   </dialog>
 </section>
@@ -128,4 +129,5 @@ def showcase_film(film: ShowcaseFilm) -> dict[str, Any]:
 def _made(recipe: Recipe) -> dict[str, Any]:
     scenes = [{"prompt": one.prompt, "seconds": f"{one.seconds:g} s"} for one in recipe.scenes]
     size = {name: getattr(recipe, name) for name in ("format", "width", "height")}
-    return {"scenes": scenes, "made": made_with(recipe), **size}
+    figures = " · ".join(details(recipe))
+    return {"scenes": scenes, "made": in_sentences(recipe), "figures": figures, **size}

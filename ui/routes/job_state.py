@@ -43,8 +43,8 @@ def _waiting(progress: Progress) -> str:
         return "The engine had to start over; everything finished is kept"
     if progress.position == 0:
         return "Next in line"
-    films = "film goes" if progress.position == 1 else "films go"
-    return f"Waiting: {progress.position} {films} first"
+    films = "film" if progress.position == 1 else "films"
+    return f"Waiting for {progress.position} other {films}"
 
 
 def _loading(progress: Progress) -> str:
@@ -85,9 +85,9 @@ def calm(view: JobView) -> str:
     if not view.reachable:
         return "The connection to the engine dropped. The engine continues its work; reconnecting…"
     if view.progress.thrifty and not view.progress.final:
-        return "Not enough graphics memory; painting with memory-saving methods"
+        return "Memory is short, so painting takes longer"
     plan = view.progress.plan
-    return f"DIS optical flow draws the in-betweens: {plan.notice}" if plan and plan.notice else ""
+    return f"The in-betweens are simpler than usual: {plan.notice}" if plan and plan.notice else ""
 
 
 def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def guarded(page: Callable[[], None]) -> None:
         show_error(
             ErrorReport(
                 "E_INTERNAL",
-                "this page ran into a defect of ours",
+                "this page failed because of a defect in VisionFlux",
                 "reload it; if that does not help, please report it with the app's log",
             )
         )

@@ -35,11 +35,11 @@ def test_the_recipe_of_a_film_comes_back() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no MP4"),
-        (b"GIF89a" + bytes(100), "no MP4"),
+        (b"", "not an MP4"),
+        (b"GIF89a" + bytes(100), "not an MP4"),
         (FTYP, "another program"),
         (film(b"Lavf60.3"), "another program"),
-        (film(b'{"scenes": '), "no JSON"),
+        (film(b'{"scenes": '), "not JSON"),
         (film(b"[" * 100_000), "another program"),
         (film(b'{"scenes": ' + b"[" * 100_000), "cannot be used"),
         (film(b'{"title": "mine"}'), "another program"),

@@ -99,7 +99,7 @@ async def test_an_engine_without_the_picture_names_the_scene(tmp_path: Path) -> 
         with pytest.raises(MissingPictureError) as caught:
             await client.connection.submit("job-12345", beginning("a" * 64))
         assert caught.value.field == "scenes[1].start_image"
-        assert "drop the picture in again" in caught.value.remedy
+        assert "add the picture again" in caught.value.remedy
 
 
 @pytest.mark.anyio

@@ -289,7 +289,7 @@ def test_only_what_changed_is_to_be_paid(library: Library) -> None:
     units, most = past.missing(changed), most_units(changed)
     assert 0 < units["keyframe"] < most["keyframe"]
     assert 0 < units["segment"] < changed.frames
-    assert "of them made already" in content(changed, units["keyframe"])
+    assert "of them painted already" in content(changed, units["keyframe"])
     fresh = FilmHistory(library.engine, "me", "engine-2").missing(made)
     assert fresh == most_units(made)
 

@@ -15,7 +15,7 @@ def piece(kind: str, index: int, origin: str) -> Piece:
 def test_a_films_record_shows_what_lack_of_memory_changed() -> None:
     tiled = Piece(key=KEYFRAME, index=0, origin="A", detail="tiled")
     plain = Piece(key=KEYFRAME, index=1, origin="A", detail="")
-    assert recipe_card.made_where([tiled, plain]).startswith("1 of 2 keyframes were put together")
+    assert recipe_card.made_where([tiled, plain]).startswith("1 of 2 keyframes: put together")
     assert recipe_card.made_where([plain]) == ""
 
 
@@ -41,19 +41,26 @@ def test_what_is_safe_here_is_counted() -> None:
     )
 
 
-def test_the_networks_of_a_film_are_named_in_sentences() -> None:
+def test_a_recipe_is_described_by_what_people_see() -> None:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),), seed=7)
-    assert recipe_card.made_with(recipe) == (
-        "Painted by landscapes in 20 steps, one frame in 8; the others are drawn between them. "
-        "24 frames per second, 256 × 256 pixels. Seed 7, Guidance scale 4, Scheduler DPM-Solver++."
+    assert recipe_card.in_sentences(recipe) == "256 × 256 pixels, 24 frames per second."
+    cut = Scene(prompt="noon", motion="cut")
+    scenes = (Scene(prompt="dawn"), Scene(prompt="night"), cut)
+    changed = msgspec.structs.replace(recipe, scenes=scenes, loop=True, negative_prompt="fog")
+    assert recipe_card.in_sentences(changed) == (
+        "Scenes melt into each other or follow each other by cuts. 256 × 256 pixels, "
+        "24 frames per second. The film ends where it began. Without: fog"
     )
-    scenes = (Scene(prompt="dawn"), Scene(prompt="night"))
-    changed = {"scenes": scenes, "drift": 0.09375, "negative_prompt": "fog"}
-    told = recipe_card.made_with(msgspec.structs.replace(recipe, interpolation_factor=1, **changed))
-    assert told.startswith("Each scene melts into the next. Painted by landscapes in 20 steps. ")
-    assert told.endswith("moves past at 0.094 picture widths per second. Negative prompt: fog")
 
 
-def test_an_enlarged_film_says_how_large_it_was_painted() -> None:
+def test_the_other_settings_of_a_recipe_are_details() -> None:
+    recipe = Recipe(scenes=(Scene(prompt="dawn"),), seed=7, shared_noise=True)
+    assert recipe_card.details(recipe) == [
+        *("Seed 7", "Steps 20", "Guidance scale 4", "Scheduler DPM-Solver++", "Model landscapes"),
+        *("Frames per keyframe 8", "Drift 0", "Keyframe spacing Adaptive", "Keep the layout"),
+    ]
+
+
+def test_an_enlarged_film_shows_how_large_it_was_painted() -> None:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),), upscale=4)
-    assert "1024 × 1024 pixels, enlarged from 256 × 256." in recipe_card.made_with(recipe)
+    assert "1024 × 1024 pixels, enlarged from 256 × 256" in recipe_card.in_sentences(recipe)

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.film.events import Finished, Logged, Scores, Started
-from ui.films.recipe_card import scores_in_words, smoothness
+from ui.films.recipe_card import motion_in_words, scores_in_figures, scores_of
 
 SMOOTH = Scores(
     flicker=0.004, jumps=0, unevenness=0.31, brightness=0.01, colour=0.0, duplicates=0.0
@@ -13,16 +13,18 @@ ROUGH = Scores(
 )
 
 
-def test_a_smooth_film_is_described_in_one_phrase():
-    assert scores_in_words(SMOOTH) == (
-        "Smoothness: no jumps, even pace (varies by 31 %), hardly any flicker (0.4 %)"
+def test_a_smooth_film_is_described_without_figures():
+    assert motion_in_words(SMOOTH) == "Steady, no visible flicker."
+
+
+def test_a_rough_film_is_described_with_all_its_faults():
+    assert motion_in_words(ROUGH) == (
+        "Uneven pace, some flicker, 3 jumps or cuts, stands still at times, becomes darker, "
+        "changes colour."
     )
-
-
-def test_a_rough_film_is_described_with_all_its_scores():
-    assert scores_in_words(ROUGH) == (
-        "Smoothness: 3 jumps, cuts included, uneven pace (varies by 142 %), some flicker (6.2 %), "
-        "ends 25 % darker, colours move by 8 %, 50 % of the frames repeat the one before"
+    assert scores_in_figures(ROUGH) == (
+        "Pace varies by 142 % · Flicker 6.2 % · Jumps 3 · Still frames 50 % · "
+        "Brightness -25 % · Colour 8 %"
     )
 
 
@@ -33,8 +35,8 @@ def test_the_last_end_in_the_log_counts(scores):
         Logged(seq=2, at=1.0, event=finished(SMOOTH)),
         Logged(seq=3, at=2.0, event=finished(scores)),
     ]
-    assert smoothness(log) == (scores_in_words(scores) if scores else "")
-    assert smoothness(log[:1]) == ""
+    assert scores_of(log) == scores
+    assert scores_of(log[:1]) is None
 
 
 def finished(scores: Scores | None) -> Finished:

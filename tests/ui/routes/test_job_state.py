@@ -24,7 +24,7 @@ def view(*happened: events.Event) -> JobView:
     ("happened", "expected"),
     [
         ([events.Queued(position=0)], "Next in line"),
-        ([events.Queued(position=2)], "Waiting: 2 films go first"),
+        ([events.Queued(position=2)], "Waiting for 2 other films"),
         ([STARTED], "Loading the model"),
         (
             [
@@ -40,11 +40,11 @@ def view(*happened: events.Event) -> JobView:
                 events.PieceStarted(stage="keyframe", index=1),
                 events.PieceAdvanced(stage="keyframe", index=1, done=7, total=20),
             ],
-            "Painting keyframe 1 of 2 · step 7 of 20",  # the first one, wherever it stands
+            "Painting keyframes: 0 of 2 finished · step 7 of 20",
         ),
         (
             [STARTED, PLANNED, PAINTED, events.PieceStarted(stage="keyframe", index=1)],
-            "Painting keyframe 2 of 2",
+            "Painting keyframes: 1 of 2 finished",
         ),
         (
             [
@@ -54,7 +54,7 @@ def view(*happened: events.Event) -> JobView:
                 events.PieceStarted(stage="keyframe", index=1),
                 events.PieceAdvanced(stage="keyframe", index=1, done=3, total=20),
             ],
-            "Painting keyframes 1 and 2 of 2 · steps 0 and 3 of 20",
+            "Painting keyframes: 0 of 2 finished · steps 0 and 3 of 20",
         ),
         (
             [
@@ -63,11 +63,11 @@ def view(*happened: events.Event) -> JobView:
                 events.PieceStarted(stage="segment", index=0),
                 events.PieceAdvanced(stage="segment", index=0, done=5, total=8),
             ],
-            "Filling gap 1 of 1 · frame 5 of 8",
+            "Drawing in-betweens: 0 of 1 finished · frame 5 of 8",
         ),
         (
             [STARTED, ENLARGED, PAINTED, events.PieceStarted(stage="enlarged", index=0)],
-            "Enlarging keyframe 1 of 2",
+            "Enlarging keyframes: 0 of 2 finished",
         ),
         ([STARTED, PLANNED, events.PieceStarted(stage="film")], "Joining the film"),
         ([STARTED, PLANNED, FINISHED], "Downloading the film to this computer"),
@@ -114,9 +114,7 @@ def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
 def test_lack_of_memory_is_shown_while_it_lasts() -> None:
     economized = events.Economized(way="tiles", exact=False)
     shown = view(STARTED, PLANNED, events.PieceStarted(stage="keyframe", index=0), economized)
-    assert (
-        job_state.calm(shown) == "Not enough graphics memory; painting with memory-saving methods"
-    )
+    assert job_state.calm(shown) == "Memory is short, so painting takes longer"
     assert job_state.calm(view(STARTED, economized, FINISHED)) == ""
     assert job_state.calm(view(STARTED, economized, STARTED)) == ""
 
@@ -124,7 +122,7 @@ def test_lack_of_memory_is_shown_while_it_lasts() -> None:
 def test_another_network_than_the_chosen_one_is_shown() -> None:
     planned = msgspec.structs.replace(PLANNED, notice="RIFE 4.25 cannot be reached")
     assert job_state.calm(view(STARTED, PLANNED)) == ""
-    assert "DIS optical flow draws" in job_state.calm(view(STARTED, planned))
+    assert "simpler than usual: RIFE" in job_state.calm(view(STARTED, planned))
     assert "RIFE 4.25 cannot be reached" in job_state.calm(view(STARTED, planned))
 
 

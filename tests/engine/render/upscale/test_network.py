@@ -90,5 +90,5 @@ def test_a_choice_is_a_known_name_or_a_file(tmp_path: Path) -> None:
     assert upscalers.check_choice(str(path)) == str(path.resolve())
     with pytest.raises(InvalidParameterError, match="neither a known network nor a file"):
         upscalers.check_choice("animevideo")
-    assert upscalers.display_name("x4plus@0123x4+1") == "x4plus"
+    assert upscalers.display_name("x4plus@0123x4+1") == "Real-ESRGAN x4plus"
     assert upscalers.enlarged_size(540, 960, 4) == (2160, 3840)
