@@ -62,8 +62,17 @@ INSIDE = {
         *("", "palettes", "grading", "subjects", "scene", "drawings", "art", "canvas", "figures"),
         *("places", "weather", "country", "beyond", "world", "sheets", "captions", "words"),
         *("prompts", "tokens"),
-        *("attributes", "pictures", "latents", "processes", "diffusion", "autoencoder", "export"),
-        *("components", "train", "evaluate", "recogniser", "judge", "decoder", "showcase"),
+        *(
+            "attributes",
+            "pictures",
+            "components",
+            "latents",
+            "processes",
+            "diffusion",
+            "autoencoder",
+            "export",
+        ),
+        *("train", "evaluate", "recogniser", "judge", "decoder", "showcase"),
     ),
 }
 TORCH = {"torch", "diffusers", "transformers", "accelerate", "safetensors", "spandrel"}
