@@ -45,7 +45,16 @@ INSIDE = {
         *("rife", "upscale", "bridge", "stages", "worker"),
     ),
     "engine.render.stages": ("context", "", "keyframe", "enlarged", "segment", "film", "poster"),
-    "engine.render.weights": ("state", "", "files", "hub", "wheel", "rife", "pipeline"),
+    "engine.render.weights": (
+        "state",
+        "",
+        "files",
+        "hub",
+        "wheel",
+        "rife",
+        "number_format",
+        "pipeline",
+    ),
     "engine.render.video": ("", "ffmpeg", "footage", "parts", "gif", "encode", "smoothness"),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),
     "engine.render.painting": (

@@ -35,8 +35,11 @@ class Places(NamedTuple):
     loras: tuple[Path, ...] = ()
 
 
-def identity(model: Model, places: Places) -> str:
-    """Return ``name@hash``, where the hash covers everything that determines the pictures."""
+def identity(model: Model, places: Places, *, bfloat16: bool = False) -> str:
+    """Return ``name@hash``, where the hash covers everything that determines the pictures.
+
+    ``bfloat16``: whether the network paints in it on a CPU.
+    """
     digest = hashlib.sha256(_tree(places.base))
     for kind, folder in (("configuration", places.configuration), ("vae", places.vae)):
         if folder:
@@ -46,6 +49,8 @@ def identity(model: Model, places: Places) -> str:
     if model.scheduler_config:
         digest.update(b"\0scheduler\0")
         digest.update(msgspec.json.encode(model.scheduler_config, order="deterministic"))
+    if bfloat16:
+        digest.update(b"\0bfloat16\0")
     return f"{model.name}@{digest.hexdigest()[:16]}"
 
 

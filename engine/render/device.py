@@ -4,16 +4,20 @@ It knows torch's devices; it knows no model and no job.
 """
 
 import contextlib
+import functools
+import math
 import os
 import platform
 import re
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import psutil
 import torch
+import torch.nn.functional as F
 
 from engine.errors import DeviceMemoryError, InvalidParameterError
 
@@ -22,6 +26,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
+PROBES = 5  # convolutions that are timed in each number format
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 OUT_OF_MEMORY = (
     "out of memory",
@@ -132,6 +137,25 @@ def cpu_threads() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     usable = len(affinity(0)) if affinity else (os.cpu_count() or 1)
     return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
+
+
+@functools.cache
+@torch.inference_mode()
+def bfloat16_is_faster() -> bool:
+    """Return whether a convolution takes less time in bfloat16 on this machine's CPU."""
+    has = torch.cpu.get_capabilities()
+    if not (has.get("amx_bf16") or has.get("avx512_bf16")):
+        return False
+    seconds = {torch.float32: math.inf, torch.bfloat16: math.inf}
+    for _ in range(PROBES):
+        for dtype, best in seconds.items():
+            weight = torch.ones((64, 64, 3, 3), dtype=dtype)
+            image = torch.ones((1, 64, 64, 64), dtype=dtype)
+            image = image.contiguous(memory_format=torch.channels_last)
+            start = time.perf_counter()
+            F.conv2d(image, weight, padding=1)
+            seconds[dtype] = min(best, time.perf_counter() - start)
+    return seconds[torch.bfloat16] < seconds[torch.float32]
 
 
 def describe(device: Device) -> dict[str, Any]:

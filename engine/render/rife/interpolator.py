@@ -17,7 +17,7 @@ from torch import Tensor
 
 from engine.errors import DeviceMemoryError, InvalidParameterError, VisionFluxError
 from engine.models import interpolators
-from engine.render.device import room_errors
+from engine.render.device import bfloat16_is_faster, room_errors
 from engine.render.rife.allocator import keep_large_blocks
 from engine.render.rife.checkpoint import load_ifnet
 from engine.render.rife.dis import DIS
@@ -76,15 +76,14 @@ def load_interpolator(
 def precision_for(device: torch.device) -> torch.dtype:
     """What an IFNet's convolutions are fast in; flows and warps are float32 always.
 
-    bfloat16 on CPUs with instructions for it, float16 on NVIDIA GPUs since Volta (bfloat16
+    bfloat16 on CPUs where it is measured faster, float16 on NVIDIA GPUs since Volta (bfloat16
     there loses 16 dB more for no gain; float16 on CPUs is slower than float32), else float32.
     """
     if device.type == "cuda":
         half = torch.cuda.get_device_capability(device) >= (7, 0)
         return torch.float16 if half else torch.float32
-    has = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    native = has.get("amx_bf16") or has.get("avx512_bf16")
-    return torch.bfloat16 if native else torch.float32
+    quick = device.type == "cpu" and bfloat16_is_faster()
+    return torch.bfloat16 if quick else torch.float32
 
 
 def weights_digest(network: Network) -> str:

@@ -3,9 +3,7 @@
 Knows nothing about files of pictures, films or jobs.
 """
 
-import functools
 import math
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import pairwise
@@ -14,12 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from engine.errors import DeviceMemoryError, InvalidParameterError
 from engine.models import upscalers
-from engine.render.device import room_errors
+from engine.render.device import bfloat16_is_faster, room_errors
 from engine.render.image import Picture
 from engine.render.upscale.network import Network, load_network
 from engine.render.upscale.sources import fetch_upscaler
@@ -27,7 +24,6 @@ from engine.render.weights.hub import OnBytes
 
 ALGORITHM_VERSION = 1  # raise it when the same weights begin to give other pixels
 SMALLEST_SIDE = 32  # pixels; a tile that is not divided further
-PROBES = 5  # convolutions that are timed in each number format
 
 
 def open_upscaler(choice: str, factor: int, device: str, on_bytes: OnBytes) -> "Upscaler":
@@ -64,25 +60,6 @@ def precision_for(network: Network, device: torch.device) -> torch.dtype:
     if device.type == "cpu" and network.bfloat16 and bfloat16_is_faster():
         return torch.bfloat16
     return torch.float32
-
-
-@functools.cache
-@torch.inference_mode()
-def bfloat16_is_faster() -> bool:
-    """Return whether a convolution takes less time in bfloat16 on this machine's CPU."""
-    has = torch.cpu.get_capabilities()
-    if not (has.get("amx_bf16") or has.get("avx512_bf16")):
-        return False
-    seconds = {torch.float32: math.inf, torch.bfloat16: math.inf}
-    for _ in range(PROBES):
-        for dtype, best in seconds.items():
-            weight = torch.ones((64, 64, 3, 3), dtype=dtype)
-            image = torch.ones((1, 64, 64, 64), dtype=dtype)
-            image = image.contiguous(memory_format=torch.channels_last)
-            start = time.perf_counter()
-            F.conv2d(image, weight, padding=1)
-            seconds[dtype] = min(best, time.perf_counter() - start)
-    return seconds[torch.bfloat16] < seconds[torch.float32]
 
 
 class Tile(NamedTuple):

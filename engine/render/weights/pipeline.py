@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
@@ -17,8 +18,9 @@ from transformers.utils import logging as transformers_logging
 from engine.errors import ModelLoadError
 from engine.models import Model, WeightSource, identity
 from engine.models.identity import Places, is_damaged, weight_files
-from engine.render.device import Device, memory_errors
+from engine.render.device import Device, bfloat16_is_faster, memory_errors
 from engine.render.weights import files, hub
+from engine.render.weights.number_format import compute_in
 
 OnBytes = Callable[[int, int], None]
 # By the class that ``model_index.json`` names. Diffusers' automatic pipelines would choose as well,
@@ -67,9 +69,13 @@ def load_pipeline(model: Model, device: Device, on_bytes: OnBytes) -> Loaded:
     """
     on_bytes = _Forward(on_bytes)
     places = locate(model, on_bytes, half=device.dtype == "float16")
-    name = _verified_identity(model, places, on_bytes)
+    bfloat16 = device.kind == "cpu" and model.card.bfloat16 and bfloat16_is_faster()
+    name = _verified_identity(model, places, on_bytes, bfloat16=bfloat16)
     with memory_errors(device, f"loading {model.name}"):
-        return Loaded(_load(model, places, device), places.configuration or places.base, name)
+        pipe = _load(model, places, device)
+        if bfloat16:
+            compute_in(torch.bfloat16, pipe.unet)
+        return Loaded(pipe, places.configuration or places.base, name)
 
 
 class _Forward:
@@ -219,7 +225,7 @@ def _damaged(name: str, folder: Path, problem: str) -> ModelLoadError:
     )
 
 
-def _verified_identity(model: Model, places: Places, on_bytes: OnBytes) -> str:
+def _verified_identity(model: Model, places: Places, on_bytes: OnBytes, *, bfloat16: bool) -> str:
     """Return the model's identity; files are hashed one by one, to report progress."""
     found = [path for path in weight_files(places) if path.is_file()]
     sizes = [path.stat().st_size for path in found]
@@ -230,7 +236,7 @@ def _verified_identity(model: Model, places: Places, on_bytes: OnBytes) -> str:
             raise _damaged(model.name, folder, f"{path.name} of {path.parent.name} has changed")
         done += size
         on_bytes(done, total)
-    return identity(model, places)
+    return identity(model, places, bfloat16=bfloat16)
 
 
 def _first_line(error: BaseException) -> str:

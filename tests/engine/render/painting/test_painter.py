@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from diffusers import LCMScheduler, StableDiffusionPipeline
+from msgspec import structs
+from torch import Tensor
 
 from engine import models
 from engine.errors import DeviceMemoryError
@@ -19,6 +22,7 @@ from engine.render.painting.noise import noise
 from engine.render.painting.optimizations import WAYS, Way
 from engine.render.painting.painter import Painter
 from engine.render.painting.schedulers import SCHEDULERS, SteadyLCMScheduler
+from engine.render.weights import pipeline
 from tests.stand_ins.pipelines import save_tiny_pipeline
 
 CPU = choose_device("cpu")
@@ -236,9 +240,14 @@ def test_a_thriftier_way_paints_the_picture_and_can_be_left(painter: Painter, wa
 # --- The model that is shipped ---
 
 
+def shipped(*, bfloat16: bool) -> Model:
+    model = models.catalogue()[models.OFFLINE]
+    return structs.replace(model, card=structs.replace(model.card, bfloat16=bfloat16))
+
+
 @pytest.fixture(scope="module")
 def landscapes() -> Painter:
-    return Painter.load(models.catalogue()["landscapes"], CPU, ignore)
+    return Painter.load(shipped(bfloat16=False), CPU, ignore)
 
 
 def landscape(**changes: Any) -> KeyframeNode:
@@ -261,6 +270,27 @@ def test_the_shipped_model_paints_what_plain_diffusers_paints(landscapes: Painte
         height=256,
     ).images[0]
     assert np.array_equal(paint(landscapes, landscape()), np.asarray(plain))
+
+
+@pytest.mark.slow
+def test_in_bfloat16_nobody_sees_a_difference(
+    landscapes: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its card allows bfloat16 where that is faster; its keyframes then have names of their own."""
+    assert models.catalogue()[models.OFFLINE].card.bfloat16
+    monkeypatch.setattr(pipeline, "bfloat16_is_faster", lambda: True)
+    rounded = Painter.load(shipped(bfloat16=True), CPU, ignore)
+    assert rounded.identity != landscapes.identity
+    steps: list[Tensor] = []
+    painted = paint(rounded, landscape(), on_step=lambda _i, _n, clean: steps.append(clean))
+    first, second = (
+        cv2.cvtColor(one.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        for one in (paint(landscapes, landscape()), painted)
+    )
+    assert 0 < np.linalg.norm(first - second, axis=-1).mean() < 1
+    assert {clean.dtype for clean in steps} == {torch.float32}  # only the network computes in it
+    monkeypatch.setattr(pipeline, "bfloat16_is_faster", lambda: False)
+    assert Painter.load(shipped(bfloat16=True), CPU, ignore).identity == landscapes.identity
 
 
 @pytest.mark.slow

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from engine.errors import DeviceMemoryError, InvalidParameterError
+from engine.render.device import bfloat16_is_faster
 from engine.render.image import Picture
 from engine.render.upscale import Upscaler, open_upscaler
 from engine.render.upscale.network import Network, load_network
 from engine.render.upscale.upscaler import (
     area_weights,
-    bfloat16_is_faster,
     precision_for,
     tiles,
 )
