@@ -70,7 +70,7 @@ INSIDE = {
     "training": (
         *("", "palettes", "grading", "subjects", "scene", "drawings", "art", "canvas", "figures"),
         *("places", "weather", "country", "beyond", "world", "sheets", "captions", "words"),
-        *("prompts", "tokens"),
+        *("prompts", "vocabulary", "tokens"),
         *(
             "attributes",
             "pictures",

@@ -36,9 +36,8 @@ def rich_corpus() -> Iterator[str]:
     for _ in range(6000):
         scene = rich_scene(rng)
         yield prompts.prompt(scene, rng).lower()
-    for phrases in (*words.vocabulary().values(), words.FILLER):
-        for phrase in phrases:
-            yield from [phrase] * 30
+    for phrase in (*words.spoken(), *words.FILLER):
+        yield from [phrase] * 30
 
 
 def build(folder: Path, *, rich: bool = False) -> CLIPTokenizer:

@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderTiny
 from diffusers.training_utils import EMAModel
 
-from training import captions, diffusion, processes, prompts, tokens
+from training import captions, diffusion, processes, prompts, tokens, vocabulary
 from training.components import read_preview
 from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
@@ -150,6 +150,8 @@ class Training:
         parts = (averaged.unet, averaged.text_encoder, self.tokenizer, self.autoencoder())
         preview = read_preview(self.runs) if self.rich else preview_of(self.runs)
         export(assemble(*parts), preview, target)
+        if self.rich:
+            vocabulary.write_card(target)
 
 
 def rate_at(step: int, share: float) -> float:

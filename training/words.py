@@ -1,9 +1,8 @@
 """The vocabulary of the world: for each value of a scene the words that mean it.
 
-Knows scenes and words; nothing about sentences. `vocabulary` is what a model's card can carry.
+Knows scenes and words; nothing about sentences. `training.vocabulary` makes a model's card of them.
 """
 
-from training.scene import ALL_PLACES, ALL_WEATHERS, PALETTES, SIDES, TIMES
 from training.subjects import SUBJECTS, plural_of
 
 
@@ -155,22 +154,35 @@ FILLER = _split(
     "with, please, show me, make, style, art, slow motion, camera pan, panning, timelapse, "
     "animation, animated, cartoon, aesthetic, vibrant, colorful"
 )
+# What stands between the words that count.
+SMALL_WORDS = _split(
+    "a, an, the, in, on, at, of, with, and, or, over, by, under, one, two, 2, a pair of, "
+    "next to, where, can be seen, featuring, some, there is, there are, is, are, it, its, s, from, "
+    "to, into, through, above, below, behind, between, before, after, while, as, very, all, up, "
+    "this, that, his, her, their, sky"
+)
+# What people write about pictures of any model. Captions never have it, and it means nothing here.
+STYLES = _split(
+    "concept art, digital art, digital painting, drawing, sketch, octane render, unreal engine, "
+    "render, rendered, 3d, cgi, detailed, ultra detailed, intricate, sharp focus, sharp, high "
+    "quality, high resolution, hdr, uhd, resolution, volumetric light, volumetric lighting, light, "
+    "lighting, lights, bokeh, depth of field, wide angle, aerial view, drone shot, close shot, "
+    "tracking shot, shot, camera, scene, view, picture, image, photo, photograph, film, movie, "
+    "video, clip, background, landscape, atmosphere, atmospheric, mood, moody, colors, colours, "
+    "colourful, perfect, composition, rule of thirds, by greg rutkowski, pixar, ghibli, studio "
+    "ghibli, disney, poster, painting, picturesque, scenic, breathtaking, wonderful, nice, pretty"
+)
 
 
-def vocabulary() -> dict[str, list[str]]:
-    """Return, by attribute, every word and phrase that a model of this world understands."""
-    tables = {"time": (TIMES_SAID, TIMES), "place": (PLACES_SAID, ALL_PLACES)}
-    tables |= {"weather": (WEATHERS_SAID, ALL_WEATHERS), "palette": (PALETTES_SAID, PALETTES)}
-    tables |= {"side": (SIDES_SAID, SIDES)}
-    words = {
-        name: [phrase for value in values for phrase in said[value]]
-        for name, (said, values) in tables.items()
-    }
-    words["subject"] = [word for name in SUBJECTS for word in subject_words(name)]
-    words["subjects"] = [plural_of(word) for word in words["subject"]]
-    words["distance"] = [*NEAR_SAID[True], *NEAR_SAID[False]]
-    words["light"] = [phrase for said in DISCS_SAID.values() for phrase in said]
-    return words
+def spoken() -> list[str]:
+    """Return every phrase that captions are made of, and the plurals."""
+    tables = (TIMES_SAID, PLACES_SAID, WEATHERS_SAID, PALETTES_SAID, SIDES_SAID)
+    subjects = [word for name in SUBJECTS for word in subject_words(name)]
+    return [
+        *(phrase for said in tables for phrases in said.values() for phrase in phrases),
+        *(*subjects, *map(plural_of, subjects)),
+        *(phrase for said in (NEAR_SAID, DISCS_SAID) for some in said.values() for phrase in some),
+    ]
 
 
 def subject_words(name: str) -> tuple[str, ...]:

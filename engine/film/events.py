@@ -98,6 +98,7 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
         notice: why another network than the engine's operator chose draws the in-betweens.
         upscaler: identity of the network that enlarges keyframes; "" if they stay as painted.
         batch: keyframes that are painted at once where they do not depend on one another.
+        prompts: what is painted in each scene, where the model completes prompts; else none.
     """
 
     keyframes: tuple[str, ...]
@@ -115,6 +116,7 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
     notice: str = ""
     upscaler: str = ""
     batch: int = 1
+    prompts: tuple[str, ...] = ()
 
 
 class Grown(Event, frozen=True, kw_only=True, tag="grown"):

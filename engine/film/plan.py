@@ -20,6 +20,7 @@ from engine.film.keyframe_chain import CameraChain, Pin
 from engine.film.recipe import Recipe
 from engine.film.stages import ENLARGED, KEYFRAME, SEGMENT, STAGES, Node, Stage
 from engine.film.timeline import Stretch
+from engine.film.vocabulary import Vocabulary, completed
 
 
 class MakeStep(msgspec.Struct, frozen=True):
@@ -136,13 +137,23 @@ class Plan:
         ends: the two keyframes of each segment, by index.
         gaps: distances that were measured: two keyframes by index, and how much they differ.
         batch: keyframes that are painted at once where they do not depend on one another.
+        prompts: what is painted in each scene, where the model has a vocabulary; else none.
     """
 
     def __init__(
-        self, recipe: Recipe, *, model: str, interpolator: str, upscaler: str = "", batch: int = 1
+        self,
+        recipe: Recipe,
+        *,
+        model: str,
+        interpolator: str,
+        upscaler: str = "",
+        batch: int = 1,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self.recipe, self._model, self._interpolator = recipe, model, interpolator
         self._upscaler, self.batch = upscaler, batch
+        self._painted = completed(recipe, vocabulary)
+        self.prompts = tuple(scene.prompt for scene in self._painted.scenes if vocabulary)
         self.keyframes: list[KeyframeNode] = []
         self.times: list[float] = []
         self.segments: list[SegmentNode] = []
@@ -342,7 +353,7 @@ class Plan:
         return [grid[0], *given[: stretch.gaps - 1], grid[-1]]
 
     def _add(self, seconds: float, scene: int = -1) -> int:
-        node = graph.keyframe(self.recipe, seconds, self._model, self.batch, *self.keyframes[:1])
+        node = graph.keyframe(self._painted, seconds, self._model, self.batch, *self.keyframes[:1])
         if scene >= 0:
             node = self._chains[scene].add(node, seconds)
         else:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Literal, TypeGuard
 
@@ -46,6 +47,7 @@ def plan_event(plan: Plan, loaded: messages.Loaded) -> events.Planned:
         interpolator=loaded.interpolator,
         upscaler=loaded.upscaler,
         batch=plan.batch,
+        prompts=plan.prompts,
         notice=loaded.notice,
         stages=tuple(stage.name for stage in plan.stages),
     )
@@ -69,7 +71,7 @@ def listed(plan: Plan, since: Size = NOTHING) -> events.Grown:
 def is_part(plan: events.Planned, of: events.Planned) -> bool:
     """Return whether a plan can grow into another one."""
     lists = ((getattr(plan, name), getattr(of, name)) for name in GROWING)
-    facts = ("frames", "model", "interpolator", "upscaler", "notice", "batch", "stages")
+    facts = ("frames", "model", "interpolator", "upscaler", "notice", "batch", "stages", "prompts")
     same = all(getattr(plan, name) == getattr(of, name) for name in facts)
     return same and all(whole[: len(part)] == part for part, whole in lists)
 
@@ -239,7 +241,9 @@ class FilmBuilder:
         loaded = await nodes.load(model, most, self.batch)
         names = {name: getattr(loaded, name) for name in ("model", "interpolator", "upscaler")}
         # Large plans take a second, in which the server has to answer its clients.
-        plan = await asyncio.to_thread(Plan, nodes.recipe, batch=self.batch, **names)
+        words = model.card.vocabulary
+        make = partial(Plan, nodes.recipe, batch=self.batch, vocabulary=words, **names)
+        plan = await asyncio.to_thread(make)
         planned, known = await asyncio.to_thread(plan_event, plan, loaded), nodes.progress.plan
         if known is None or not is_part(planned, known):
             nodes.record(planned)

@@ -7,6 +7,7 @@ import msgspec
 
 from engine.errors import InvalidParameterError
 from engine.film.recipe import Recipe, Scheduler
+from engine.film.vocabulary import Vocabulary
 
 Steering = Literal["guides", "ignored"]  # what a model does with a negative prompt
 
@@ -41,6 +42,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         bfloat16: whether pictures that its network paints in bfloat16 look the same as those in
             float32: a mean difference below 1 dE.
         work: billions of operations of one pass over 256x256 pixels; 0 if unknown.
+        knows: words that users see, by kind.
+        vocabulary: all that it understands, if that can be told; prompts are completed with it.
     """
 
     title: str
@@ -55,6 +58,12 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     knows: dict[str, list[str]] = {}
     examples: list[str] = []
     defaults: Defaults = Defaults()
+    vocabulary: Vocabulary | None = None
+
+    @property
+    def without_vocabulary(self) -> "Card":
+        """The card, but for its largest part."""
+        return msgspec.structs.replace(self, vocabulary=None)
 
 
 class WeightSource(msgspec.Struct, frozen=True, kw_only=True):

@@ -139,7 +139,10 @@ class EngineServer:
         return ControlSession(connection, self._jobs, self._store, self.hello, epoch)
 
     def hello(self, re: int | None = None) -> responses.Hello:
-        """Return this engine's identity and what it can do."""
+        """Return this engine's identity and what it can do.
+
+        Vocabularies are large and stay the same, so only the first message has them.
+        """
         return responses.Hello(
             re=re,
             version=__version__,
@@ -147,7 +150,10 @@ class EngineServer:
             device=self._jobs.pool.devices[0],
             others=self._jobs.pool.devices[1:],
             models=tuple(
-                responses.ModelInfo(name=model.name, card=model.card)
+                responses.ModelInfo(
+                    name=model.name,
+                    card=model.card if re is None else model.card.without_vocabulary,
+                )
                 for model in self._models.values()
             ),
             queue=self._jobs.waiting,

@@ -357,7 +357,8 @@ class Connection:
 
     async def describe(self) -> responses.Hello:
         """Return a fresh hello."""
-        self.hello = await self._ask(requests.Describe(id=self._number()), responses.Hello)
+        answer = await self._ask(requests.Describe(id=self._number()), responses.Hello)
+        self.hello = answer.with_vocabularies(self.hello)
         return self.hello
 
     async def fetch(

@@ -6,7 +6,17 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
-from training import components, decoder, evaluate, latents, tokens, train, words  # noqa: E402
+from engine.models import catalogue  # noqa: E402
+from training import (  # noqa: E402
+    components,
+    decoder,
+    evaluate,
+    latents,
+    tokens,
+    train,
+    vocabulary,
+    words,
+)
 from training.pictures import RICH_SIZES, fill, folder_of  # noqa: E402
 from training.scene import Figure, Scene  # noqa: E402
 
@@ -51,6 +61,7 @@ def test_a_trained_painter_ships_and_paints(runs, tmp_path):
     assert first.step > 0
     target = tmp_path / "model"
     first.ship(target)
+    assert catalogue([str(target)])["model"].card.vocabulary == vocabulary.vocabulary()
     pipeline = evaluate.load_pipeline(target)
     options = {"num_inference_steps": 2, "width": 128, "height": 64}
     (picture,) = evaluate.render(pipeline, ["a fox in the hills at noon"], 1, **options)
@@ -60,7 +71,6 @@ def test_a_trained_painter_ships_and_paints(runs, tmp_path):
 
 def test_the_tokenizer_has_a_piece_for_nearly_every_word(runs):
     tokenizer = tokens.load(runs / "rich-tokenizer", rich=True)
-    spoken = {word for phrases in words.vocabulary().values() for said in phrases
-              for word in said.split()}  # fmt: skip
+    spoken = {word for phrase in words.spoken() for word in phrase.split()}
     whole = [word for word in spoken if len(tokenizer.tokenize(word)) == 1]
     assert len(whole) > 0.9 * len(spoken)

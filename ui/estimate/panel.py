@@ -36,9 +36,10 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
     """Return the estimate for a film on an engine, and how many keyframes are to be painted."""
     hub, hello = app_state.get_hub(), engine.hello
     past = FilmHistory(hub.library.engine, hub.library.owner, hello.engine if hello else "")
-    units = past.missing(recipe)
     kind = hello.device.kind if hello else ""
     cards = {model.name: model.card for model in hello.models} if hello else {}
+    card = cards.get(recipe.model)
+    units = past.missing(recipe, card.vocabulary if card else None)
     cost = price(
         recipe,
         past.measurements(),
@@ -46,7 +47,7 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
         cold=not (hello and hello.interpolator),
         gpu=kind.startswith(("cuda", "mps")),
         devices=len(hello.devices) if hello else 1,
-        card=cards.get(recipe.model),
+        card=card,
         works={name: card.work for name, card in cards.items()},
         far=not engine.local,
         previews=hub.preferences.preview_budget,

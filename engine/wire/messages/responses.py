@@ -42,7 +42,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(Response, frozen=True, kw_only=True, tag="hello"):
-    """Sent first on a control socket, and as the answer to ``describe``.
+    """Sent first on a control socket, and, without vocabularies, as the answer to ``describe``.
 
     ``others``: devices that share a film with ``device``; ``interpolator`` is "" until a film was
     started; ``notice`` as in ``events.Planned``. Another ``epoch`` than before means that
@@ -62,6 +62,20 @@ class Hello(Response, frozen=True, kw_only=True, tag="hello"):
     interpolator: str = ""
     notice: str = ""
     epoch: str = ""
+
+    def with_vocabularies(self, before: "Hello | None") -> "Hello":
+        """Return this with the vocabularies that an earlier one has, and that do not change."""
+        known = {model.name: model.card.vocabulary for model in before.models} if before else {}
+        models = (
+            msgspec.structs.replace(
+                model,
+                card=msgspec.structs.replace(
+                    model.card, vocabulary=model.card.vocabulary or known.get(model.name)
+                ),
+            )
+            for model in self.models
+        )
+        return msgspec.structs.replace(self, models=tuple(models))
 
     @property
     def devices(self) -> tuple[DeviceInfo, ...]:

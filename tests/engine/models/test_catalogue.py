@@ -1,8 +1,10 @@
 """What an operator may name, what the catalogue says, and identities."""
 
 import json
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -11,6 +13,7 @@ from engine.errors import ModelLoadError
 from engine.film.recipe import parse_recipe
 from engine.models import KNOWN, Card, Lora, Model, WeightSource, catalogue
 from engine.models.identity import Places, identity
+from tests.stand_ins.vocabulary import WORLD
 
 ROOT = Path(__file__).parents[3]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -90,6 +93,20 @@ def test_models_whose_network_looks_closely_allow_anchor_attention(tmp_path: Pat
         (folder / "unet" / "config.json").write_text(json.dumps(about))
         (folder / "card.json").write_text('{"title": "Mine", "anchor_attention": true}')
         assert offered(str(folder)).card.anchor_attention == fine
+
+
+def test_a_copy_of_the_offline_model_may_have_a_vocabulary(tmp_path: Path) -> None:
+    folder = shutil.copytree(models.FOLDER / models.OFFLINE, tmp_path / "world")
+    plain = offered(str(folder))
+    assert plain.card.vocabulary is None
+    card = msgspec.to_builtins(structs.replace(plain.card, vocabulary=WORLD))
+    (folder / "card.json").write_text(json.dumps(card))
+    assert offered(str(folder)).card.vocabulary == WORLD
+    assert identity(offered(str(folder)), Places(folder)) == identity(plain, Places(folder))
+    card["vocabulary"]["attributes"][0]["values"] = ["sea"]
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelLoadError, match=r"vocabulary\.attributes\[0\]\.values"):
+        catalogue([str(folder)])
 
 
 # --- What may be named ---
