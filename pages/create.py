@@ -135,7 +135,7 @@ def _compose() -> None:
         draft.restore(st.session_state, kept)
     card = model_panel.choose_model(engine.hello)
     autosubmit(offers=True)
-    storyboard(_problem_of)
+    storyboard(_problem_of, card)
     left, right = st.columns([7, 5], gap="medium")
     with left:
         _generate(engine)

@@ -118,7 +118,7 @@ def card() -> Card:
 
 def write_card(folder: Path) -> None:
     """Write the card into a model's folder, each list on one line."""
-    known = ("title", "description", "knows", "examples", "defaults", "vocabulary")
+    known = ("title", "description", "bfloat16", "knows", "examples", "defaults", "vocabulary")
     content = {name: msgspec.to_builtins(getattr(card(), name)) for name in known}
     text = json.dumps(content, indent=1, ensure_ascii=False)
     flat = re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\n\s*", " ", found[0]), text)

@@ -6,12 +6,15 @@ import msgspec
 from streamlit.testing.v1 import AppTest
 
 from engine.film.recipe import Recipe, encode_recipe
+from engine.film.vocabulary import Listener
 from engine.models import KNOWN
 from engine.wire.messages.responses import ModelInfo
 from tests.pages.test_pages import FAR, RECIPE, Studio, job_of, setting, studio, words
 from tests.stand_ins.connection import CARD, FINISHED, PLANNED, until
+from tests.stand_ins.vocabulary import WORLD
 from tests.ui.create.test_recipe_import import film
 from ui.create import animatic
+from ui.create.prompt_check import NOTHING_KNOWN
 from ui.storage import draft
 
 __all__ = ["studio"]
@@ -80,6 +83,37 @@ def test_keeping_the_layout_is_offered_where_a_scene_does_not_melt_in(studio: St
     at = studio.visit("create", job=job)
     at.button(key="again").click().run()
     assert setting(at, "toggle", "shared_noise").value is True
+
+
+def test_a_model_with_a_vocabulary_says_what_it_makes_of_a_prompt(studio: Studio) -> None:
+    engine = studio.world.made[0]
+    assert engine.hello
+    card = msgspec.structs.replace(CARD, vocabulary=WORLD, examples=["a fox at night"])
+    at = studio.visit("create")
+    at.text_area[0].set_value("a fox").run()
+    assert not checks(at)
+    engine.hello = msgspec.structs.replace(
+        engine.hello, models=(ModelInfo(name="landscapes", card=card),)
+    )
+    at.run()
+    (found,) = checks(at)
+    assert found["prompt"] == "a fox"
+    added = found["also"].removeprefix("Also in the picture: ").removesuffix(".")
+    seed = at.session_state["draft"].settings.seed
+    assert Listener(WORLD).complete("a fox", seed).prompt == f"a fox, {added}"
+    at.text_area[0].set_value("<b>un gato</b>").run()
+    assert NOTHING_KNOWN in words(at)
+    assert "Connect a GPU" in [button.label for button in at.button]
+    next(one for one in at.button if one.label == "Paint “a fox at night”").click().run()
+    assert at.text_area[0].value == "a fox at night"
+    assert NOTHING_KNOWN not in words(at)
+
+
+def checks(at: AppTest) -> list[dict[str, str]]:
+    """Return what the script gets that shows a scene's known words, for each scene."""
+    parts = at.get("bidi_component")
+    found = [msgspec.json.decode(part.proto.json) for part in parts if part.proto.json]
+    return [data for data in found if "scene" in data]
 
 
 def offer_stable_diffusion(studio: Studio) -> None:

@@ -12,6 +12,8 @@ from ui.create.settings_panel import UNKNOWN_DEFAULTS, negative_prompt
 from ui.shell.text import plain, size
 from ui.storage import draft
 
+MANY_WORDS = 24  # of one kind that a model knows; more are folded away
+
 
 def choose_model(hello: Hello | None) -> Card | None:
     """Begin a draft if there is none, and return the card of its model; None without an engine."""
@@ -42,9 +44,14 @@ def knowledge(card: Card) -> None:
         st.markdown(f"**{plain(card.title)}**")
         if card.description:
             st.caption(plain(card.description))
-        said = {kind.capitalize(): " · ".join(words) for kind, words in card.knows.items()}
-        for kind, words in (said | facts(card)).items():
-            st.markdown(f":gray[{plain(kind)}]  \n{plain(words)}")
+        few = {kind: words for kind, words in card.knows.items() if len(words) <= MANY_WORDS}
+        said = {kind.capitalize(): " · ".join(words) for kind, words in few.items()}
+        for kind, text in (said | facts(card)).items():
+            st.markdown(f":gray[{plain(kind)}]  \n{plain(text)}")
+        for kind, words in card.knows.items():
+            if kind not in few:
+                with st.expander(f"{plain(kind.capitalize())} ({len(words)})"):
+                    st.markdown(plain(" · ".join(words)))
 
 
 def facts(card: Card) -> dict[str, str]:

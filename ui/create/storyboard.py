@@ -1,16 +1,19 @@
 """The scenes on the Create page: users write, order, duplicate and remove them here.
 
-It knows the draft, not the engine or the settings of the whole film.
+It knows the draft and the model's card, not the engine or the settings of the whole film.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from engine.film.fields import fields_of
 from engine.film.recipe import MAX_SCENES, Scene
+from engine.models import Card
 from ui.create.camera_panel import scene_options
+from ui.create.prompt_check import PromptCheck, check_prompts, prompt_check, teach_words
 from ui.create.widgets import choice_arguments, number_arguments, text_arguments
 from ui.storage import draft
 from ui.storage.draft import SceneDraft
@@ -18,17 +21,27 @@ from ui.storage.draft import SceneDraft
 CARD_WIDTH = 320  # pixels, if there are several
 
 
-def storyboard(problem_of: Callable[[str], None]) -> None:
-    """Draw the scenes; ``problem_of`` shows the error of a field, if it has one."""
+def storyboard(problem_of: Callable[[str], None], card: Card | None) -> None:
+    """Draw the scenes.
+
+    Args:
+        problem_of: shows the error of a field, if it has one.
+        card: of the model that paints them; None while it is not known.
+    """
     state: Any = st.session_state
-    scenes = draft.current(state).scenes
+    scenes, seed = draft.current(state).scenes, draft.current(state).settings.seed
+    checks = check_prompts([scene.prompt for scene in scenes], seed, card) if card else []
+    if card:
+        teach_words(card)
     _timeline(scenes)
     several = len(scenes) > 1
     with st.container(key="strip" if several else "lone", horizontal=several, gap="small"):
         for index, scene in enumerate(scenes):
             key = f"glass_scene_{scene.id}"
             with st.container(key=key, border=True, width=CARD_WIDTH if several else "stretch"):
-                _scene(index, scene, count=len(scenes))
+                _scene(
+                    index, scene, len(scenes), checks[index] if card and card.vocabulary else None
+                )
                 problem_of(f"scenes[{index}]")
         if len(scenes) < MAX_SCENES:
             st.button(
@@ -40,7 +53,7 @@ def storyboard(problem_of: Callable[[str], None]) -> None:
             )
 
 
-def _scene(index: int, scene: SceneDraft, *, count: int) -> None:
+def _scene(index: int, scene: SceneDraft, count: int, check: PromptCheck | None) -> None:
     st.text_area(
         f"Scene {index + 1}",
         **draft.of_scene(st.session_state, scene, "prompt"),
@@ -48,6 +61,8 @@ def _scene(index: int, scene: SceneDraft, *, count: int) -> None:
         **text_arguments(fields_of(Scene)["prompt"]),
         height=122,
     )
+    if check:
+        prompt_check(scene.id, scene.prompt, check, partial(_take, scene.id))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         _seconds(scene)
         if index:
@@ -57,6 +72,10 @@ def _scene(index: int, scene: SceneDraft, *, count: int) -> None:
     scene_options(scene)
     if count > 1:
         _buttons(index, scene.id, count)
+
+
+def _take(scene_id: str, prompt: str) -> None:
+    draft.set_prompt(st.session_state, scene_id, prompt)
 
 
 def _seconds(scene: SceneDraft) -> None:

@@ -174,9 +174,12 @@ MOTION_WORDS = {"morph": "melts in", "fade": "fades in", "cut": "cuts in"}
 def recipe_card(film: Film, pieces: Sequence[Piece] = (), log: Sequence[Logged] = ()) -> None:
     """Draw the recipe of a film; its pieces and its log show how and where it was made."""
     recipe, scores = film.recipe, scores_of(log)
-    for index, scene in enumerate(recipe.scenes, start=1):
-        st.caption(plain(" · ".join(scene_facts(recipe, index - 1))))
+    painted = painted_prompts(recipe, log)
+    for index, scene in enumerate(recipe.scenes):
+        st.caption(plain(" · ".join(scene_facts(recipe, index))))
         st.markdown(plain(scene.prompt))
+        if painted[index]:
+            st.caption(plain(f"Painted as: {painted[index]}"))
     st.caption(plain(in_sentences(recipe)))
     if scores:
         st.caption(plain(motion_in_words(scores)))
@@ -197,6 +200,16 @@ def _networks(film: Film, log: Sequence[Logged]) -> list[str]:
         "Enlarged by": upscalers.display_name(upscaler),
     }
     return [f"{label} {name}" for label, name in found.items() if name]
+
+
+def painted_prompts(recipe: Recipe, log: Sequence[Logged]) -> list[str]:
+    """Return what was painted in each scene, from the film's log; "" where it is the prompt."""
+    plans = (one.event for one in reversed(log) if isinstance(one.event, Planned))
+    prompts = next((plan.prompts for plan in plans if plan.prompts), ())
+    written = [scene.prompt for scene in recipe.scenes]
+    if len(prompts) != len(written):
+        return [""] * len(written)
+    return [said if said != prompt else "" for said, prompt in zip(prompts, written, strict=True)]
 
 
 def scene_facts(recipe: Recipe, index: int) -> list[str]:

@@ -37,7 +37,9 @@ ELEMENTS = {
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "": ("home/backdrop.js", "home/reel.js"),
     "home": ("home/backdrop.js", "home/reel.js"),
-    "create": ("create/autosubmit.js", "create/stage.js", "films/player.js"),
+    "create": (
+        *("create/autosubmit.js", "create/prompt_check.js", "create/stage.js", "films/player.js"),
+    ),
     "library": ("create/autosubmit.js", "films/shelf.js", "films/player.js", "films/compare.js"),
     "connection": (),
 }  # of our components

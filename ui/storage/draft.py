@@ -269,6 +269,13 @@ def put_prompt(state: State, text: str) -> None:
     read_widgets(state)
     scenes = current(state).scenes
     scene = next((scene for scene in scenes if scene.empty), scenes[-1])
+    set_prompt(state, scene.id, text)
+
+
+def set_prompt(state: State, scene_id: str, text: str) -> None:
+    """Replace the prompt of a scene."""
+    read_widgets(state)
+    scene = _find(state, scene_id)
     scene.prompt, scene.id = text, new_id()  # with new widgets
 
 

@@ -1,6 +1,9 @@
 import msgspec
 
+from engine.film.events import Logged
 from engine.film.recipe import Recipe, Scene
+from tests.conftest import a_recipe
+from tests.stand_ins.connection import PLANNED
 from ui.films import recipe_card
 from ui.storage.tables import STAGE_KEYS, Piece
 
@@ -64,3 +67,19 @@ def test_the_other_settings_of_a_recipe_are_details() -> None:
 def test_an_enlarged_film_shows_how_large_it_was_painted() -> None:
     recipe = Recipe(scenes=(Scene(prompt="dawn"),), upscale=4)
     assert "1024 × 1024 pixels, enlarged from 256 × 256" in recipe_card.in_sentences(recipe)
+
+
+def test_what_was_painted_is_said_where_it_is_more_than_the_prompt() -> None:
+    recipe = a_recipe("a fox", "a fox at noon")
+
+    def log(*prompts: str) -> list[Logged]:
+        plan = msgspec.structs.replace(PLANNED, prompts=prompts)
+        return [Logged(seq=1, at=0.0, event=PLANNED), Logged(seq=2, at=0.0, event=plan)]
+
+    assert recipe_card.painted_prompts(recipe, log("a fox, stars", "a fox at noon")) == [
+        "a fox, stars",
+        "",
+    ]
+    assert recipe_card.painted_prompts(recipe, log()) == ["", ""]
+    assert recipe_card.painted_prompts(recipe, log("of another film")) == ["", ""]
+    assert recipe_card.painted_prompts(recipe, []) == ["", ""]
