@@ -81,7 +81,7 @@ INSIDE = {
             "autoencoder",
             "export",
         ),
-        *("train", "evaluate", "recogniser", "judge", "decoder", "showcase"),
+        *("train", "evaluate", "recogniser", "judge", "decoder", "on_gpu", "showcase"),
     ),
 }
 TORCH = {"torch", "diffusers", "transformers", "accelerate", "safetensors", "spandrel"}

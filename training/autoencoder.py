@@ -62,7 +62,7 @@ def slopes(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def block_colours(pictures: torch.Tensor) -> torch.Tensor:
     """Return the uncorrelated mean colours of 8x8 blocks, `(count, 3, h/8, w/8)`."""
     small = torch.nn.functional.avg_pool2d(pictures, 8)
-    mean, axes, spread = (torch.tensor(values) for values in COLOUR_AXES)
+    mean, axes, spread = (torch.tensor(values, device=small.device) for values in COLOUR_AXES)
     return torch.einsum("nchw,ca->nahw", small - mean[:, None, None], axes / spread)
 
 
@@ -100,7 +100,7 @@ def decoder_losses(
     model: AutoencoderTiny, latents: torch.Tensor, pictures: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the loss of what is decoded, and its mean squared error in RGB 0..1."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(pictures.device.type, torch.bfloat16):
         noisy = latents + LATENT_NOISE * torch.randn_like(latents)
         decoded = model.decode(noisy).sample
     error = decoded.float() - pictures

@@ -84,15 +84,20 @@ def fit(groups: list[np.ndarray], channels: int = CHANNELS) -> Components:
     return Components(mean, vectors[:, order], spreads / np.sqrt(values[order]))
 
 
-def build(components: Components) -> AutoencoderTiny:
-    """Return an autoencoder that encodes as the components do; its decoder is untrained."""
-    vae = AutoencoderTiny(
-        latent_channels=components.axes.shape[1],
+def empty(channels: int = CHANNELS) -> AutoencoderTiny:
+    """Return an autoencoder of the right shape that knows nothing."""
+    return AutoencoderTiny(
+        latent_channels=channels,
         encoder_block_out_channels=(WIDTH,) * 4,
         decoder_block_out_channels=(WIDTH,) * 4,
         num_encoder_blocks=(0, 0, 0, 0),
         num_decoder_blocks=(4, 3, 1, 0),
     )
+
+
+def build(components: Components) -> AutoencoderTiny:
+    """Return an autoencoder that encodes as the components do; its decoder is untrained."""
+    vae = empty(components.axes.shape[1])
     fill(vae.encoder, components)
     vae.encoder.requires_grad_(False)
     return vae

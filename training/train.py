@@ -54,14 +54,15 @@ class Denoiser(torch.nn.Module):
         self.unet = unet.to(memory_format=torch.channels_last)
         self.disc_weight = RICH_DISC_WEIGHT if rich else DISC_WEIGHT
         self.text_encoder = text_encoder
-        self.noise_levels = diffusion.build_scheduler().alphas_cumprod
+        levels = diffusion.build_scheduler().alphas_cumprod
+        self.register_buffer("noise_levels", levels, persistent=False)
 
     def draw_timesteps(self, count: int) -> torch.Tensor:
         """Return timesteps, even over all but for a share from where the disc appears."""
-        even = torch.randint(0, len(self.noise_levels), (count,))
-        return torch.where(
-            torch.rand(count) < DISC_SHARE, torch.randint(*DISC_TIMESTEPS, (count,)), even
-        )
+        device = self.noise_levels.device
+        even = torch.randint(0, len(self.noise_levels), (count,), device=device)
+        disc = torch.randint(*DISC_TIMESTEPS, (count,), device=device)
+        return torch.where(torch.rand(count, device=device) < DISC_SHARE, disc, even)
 
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Return the capped v-prediction loss of latents `(batch, c, h, w)` and `(batch, 48)`."""
@@ -70,11 +71,11 @@ class Denoiser(torch.nn.Module):
         noise = torch.randn_like(latents)
         noisy = level.sqrt() * latents + (1 - level).sqrt() * noise
         target = level.sqrt() * noise - (1 - level).sqrt() * latents
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(latents.device.type, torch.bfloat16):
             states = self.text_encoder(tokens).last_hidden_state
             noisy = noisy.contiguous(memory_format=torch.channels_last)
             predicted = self.unet(noisy, timesteps, states).sample
-        rows = row_weights(latents.shape[2], self.disc_weight)
+        rows = row_weights(latents.shape[2], self.disc_weight).to(latents.device)
         errors = ((predicted.float() - target).square() * rows).mean(dim=(1, 2, 3))
         weights = (SNR_CAP * (1 - level.flatten())).clamp(max=1.0)  # 1 / (1 - level) = SNR + 1.
         return (weights * errors).mean()
@@ -105,6 +106,13 @@ class Training:
         )
         self.step, self.seconds, self.loss = 0, 0.0, 1.0
 
+    def restart_average(self) -> None:
+        """Begin to average at the present weights."""
+        decay = 0.9995 if self.rich else 0.998
+        self.average = EMAModel(
+            self.models.parameters(), decay=decay, use_ema_warmup=True, power=0.75
+        )
+
     def autoencoder(self) -> AutoencoderTiny:
         """Return the autoencoder whose latents are learned."""
         return AutoencoderTiny.from_pretrained(self.runs / f"{self.prefix}autoencoder")
@@ -131,16 +139,17 @@ class Training:
             self.average.load_state_dict(state["average"])
             self.step, self.seconds, self.loss = state["progress"]
 
-    def learn(self, latents: torch.Tensor, prompts: list[str], rate: float) -> None:
-        """Take one step on latents `(batch, channels, h, w)` and their prompts."""
+    def learn(self, latents: torch.Tensor, tokens: torch.Tensor, rate: float) -> None:
+        """Take one step on latents `(batch, channels, h, w)` and their prompts' `(batch, 48)`."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = self.loss_of(latents, diffusion.token_ids(self.tokenizer, prompts))
+        loss = self.loss_of(latents, tokens)
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.models.parameters(), 1.0)
         self.optimiser.step()
-        self.average.step(self.models.parameters())
+        if self.step % self.average_every == 0:
+            self.average.step(self.models.parameters())
         self.step, self.loss = self.step + 1, 0.99 * self.loss + 0.01 * loss.item()
 
     def ship(self, target: Path) -> None:
@@ -209,7 +218,8 @@ def train(runs: Path, minutes: float, threads: int, *, rich: bool = False) -> No
         chosen = rng.choice(len(scenes), max(1, shapes[shape][1] // processes.COUNT))
         inputs = torch.from_numpy(latents[chosen]).float()
         rate = rate_at(training.step, share)
-        training.learn(inputs, prompts_for(scenes, chosen, rng, rich=rich), rate)
+        said = prompts_for(scenes, chosen, rng, rich=rich)
+        training.learn(inputs, diffusion.token_ids(training.tokenizer, said), rate)
         if processes.RANK == 0 and training.step % 25 == 0:
             print(f"step {training.step} {share:.1%} loss {training.loss:.4f}", flush=True)
         if processes.RANK == 0 and training.step % 250 == 0:
