@@ -38,7 +38,6 @@ FITTED = 300  # pictures of each shape that the components are fitted to
 CAPACITY = 60_000  # latents kept of each shape; the oldest go
 PIXELS_KEPT = 3_000  # pictures kept of each shape for the decoder
 DECODER_SHARE = 0.3  # of the time after the first pictures
-AVERAGE_EVERY = 4  # steps
 PART_BYTES = 15_000_000  # of a file of weights
 
 
@@ -55,7 +54,7 @@ class Scale:
 
     drawing: float = 45.0
     pictures: int = 16
-    batch: float = 16
+    batch: float = 8
     rate: float = 1.5
 
 
@@ -245,7 +244,6 @@ def train_painter(
     """Train the painter until `share` is 1, at a rate that falls over the last 40 %."""
     training.models.to(device)
     training.average.to(device)
-    training.average_every = AVERAGE_EVERY
     empty = diffusion.token_ids(training.tokenizer, [""]).to(device)
     shapes = list(RICH_SHAPES)
     rng = np.random.default_rng(1)

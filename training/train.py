@@ -30,7 +30,8 @@ EMPTY_SHARE = 0.1
 RICH_WIDEST = 256  # Channels of the coarsest level, which knows what stands where.
 # Of the steps, those with pictures of each shape, and the size of their batch: equal work.
 SHAPES = {"square": (0.6, BATCH), "wide": (0.2, 22), "tall": (0.2, 22)}
-RICH_SHAPES = {"square": (0.3, BATCH), "wide": (0.5, 18), "tall": (0.2, 18)}
+RICH_SHAPES = {"square": (0.3, 64), "wide": (0.5, 36), "tall": (0.2, 36)}
+RICH_AVERAGE_EVERY = 4  # steps
 # Where the disc is decided: a band of latent rows, and the noise at which it appears. Both
 # count more in the loss, or its side is learned long after the time and the place.
 DISC_BAND, DISC_WEIGHT = (4 / 32, 15 / 32), 3.0
