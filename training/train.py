@@ -99,12 +99,8 @@ class Training:
         self.optimiser = torch.optim.AdamW(
             self.models.parameters(), PEAK_RATE, (0.9, 0.99), weight_decay=0.01, fused=True
         )
-        self.average = EMAModel(
-            self.models.parameters(),
-            decay=0.9995 if rich else 0.998,
-            use_ema_warmup=True,
-            power=0.75,
-        )
+        self.restart_average()
+        self.average_every = RICH_AVERAGE_EVERY if rich else 1  # steps
         self.step, self.seconds, self.loss = 0, 0.0, 1.0
 
     def restart_average(self) -> None:
