@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from engine.wire.client import Connection, Message
 from engine.wire.messages.responses import JobEvent, Preview
 from engine.wire.pairing import Pairing
 from tests.pieces import finished, kind_of
+from tests.stand_ins import fork_server
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # no test is a timed one
 hypothesis.settings.load_profile("untimed")
@@ -83,6 +84,20 @@ def _is_slow(path: Path) -> bool:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Variables with which an engine's real workers are forked instead of started."""
+    with fork_server.running(tmp_path_factory.mktemp("forking") / "log") as variables:
+        yield variables
+
+
+@pytest.fixture
+def forked_workers(forking: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the workers of a test's engines be forked."""
+    for name, value in forking.items():
+        monkeypatch.setenv(name, value)
 
 
 def a_recipe(*prompts: str, **settings: object) -> Recipe:

@@ -86,6 +86,15 @@ def _answers(address: str) -> bool:
     return False
 
 
+@pytest.fixture(scope="package", autouse=True)
+def forked_workers(forking: dict[str, str]) -> Iterator[None]:
+    """Let the workers of all engines be forked: a page does not show how one was started."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in forking.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="package")
 def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # The browser comes first, so that nothing is started where it is missing.

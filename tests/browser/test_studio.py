@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from engine.local import ensure_local_engine
 from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving, shoot
+from tests.stand_ins import fork_server
 from ui.shell import frontend
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -122,8 +123,9 @@ def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
 
 
 def test_three_clicks_and_one_sentence_lead_from_home_to_a_downloaded_film(
-    visit: Visit, tmp_path: Path
+    visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv(fork_server.ADDRESS, raising=False)  # all of it as a user would start it
     with serving(tmp_path / "data", tmp_path / "app.log") as fresh:
         visitor = visit(at=fresh)
         page = visitor.open("/")

@@ -13,7 +13,7 @@ from tests.conftest import connected
 from tests.ui.storage.test_start_images import a_file, halves
 from ui.storage.start_images import StartImages
 
-pytestmark = [pytest.mark.slow, pytest.mark.anyio]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 MINUTES = 300.0  # seconds; the offline model paints, on a machine that may be busy
 PATH = {"zoom": 1.3, "easing": "linear"}
 

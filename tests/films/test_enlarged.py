@@ -15,7 +15,7 @@ from tests.conftest import connected
 from tests.engine.render.upscale.networks import compact_file
 from tests.pieces import finished
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 SMALL = parse_recipe(
     {
         "scenes": [{"prompt": "dawn", "seconds": 0.5}, {"prompt": "dusk", "seconds": 0.5}],

@@ -10,7 +10,7 @@ from engine.models import catalogue
 from tests.conftest import Client, a_recipe, connected
 from tests.pieces import finished
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 JOB = "job-0001"
 MADE = ("keyframe", "segment")
 

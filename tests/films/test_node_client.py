@@ -15,7 +15,7 @@ import pytest
 from engine import daemon
 from engine.models import catalogue
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 CLIENT = Path(__file__).parents[1] / "node" / "client.mjs"
 NODE = shutil.which("node")
 

@@ -12,7 +12,7 @@ from tests.conftest import connected
 from tests.films.test_same_film import finished, reached
 from tests.stand_ins.pipelines import save_tiny_pipeline
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 JOB = "job-film"
 
 

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 JOB = "job-0001"
 
 
+@pytest.mark.usefixtures("forked_workers")
 async def test_a_film_is_painted_before_the_watchers_eyes(tmp_path: Path) -> None:
     recipe = a_recipe("dawn over the sea, sun on the left", num_inference_steps=10)
     options = daemon.Options(data=tmp_path, models=catalogue())
@@ -42,6 +43,7 @@ async def test_a_film_is_painted_before_the_watchers_eyes(tmp_path: Path) -> Non
     assert distance[1] < distance[0]
 
 
+@pytest.mark.usefixtures("forked_workers")
 async def test_cancel_reaches_the_sampler(tmp_path: Path) -> None:
     recipe = a_recipe("night", num_inference_steps=150)
     options = daemon.Options(data=tmp_path, models=catalogue())

@@ -1,7 +1,6 @@
 """Several real workers, here and on a Ray cluster: the same frames as one, whoever is lost."""
 
 import asyncio
-import os
 import shutil
 import sys
 import tempfile
@@ -65,12 +64,10 @@ def frames(client: Client) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def alone() -> dict[str, str]:
-    """What one worker makes."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
+    """What one worker makes, which is started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
         return frames(asyncio.run(filmed(device="cpu")))
-    finally:
-        del os.environ["OMP_NUM_THREADS"]
 
 
 async def painted(client: Client, count: int) -> None:
@@ -79,6 +76,7 @@ async def painted(client: Client, count: int) -> None:
     await client.until(lambda: fold(client.events(JOB)).at_once > 1, PATIENCE)
 
 
+@pytest.mark.usefixtures("forked_workers")
 async def test_two_workers_make_the_same_frames_though_one_is_killed(
     alone: dict[str, str],
 ) -> None:
@@ -89,6 +87,7 @@ async def test_two_workers_make_the_same_frames_though_one_is_killed(
     assert frames(await filmed(kill_one, device="cpu,cpu")) == alone
 
 
+@pytest.mark.usefixtures("forked_workers")
 async def test_a_mate_draws_the_same_frames_while_a_keyframe_is_painted(tmp_path: Path) -> None:
     worker = (sys.executable, "-m", "engine.render.worker", "--rife", "dis")
 

@@ -163,7 +163,9 @@ def test_without_a_network_dis_draws_and_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_prompts_become_a_film_that_others_can_read(tmp_path: Path) -> None:
+def test_two_prompts_become_a_film_that_others_can_read(
+    tmp_path: Path, forking: dict[str, str]
+) -> None:
     from engine.render.video.encode import read_recipe
     from engine.render.video.ffmpeg import probe
 
@@ -181,12 +183,12 @@ def test_two_prompts_become_a_film_that_others_can_read(tmp_path: Path) -> None:
     before = film.read_bytes()
 
     elsewhere = tmp_path / "elsewhere"
-    again = engine("render", *prompts, *settings, "-o", str(film), data=elsewhere)
+    again = engine("render", *prompts, *settings, "-o", str(film), data=elsewhere, **forking)
     assert again.returncode == 0, again.stderr
     assert film.read_bytes() == before  # another store: everything was computed anew, and is equal
 
     prompts[1] = "a forest at noon"
-    changed = engine("render", *prompts, *settings, "-o", str(film), data=tmp_path)
+    changed = engine("render", *prompts, *settings, "-o", str(film), data=tmp_path, **forking)
     assert changed.returncode == 0, changed.stderr
     painted, _, total = changed.stderr.rpartition(": ")[2].partition(" keyframes")[0].split()[-3:]
     assert 0 < int(painted) < int(total)

@@ -101,6 +101,7 @@ def test_options_do_not_show_the_token() -> None:
     assert options.fingerprint(KEY) != Options(tunnel="ngrok").fingerprint(KEY)
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.slow
 def test_an_engine_continues_until_its_settings_change(
     data: Path, capsys: pytest.CaptureFixture[str]
@@ -129,6 +130,7 @@ def test_an_engine_that_cannot_start_reports_the_reason(data: Path) -> None:
         hosted.start(data, KEY, Options(tunnel="none", model="no such model"))
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.slow
 async def test_a_wrong_token_is_reported_and_the_right_one_opens_the_tunnel(
     edge: Edge, data: Path
@@ -144,6 +146,7 @@ async def test_a_wrong_token_is_reported_and_the_right_one_opens_the_tunnel(
     assert json.loads((data / "hosted.json").read_text())["tunnel"] == "ngrok"
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.slow
 async def test_what_a_killed_engine_left_behind_is_ended_before_another_starts(
     edge: Edge, data: Path

@@ -331,6 +331,7 @@ class Served:
         return said
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VENDORS)
 async def test_serve_prints_each_new_link(edge: Edge, tmp_path: Path, name: str) -> None:

@@ -421,6 +421,7 @@ def studio(tmp_path: Path) -> Iterator[Hub]:
     hub.close()
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_film_outlives_its_engine(tmp_path: Path, studio: Hub) -> None:

@@ -134,6 +134,7 @@ def test_a_checker_that_sometimes_hits_is_got_round_by_the_next_seed(sometimes: 
             assert not is_blank(alone)
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.slow
 @pytest.mark.anyio
 async def test_no_black_frame_enters_a_film(tmp_path: Path, sometimes: Path, always: Path) -> None:
