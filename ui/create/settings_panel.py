@@ -255,7 +255,7 @@ def _size(defaults: Defaults) -> None:
         ),
         key=key,
         on_change=lambda: _change_size(options.get(state[key])),
-        help="Each has about as many pixels as the pictures that the model was trained with.",
+        help="Each is about as large as the pictures that the model was trained with.",
     )
     if chosen_size == CUSTOM_SIZE:
         left, right = st.columns(2)
@@ -272,6 +272,7 @@ def _enlargement() -> None:
     factors = range(1, largest_upscale(now.width, now.height) + 1)
     if now.upscale and now.upscale not in factors:
         draft.change(state, upscale=factors[-1])
+    draft.renew(state, "upscale", (now.width, now.height))  # the browser sends labels
     field = SETTINGS["upscale"]
     st.selectbox(
         field.title,
@@ -294,10 +295,14 @@ def _key(name: str) -> str:
 
 
 def sizes(defaults: Defaults) -> dict[str, tuple[int, int]]:
-    """Return sizes of about the model's own area, as a recipe accepts them."""
+    """Return sizes like the model's own, which comes first, as a recipe accepts them."""
     width, height = defaults.width, defaults.height
-    long, short = _side(width * 4 / 3), _side(height * 3 / 4)
-    return {"Square": (width, height), "Wide": (long, short), "Tall": (short, long)}
+    if width == height:
+        long, short = _side(width * 4 / 3), _side(height * 3 / 4)
+        return {"Square": (width, height), "Wide": (long, short), "Tall": (short, long)}
+    long, short = max(width, height), min(width, height)
+    turned = {"Wide": (long, short), "Tall": (short, long), "Square": (short, short)}
+    return turned if width > height else {"Tall": turned.pop("Tall"), **turned}
 
 
 def _side(pixels: float) -> int:

@@ -247,6 +247,18 @@ def change(state: State, **values: Any) -> None:
             draft.revisions[name] += 1
 
 
+def renew(state: State, name: str, labels: object) -> None:
+    """Give a setting a new widget when the labels of its options change.
+
+    Streamlit would take an old label, which the browser still has, for the setting's value.
+    """
+    draft, at = current(state), f"labels-of-{name}"
+    if draft.firsts.get(at, labels) != labels:
+        read_widgets(state)
+        draft.revisions[name] += 1
+    draft.firsts[at] = labels
+
+
 def use_defaults(state: State, defaults: Defaults) -> None:
     """Change the settings to a model's defaults."""
     change(state, **structs.asdict(defaults))

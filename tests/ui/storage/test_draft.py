@@ -47,6 +47,17 @@ def test_only_a_changed_value_gets_a_new_widget(state: dict[Any, Any]) -> None:
     assert draft.recipe_of(state).seed == 100
 
 
+def test_other_labels_get_a_new_widget_for_the_same_value(state: dict[Any, Any]) -> None:
+    draft.renew(state, "upscale", (344, 192))
+    before = draft.key(state, "upscale")
+    state[before] = 2
+    draft.renew(state, "upscale", (344, 192))
+    assert draft.key(state, "upscale") == before
+    draft.renew(state, "upscale", (256, 256))
+    assert draft.key(state, "upscale") != before
+    assert draft.setting(state, "upscale")["value"] == 2
+
+
 def test_an_example_goes_to_the_empty_scene_else_to_the_last(state: dict[Any, Any]) -> None:
     draft.put_prompt(state, "noon")
     assert [scene.prompt for scene in draft.recipe_of(state).scenes] == ["dawn", "noon"]
