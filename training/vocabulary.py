@@ -80,11 +80,13 @@ def vocabulary() -> Vocabulary:
     """Return all that a model of the rich world understands, in the order of deciding."""
     return Vocabulary(
         attributes=(
-            _attribute("place", words.PLACES_SAID, _place_needs(), completed=True),
+            _attribute("place", words.PLACES_SAID, _place_needs(), completed=True, shows=True),
             _attribute("time", words.TIMES_SAID, {}, completed=True),
-            _attribute("light", words.DISCS_SAID, _light_needs(), completed=True),
+            _attribute("light", words.DISCS_SAID, _light_needs(), completed=True, shows=True),
             _attribute("side", words.SIDES_SAID, {}, completed=True, of="light"),
-            _attribute("weather", words.WEATHERS_SAID, _weather_needs(), completed=True),
+            _attribute(
+                "weather", words.WEATHERS_SAID, _weather_needs(), completed=True, shows=True
+            ),
             _subject(),
             _attribute("side of the subject", words.SIDES_SAID, {}, of="subject"),
             _attribute("distance", _named(words.NEAR_SAID), {}, of="subject"),
@@ -132,6 +134,7 @@ def _attribute(
     *,
     completed: bool = False,
     of: str = "",
+    shows: bool = False,
 ) -> Attribute:
     values = {
         value: Sense(
@@ -142,7 +145,7 @@ def _attribute(
         for value, phrases in said.items()
         if phrases  # the natural palette has no words
     }
-    return Attribute(name=name, values=values, completed=completed, of=of)
+    return Attribute(name=name, values=values, completed=completed, of=of, shows=shows)
 
 
 def _place_needs() -> dict[str, dict[str, tuple[str, ...]]]:
@@ -181,7 +184,7 @@ def _subject() -> Attribute:
             needs={"place": subject.habitats},
             prefers={"place": favourites} if favourites else {},
         )
-    return Attribute(name="subject", values=values)
+    return Attribute(name="subject", values=values, shows=True)
 
 
 def _doing_said() -> dict[str, tuple[str, ...]]:

@@ -51,12 +51,14 @@ class Attribute(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         values: by name.
         completed: whether it is decided where a prompt leaves it open.
         of: the attribute that it qualifies, as a side does the moon; its phrase follows that one's.
+        shows: whether it names something to paint, as a place does and a time of day does not.
     """
 
     name: str
     values: dict[str, Sense]
     completed: bool = False
     of: str = ""
+    shows: bool = False
 
 
 class Vocabulary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,10 +108,14 @@ class Completion(NamedTuple):
 
 
 class Listener:
-    """Finds the phrases of a vocabulary in prompts, and completes them."""
+    """Finds the phrases of a vocabulary in prompts, and completes them.
+
+    Attributes:
+        attributes: of the vocabulary, by name.
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._attributes = {attribute.name: attribute for attribute in vocabulary.attributes}
+        self.attributes = {attribute.name: attribute for attribute in vocabulary.attributes}
         self._meanings: dict[tuple[str, ...], list[Meaning]] = {
             key: [] for key in map(_key, vocabulary.ignored)
         }
@@ -130,9 +136,8 @@ class Listener:
         return {" ".join(key): bool(meanings) for key, meanings in self._meanings.items()}
 
     def says_something(self, parts: Iterable[Part]) -> bool:
-        """Return whether a prompt names anything to paint, rather than how or where it is."""
-        names = {name for part in parts for name, _ in part.meanings}
-        return any(not self._attributes[name].of for name in names)
+        """Return whether the parts of a prompt name something to paint."""
+        return any(self.attributes[name].shows for part in parts for name, _ in part.meanings)
 
     def hear(self, prompt: str) -> tuple[Part, ...]:
         """Return the parts of a prompt, in order; where phrases overlap, the longest counts.
@@ -170,7 +175,7 @@ class Listener:
             for name, value in part.meanings:
                 decided.setdefault(name, []).append(value)
         chosen = set()
-        for attribute in self._attributes.values():
+        for attribute in self.attributes.values():
             if fitting := self._fitting(attribute, decided):
                 kept = before.get(attribute.name)
                 draw = f"{seed}/{scene}/{attribute.name}"
@@ -192,7 +197,7 @@ class Listener:
     def _attached(self, parts: Sequence[Part], place: int) -> Part:
         """Return a part with what it qualifies settled, where a side can be that of two things."""
         part = parts[place]
-        owners = {self._attributes[name].of: (name, value) for name, value in part.meanings}
+        owners = {self.attributes[name].of: (name, value) for name, value in part.meanings}
         if len(owners) < 2 or "" in owners:
             return part
         around = (*parts[place::-1], *parts[place + 1 :])
@@ -222,7 +227,7 @@ class Listener:
             one
             for name, values in decided.items()
             for value in values
-            for one in self._attributes[name].values[value].prefers.get(attribute.name, ())
+            for one in self.attributes[name].values[value].prefers.get(attribute.name, ())
         }
         return [value for value in fitting if value in preferred] or fitting
 
@@ -250,11 +255,11 @@ class Listener:
         """Return a prompt that says what was chosen, and the phrases that were added."""
         qualities, appended, added = self._qualities(chosen, decided), [], []
         inserted: list[tuple[int, str]] = []
-        for name, attribute in self._attributes.items():
+        for name, attribute in self.attributes.items():
             if attribute.of or not (name in chosen or qualities[name]):
                 continue
             phrases = [
-                self._attributes[said].values[decided[said][0]].heard[0]
+                self.attributes[said].values[decided[said][0]].heard[0]
                 for said in (name, *qualities[name])
             ]
             added.append(" ".join(phrases))
@@ -274,10 +279,10 @@ class Listener:
         return {
             of: [
                 name
-                for name, quality in self._attributes.items()
+                for name, quality in self.attributes.items()
                 if quality.of == of and name in (decided if of in chosen else chosen)
             ]
-            for of in self._attributes
+            for of in self.attributes
         }
 
 

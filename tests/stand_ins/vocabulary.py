@@ -7,6 +7,7 @@ WORLD = Vocabulary(
     attributes=(
         Attribute(
             name="place",
+            shows=True,
             completed=True,
             values={
                 "forest": Sense(heard=("a forest", "the woods")),
@@ -29,6 +30,7 @@ WORLD = Vocabulary(
         ),
         Attribute(
             name="light",
+            shows=True,
             completed=True,
             values={
                 "sun": Sense(heard=("the sun", "sun"), needs={"time": ("noon",)}),
@@ -39,6 +41,7 @@ WORLD = Vocabulary(
         Attribute(name="side", completed=True, of="light", values=SIDES),
         Attribute(
             name="weather",
+            shows=True,
             completed=True,
             values={
                 "clear": Sense(heard=("clear sky",)),
@@ -48,6 +51,7 @@ WORLD = Vocabulary(
         ),
         Attribute(
             name="subject",
+            shows=True,
             values={
                 "fox": Sense(heard=("fox",), needs={"place": ("land",)}),
                 "city": Sense(heard=("toy city",), prefers={"place": ("lake",)}),

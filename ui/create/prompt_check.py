@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 import streamlit as st
 
-from engine.film.vocabulary import Completion, Listener, Vocabulary, completions
+from engine.film.vocabulary import Completion, Listener, Part, Vocabulary, completions
 from engine.models import Card
 from ui.shell.component import component
 from ui.shell.text import plain
@@ -69,21 +69,36 @@ def _check(
 
 
 def nearest(prompt: str, one: Completion, listener: Listener, examples: Sequence[str]) -> str:
-    """Return a prompt with its typing errors corrected, else the example that is most like it."""
+    """Return a prompt that the model can paint, as near to another one as it can.
+
+    That is the prompt with its typing errors corrected; else what is understood of it, and what is
+    added; else the first example.
+    """
+    if (corrected := _corrected(prompt, one.parts, listener)) != prompt:
+        return corrected
+    understood = [
+        prompt[part.start : part.end]
+        for part in one.parts
+        if any(not listener.attributes[name].of for name, _ in part.meanings)
+    ]
+    return ", ".join([*understood, *one.added]) if understood else next(iter(examples), "")
+
+
+def _corrected(prompt: str, parts: Sequence[Part], listener: Listener) -> str:
+    """Return a prompt whose unknown words are all typing errors, corrected; else as it is.
+
+    A single word that is like a known one may as well be another: no bowl of fruit is an owl.
+    """
     phrases = [phrase for phrase, meant in listener.phrases.items() if meant]
     corrected = prompt
-    for part in reversed(one.parts):
-        word = prompt[part.start : part.end]
-        if not part.known and len(word) >= SHORTEST_TYPO:
+    for part in reversed(parts):
+        if not part.known:
+            word = prompt[part.start : part.end]
             meant = difflib.get_close_matches(word.lower(), phrases, n=1, cutoff=ALIKE)
-            corrected = corrected[: part.start] + (meant or [word])[0] + corrected[part.end :]
-    if listener.says_something(listener.hear(corrected)):
-        return corrected
-    return max(examples, key=lambda example: _likeness(example, prompt), default="")
-
-
-def _likeness(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one.lower(), other.lower(), autojunk=False).ratio()
+            if len(word) < SHORTEST_TYPO or not meant:
+                return prompt
+            corrected = corrected[: part.start] + meant[0] + corrected[part.end :]
+    return corrected
 
 
 @lru_cache(maxsize=4)
