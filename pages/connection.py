@@ -1,5 +1,7 @@
 """Connection: the engines, their status, and how to connect to another one."""
 
+from urllib.parse import urlsplit
+
 import streamlit as st
 
 from engine.errors import ErrorReport, VisionFluxError
@@ -10,6 +12,7 @@ from ui.connect import colab_guide
 from ui.engines.connections import EngineView
 from ui.shell import theme
 from ui.shell.text import plain, size
+from ui.shell.undo import undo_bar
 from ui.storage.traffic_meter import TUNNEL_BYTES_PER_MONTH, WARNING_SHARE
 
 
@@ -27,6 +30,17 @@ def page() -> None:
         _traffic()
     with right, st.container(key="glass_mirror", border=True, height="stretch"):
         _mirroring()
+    if forgotten := st.session_state.get("forgotten"):
+        name = urlsplit(forgotten.pairing.url).netloc
+        undo_bar(f"{name} was forgotten", _restore, _dismiss)
+
+
+def _restore() -> None:
+    app_state.get_hub().restore(st.session_state.pop("forgotten"))
+
+
+def _dismiss() -> None:
+    st.session_state.pop("forgotten", None)
 
 
 @st.fragment(run_every=2)
@@ -84,7 +98,8 @@ def _actions(engine: EngineView) -> None:
         hub.choose(engine.key)
         st.rerun()
     if not engine.local and st.button("Forget", key=f"forget-{engine.key}", type="tertiary"):
-        hub.forget(engine.key)
+        if forgotten := hub.forget(engine.key):
+            st.session_state["forgotten"] = forgotten
         st.rerun()
 
 
@@ -140,12 +155,14 @@ def _pairing() -> None:
         "Start an engine on a machine with a GPU, and paste the line that it prints. The line "
         "contains the key to that engine, so treat it like a password."
     )
+    turn = st.session_state.setdefault("pairings", 0)  # a new field for each
     with (
         st.form("pairing", border=False, clear_on_submit=False),
         st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
     ):
         link = st.text_input(
             "Pairing link",
+            key=f"pairing-link-{turn}",
             type="password",
             placeholder="https://example.ngrok.app/#vf1.…",
             autocomplete="off",
@@ -153,6 +170,9 @@ def _pairing() -> None:
         wanted = st.form_submit_button("Pair", type="primary")
     if wanted:
         _pair(link)
+    elif (paired := st.session_state.get("paired")) and paired == app_state.get_hub().chosen().key:
+        name = plain(app_state.get_hub().chosen().name)
+        st.success(f"Paired with {name}. New films are made there.", icon=":material/check:")
     colab_guide.colab_guide()
 
 
@@ -166,7 +186,8 @@ def _pair(link: str) -> None:
     except VisionFluxError as error:
         theme.show_error(error.report())
     else:
-        st.toast(f"Paired with {plain(engine.name)}. New films are made there.")
+        st.session_state["paired"] = engine.key
+        st.session_state["pairings"] += 1
         st.rerun()
 
 

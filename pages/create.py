@@ -1,5 +1,6 @@
 """Create: compose a film, watch it being made, play it and download it."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from engine.film.recipe import Recipe
 from engine.models import Card
 from engine.wire.messages.responses import Hello
 from ui import app_state
-from ui.create import animatic, model_panel
+from ui.create import animatic, model_panel, new_film
 from ui.create.autosubmit import autosubmit
 from ui.create.keyframe_review import keyframe_review
 from ui.create.recipe_import import drop_zone
@@ -23,6 +24,7 @@ from ui.engines.connections import EngineView
 from ui.estimate.panel import estimate_panel
 from ui.films.player import player
 from ui.films.recipe_card import recipe_card
+from ui.films.remix import remix, restore_saved
 from ui.shell import theme
 from ui.shell.text import plain, short, size
 from ui.storage import draft
@@ -46,7 +48,9 @@ def page() -> None:
 def _job(job: str) -> None:
     hub = app_state.get_hub()
     film, view = hub.library.get(job), hub.find(job)
-    successor = (view and view.successor) or (None if film else hub.library.successor(job))
+    successor = view and view.successor
+    if not film:
+        successor = hub.library.successor(job) or st.session_state.get("replaced", {}).get(job)
     if successor:
         st.query_params["job"] = successor  # another job continues it, maybe on another engine
         st.rerun()
@@ -54,10 +58,14 @@ def _job(job: str) -> None:
         _film(film, view)
         return
     theme.heading("Create")
-    theme.show_error(
-        ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer", "make a new one")
-    )
-    st.button("New film", type="primary", on_click=_close_job)
+    if hub.library.is_discarded(job):
+        st.info("This film was deleted, or another one has replaced it.")
+        st.button("Restore it", key="restore-film", on_click=hub.library.restore, args=[job])
+    else:
+        theme.show_error(
+            ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer", "make a new one")
+        )
+    st.button("New film", type="primary", on_click=_new_film)
 
 
 def _film(film: Film, view: JobView) -> None:
@@ -70,7 +78,7 @@ def _film(film: Film, view: JobView) -> None:
     elif view.progress.status == "finished" and film.recipe.animatic:
         theme.apply_style("create/create.css")
         keyframe_review(film, _submit)
-        st.button("Back to the scenes", key="again", on_click=_remix, args=[film.recipe])
+        st.button("Back to the scenes", key="again", on_click=_remix, args=[film])
         _problem()
     elif view.progress.status == "finished":
         player(film)
@@ -83,17 +91,17 @@ def _job_note() -> None:
     """Draw a note that the user may leave the page, and the button for the next film."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption("You can leave this page; the film continues.", width="content")
-        _new_film()
+        _new_film_button()
 
 
-def _new_film() -> None:
-    st.button("New film", key="new", icon=":material/add:", type="tertiary", on_click=_close_job)
+def _new_film_button() -> None:
+    st.button("New film", key="new", icon=":material/add:", type="tertiary", on_click=_new_film)
 
 
 def _after_film(film: Film) -> None:
     with st.container(horizontal=True):
-        st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
-        _new_film()
+        st.button("Remix", key="again", on_click=_remix, args=[film])
+        _new_film_button()
     with st.expander("Recipe"):
         hub = app_state.get_hub()
         recipe_card(film, hub.pieces.of(film.job), hub.event_log.of_film(film.job))
@@ -106,13 +114,18 @@ def _ended(film: Film, view: JobView) -> None:
         st.info("You cancelled this film. Its finished pieces are kept and will be reused.")
     with st.container(horizontal=True, vertical_alignment="center", key="again_or_other"):
         restart(film.job)
-        st.button("Change and make again", key="again", on_click=_remix, args=[film.recipe])
-        _new_film()
+        st.button("Remix", key="again", on_click=_remix, args=[film])
+        _new_film_button()
     _problem()
 
 
-def _remix(recipe: Recipe) -> None:
-    draft.load(st.session_state, animatic.film_of(recipe))
+def _remix(film: Film) -> None:
+    remix(animatic.film_of(film.recipe), film.title)
+    _close_job()
+
+
+def _new_film() -> None:
+    new_film.begin_new()
     _close_job()
 
 
@@ -127,13 +140,11 @@ def _close_job() -> None:
 
 def _compose() -> None:
     theme.apply_style("create/create.css")
-    theme.heading("Create", "Describe a scene. Add more, and each melts into the next.")
-    hub = app_state.get_hub()
-    engine = hub.chosen()
-    _engine_status()
-    if kept := hub.draft_file.read():
-        draft.restore(st.session_state, kept)
+    engine = app_state.get_hub().chosen()
+    restore_saved()
     card = model_panel.choose_model(engine.hello)
+    _heading()
+    _engine_status()
     autosubmit(offers=True)
     storyboard(_problem_of, card)
     left, right = st.columns([7, 5], gap="medium")
@@ -141,13 +152,21 @@ def _compose() -> None:
         _generate(engine)
         if card:
             model_panel.examples(card)
-        _start_over(card)
+        _start_over()
     with right:
         settings_panel(_models(engine.hello))
         if card:
             model_panel.knowledge(card)
     draft.read_widgets(st.session_state)
     _save_draft()
+    new_film.undo()
+
+
+def _heading() -> None:
+    if title := draft.current(st.session_state).remix_of:
+        theme.heading("Create", f"A remix of “{plain(short(title, 60))}”: change what you like.")
+    else:
+        theme.heading("Create", "Describe a scene. Add more, and each melts into the next.")
 
 
 def _generate(engine: EngineView) -> None:
@@ -182,9 +201,10 @@ def _submit_film(recipe: Recipe) -> None:
         _submit(recipe, _after_submit)
 
 
-def _after_submit() -> None:
+def _after_submit(_job: str) -> None:
     """Prepare the storyboard for the next film."""
     draft.submitted(st.session_state)
+    draft.dismiss_undo(st.session_state)
     _save_draft()
 
 
@@ -207,21 +227,19 @@ def _keyframes_first_toggle() -> None:
     )
 
 
-def _start_over(card: Card | None) -> None:
+def _start_over() -> None:
     """Draw what replaces the storyboard: an empty one, or the recipe of a film's file."""
-    state: Any = st.session_state
-    if card and not draft.is_blank(state):
+    if not draft.is_blank(st.session_state):
         st.button(
             "Start over",
             key="start-over",
             icon=":material/restart_alt:",
-            on_click=draft.start_over,
-            args=[state, draft.current(state).settings.model, card.defaults],
+            on_click=new_film.begin_new,
         )
     drop_zone()
 
 
-def _submit(recipe: Recipe, then: Callable[[], None] = lambda: None) -> None:
+def _submit(recipe: Recipe, then: Callable[[str], None] = lambda _: None) -> None:
     """Submit a recipe and open its job, or show the error."""
     try:
         job = submit(recipe)
@@ -229,27 +247,51 @@ def _submit(recipe: Recipe, then: Callable[[], None] = lambda: None) -> None:
         _show_problem(error)
     else:
         st.session_state.pop("problem", None)
-        then()
+        then(job)
         st.query_params["job"] = job
         st.rerun()
 
 
 def _show_problem(error: VisionFluxError) -> None:
-    st.session_state["problem"] = error.report()
+    report = error.report()
+    st.session_state.update({"problem": report, "problem-cause": _cause(report)})
     st.rerun()
+
+
+def _cause(report: ErrorReport) -> object:
+    """Return what a problem is about; once that changes, the problem is no longer shown."""
+    connected = app_state.get_hub().chosen().connected
+    if "draft" not in st.session_state:
+        return connected
+    composing = draft.current(st.session_state)
+    field = report.field or ""
+    if field in draft.SETTINGS:
+        return getattr(composing.settings, field)
+    if match := re.match(r"scenes\[(\d+)\]", field):
+        return [one.values for one in composing.scenes[int(match[1]) : int(match[1]) + 1]]
+    return composing.settings, [one.values for one in composing.scenes], connected
+
+
+def _current_problem() -> ErrorReport | None:
+    """Return the problem to show; forget it if its cause is gone."""
+    report: ErrorReport | None = st.session_state.get("problem")
+    if report and _cause(report) != st.session_state.get("problem-cause"):
+        st.session_state.pop("problem")
+        return None
+    return report
 
 
 def _problem_of(field: str) -> None:
     """Show the problem here if it is about ``field``."""
-    report: ErrorReport | None = st.session_state.get("problem")
+    report = _current_problem()
     if report and _beside_a_scene(report) and (report.field or "").startswith(field):
         message = report.message.removeprefix(f"{report.field}: ")
         theme.show_error(ErrorReport(report.code, message, report.remedy))
 
 
 def _problem() -> None:
-    """Show a problem that no scene shows; it stays until the next submit."""
-    report: ErrorReport | None = st.session_state.get("problem")
+    """Show a problem that no scene shows; it stays until its cause changes."""
+    report = _current_problem()
     if report and not _beside_a_scene(report):
         theme.show_error(report)
 

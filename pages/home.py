@@ -4,9 +4,10 @@ import streamlit as st
 
 from engine.film.recipe import Recipe
 from ui import app_state
+from ui.create import new_film
+from ui.films.remix import remix
 from ui.home import reel, showcase
 from ui.shell import theme
-from ui.storage import draft
 
 LATEST_FILMS = 16
 TITLE = "Write a scene. Watch\u00a0it\u00a0become a film."  # lines break at spaces
@@ -24,6 +25,7 @@ def page() -> None:
             "can connect to."
         )
         if st.button("Create a film", type="primary", key="start"):
+            new_film.begin_next()
             st.switch_page("pages/create.py")
     with st.container(key="home_body", gap="small"):
         _latest()
@@ -40,18 +42,19 @@ def _latest() -> None:
     if choice and choice.kind == "library":
         st.switch_page("pages/library.py", query_params={"film": choice.film})
     if choice:
-        _remix(next(film.recipe for film in films if film.job == choice.film))
+        _remix(*next((one.recipe, one.title) for one in films if one.job == choice.film))
 
 
 def _showcase() -> None:
     films = [reel.showcase_film(film) for film in showcase.films()]
     choice = reel.reel("Made with VisionFlux", SHOWCASE_NOTE, films, key="showcase")
     if choice:
-        _remix(showcase.film_named(choice.film).recipe)
+        film = showcase.film_named(choice.film)
+        _remix(film.recipe, film.title)
 
 
-def _remix(recipe: Recipe) -> None:
-    draft.load(st.session_state, recipe)
+def _remix(recipe: Recipe, title: str) -> None:
+    remix(recipe, title)
     st.switch_page("pages/create.py")
 
 

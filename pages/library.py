@@ -50,6 +50,11 @@ def _named(name: str) -> Film | None:
     film = app_state.get_hub().library.get(job) if job else None
     if job and (film is None or film.status != "finished"):
         st.query_params.pop(name, None)
+        if app_state.get_hub().library.is_discarded(job):
+            st.info("This film was deleted, or another one has replaced it.")
+            restore = app_state.get_hub().library.restore
+            st.button("Restore it", key="restore-film", on_click=restore, args=[job])
+            return None
         theme.show_error(ErrorReport("E_UNKNOWN_JOB", "this film is not on this computer"))
         return None
     return film

@@ -203,8 +203,8 @@ class Recipe(Value, frozen=True, kw_only=True):
             "same film again.",
         ),
     ] = 0
-    width: Annotated[Side, Meta(title="Width", description="Of the film, in pixels.")] = 256
-    height: Annotated[Side, Meta(title="Height", description="Of the film, in pixels.")] = 256
+    width: Annotated[Side, Meta(title="Width", description="In pixels, a multiple of 8.")] = 256
+    height: Annotated[Side, Meta(title="Height", description="In pixels, a multiple of 8.")] = 256
     upscale: (
         Annotated[
             Upscale,

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import time
 from urllib.parse import urlsplit
@@ -45,18 +46,19 @@ class Pairing(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "Pairing":
-        """Read a pairing link.
+        """Read a pairing link, alone or in the line that an engine prints around it.
 
         Raises:
             BadLinkError: the text is no link, lacks its key, or is remote without TLS.
         """
+        found = re.search(r"https?://\S+", text)
         try:
-            link = urlsplit(text.strip())
+            link = urlsplit(found[0] if found else text.strip())
             _ = link.port, (link.hostname or "").encode("idna")
         except ValueError as error:
             raise BadLinkError("the address in the link cannot exist") from error
         if link.scheme not in ("http", "https") or not link.hostname:
-            raise BadLinkError("this is not a pairing link: it does not start with http or https")
+            raise BadLinkError("this is not a pairing link: it contains no http or https address")
         if not link.fragment.startswith(MARK):
             raise BadLinkError("the link carries no key: the part after # is missing")
         if link.scheme == "http" and not is_loopback(link.hostname):

@@ -21,7 +21,7 @@ def write(page: Page, scene: int, prompt: str) -> None:
     """Write a scene as one does who uses no mouse."""
     area = page.get_by_label(f"Scene {scene}")
     area.fill(prompt)
-    area.press("Control+Enter")
+    area.blur()
     page.wait_for_selector(SETTLED)
 
 

@@ -157,8 +157,13 @@ def test_an_address_may_name_the_film_whose_drawer_is_open(visit: Visit) -> None
     page.wait_for_url("**/?film=dunes")
     page.reload()
     expect(page.get_by_role("dialog", name="Dunes")).to_be_visible(timeout=PATIENCE)
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    card(page, "dunes").click()
     page.get_by_role("dialog").get_by_role("button", name="Remix").click()
-    page.wait_for_url("**/create")
+    page.wait_for_url("**/create**")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Made with VisionFlux")).to_be_visible()
     assert not visitor.errors
 
 

@@ -103,6 +103,28 @@ def test_the_menu_is_worked_by_keyboard(shop: Shop) -> None:
     shop.library.rename("long", "")
 
 
+def test_a_dialog_has_the_focus_in_its_field_and_closes_by_back(shop: Shop) -> None:
+    page = shop.open()
+    card(page, "blue").locator(".open").click()
+    page.get_by_role("heading", name="a blue lake").wait_for()
+    page.get_by_role("button", name="Rename").click()
+    name = page.get_by_role("textbox", name="Name")
+    expect(name).to_be_focused()
+    page.keyboard.type("over the")  # the old name is selected
+    page.get_by_role("dialog").get_by_text("Leave it empty").click()
+    page.keyboard.press("r")  # Streamlit's own shortcut would close the dialog
+    expect(name).to_have_value("over the")
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", name="a blue lake")).to_be_visible()
+    page.get_by_role("button", name="Rename").click()
+    expect(name).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.go_back()
+    expect(page.locator(".grid .card")).to_have_count(3)
+
+
 def test_the_name_of_the_page_leads_back_from_a_film(shop: Shop) -> None:
     page = shop.open("/library?film=blue")
     name = page.get_by_test_id("stTopNavLink").filter(has_text="Library")

@@ -248,6 +248,12 @@ def test_the_keyframes_come_first_if_asked(studio: Studio) -> None:
     film = studio.world.made[0].recipes[job_of(at)]
     assert film == msgspec.structs.replace(recipe, animatic=False)
     assert studio.hub.library.get(job) is None  # the animatic is put aside
+    made = job_of(at)
+    at.query_params["job"] = job  # as the browser's Back button does
+    at.run()
+    assert job_of(at) == made
+    again = studio.visit("create", job=job)  # in another session
+    assert "another one has replaced it" in words(again)
 
 
 def test_a_reroll_paints_one_keyframe_anew_and_comes_back_to_the_gate(studio: Studio) -> None:

@@ -71,6 +71,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
 
 def words(at: AppTest) -> str:
     kinds = (at.title, at.header, at.subheader, at.markdown, at.caption, at.warning, at.info)
+    kinds = (*kinds, at.success)
     return "\n".join(element.value for kind in kinds for element in kind)
 
 
@@ -201,11 +202,64 @@ def test_scenes_are_added_and_removed(studio: Studio) -> None:
     assert [area.value for area in scenes] == ["night", ""]
 
 
-def test_the_error_of_an_empty_scene_is_shown_beside_it(studio: Studio) -> None:
+def test_the_error_of_an_empty_scene_is_shown_beside_it_until_it_is_written(
+    studio: Studio,
+) -> None:
     at = studio.visit("create")
     at.button(key="generate").click().run()
     assert "This scene is empty" in words(at)
     assert "job" not in at.query_params
+    setting(at, "number_input", "seed").set_value(7).run()
+    assert "This scene is empty" in words(at)
+    at.text_area[0].set_value("dawn").run()
+    assert "This scene is empty" not in words(at)
+
+
+def prompts(at: AppTest) -> list[str]:
+    return [area.value for area in at.text_area if area.label.startswith("Scene")]
+
+
+def test_what_was_removed_from_the_storyboard_comes_back(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    at.button(key="add-scene").click().run()
+    at.text_area[1].set_value("night").run()
+    setting(at, "number_input", "fps").set_value(12).run()
+    next(button for button in at.button if button.label == "Remove").click().run()
+    assert "Scene 1 was removed" in words(at)
+    at.button(key="restore").click().run()
+    assert prompts(at) == ["dawn", "night"]
+    at.button(key="start-over").click().run()
+    assert prompts(at) == [""]
+    at.button(key="restore").click().run()
+    assert prompts(at) == ["dawn", "night"]
+    assert setting(at, "number_input", "fps").value == 12
+    at.button(key="example-0").click().run()
+    assert prompts(at) == ["dawn", "dawn over the sea"]
+    at.button(key="restore").click().run()
+    assert prompts(at) == ["dawn", "night"]
+    assert "undo" not in [button.label for button in at.button]
+
+
+def test_a_new_film_is_empty_and_a_remix_is_called_one(studio: Studio) -> None:
+    job = studio.finished()
+    at = studio.visit("create", job=job)
+    at.button(key="again").click().run()
+    assert "A remix of “dawn" in words(at)
+    assert prompts(at) == [scene.prompt for scene in RECIPE.scenes]
+    at = studio.visit("create", job=job)
+    at.button(key="new").click().run()
+    assert prompts(at) == [""]
+    assert "A remix" not in words(at)
+    at.text_area[0].set_value("a city").run()
+    at.switch_page("pages/home.py").run()
+    at.button(key="start").click().run()
+    assert prompts(at) == ["a city"]  # not submitted yet
+    at.switch_page("pages/create.py").run()
+    at.button(key="generate").click().run()
+    at.switch_page("pages/home.py").run()
+    at.button(key="start").click().run()
+    assert prompts(at) == [""]
 
 
 def test_a_refusal_of_the_engine_is_shown_calmly(studio: Studio) -> None:
@@ -233,6 +287,16 @@ def test_a_size_of_the_list_sets_width_and_height(studio: Studio) -> None:
     at.button(key="generate").click().run()
     recipe = studio.world.made[0].recipes[job_of(at)]
     assert (recipe.width, recipe.height) == (344, 192)
+
+
+def test_a_side_is_rounded_to_one_that_can_be_painted(studio: Studio) -> None:
+    at = studio.visit("create")
+    setting(at, "selectbox", "size").set_value("Custom").run()
+    setting(at, "number_input", "width").set_value(515).run()
+    assert setting(at, "number_input", "width").value == 512
+    at.text_area[0].set_value("dawn")
+    at.button(key="generate").click().run()
+    assert studio.world.made[0].recipes[job_of(at)].width == 512
 
 
 def test_the_address_of_a_running_job_shows_its_stage_to_anyone(studio: Studio) -> None:
@@ -397,8 +461,12 @@ def test_connection_pairs_and_uses_another_engine(studio: Studio) -> None:
     assert "far.example" in words(at).replace("\\", "")
     assert not studio.hub.chosen().local
     assert "r" * 8 not in words(at)
+    assert r"Paired with far\.example" in words(at)
+    assert at.text_input[0].value == ""
     next(button for button in at.button if button.label == "Forget").click().run()
     assert studio.hub.chosen().local
+    at.button(key="restore").click().run()
+    assert studio.hub.chosen().name == "far.example"
 
 
 def test_a_defect_shows_an_error_and_logs_a_traceback(

@@ -17,14 +17,14 @@ from engine.film.recipe import Recipe, Scene
 from engine.film.stages import KEYFRAME
 from ui import app_state
 from ui.create import animatic
-from ui.create.widgets import text_arguments
+from ui.create.widgets import show_excess
 from ui.estimate.panel import estimate
 from ui.films.player import player
 from ui.shell import text
 from ui.storage import draft
 from ui.storage.tables import Film
 
-Submit = Callable[[Recipe, Callable[[], None]], None]
+Submit = Callable[[Recipe, Callable[[str], None]], None]
 CARD_WIDTH = 236  # pixels
 POLL_INTERVAL = 1.5  # seconds, while pictures are missing
 
@@ -50,7 +50,7 @@ def keyframe_review(film: Film, submit: Submit) -> None:
 
     Args:
         film: the animatic, finished.
-        submit: submits a recipe, calls its second argument, and opens the job.
+        submit: submits a recipe, calls its second argument with the job, and opens that.
     """
     st.caption(
         "These are the keyframes. Those that you change are painted again, and so are those that "
@@ -65,9 +65,10 @@ def keyframe_review(film: Film, submit: Submit) -> None:
         player(film)
 
 
-def discard(film: Film) -> None:
-    """Remove an animatic that another film replaces from the library."""
+def discard(film: Film, by: str) -> None:
+    """Remove an animatic from the library; its address leads to the job that replaces it."""
     app_state.get_hub().library.discard(film.job)
+    st.session_state.setdefault("replaced", {})[film.job] = by
 
 
 def _approval(film: Film, keyframes: list[Keyframe], submit: Submit) -> None:
@@ -76,16 +77,16 @@ def _approval(film: Film, keyframes: list[Keyframe], submit: Submit) -> None:
     cost, _ = estimate(engine, whole)
     with st.container(key="glass_gate", border=True, horizontal=True, vertical_alignment="center"):
         if st.button("Make the film", key="approve", type="primary", disabled=not engine.connected):
-            submit(whole, lambda: _approved(film))
+            submit(whole, lambda job: _approved(film, job))
         if st.button("Repaint all that are not locked", key="reroll-all", icon=":material/casino:"):
             others = set(range(len(keyframes))) - _fixed(film, keyframes)
             _repaint(film, keyframes, submit, {place: draft.new_seed() for place in others}, {})
         st.caption(f"The film then takes about {text.length(cost.seconds)}.")
 
 
-def _approved(film: Film) -> None:
+def _approved(film: Film, by: str) -> None:
     st.query_params.pop("lock", None)
-    discard(film)
+    discard(film, by)
 
 
 def _cards(film: Film, keyframes: list[Keyframe], submit: Submit, missing: bool) -> None:
@@ -129,8 +130,8 @@ def _buttons(
                 f"Keyframe {place + 1}",
                 value=animatic.prompt_at(film.recipe, keyframes[place].seconds),
                 key=f"words-{film.job}-{place}",
-                **text_arguments(fields_of(Scene)["prompt"]),
             )
+            show_excess(prompt, fields_of(Scene)["prompt"])
             if st.button("Repaint", key=f"paint-{place}", type="primary"):
                 _repaint(film, keyframes, submit, {}, {place: prompt})
 
@@ -151,7 +152,7 @@ def _repaint(
     times = [keyframe.seconds for keyframe in keyframes]
     recipe = animatic.retaken(film.recipe, times, seeds, prompts)
     if recipe != film.recipe:
-        submit(recipe, lambda: discard(film))
+        submit(recipe, lambda job: discard(film, job))
 
 
 def _picture(film: Film, place: int, keyframe: Keyframe) -> str:

@@ -10,7 +10,8 @@ import streamlit as st
 
 from engine.errors import RequestError, VisionFluxError
 from engine.film.recipe import Recipe, read_recipe
-from ui.storage import draft
+from ui.films.remix import remix
+from ui.shell import theme
 
 COMMENT_PATH = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
 HEADER_BYTES = {b"meta": 4, b"data": 8}  # of a box, before its content
@@ -86,6 +87,8 @@ def drop_zone() -> None:
             on_change=_load_recipe,
             args=[key],
         )
+        if report := st.session_state.get("refused-film"):
+            theme.show_error(report)
 
 
 def _load_recipe(key: str) -> None:
@@ -95,9 +98,10 @@ def _load_recipe(key: str) -> None:
         return
     st.session_state["dropped"] += 1
     st.session_state.pop("problem", None)
+    st.session_state.pop("refused-film", None)
     try:
-        draft.load(st.session_state, recipe_in(dropped.getvalue()))
+        remix(recipe_in(dropped.getvalue()), dropped.name.removesuffix(".mp4"))
     except VisionFluxError as error:
-        st.session_state["problem"] = error.report()
+        st.session_state["refused-film"] = error.report()
     else:
         st.toast("The film's scenes and settings are loaded.")

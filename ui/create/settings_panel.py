@@ -11,7 +11,7 @@ from msgspec import structs
 
 from engine.film.recipe import SETTINGS, Recipe, largest_upscale
 from engine.models import Card, Defaults
-from ui.create.widgets import choice_arguments, number_arguments, text_arguments
+from ui.create.widgets import choice_arguments, number_arguments, show_excess
 from ui.shell.text import pixels, plain, size
 from ui.storage import draft
 
@@ -95,15 +95,15 @@ def _model_line(card: Card) -> str:
 
 
 def _negative_prompt(card: Card | None) -> None:
-    field = SETTINGS["negative_prompt"]
+    field, setting = SETTINGS["negative_prompt"], _setting("negative_prompt")
     st.text_area(
         field.title,
-        **_setting("negative_prompt"),
-        **text_arguments(field),
+        **setting,
         height=68,
         disabled=bool(card and card.negative_prompt == "ignored"),
         help=field.description + (f" {plain(card.title)}: {negative_prompt(card)}" if card else ""),
     )
+    show_excess(st.session_state[setting["key"]], field)
 
 
 def _setting(name: str) -> dict[str, Any]:
@@ -260,9 +260,19 @@ def _size(defaults: Defaults) -> None:
     if chosen_size == CUSTOM_SIZE:
         left, right = st.columns(2)
         with left:
-            _number("width")
+            _side("width")
         with right:
-            _number("height")
+            _side("height")
+
+
+def _side(name: str) -> None:
+    """Draw a side of a custom size; other lengths than the models can paint are rounded."""
+    setting = _setting(name)
+
+    def snap() -> None:
+        draft.change(st.session_state, **{name: nearest_side(st.session_state[setting["key"]])})
+
+    st.number_input(**number_arguments(SETTINGS[name]), **setting, on_change=snap)
 
 
 def _enlargement() -> None:
@@ -298,14 +308,14 @@ def sizes(defaults: Defaults) -> dict[str, tuple[int, int]]:
     """Return sizes like the model's own, which comes first, as a recipe accepts them."""
     width, height = defaults.width, defaults.height
     if width == height:
-        long, short = _side(width * 4 / 3), _side(height * 3 / 4)
+        long, short = nearest_side(width * 4 / 3), nearest_side(height * 3 / 4)
         return {"Square": (width, height), "Wide": (long, short), "Tall": (short, long)}
     long, short = max(width, height), min(width, height)
     turned = {"Wide": (long, short), "Tall": (short, long), "Square": (short, short)}
     return turned if width > height else {"Tall": turned.pop("Tall"), **turned}
 
 
-def _side(pixels: float) -> int:
+def nearest_side(pixels: float) -> int:
     """Return the accepted length of a side that is nearest to ``pixels``."""
     field = SETTINGS["width"]
     unit = field.multiple_of or 1

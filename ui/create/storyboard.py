@@ -14,7 +14,7 @@ from engine.film.recipe import MAX_SCENES, Scene
 from engine.models import Card
 from ui.create.camera_panel import scene_options
 from ui.create.prompt_check import PromptCheck, check_prompts, prompt_check, teach_words
-from ui.create.widgets import choice_arguments, number_arguments, text_arguments
+from ui.create.widgets import choice_arguments, number_arguments, show_excess
 from ui.storage import draft
 from ui.storage.draft import SceneDraft
 
@@ -54,13 +54,14 @@ def storyboard(problem_of: Callable[[str], None], card: Card | None) -> None:
 
 
 def _scene(index: int, scene: SceneDraft, count: int, check: PromptCheck | None) -> None:
+    prompt = draft.of_scene(st.session_state, scene, "prompt")
     st.text_area(
         f"Scene {index + 1}",
-        **draft.of_scene(st.session_state, scene, "prompt"),
+        **prompt,
         placeholder="dawn over the sea, sun on the left" if index == 0 else "…and then?",
-        **text_arguments(fields_of(Scene)["prompt"]),
         height=122,
     )
+    show_excess(st.session_state[prompt["key"]], fields_of(Scene)["prompt"])
     if check:
         prompt_check(scene.id, scene.prompt, check, partial(_take, scene.id))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):

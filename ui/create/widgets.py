@@ -1,9 +1,11 @@
-"""Arguments for Streamlit's widgets, read from the field that a widget shows.
+"""Arguments for Streamlit's widgets, and their limits, read from the field that a widget shows.
 
 It knows fields, not which recipe or scene they belong to.
 """
 
 from typing import Any
+
+import streamlit as st
 
 from engine.film.fields import Field
 
@@ -21,9 +23,11 @@ def number_arguments(field: Field) -> dict[str, Any]:
     }
 
 
-def text_arguments(field: Field) -> dict[str, Any]:
-    """Return what a text area needs: the limit of its length."""
-    return {"max_chars": int(field.bounds.most)}
+def show_excess(text: str, field: Field) -> None:
+    """Show how much too long a text is; a text area with a limit would drop it instead."""
+    if len(text) > field.bounds.most:
+        limit = f"{field.bounds.most:,}"
+        st.warning(f"This text has {len(text):,} characters; {limit} are possible. Shorten it.")
 
 
 def choice_arguments(field: Field) -> dict[str, Any]:

@@ -103,6 +103,14 @@ class EngineView:
         return "This computer" if self.local else urlsplit(self.key).netloc
 
 
+@dataclass(frozen=True)
+class Forgotten:
+    """A paired engine that was removed, and whether new films were submitted to it."""
+
+    pairing: Pairing
+    chosen: bool
+
+
 async def refresh_hello(link: EngineLink, connection: Connection, meter: TrafficMeter) -> None:
     """Refresh an engine's hello while pages show it, and count its traffic; never return."""
     while True:
@@ -281,11 +289,23 @@ class Engines:
             self._saved.stop_local(False)
             self.local.task = asyncio.create_task(self._keep_local(self.local))
 
-    async def forget(self, key: str) -> None:
-        """Remove a paired engine; it continues its jobs."""
+    async def forget(self, key: str) -> Forgotten | None:
+        """Remove a paired engine, which continues its jobs; return what ``restore`` needs."""
+        pairing, chosen = self._saved.pairings().get(key), self._saved.chosen == key
         self._saved.forget(key)
         if link := self._links.pop(key, None):
             await self._close_link(link)
+        return Forgotten(pairing, chosen) if pairing else None
+
+    async def restore(self, forgotten: Forgotten) -> None:
+        """Pair with a forgotten engine again, which need not answer now."""
+        pairing = forgotten.pairing
+        if pairing.url in self._links:
+            return
+        self._saved.save(pairing)
+        self._links[pairing.url] = self._open(EngineLink(pairing.url), pairing)
+        if forgotten.chosen:
+            self._saved.choose(pairing.url)
 
     async def pair(self, pairing: Pairing) -> EngineView:
         """Connect a new engine and choose it.

@@ -17,7 +17,7 @@ from engine.film.recipe import Recipe
 from engine.local import ensure_local_engine
 from engine.wire.client import Connection
 from engine.wire.pairing import Pairing
-from ui.engines.connections import EngineLink, Engines, EngineView
+from ui.engines.connections import EngineLink, Engines, EngineView, Forgotten
 from ui.engines.job_follower import Follower
 from ui.engines.migration import Migration
 from ui.engines.submission import Submissions
@@ -122,9 +122,13 @@ class Hub:
         """Submit new films to another paired engine from now on."""
         self._engines.choose(key)
 
-    def forget(self, key: str) -> None:
-        """Remove a paired engine; it continues its jobs."""
-        self._call(self._engines.forget(key))
+    def forget(self, key: str) -> Forgotten | None:
+        """Remove a paired engine, which continues its jobs; return what ``restore`` needs."""
+        return self._call(self._engines.forget(key))
+
+    def restore(self, forgotten: Forgotten) -> None:
+        """Pair with a forgotten engine again."""
+        self._call(self._engines.restore(forgotten))
 
     def stop_local(self) -> None:
         """Stop the engine on this computer until ``start_local`` is called; its films wait.

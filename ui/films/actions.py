@@ -9,10 +9,11 @@ import streamlit as st
 
 from engine.errors import VisionFluxError
 from ui import app_state
+from ui.films.remix import remix
 from ui.films.shelf import Choice
 from ui.shell import theme
-from ui.shell.text import plain, short
-from ui.storage import draft
+from ui.shell.text import short
+from ui.shell.undo import undo_bar
 from ui.storage.tables import Film
 
 
@@ -60,21 +61,9 @@ def actions(film: Film, more: Callable[[Film], None]) -> None:
 
 
 def undo() -> None:
-    """Draw a button that restores the film that was deleted last, until it is dismissed."""
-    deleted = st.session_state.get("discarded")
-    if not deleted:
-        return
-    with st.container(key="undo", horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"Deleted “{plain(short(deleted['title'], 40))}”", width="stretch")
-        st.button("Undo", key="restore", on_click=_restore, args=[deleted["job"]])
-        st.button(
-            "",
-            key="dismiss",
-            icon=":material/close:",
-            help="Dismiss",
-            type="tertiary",
-            on_click=_dismiss,
-        )
+    """Draw the bar that restores deleted films, the last one first."""
+    if deleted := st.session_state.get("discarded"):
+        undo_bar(f"Deleted “{short(deleted[-1]['title'], 40)}”", _restore, _dismiss)
 
 
 def _button(label: str, icon: str, done: Callable[[Film], None], film: Film) -> None:
@@ -89,7 +78,7 @@ def _open(film: Film) -> None:
 
 
 def _remix(film: Film) -> None:
-    draft.load(st.session_state, film.recipe)
+    remix(film.recipe, film.title)
     st.switch_page("pages/create.py")
 
 
@@ -103,7 +92,8 @@ def _compare(film: Film) -> None:
 
 def _delete(film: Film) -> None:
     app_state.get_hub().library.discard(film.job)
-    st.session_state["discarded"] = {"job": film.job, "title": film.title}
+    deleted = {"job": film.job, "title": film.title}
+    st.session_state["discarded"] = [*st.session_state.get("discarded", []), deleted]
     go_to()
 
 
@@ -141,9 +131,10 @@ def _save_name(job: str) -> None:
     app_state.get_hub().library.rename(job, st.session_state[f"title-{job}"])
 
 
-def _restore(job: str) -> None:
-    app_state.get_hub().library.restore(job)
-    _dismiss()
+def _restore() -> None:
+    *others, last = st.session_state["discarded"]
+    app_state.get_hub().library.restore(last["job"])
+    st.session_state["discarded"] = others
 
 
 def _dismiss() -> None:

@@ -48,7 +48,7 @@ class Reel {
   openNamed(films) {
     if (this.named) return;
     this.named = true;
-    const wanted = films.find((film) => film.id === new URL(location.href).searchParams.get("film"));
+    const wanted = films.find((film) => film.id === openFilm());
     if (wanted) this.drawer.open(wanted);
   }
 
@@ -56,6 +56,7 @@ class Reel {
     this.unsubscribe();
     this.visibility.disconnect();
     this.stop();
+    window.removeEventListener("popstate", this.drawer.onBack);
   }
 
   card(film) {
@@ -143,11 +144,16 @@ class Drawer {
     this.box.addEventListener("click", (event) => event.target === this.box && this.box.close());
     this.box.addEventListener("close", () => {
       this.find(".player").replaceChildren();
-      if (location.pathname === this.home) address(null);
+      if (location.pathname !== this.home || !openFilm()) return; // the page is left, or by Back
+      if (this.pushed) history.back();
+      else history.replaceState(history.state, "", addressOf(null));
     });
+    this.onBack = () => this.box.open && !openFilm() && this.box.close();
+    window.addEventListener("popstate", this.onBack);
     this.find(".leave").onclick = () => this.box.close();
     for (const kind of ["remix", "library"]) {
       this.find(`.${kind}`).onclick = () => {
+        this.home = null; // Back from the next page returns to this drawer
         this.box.close();
         reel.choose(kind, this.film.id);
       };
@@ -168,7 +174,8 @@ class Drawer {
     this.find(".library").hidden = !film.own;
     this.find(".save").href = film.save;
     this.home = location.pathname; // Remix opens another page
-    address(film.id);
+    this.pushed = openFilm() !== film.id;
+    if (this.pushed) history.pushState({}, "", addressOf(film.id));
     this.box.showModal();
     this.box.scrollTop = 0;
     if (film.format === "gif") return;
@@ -178,11 +185,15 @@ class Drawer {
   }
 }
 
-function address(film) {
+function openFilm() {
+  return new URL(location.href).searchParams.get("film");
+}
+
+function addressOf(film) {
   const url = new URL(location.href);
   if (film) url.searchParams.set("film", film);
   else url.searchParams.delete("film");
-  history.replaceState(history.state, "", url);
+  return url;
 }
 
 function scene({ prompt, seconds }) {

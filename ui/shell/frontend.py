@@ -2,8 +2,9 @@
 
 In Streamlit's own front end, a page below the root finds its server only after a 404 and a wait,
 the script of each kind of element is fetched when the first such element arrives, and the page is
-white until the theme is known. The menu's entry of the open page does nothing, and the menu stays
-open on a phone. ``start.html`` and preload links correct this. Streamlit also reads about ninety
+white until the theme is known. The menu's entry of the open page does nothing, the menu stays open
+on a phone, and Back leaves the page of a dialog. ``start.html``, ``dialogs.js`` and preload links
+correct this. Streamlit also reads about ninety
 files per page from disk, in a thread and in parts; here they are read once.
 
 It knows the kinds of elements and the scripts of each page, not the pages.
@@ -23,6 +24,7 @@ from ui.shell import _compat, accounts, scripts
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
 _CACHE_FOR_A_YEAR = {"Cache-Control": "public, immutable, max-age=31536000"}  # names have hashes
 _FONTS = ("manrope", "sora")
+_DIALOGS = Path(__file__).with_name("dialogs.js")
 _START = Path(__file__).with_name("start.html").read_text("utf-8")
 _SHELF = ("Html", "BidiComponent", "Button")
 _FORM = ("TextArea", "NumberInput", "Selectbox", "Checkbox", "Slider", "FileUploader")
@@ -100,6 +102,7 @@ def page(name: str, *, at_once: bool) -> str:
         f'<link rel="modulepreload" href=".{address}">'
         for address in scripts.with_imports(SCRIPTS[name])
     ]
+    links.append(f'<script type="module" src=".{scripts.address(_DIALOGS)}"></script>')
     links += [
         f'<link rel="preload" as="font" type="font/woff2" crossorigin'
         f' href="./app/static/fonts/{font}.woff2">'

@@ -13,9 +13,10 @@ next visit.
 import secrets
 import threading
 from collections.abc import Iterable, MutableMapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, structs
@@ -31,6 +32,7 @@ State = MutableMapping[Any, Any]
 T = TypeVar("T")
 PREFIX = "draft-"  # of the keys of widgets
 KEYFRAMES_FIRST_KEY = f"{PREFIX}gate"
+UNDO_KEY = f"{PREFIX}undo"
 FILLER = "…"  # replaces an empty prompt
 NO_SCENES = (Scene(prompt=FILLER),)  # of a recipe whose scenes do not matter
 SETTINGS = tuple(name for name in recipes.SETTINGS if name != "motion")  # scenes have their own
@@ -62,6 +64,12 @@ class SceneDraft:
     id: str = field(default_factory=new_id)
 
     @property
+    def values(self) -> tuple[object, ...]:
+        """What the user has given for it."""
+        picture = self.start_image, self.strength
+        return self.prompt.strip(), self.seconds, self.motion, self.camera, *picture
+
+    @property
     def empty(self) -> bool:
         """Whether the scene has no prompt yet."""
         return not self.prompt.strip()
@@ -88,6 +96,8 @@ class Draft:
         locked: whether the next film has the same seed.
         keyframes_first: whether the user wants to review the keyframes before the film is made.
         guessed: whether to replace the settings by the model's defaults once they are known.
+        remix_of: title of the film that it was loaded from; "" if it is a new one.
+        submitted: the recipe that a film has already, with a seed of 0; None if there is none.
         revisions: how often the app changed each setting; part of the widgets' keys.
         firsts: value of each widget when it first appeared, by the widget's key.
     """
@@ -97,6 +107,8 @@ class Draft:
     locked: bool = True
     keyframes_first: bool = False
     guessed: bool = False
+    remix_of: str = ""
+    submitted: Recipe | None = None
     revisions: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SETTINGS, 0))
     firsts: dict[str, Any] = field(default_factory=dict)
 
@@ -107,7 +119,7 @@ class SavedDraft(msgspec.Struct, frozen=True):
     Attributes:
         recipe: of the film.
         empty: indices of the scenes without a prompt.
-        locked, guessed: as in ``Draft``.
+        locked, guessed, remix_of, submitted: as in ``Draft``.
         gate: ``keyframes_first`` of the ``Draft``.
     """
 
@@ -116,6 +128,8 @@ class SavedDraft(msgspec.Struct, frozen=True):
     locked: bool = False
     gate: bool = False
     guessed: bool = False
+    remix_of: str | msgspec.UnsetType = UNSET
+    submitted: Recipe | msgspec.UnsetType = UNSET
 
 
 def current(state: State) -> Draft:
@@ -151,16 +165,25 @@ def is_blank(state: State) -> bool:
     return len(scenes) == 1 and scenes[0].empty
 
 
-def load(state: State, recipe: Recipe) -> None:
-    """Replace the draft by a recipe, with its seed locked."""
+def load(state: State, recipe: Recipe, *, remix_of: str = "") -> None:
+    """Replace the draft by a recipe, with its seed locked.
+
+    Args:
+        state: the session.
+        recipe: of a film.
+        remix_of: its title, if that film exists.
+    """
     settings = structs.replace(recipe, scenes=NO_SCENES, motion="morph", animatic=False)
     scenes = zip(recipe.scenes, recipe.motions, strict=True)
     draft = Draft(settings, [_scene_draft(scene, motion) for scene, motion in scenes])
+    draft.remix_of = remix_of
     if "draft" in state:
         old = current(state)
         draft.keyframes_first = old.keyframes_first
-        draft.revisions = {name: count + 1 for name, count in old.revisions.items()}
+        draft.revisions = _next(old.revisions)
     state["draft"] = draft
+    if remix_of:
+        draft.submitted = _seedless(state)
 
 
 def restore(state: State, saved: SavedDraft) -> None:
@@ -170,6 +193,7 @@ def restore(state: State, saved: SavedDraft) -> None:
     load(state, saved.recipe)
     draft = current(state)
     draft.locked, draft.keyframes_first, draft.guessed = saved.locked, saved.gate, saved.guessed
+    draft.remix_of, draft.submitted = saved.remix_of or "", saved.submitted or None
     for index, scene in enumerate(draft.scenes):
         if index in saved.empty:
             scene.prompt = ""
@@ -183,7 +207,15 @@ def to_save(state: State) -> SavedDraft | None:
     except VisionFluxError:
         return None
     empty = tuple(index for index, scene in enumerate(draft.scenes) if scene.empty)
-    return SavedDraft(recipe, empty, draft.locked, draft.keyframes_first, draft.guessed)
+    return SavedDraft(
+        recipe,
+        empty,
+        draft.locked,
+        draft.keyframes_first,
+        draft.guessed,
+        draft.remix_of or UNSET,
+        draft.submitted or UNSET,
+    )
 
 
 def key(state: State, name: str) -> str:
@@ -271,9 +303,61 @@ def lock(state: State, locked: bool) -> None:
 
 
 def submitted(state: State) -> None:
-    """Draw another seed for the next film, unless the seed is locked."""
+    """Note that the film was submitted; draw another seed for the next, unless it is locked."""
+    current(state).submitted = _seedless(state)
     if not current(state).locked:
         change(state, seed=new_seed())
+
+
+def is_submitted(state: State) -> bool:
+    """Return whether a film with these scenes and settings exists; seeds may differ."""
+    known = current(state).submitted
+    return known is not None and known == _seedless(state)
+
+
+def _seedless(state: State) -> Recipe | None:
+    """Return the recipe of the draft with a seed of 0; None if it is not valid."""
+    try:
+        return structs.replace(recipe_of(state, filler=FILLER), seed=0)
+    except VisionFluxError:
+        return None
+
+
+class Removed(NamedTuple):
+    """A draft as it was before something was removed, and a line that says what."""
+
+    line: str
+    draft: Draft
+
+
+def keep(state: State, line: str) -> None:
+    """Keep a copy of the draft for ``undo``; ``line`` says what is about to be removed."""
+    read_widgets(state)
+    state[UNDO_KEY] = Removed(line, deepcopy(current(state)))
+
+
+def removed(state: State) -> Removed | None:
+    """Return what ``undo`` would bring back; None if there is nothing."""
+    return cast("Removed | None", state.get(UNDO_KEY))
+
+
+def undo(state: State) -> None:
+    """Bring back the draft that was kept, with new widgets."""
+    draft = state.pop(UNDO_KEY).draft
+    draft.revisions, draft.firsts = _next(current(state).revisions), {}
+    for scene in draft.scenes:
+        scene.id = new_id()
+    state["draft"] = draft
+
+
+def dismiss_undo(state: State) -> None:
+    """Drop the draft that was kept."""
+    state.pop(UNDO_KEY, None)
+
+
+def _next(revisions: dict[str, int]) -> dict[str, int]:
+    """Return revisions that give every setting a new widget."""
+    return {name: count + 1 for name, count in revisions.items()}
 
 
 def put_prompt(state: State, text: str) -> None:
@@ -288,6 +372,8 @@ def set_prompt(state: State, scene_id: str, text: str) -> None:
     """Replace the prompt of a scene."""
     read_widgets(state)
     scene = _find(state, scene_id)
+    if not scene.empty:
+        keep(state, f"The words of scene {current(state).scenes.index(scene) + 1} were replaced")
     scene.prompt, scene.id = text, new_id()  # with new widgets
 
 
@@ -312,6 +398,7 @@ def move_scene(state: State, scene_id: str, by: int) -> None:
 
 def drop_scene(state: State, scene_id: str) -> None:
     """Remove a scene; if it is the only one, empty it."""
+    keep(state, f"Scene {current(state).scenes.index(_find(state, scene_id)) + 1} was removed")
     scenes, at = _reorder(state, scene_id)
     gone = scenes.pop(at)
     if not scenes:
@@ -328,6 +415,8 @@ def set_start_image(state: State, scene_id: str, start_image: str) -> None:
     """Set the image that a scene begins from; "" removes it."""
     read_widgets(state)
     scene = _find(state, scene_id)
+    if not start_image:
+        keep(state, f"The picture of scene {current(state).scenes.index(scene) + 1} was removed")
     scene.start_image = start_image
     if not start_image:
         scene.strength = SceneDraft.strength

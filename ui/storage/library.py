@@ -212,6 +212,12 @@ class Library:
         """Hide a film that is not being made; ``restore`` undoes this for a day."""
         self._update(job, Film.status.not_in(UNFINISHED), deleted_at=time.time())
 
+    def is_discarded(self, job: str) -> bool:
+        """Return whether a film was discarded and can be restored."""
+        query = sa.select(Film.job).where(self._own(job), ~_NOT_DISCARDED)
+        with self._session() as session:
+            return session.scalar(query) is not None
+
     def restore(self, job: str) -> None:
         """Show a discarded film again."""
         self._update(job, deleted_at=0.0)

@@ -12,6 +12,7 @@ def test_a_link_can_be_pasted_back() -> None:
     for url in ("http://127.0.0.1:8765", "https://abc.example", "http://[::1]:9"):
         engine = Pairing(url, KEY)
         assert Pairing.parse(f"  {engine.link}\n") == engine
+        assert Pairing.parse(f"Pairing link: {engine.link}\n") == engine
 
 
 @pytest.mark.parametrize(
