@@ -40,6 +40,7 @@ SLOW = (
     "engine/cli/test_interpolate.py",
     "engine/cli/test_upscale.py",
     "engine/render",
+    "corpus",
     "engine/tunnels",
     "faults",
 )

@@ -55,7 +55,16 @@ INSIDE = {
         "number_format",
         "pipeline",
     ),
-    "engine.render.video": ("", "ffmpeg", "footage", "parts", "gif", "encode", "smoothness"),
+    "engine.render.video": (
+        "",
+        "ffmpeg",
+        "signal",
+        "footage",
+        "parts",
+        "gif",
+        "encode",
+        "smoothness",
+    ),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),
     "engine.render.painting": (
         *("", "noise", "warp", "blank", "image_to_image", "vae", "anchor_attention", "prompts"),

@@ -85,6 +85,26 @@ def failure(errors: bytes) -> AssemblyError | StorageError:
     return AssemblyError(f"ffmpeg failed: {last}")
 
 
+def report(film: Path, filters: str, *options: str) -> str:
+    """Decode a film and return what ffmpeg and filters that report something write about it.
+
+    Args:
+        film: any film.
+        filters: for ffmpeg's ``-vf``.
+        options: of the output, such as how many frames it takes.
+
+    Raises:
+        AssemblyError: this is no film.
+    """
+    arguments = ["-v", "info", "-hide_banner", "-nostats", *film_input(film), "-map", "0:v:0"]
+    arguments += [*options, "-vf", filters, "-f", "null", "-"]
+    with _start(arguments, stderr=subprocess.PIPE) as process:
+        _, errors = process.communicate()
+    if process.returncode:
+        raise failure(errors)
+    return bytes(errors).decode("utf-8", errors="replace")
+
+
 class Packets(NamedTuple):
     """The packets of a film's video stream.
 

@@ -27,9 +27,8 @@ from engine.render.video.ffmpeg import (
     read_packets,
     run,
 )
+from engine.render.video.signal import EXACT_SCALING, PICTURES, Signal, read_signal
 
-# Without these colours drift by 3 of 255.
-EXACT_SCALING = "flags=bicubic+accurate_rnd+full_chroma_int"
 # Beyond full HD, x264 takes longer than drawing: "veryfast" takes 0.30 instead of 0.77 s of a core
 # for a frame of 3840x2160, at the same size of the file and 48.8 instead of 50.0 dB.
 LARGE_PIXELS, LARGE_PRESET, PRESET = 1920 * 1088, "veryfast", "medium"
@@ -45,6 +44,7 @@ class Source:
         times: when each frame is shown, in seconds, rising.
         pictures: the files of a folder, in order; empty for a film.
         pixel_shape: width of a pixel over its height, as ffmpeg writes it; 1/1 is square.
+        signal: what its pixels mean.
     """
 
     path: Path
@@ -53,12 +53,14 @@ class Source:
     times: list[Fraction]
     pictures: list[Path]
     pixel_shape: str = "1/1"
+    signal: Signal = PICTURES
 
     def frames(self) -> Iterator[Frame]:
         """Decode the frames in order, one at a time."""
         if self.pictures:
             return (read_picture(path, (self.width, self.height)) for path in self.pictures)
-        exact = f"scale={self.width}:{self.height}:{EXACT_SCALING}"  # streams may change their size
+        size = f"{self.width}:{self.height}"  # streams may change it
+        exact = f"scale={size}:{EXACT_SCALING}{self.signal.reading()}"
         return decode(self.path, self.width, self.height, exact)
 
 
@@ -124,7 +126,7 @@ def _unreadable(path: Path, error: Exception) -> InvalidParameterError:
 def _open_film(path: Path) -> Source:
     """Decode once without keeping pixels, to learn when each frame is shown."""
     try:
-        film = read_packets(path, decode=True)
+        film, signal = read_packets(path, decode=True), read_signal(path)
     except AssemblyError as error:
         problem = f"{path.name} cannot be read as a film ({error.problem})"
         remedy = "pass a film, or a folder of pictures"
@@ -134,7 +136,7 @@ def _open_film(path: Path) -> Source:
     for time in times[1:]:  # broken files repeat a time; a frame must last some time
         rising.append(time if time > rising[-1] else rising[-1] + film.tick)
     shape = "1/1" if film.pixel_shape.startswith("0") else film.pixel_shape
-    return Source(path, film.width, film.height, rising, [], shape)
+    return Source(path, film.width, film.height, rising, [], shape, signal)
 
 
 class PartWriter:
@@ -150,12 +152,13 @@ class PartWriter:
         rate: Fraction,
         crf: int,
         pixel_shape: str = "1/1",
+        signal: Signal = PICTURES,
     ) -> None:
         self.path, self.partial = path, path.with_suffix(".partial.mp4")
         width, height = (side + side % 2 for side in size)
         self.odd = (size[1] % 2, size[0] % 2)
         preset = LARGE_PRESET if width * height > LARGE_PIXELS else PRESET
-        output = [*_encoding(crf, pixel_shape, preset), address(self.partial)]
+        output = [*_encoding(crf, pixel_shape, preset, signal.written()), address(self.partial)]
         self.encoder = Encoder.start((width, height), rate, output)
 
     def __enter__(self) -> Self:
@@ -188,11 +191,10 @@ class PartWriter:
                 self.partial.unlink(missing_ok=True)
 
 
-def _encoding(crf: int, pixel_shape: str, preset: str) -> list[str]:
-    """H.264 that plays everywhere: 4:2:0, tagged bt709."""
-    colours = f"scale=out_color_matrix=bt709:out_range=tv:{EXACT_SCALING},format=yuv420p"
-    tags = f"setparams=color_primaries=bt709:color_trc=bt709,setsar={pixel_shape}"
-    filters = ["-vf", f"{colours},{tags}"]
+def _encoding(crf: int, pixel_shape: str, preset: str, signal: Signal) -> list[str]:
+    """H.264 that plays everywhere: 4:2:0, tagged with what its colours mean."""
+    colours = f"scale={signal.writing()}:{EXACT_SCALING},format=yuv420p"
+    filters = ["-vf", f"{colours},{signal.tags()},setsar={pixel_shape}"]
     return [*filters, "-c:v", "libx264", "-crf", str(crf), "-preset", preset]
 
 

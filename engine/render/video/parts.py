@@ -93,6 +93,7 @@ def _all_facts(film: PartedFilm) -> dict[str, object]:
         "frames": len(source.times),
         "rate": str(film.rate),
         "crf": film.crf,
+        "signal": repr(source.signal),
         "part": PART_FRAMES,
     }
 
@@ -110,7 +111,8 @@ def _write_parts(film: PartedFilm, work: Path, progress: Callable[[int], None]) 
             if index % PART_FRAMES == 0:
                 stack.close()
                 path = work / f"part-{index // PART_FRAMES:05}.mp4"
-                part = PartWriter(path, film.size, film.rate, film.crf, film.source.pixel_shape)
+                shape, signal = film.source.pixel_shape, film.source.signal
+                part = PartWriter(path, film.size, film.rate, film.crf, shape, signal)
                 writer = stack.enter_context(part)
             assert writer is not None
             writer.write(frame)

@@ -1,0 +1,115 @@
+"""What the numbers of a film's pixels mean: matrix, range, primaries and transfer of its colours.
+
+Read from the film's tags; what they leave open is taken from its size, as players do. Knows nothing
+about when frames are shown.
+
+Sources: ITU-T H.273 for the names; for what is assumed of untagged films, mpv's rule: BT.709 from
+1280 pixels of width or 577 of height on, else BT.601.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.errors import InvalidParameterError
+from engine.render.video.ffmpeg import report
+
+UNKNOWN = ("unknown", "reserved")
+HD_WIDTH, HD_HEIGHT = 1280, 577  # pixels from which either makes a film HD
+PAL_HEIGHT = 576
+# Matrices that ffmpeg's scaler reads and writes.
+MATRICES = ("bt709", "bt470bg", "smpte170m", "bt2020nc", "smpte240m", "fcc")
+# Without these colours drift by 3 of 255.
+EXACT_SCALING = "flags=bicubic+accurate_rnd+full_chroma_int"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """How a film's pixels are to be read, and are written again; names as ffmpeg has them.
+
+    Attributes:
+        pixels: ffmpeg's pixel format.
+        matrix: how colours became luma and chroma; ``gbr`` where they did not.
+        range: ``tv`` or ``pc``.
+        primaries: which red, green and blue are meant.
+        transfer: how light became numbers.
+    """
+
+    pixels: str = "rgb24"
+    matrix: str = "gbr"
+    range: str = "pc"
+    primaries: str = "bt709"
+    transfer: str = "bt709"
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether it has no luma, as GIF and PNG."""
+        return self.matrix == "gbr"
+
+    def reading(self) -> str:
+        """Return options of ffmpeg's ``scale`` that turn it into RGB."""
+        return "" if self.is_rgb else f":in_color_matrix={self.matrix}:in_range={self.range}"
+
+    def written(self) -> "Signal":
+        """Return the signal in which its frames are encoded: RGB becomes BT.709."""
+        return replace(self, matrix="bt709", range="tv") if self.is_rgb else self
+
+    def writing(self) -> str:
+        """Return options of ffmpeg's ``scale`` that turn RGB into it."""
+        return f"out_color_matrix={self.matrix}:out_range={self.range}"
+
+    def tags(self) -> str:
+        """Return ffmpeg's filter that writes it on frames."""
+        return (
+            f"setparams=range={self.range}:colorspace={self.matrix}"
+            f":color_primaries={self.primaries}:color_trc={self.transfer}"
+        )
+
+
+PICTURES = Signal()  # RGB without tags
+
+
+def read_signal(film: Path) -> Signal:
+    """Read the signal of a film's first frame.
+
+    Raises:
+        AssemblyError: this is no film, or it holds no frames.
+        InvalidParameterError: its colours are encoded in a way that cannot be read.
+    """
+    text = report(film, "showinfo=checksum=0", "-frames:v", "1")
+    shown = dict(re.findall(r"\b(color_\w+|fmt):(\S+)", text))
+    size = re.search(r"\bs:(\d+)x(\d+)", text)
+    width, height = map(int, size.groups()) if size else (0, 0)
+    return _completed(shown, width, height)
+
+
+def _completed(shown: dict[str, str], width: int, height: int) -> Signal:
+    """Fill in what a film does not say."""
+    pixels = shown.get("fmt", "yuv420p")
+    usual = _usual(pixels, width, height)
+    tagged = {
+        "matrix": shown.get("color_space"),
+        "range": shown.get("color_range"),
+        "primaries": shown.get("color_primaries"),
+        "transfer": shown.get("color_trc"),
+    }
+    signal = replace(
+        usual, **{key: value for key, value in tagged.items() if value and value not in UNKNOWN}
+    )
+    if signal.is_rgb or signal.matrix in MATRICES:
+        return signal
+    problem = f"its colours are encoded by the matrix {signal.matrix}, which cannot be read"
+    remedy = f"convert it to one of {', '.join(MATRICES)} first"
+    raise InvalidParameterError("input", problem, remedy)
+
+
+def _usual(pixels: str, width: int, height: int) -> Signal:
+    """What players assume of a film of this size without tags."""
+    if not pixels.startswith(("yuv", "nv", "p0", "p2", "uyvy", "yvyu", "xyz", "gray", "ya", "y2")):
+        return Signal(pixels)
+    span = "pc" if pixels.startswith("yuvj") else "tv"
+    if width >= HD_WIDTH or height >= HD_HEIGHT:
+        return Signal(pixels, "bt709", span, "bt709", "bt709")
+    if height == PAL_HEIGHT:
+        return Signal(pixels, "bt470bg", span, "bt470bg", "bt709")
+    return Signal(pixels, "smpte170m", span, "smpte170m", "bt709")
