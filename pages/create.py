@@ -14,6 +14,7 @@ from ui import app_state
 from ui.create import animatic, model_panel, new_film
 from ui.create.autosubmit import autosubmit
 from ui.create.keyframe_review import keyframe_review
+from ui.create.prompt_check import note_after_film
 from ui.create.recipe_import import drop_zone
 from ui.create.recovery import recovery, restart
 from ui.create.settings_panel import settings_panel
@@ -82,6 +83,8 @@ def _film(film: Film, view: JobView) -> None:
         _problem()
     elif view.progress.status == "finished":
         player(film)
+        models = _models(app_state.get_hub().chosen().hello)
+        note_after_film(film.recipe, models.get(film.recipe.model))
         _after_film(film)
     else:
         _ended(film, view)

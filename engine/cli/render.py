@@ -10,7 +10,7 @@ import contextlib
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from engine.errors import (
 )
 from engine.film.activity import activity as pieces_activity
 from engine.film.camera import PRESETS
+from engine.film.events import Planned
 from engine.film.fields import Field, fields_of
 from engine.film.progress import Progress, advance
 from engine.film.recipe import SETTINGS, Recipe, Scene, parse_recipe
@@ -254,12 +255,21 @@ class Following:
         if not isinstance(message, JobEvent):
             return
         advance(self.progress, message)
+        if isinstance(message.event, Planned):
+            self._note_prompts(message.event.prompts)
         self._bar.n = round(100 * self.progress.fraction, 1)
         remaining = self.progress.remaining
         left = f" < {remaining:.0f} s left" if remaining else ""
         self._bar.set_postfix_str(left, refresh=False)
         self._bar.set_description_str(activity(self.progress))
         self._news.set()
+
+    def _note_prompts(self, painted: Sequence[str]) -> None:
+        """Print what is painted in scenes whose prompts leave something open."""
+        scenes = self.recipe.scenes if self.recipe else ()
+        for scene, prompt in zip(scenes, painted, strict=False):
+            if prompt != scene.prompt:
+                self.note(f"painted as: {prompt}")
 
     def link_changed(self, state: LinkState) -> None:
         """Note whether the engine is connected; one that refuses the connection ends the wait."""

@@ -86,15 +86,10 @@ def test_keeping_the_layout_is_offered_where_a_scene_does_not_melt_in(studio: St
 
 
 def test_a_model_with_a_vocabulary_says_what_it_makes_of_a_prompt(studio: Studio) -> None:
-    engine = studio.world.made[0]
-    assert engine.hello
-    card = msgspec.structs.replace(CARD, vocabulary=WORLD, examples=["a fox at night"])
     at = studio.visit("create")
     at.text_area[0].set_value("a fox").run()
     assert not checks(at)
-    engine.hello = msgspec.structs.replace(
-        engine.hello, models=(ModelInfo(name="landscapes", card=card),)
-    )
+    teach_vocabulary(studio)
     at.run()
     (found,) = checks(at)
     assert found["prompt"] == "a fox"
@@ -107,6 +102,28 @@ def test_a_model_with_a_vocabulary_says_what_it_makes_of_a_prompt(studio: Studio
     next(one for one in at.button if one.label == "Paint “a fox at night”").click().run()
     assert at.text_area[0].value == "a fox at night"
     assert NOTHING_KNOWN not in words(at)
+
+
+def test_a_film_says_which_of_its_scenes_the_model_could_not_paint(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("a fox")
+    at.button(key="add-scene").click().run()
+    at.text_area[1].set_value("un gato")
+    at.button(key="generate").click().run()
+    job = job_of(at)
+    finish(studio, job)
+    assert NOTHING_KNOWN not in words(studio.visit("create", job=job))
+    teach_vocabulary(studio)
+    assert f"Scene 2: {NOTHING_KNOWN}" in words(studio.visit("create", job=job))
+
+
+def teach_vocabulary(studio: Studio) -> None:
+    """Give the engine's model a vocabulary."""
+    engine = studio.world.made[0]
+    assert engine.hello
+    card = msgspec.structs.replace(CARD, vocabulary=WORLD, examples=["a fox at night"])
+    models = (ModelInfo(name="landscapes", card=card),)
+    engine.hello = msgspec.structs.replace(engine.hello, models=models)
 
 
 def checks(at: AppTest) -> list[dict[str, str]]:

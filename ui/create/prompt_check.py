@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 import streamlit as st
 
+from engine.film.recipe import Recipe
 from engine.film.vocabulary import Completion, Listener, Part, Vocabulary, completions
 from engine.models import Card
 from ui.shell.component import component
@@ -147,3 +148,16 @@ def prompt_check(
             )
         if st.button("Connect a GPU", key=f"gpu-{scene_id}", icon=":material/memory:"):
             st.switch_page("pages/connection.py")
+
+
+def note_after_film(recipe: Recipe, card: Card | None) -> None:
+    """Draw why a finished film may not show what was asked for, if its model knows too little."""
+    prompts = [scene.prompt for scene in recipe.scenes]
+    checks = check_prompts(prompts, recipe.seed, card) if card else []
+    scenes = [index for index, found in enumerate(checks, start=1) if found.nothing]
+    if not scenes:
+        return
+    where = f"Scene {', '.join(map(str, scenes))}: " if len(prompts) > 1 else ""
+    st.caption(f"{where}{NOTHING_KNOWN}")
+    if st.button("Connect a GPU", key="gpu-after", icon=":material/memory:"):
+        st.switch_page("pages/connection.py")

@@ -10,13 +10,14 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from engine.cli import render
 from engine.errors import InvalidParameterError
 from engine.film.camera import PRESETS
-from engine.film.recipe import SETTINGS, Camera, Recipe, parse_recipe
-from engine.wire.messages.responses import Hello
+from engine.film.recipe import SETTINGS, Camera, Recipe, Scene, parse_recipe
+from engine.wire.messages.responses import Hello, JobEvent
+from tests.stand_ins.connection import PLANNED
 
 ROOT = Path(__file__).parents[3]
 
@@ -31,6 +32,19 @@ def engine(*arguments: str, data: Path, **more: str) -> subprocess.CompletedProc
         text=True,
         timeout=600,
     )
+
+
+def test_prompts_that_say_more_than_was_asked_for_are_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    following = render.Following("job-0001")
+    following.recipe = Recipe(scenes=(Scene(prompt="a fox"), Scene(prompt="at noon")))
+    planned = structs.replace(PLANNED, prompts=("a fox, stars", "at noon"))
+    following.take(JobEvent(job="job-0001", seq=1, at=0.0, event=planned))
+    following.close()
+    printed = capsys.readouterr().err
+    assert "painted as: a fox, stars" in printed
+    assert "at noon" not in printed
 
 
 def test_help_lists_every_command_and_default(tmp_path: Path) -> None:
