@@ -1,10 +1,10 @@
-"""Home: one sentence and one button before a film, then rows of films to watch and remix."""
+"""Home: a prompt and one button before a film, then rows of films to watch and remix."""
 
 import streamlit as st
 
 from engine.film.recipe import Recipe
 from ui import app_state
-from ui.create import new_film
+from ui.create.first_film import first_film
 from ui.films.remix import remix
 from ui.home import reel, showcase
 from ui.shell import theme
@@ -24,9 +24,7 @@ def page() -> None:
             "VisionFlux turns your prompts into films, on this computer or on any GPU that you "
             "can connect to."
         )
-        if st.button("Create a film", type="primary", key="start"):
-            new_film.begin_next()
-            st.switch_page("pages/create.py")
+        first_film()
     with st.container(key="home_body", gap="small"):
         _latest()
         _showcase()

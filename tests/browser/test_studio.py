@@ -122,17 +122,16 @@ def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
     expect(page.locator(".card").first).to_contain_text("dawn over the sea")
 
 
-def test_three_clicks_and_one_sentence_lead_from_home_to_a_downloaded_film(
+def test_a_sentence_enter_and_a_click_lead_from_home_to_a_downloaded_film(
     visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(fork_server.ADDRESS, raising=False)  # all of it as a user would start it
     with serving(tmp_path / "data", tmp_path / "app.log") as fresh:
         visitor = visit(at=fresh)
         page = visitor.open("/")
-        page.get_by_role("button", name="Create a film").click()
-        expect(page.get_by_label("Scene 1")).to_be_focused(timeout=PATIENCE)
+        expect(page.get_by_label("Describe a scene")).to_be_focused(timeout=PATIENCE)
         page.keyboard.type("dawn over the sea, sun on the left")
-        page.get_by_role("button", name="Generate", disabled=False).click()
+        page.keyboard.press("Enter")
         save = page.get_by_role("link", name="Download MP4")
         save.wait_for(timeout=5 * PATIENCE)
         with page.expect_download() as download:

@@ -90,10 +90,46 @@ def job_of(at: AppTest) -> str:
     return job if isinstance(job, str) else job[0]
 
 
-def test_home_has_one_sentence_and_one_button(studio: Studio) -> None:
+def test_home_has_one_prompt_and_one_button(studio: Studio) -> None:
     at = studio.visit("home")
     assert at.title[0].value.replace("\u00a0", " ") == "Write a scene. Watch it become a film."
     assert [button.label for button in at.button] == ["Create a film"]
+    at.button(key="start").click().run()
+    assert at.text_area[0].label == "Scene 1"  # without a prompt: Create
+
+
+def type_on_home(at: AppTest, prompt: str) -> AppTest:
+    at.text_input(key="first-film-prompt").set_value(prompt)
+    return at.button(key="start").click().run()
+
+
+def test_a_sentence_on_home_makes_a_film_and_leaves_the_storyboard_alone(studio: Studio) -> None:
+    studio.visit("create").text_area[0].set_value("words worth keeping").run()
+    at = type_on_home(studio.visit("home"), " night over the sea ")
+    recipe = studio.world.made[0].recipes[job_of(at)]
+    assert [scene.prompt for scene in recipe.scenes] == ["night over the sea"]
+    assert recipe.num_inference_steps == CARD.defaults.num_inference_steps
+    assert studio.visit("create").text_area[0].value == "words worth keeping"
+
+
+def test_a_film_from_home_waits_for_its_engine(studio: Studio) -> None:
+    engine = studio.world.made[0]
+    engine.drop()
+    until(lambda: not studio.hub.chosen().connected)
+    at = type_on_home(studio.visit("home"), "night over the sea")
+    assert "Your film begins by itself." in words(at)
+    assert not engine.recipes
+    engine.come_back()
+    until(lambda: studio.hub.chosen().connected)
+    at.run()
+    assert job_of(at) in engine.recipes
+
+
+def test_a_prompt_on_home_that_is_refused_stays_and_says_why(studio: Studio) -> None:
+    at = type_on_home(studio.visit("home"), "night\u0007")
+    assert "control character" in words(at)
+    assert at.text_input(key="first-film-prompt").value == "night\u0007"
+    assert not studio.world.made[0].recipes
 
 
 @pytest.mark.parametrize("page", ["home", "create", "library", "connection"])
@@ -118,7 +154,7 @@ def test_no_page_asks_for_pandas(
 
 
 def test_home_shows_the_latest_films(studio: Studio) -> None:
-    made = ["visionflux_backdrop", "visionflux_reel"]
+    made = ["visionflux_backdrop", "visionflux_first_film", "visionflux_reel"]
     assert components(studio.visit("home")) == made
     studio.finished()
     assert components(studio.visit("home")) == [*made, "visionflux_reel"]
