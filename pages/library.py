@@ -118,9 +118,13 @@ def _all(picked: Film | None) -> None:
             count = f"{totals.films:,} film{'s' if totals.films > 1 else ''}"
             line = f"{count} · {length(totals.seconds)} · {size(totals.size)} on this computer"
         theme.heading("Library", line)
-        if not (st.session_state.get("search") or st.session_state.get("favourites")):
+        _restore_filters()
+        sought = st.session_state.get("search") or st.session_state.get("favourites")
+        if not sought:
             _unfinished()
     _finished(picked.job if picked else "")
+    if not (picked or sought):
+        _ended()
 
 
 def _picked_film(film: Film) -> None:
@@ -132,19 +136,30 @@ def _picked_film(film: Film) -> None:
 
 @st.fragment(run_every=2)
 def _unfinished() -> None:
-    """Show the films that are being made, and those that ended early and can be continued."""
+    """Show the films that are being made, and those whose keyframes are to be reviewed."""
     library = app_state.get_hub().library
     going = library.unfinished()
     before, jobs = st.session_state.get("going"), [film.job for film in going]
     st.session_state["going"] = jobs
     if before and before != jobs:
         st.rerun()  # one is finished; the page shows it among the others
-    films = [*reversed(going), *library.waiting(), *library.ended()]
-    if not films:
-        return
-    st.subheader("Unfinished", anchor=False)
+    films = [*reversed(going), *library.waiting()]
+    if films:
+        _row("Unfinished", films, key="shelf_unfinished")
+
+
+def _ended() -> None:
+    """Show the films that failed or were cancelled, those with a picture first."""
+    library = app_state.get_hub().library
+    films = sorted(library.ended(), key=lambda film: not library.thumbnails(film.job))
+    if films:
+        _row("Not finished", films, key="shelf_ended")
+
+
+def _row(title: str, films: list[Film], *, key: str) -> None:
+    st.subheader(title, anchor=False)
     cards = [_unfinished_card(film) for film in films]
-    choice = shelf(cards, key="shelf_unfinished", label="Unfinished films", row=True)
+    choice = shelf(cards, key=key, label=f"{title} films", row=True)
     if choice:
         _choose(choice)
 
@@ -198,7 +213,13 @@ def _filters() -> tuple[str, Sort, bool]:
 
 
 def _finished(picked: str) -> None:
+    _restore_filters()
     search, sort, favourites = _filters()
+    st.session_state["library-filters"] = {
+        "search": search,
+        "sort": sort,
+        "favourites": favourites,
+    }
     autosubmit(offers=False)
     shown = st.session_state.setdefault("shelf", PAGE_SIZE)
     films = app_state.get_hub().library.films(
@@ -211,6 +232,13 @@ def _finished(picked: str) -> None:
     choice = shelf(cards, key="shelf_finished", label="Films", more=len(films) > shown)
     if choice:
         _choose(choice, picked)
+
+
+def _restore_filters() -> None:
+    """Give the filters their last values: Streamlit forgets them while they are not drawn."""
+    for name, value in st.session_state.get("library-filters", {}).items():
+        if name not in st.session_state:
+            st.session_state[name] = value
 
 
 def _reset_page_size() -> None:

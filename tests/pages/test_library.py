@@ -1,10 +1,12 @@
 """The Library's page as its visitors' scripts draw it; its cards come alive in tests/browser."""
 
 import json
+from io import BytesIO
 from typing import Any
 
 import msgspec
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from engine.errors import InvalidParameterError
@@ -14,7 +16,9 @@ from engine.film.recipe import Camera, Recipe, Scene
 from engine.wire.pairing import Pairing
 from tests.pages.test_pages import RECIPE, Studio, components, job_of, lost, setting, studio, words
 from tests.stand_ins.connection import PLANNED, until
+from tests.stand_ins.films import add_film
 from ui.films import shelf
+from ui.films.extend import last_frame
 from ui.films.shelf import Choice
 
 __all__ = ["studio"]
@@ -120,6 +124,32 @@ def test_a_film_shows_what_enlarged_it(studio: Studio) -> None:
     studio.hub.event_log.add(job, [events.Logged(seq=101, at=1.0, event=plan)])
     shown = words(studio.visit("library", film=job)).replace("\\", "")
     assert "Enlarged by Real-ESRGAN AnimeVideo v3" in shown
+
+
+def test_a_film_is_extended_from_its_last_frame(studio: Studio) -> None:
+    add_film(studio.hub.library, "made", "dawn", seconds=2.0)
+    at = studio.visit("library", film="made")
+    at.button(key="extend").click().run()
+    first, added = at.session_state["draft"].scenes
+    assert (first.prompt, added.prompt, added.motion, added.strength) == ("dawn", "", "cut", 0.0)
+    film = studio.hub.library.get("made")
+    assert film
+    with Image.open(BytesIO(last_frame(studio.hub.library.file(film)))) as last:
+        assert last.size == (256, 160)
+    assert studio.hub.start_images.has(added.start_image)
+
+
+def test_sort_and_search_survive_a_visit_elsewhere(studio: Studio) -> None:
+    job = studio.finished()
+    at = studio.visit("library")
+    at.selectbox(key="sort").set_value("oldest")
+    at.text_input(key="search").set_value("night").run()
+    at.switch_page("pages/home.py").run()
+    at.switch_page("pages/library.py").run()
+    assert (at.selectbox(key="sort").value, at.text_input(key="search").value) == (
+        *("oldest", "night"),
+    )
+    assert [card["job"] for card in cards(at)] == [job]
 
 
 def test_a_recipe_is_used_again(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,12 +260,12 @@ def test_a_cancelled_film_can_be_continued_or_deleted(
     studio.hub.cancel(job)
     until(lambda: (film := studio.hub.library.get(job)) and film.status == "cancelled")
     until(lambda: (view := studio.hub.find(job)) and view.settled)
-    (card,) = cards(studio.visit("library"), "shelf_unfinished")
+    (card,) = cards(studio.visit("library"), "shelf_ended")
     assert (card["facts"], card["share"]) == ("Cancelled", None)
-    at = act(studio, monkeypatch, "delete", job, "shelf_unfinished")
-    assert cards(at, "shelf_unfinished") == []
+    at = act(studio, monkeypatch, "delete", job, "shelf_ended")
+    assert cards(at, "shelf_ended") == []
     studio.hub.library.restore(job)
-    act(studio, monkeypatch, "continue", job, "shelf_unfinished")
+    act(studio, monkeypatch, "continue", job, "shelf_ended")
     until(lambda: (view := studio.hub.find(job)) and view.successor)
 
 
@@ -250,7 +280,7 @@ def test_a_film_that_cannot_be_continued_shows_the_reason(
         raise InvalidParameterError("width", "it is too wide", "narrow it")
 
     monkeypatch.setattr(studio.hub, "move", refuse)
-    at = act(studio, monkeypatch, "continue", job, "shelf_unfinished")
+    at = act(studio, monkeypatch, "continue", job, "shelf_ended")
     assert "Narrow it" in words(at)
 
 

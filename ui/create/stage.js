@@ -44,7 +44,7 @@ class Stage {
     this.data = data;
     if (same) return;
     this.picture.size(data.width, data.height);
-    this.find(".screen").style.setProperty("--ratio", data.width / data.height);
+    this.find(".stage").style.setProperty("--ratio", data.width / data.height);
     this.partialFilm.address = `${data.partialFilm}?ticket=${data.filmTicket}&count=`;
     this.find(".strip").replaceChildren();
     this.delay = 250;

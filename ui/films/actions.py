@@ -8,7 +8,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from engine.errors import VisionFluxError
+from engine.film.recipe import MAX_SCENES
 from ui import app_state
+from ui.films.extend import extend
 from ui.films.remix import remix
 from ui.films.shelf import Choice
 from ui.shell import theme
@@ -56,8 +58,22 @@ def actions(film: Film, more: Callable[[Film], None]) -> None:
         if st.button("Rename", key="rename", icon=":material/edit:"):
             _rename(film.job)
         more(film)
+        if len(film.recipe.scenes) < MAX_SCENES:
+            _extend_button(film)
         _button("Compare", ":material/compare:", _compare, film)
         _button("Delete", ":material/delete:", _delete, film)
+
+
+def _extend_button(film: Film) -> None:
+    about = "Adds a scene that begins where this film ends."
+    if not st.button("Extend", key="extend", icon=":material/playlist_add:", help=about):
+        return
+    try:
+        extend(film)
+    except VisionFluxError as error:
+        theme.show_error(error.report())
+    else:
+        st.switch_page("pages/create.py")
 
 
 def undo() -> None:

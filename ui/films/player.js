@@ -30,6 +30,39 @@ export default function ({ data, parentElement }) {
   const others = data.others.map((kind) => conversion(data, kind, find(".word")));
   if (find(".others").dataset.of !== data.src) find(".others").replaceChildren(...others);
   find(".others").dataset.of = data.src;
+  find(".copies").replaceChildren(...copies(data, find(".word")));
+}
+
+// Buttons that copy the poster and the recipe and, where the system can, share the film's file.
+function copies(film, message) {
+  const copy = (label, done, action) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: label });
+    button.onclick = () => action().then(
+      () => (message.textContent = done),
+      (problem) => problem.name === "AbortError" || (message.textContent = "The browser did not allow this."),
+    );
+    return button;
+  };
+  const buttons = [];
+  if (film.recipe)
+    buttons.push(copy("Copy recipe", "The recipe is copied.", async () => navigator.clipboard.writeText(film.recipe)));
+  if (film.poster && window.ClipboardItem)
+    buttons.push(copy("Copy poster", "The poster is copied.", async () =>
+      navigator.clipboard.write([new ClipboardItem({ "image/png": png(film.poster) })])));
+  const probe = new File([], "film.mp4", { type: "video/mp4" });
+  if (navigator.canShare?.({ files: [probe] }))
+    buttons.push(copy("Share", "", async () => {
+      const file = await (await fetch(film.src)).blob();
+      await navigator.share({ files: [new File([file], `film.${film.format}`, { type: file.type })] });
+    }));
+  return buttons;
+}
+
+async function png(address) {
+  const image = await createImageBitmap(await (await fetch(address)).blob());
+  const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
 // A button that requests a conversion of the film, then saves it.

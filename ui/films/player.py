@@ -19,6 +19,7 @@ _HTML = """
   <div class="foot">
     <a class="save" href="#">Download</a>
     <div class="others" role="group" aria-label="Other formats"></div>
+    <div class="copies" role="group" aria-label="Copy or share"></div>
     <span class="facts"></span>
   </div>
   <p class="word" role="status"></p>
@@ -36,6 +37,7 @@ def player(film: Film) -> None:
             "others": tuple(kind for kind in FORMATS if kind != film.format),
             "label": f"Download {film.format.upper()}",
             "facts": facts(film),
+            "recipe": film.recipe_json,
         },
     )
 

@@ -79,6 +79,7 @@ class Shelf {
     const open = button("open");
     const screen = element("span", "screen");
     screen.append(still(film));
+    if (film.poster) screen.style.setProperty("--poster", `url("${encodeURI(film.poster)}")`);
     const text = element("span", "words");
     text.append(element("span", "title"), element("span", "facts"));
     open.append(screen, text);
@@ -95,7 +96,7 @@ class Shelf {
     const [first, ...others] = film.favourite === null ? film.actions : [null, ...film.actions];
     card.film = film;
     card.dataset.job = film.job;
-    find(".title").textContent = film.title;
+    find(".title").textContent = film.line;
     find(".facts").textContent = film.facts;
     find(".open").title = film.title;
     find(".open").disabled = Boolean(film.still);

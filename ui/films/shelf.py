@@ -18,6 +18,9 @@ _HTML = """
 _component = component(Path(__file__).with_name("shelf.js"), _HTML)
 
 
+CARD_TITLE = 52  # characters, in two lines
+
+
 class Choice(NamedTuple):
     """What the user chose: ``open``, ``favour``, ``more`` (films), or one of a card's actions."""
 
@@ -78,6 +81,7 @@ def _card(film: Film) -> dict[str, Any]:
     return {
         "job": film.job,
         "title": short(film.title, 120),
+        "line": short(film.title, CARD_TITLE),
         "format": film.format,
         "src": source,
         "poster": poster,

@@ -67,8 +67,9 @@ class Reel {
     button.setAttribute("aria-haspopup", "dialog");
     const screen = element("span", "screen");
     screen.append(still(film));
+    if (film.poster) screen.style.setProperty("--poster", `url("${encodeURI(film.poster)}")`);
     const text = element("span", "words");
-    text.append(element("span", "title", film.title), element("span", "facts", film.facts));
+    text.append(element("span", "title", film.line), element("span", "facts", film.facts));
     button.append(screen, text);
     button.onmouseenter = button.onfocus = () => this.play(button, film);
     button.onmouseleave = button.onblur = () => this.stop(button);

@@ -12,6 +12,7 @@ from engine.film import timeline
 from engine.film.recipe import Recipe
 from ui.films.player import addresses
 from ui.films.recipe_card import details, in_sentences
+from ui.films.shelf import CARD_TITLE
 from ui.home.showcase import ShowcaseFilm
 from ui.shell.component import component
 from ui.shell.text import ago, short
@@ -114,6 +115,7 @@ def library_film(film: Film) -> dict[str, Any]:
         f"{film.seconds:g} s · {film.width} × {film.height} · {ago(film.created_at, time.time())}"
     )
     about = {"id": film.job, "title": short(film.title, 120), "facts": line, "own": True}
+    about |= {"line": short(film.title, CARD_TITLE)}
     files = {"src": source, "poster": poster, "save": f"{source}&save"}
     return about | files | _made(film.recipe)
 
@@ -123,6 +125,7 @@ def showcase_film(film: ShowcaseFilm) -> dict[str, Any]:
     recipe = film.recipe
     size = f"{recipe.seconds:g} s · {recipe.width} × {recipe.height}"
     about = {"id": film.name, "title": film.title, "facts": size, "own": False}
+    about |= {"line": short(film.title, CARD_TITLE)}
     return about | {"src": film.film, "poster": film.poster, "save": film.film} | _made(recipe)
 
 

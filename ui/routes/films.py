@@ -21,7 +21,7 @@ from ui.engines.hub import Hub
 from ui.routes.conversions import FORMATS, Conversions, converted
 from ui.routes.live import LiveChannel
 from ui.routes.partial_film import PartialFilms
-from ui.shell.text import sentence
+from ui.shell.text import sentence, short
 from ui.shell.tickets import Tickets
 from ui.storage.library import Library
 from ui.storage.tables import Film
@@ -149,5 +149,5 @@ class FilmRoutes:
 
 def file_name(title: str, suffix: str) -> str:
     """Return a file name from the first words of a film's title, valid on every system."""
-    words = re.findall(r"\w+", title)[:8]
-    return f"{' '.join(words)[:60].strip() or 'VisionFlux'}.{suffix}"
+    words = " ".join(re.findall(r"\w+", title)[:8])
+    return f"{short(words, 60).rstrip('…') or 'VisionFlux'}.{suffix}"

@@ -20,9 +20,13 @@ def pixels(width: int, height: int) -> str:
 
 
 def short(text: str, length: int = 90) -> str:
-    """Return ``text`` in one line of at most ``length`` characters."""
+    """Return ``text`` in one line of at most ``length`` characters, cut after a word."""
     line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    if len(line) <= length:
+        return line
+    words = line[:length].rpartition(" ")[0]
+    cut = words if len(words) > length / 2 else line[: length - 1]  # a very long word is cut
+    return cut.rstrip(" ,.;:→") + "…"
 
 
 def plain(text: str) -> str:

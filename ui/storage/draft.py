@@ -383,6 +383,13 @@ def add_scene(state: State) -> None:
     scenes.append(SceneDraft("", scenes[-1].seconds, scenes[-1].motion))
 
 
+def extend(state: State, start_image: str) -> None:
+    """Append an empty scene that begins, after a cut, exactly with an image."""
+    scenes, _ = _reorder(state)
+    scene = SceneDraft("", scenes[-1].seconds, "cut", start_image=start_image, strength=0.0)
+    scenes.append(scene)
+
+
 def copy_scene(state: State, scene_id: str) -> None:
     """Insert a copy after a scene, unless the film has the maximal number of scenes."""
     scenes, at = _reorder(state, scene_id)
