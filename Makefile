@@ -9,7 +9,7 @@ SLOW_PROCESSES ?= 3
 # Tests start some hundred processes: none should compile what another has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test networks fast torture fuzz clean
+.PHONY: run test networks types fast torture fuzz clean
 
 run: .venv/installed networks
 	$(BIN)/streamlit run
@@ -17,14 +17,16 @@ run: .venv/installed networks
 test: .venv/installed-dev networks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" --numprocesses $(PROCESSES)
+	$(MAKE) --jobs 2 types fast
 	$(BIN)/python -m pytest -m slow --numprocesses $(SLOW_PROCESSES) \
 		--dist loadfile --no-loadscope-reorder --durations=30
 
 # The official RIFE, into the user's cache; at once if it is there. Films are made without it, too.
 networks: .venv/installed
 	@$(BIN)/python -m engine fetch || true
+
+types: .venv/installed-dev
+	$(BIN)/mypy
 
 # The part of the tests that loads no torch, starts no browser, and takes about a minute.
 fast: .venv/installed-dev

@@ -55,7 +55,13 @@ SLOW_PATHS = tuple(str(Path(__file__).parent / name) for name in SLOW)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return True if config.option.markexpr == "not slow" and _is_slow(collection_path) else None
+    """Skip files without tests of the chosen part: every process would import all they need."""
+    if config.option.markexpr == "not slow":
+        return _is_slow(collection_path) or None
+    if config.option.markexpr == "slow" and collection_path.suffix == ".py":
+        has_slow = _is_slow(collection_path) or "mark.slow" in collection_path.read_text("utf-8")
+        return None if has_slow else True
+    return None
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -99,7 +99,7 @@ def test_a_prompt_has_the_focus_only_if_it_is_empty_and_nothing_unfolds(
     visit: Visit, server: Server
 ) -> None:
     typed(page := composer(visit), server, page.get_by_label("Scene 1"), "dawn")
-    for slower in (1, 4, 8):  # the words may come well after the field on a busy machine
+    for slower in (1, 6):  # the words may come well after the field on a busy machine
         page = visit().open("/")
         pace = page.context.new_cdp_session(page)
         pace.send("Emulation.setCPUThrottlingRate", {"rate": slower})

@@ -9,7 +9,6 @@ from engine.film.recipe import parse_recipe
 from engine.models import catalogue
 from engine.workers import messages
 from engine.workers.ray_actor import PART_BYTES, Content, inputs, parts, settle
-from engine.workers.ray_bridge import shares
 
 NODE = keyframe(parse_recipe({"scenes": [{"prompt": "dawn"}]}), 0.0, "m@1")
 MEASURE = messages.Measure(job="job-0001", first="/there/a.png", second="/there/b.png")
@@ -72,5 +71,7 @@ def test_a_model_that_comes_with_us_is_the_one_of_the_machine(tmp_path: Path) ->
 def test_a_cluster_is_shared_out_by_gpus_or_else_by_machines(
     machines: list[dict[str, float]], expected: list[str]
 ) -> None:
+    from engine.workers.ray_bridge import shares  # imports Ray, which takes a second
+
     nodes = [{"Alive": True, "Resources": machine} for machine in machines]
     assert shares([*nodes, {"Alive": False, "Resources": {"CPU": 1.0, "GPU": 1.0}}]) == expected
