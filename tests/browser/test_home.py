@@ -230,3 +230,18 @@ def test_ones_own_latest_films_come_first_as_plain_text(visit: Visit, own_film: 
     drawer.get_by_role("button", name="Show in Library").click()
     page.wait_for_url("**/library?film=wicked")
     assert not visitor.errors
+
+
+FOCUSED = (
+    "() => [document.activeElement.tagName, getComputedStyle(document.activeElement).outlineStyle]"
+)
+
+
+def test_the_tab_key_shows_where_it_is_and_does_not_stop_at_the_pages_frame(visit: Visit) -> None:
+    page = visit().open("/library")
+    stops = []
+    for _ in range(8):  # the skip link, the logo, four pages, and what the page has first
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate(FOCUSED))
+    assert [stop for stop in stops if stop[0] == "A"] == [["A", "solid"]] * 5
+    assert "MAIN" not in [tag for tag, _ in stops]

@@ -30,15 +30,15 @@ _SHELF = ("Html", "BidiComponent", "Button")
 _FORM = ("TextArea", "NumberInput", "Selectbox", "Checkbox", "Slider", "FileUploader")
 _CODE = "StreamlitSyntaxHighlighter"
 ELEMENTS = {
-    "": _SHELF,
-    "home": _SHELF,
+    "": (*_SHELF, "TextInput"),
+    "home": (*_SHELF, "TextInput"),
     "create": (*_SHELF, *_FORM),
     "library": (*_SHELF, "TextInput", "Checkbox", "Selectbox"),
     "connection": ("Html", "Button", "TextInput", "NumberInput", "DownloadButton", _CODE),
 }
 SCRIPTS: dict[str, tuple[str, ...]] = {
-    "": ("home/backdrop.js", "home/reel.js"),
-    "home": ("home/backdrop.js", "home/reel.js"),
+    "": ("home/backdrop.js", "home/reel.js", "create/first_film.js"),
+    "home": ("home/backdrop.js", "home/reel.js", "create/first_film.js"),
     "create": (
         *("create/autosubmit.js", "create/prompt_check.js", "create/stage.js", "films/player.js"),
     ),
