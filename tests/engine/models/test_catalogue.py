@@ -97,6 +97,7 @@ def test_models_whose_network_looks_closely_allow_anchor_attention(tmp_path: Pat
 
 def test_a_copy_of_the_offline_model_may_have_a_vocabulary(tmp_path: Path) -> None:
     folder = shutil.copytree(models.FOLDER / models.OFFLINE, tmp_path / "world")
+    (folder / "card.json").unlink()
     plain = offered(str(folder))
     assert plain.card.vocabulary is None
     card = msgspec.to_builtins(structs.replace(plain.card, vocabulary=WORLD))
