@@ -5,14 +5,18 @@ It reads arguments and prints; the work is done elsewhere.
 
 import argparse
 import asyncio
+import io
 import logging
 import os
+import re
 import signal
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
 from engine import __version__, daemon, local, tunnels
 from engine.cli import doctor, fetch, interpolate, render, upscale
+from engine.cli.output import refused
 from engine.errors import RequestError, TransportError, VisionFluxError
 from engine.film.graph import BATCHES
 from engine.models import KNOWN, catalogue, interpolators, upscalers
@@ -20,10 +24,33 @@ from engine.storage.object_store import STORE_BYTES
 from engine.tunnels.ngrok import TOKEN_VARIABLE
 
 EXIT_USAGE, EXIT_ENGINE, EXIT_NETWORK, EXIT_INTERRUPTED = 2, 1, 3, 130
+EXITS = (
+    f"exit status: 0 done; {EXIT_ENGINE} the work failed, or a file or folder cannot be used; "
+    f"{EXIT_USAGE} an argument is not acceptable; {EXIT_NETWORK} the engine cannot be reached; "
+    f"{EXIT_INTERRUPTED} interrupted"
+)
+DASHED = re.compile(r"unrecognized arguments|are required: PROMPT|expected one argument")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help ends with the exit statuses, and that explains prompts after a dash."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(epilog=EXITS, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and end."""
+        dashed = [word for word in sys.argv[1:] if re.match(r"--?[^-]", word)]
+        if "render" in sys.argv and dashed and DASHED.search(message):
+            message += f'\na prompt that begins with - stands behind --: render -- "{dashed[-1]}"'
+        super().error(message)
 
 
 def main() -> int:
     """Run one command and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else a name that it cannot print is an error
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args()
     level = "DEBUG" if options.verbose else options.log_level
     os.environ["VISIONFLUX_LOG_LEVEL"] = level  # for the worker
@@ -32,15 +59,22 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         status: int = options.run(options)
+        sys.stdout.flush()
         return status
     except VisionFluxError as error:
         return _complain(error)
+    except BrokenPipeError:  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ENGINE
+    except OSError as error:
+        logging.getLogger(__name__).debug("The system refused something.", exc_info=True)
+        return _complain(refused(error))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m engine", description="The VisionFlux engine.")
+    parser = Parser(prog="python -m engine", description="The VisionFlux engine.")
     parser.add_argument("--version", action="version", version=f"VisionFlux {__version__}")
     parser.add_argument("--verbose", action="store_true", help="log every detail")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -97,7 +131,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, help="folder where films and jobs are kept")
+    parser.add_argument("--data", type=local.absolute, help="folder where films and jobs are kept")
     parser.add_argument(
         "--device",
         default="auto",

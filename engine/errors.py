@@ -197,9 +197,7 @@ class StorageError(EngineError):
     """The engine's data folder cannot be read or written."""
 
     code = "E_STORAGE"
-    default_remedy = (
-        "free disk space or choose another folder with --data; nothing finished is lost"
-    )
+    default_remedy = "free disk space or choose another folder; nothing finished is lost"
 
 
 class FolderInUseError(StorageError):

@@ -27,9 +27,17 @@ _children: defaultdict[Path, list[subprocess.Popen[bytes]]] = defaultdict(list) 
 
 
 def data_folder() -> Path:
-    """Return the folder of VisionFlux on this computer; VISIONFLUX_DATA overrides it."""
+    """Return the folder of VisionFlux on this computer; VISIONFLUX_DATA overrides it.
+
+    It is absolute, for an engine that is started as a child runs in another folder.
+    """
     given = os.environ.get("VISIONFLUX_DATA")
-    return Path(given) if given else Path(platformdirs.user_data_dir("visionflux"))
+    return absolute(given) if given else Path(platformdirs.user_data_dir("visionflux"))
+
+
+def absolute(path: str) -> Path:
+    """Return a folder that the user named, whatever the current one will be."""
+    return Path(path).expanduser().absolute()
 
 
 # Never through a proxy that the environment names: the engine is on this computer.

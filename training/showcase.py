@@ -60,7 +60,7 @@ def arguments(film: Path, recipe: Recipe) -> list[str]:
     valued = {name: value for name, value in given.items() if not isinstance(value, bool)}
     flags += [f"{name}={value}" for name, value in valued.items() if value != ""]
     flags += [f"--camera={move(scene)}" for scene in recipe.scenes]
-    return ["render", *flags, *(scene.prompt for scene in recipe.scenes)]
+    return ["render", "--overwrite", *flags, *(scene.prompt for scene in recipe.scenes)]
 
 
 def move(scene: Scene) -> str:

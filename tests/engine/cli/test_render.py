@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import cast
 import pytest
 from msgspec import UNSET, structs
 
-from engine.cli import render
+from engine import errors, local
+from engine.cli import render, report
+from engine.cli.following import Following, Place
+from engine.cli.orders import orders_of
 from engine.errors import InvalidParameterError
 from engine.film.camera import PRESETS
 from engine.film.recipe import SETTINGS, Camera, Recipe, Scene, parse_recipe
@@ -37,11 +41,10 @@ def engine(*arguments: str, data: Path, **more: str) -> subprocess.CompletedProc
 def test_prompts_that_say_more_than_was_asked_for_are_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    following = render.Following("job-0001")
+    following = Following("film.mp4", report.LogReport(), Place())
     following.recipe = Recipe(scenes=(Scene(prompt="a fox"), Scene(prompt="at noon")))
     planned = structs.replace(PLANNED, prompts=("a fox, stars", "at noon"))
-    following.take(JobEvent(job="job-0001", seq=1, at=0.0, event=planned))
-    following.close()
+    following.take(JobEvent(job=following.job, seq=1, at=0.0, event=planned))
     printed = capsys.readouterr().err
     assert "painted as: a fox, stars" in printed
     assert "at noon" not in printed
@@ -58,6 +61,7 @@ def test_help_lists_every_command_and_default(tmp_path: Path) -> None:
     for name, field in SETTINGS.items():
         assert name in ("model", "format") or field.description in shown
     assert "(1 to 60; default: 24)" in shown
+    assert "exit status: 0 done; 1 the work failed" in shown
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,11 @@ def test_help_lists_every_command_and_default(tmp_path: Path) -> None:
         (["a", "--camera", "somersault"], 2, "slow push in"),
         (["a", "b", "c", *(["--camera", "orbit"] * 2)], 2, "one for each"),
         (["a", "-o", "nowhere/film.mp4"], 1, "E_STORAGE"),
+        (["a", "-o", f"{'x' * 300}.mp4"], 1, "cannot be written: file name too long"),
+        (["a", "-o", "docs/app.jpg/film.mp4"], 1, "the folder of docs/app.jpg/film.mp4"),
+        (["-lake"], 2, 'render -- "-lake"'),
+        (["a", "--lake at night"], 2, 'render -- "--lake at night"'),
+        (["-old lake"], 2, "behind --"),
         (["a", "--model", "of/../somebody"], 1, "E_MODEL_LOAD"),
         (["a", "--engine", "https://host"], 3, "E_BAD_LINK"),
         pytest.param(
@@ -88,12 +97,33 @@ def test_bad_arguments_end_with_a_status_and_one_line(
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("command", ["serve", "render", "doctor"])
+def test_the_advice_that_errors_have_names_options_of_the_command(
+    command: str, tmp_path: Path
+) -> None:
+    shown = engine(command, "--help", data=tmp_path).stdout
+    for error in errors.tree():
+        for flag in re.findall(r"--[a-z-]+", error.default_remedy):
+            assert flag in shown, error.code
+
+
+def test_a_relative_data_folder_is_meant_from_the_folder_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VISIONFLUX_DATA", "data")
+    assert local.data_folder() == tmp_path / "data"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert local.absolute("~/films") == tmp_path / "home" / "films"
+
+
 def recipe(*arguments: str) -> Recipe:
     """Return the recipe of a command, for an engine that knows no models."""
     parser = argparse.ArgumentParser()
     render.add_arguments(parser)
     hello = cast(Hello, SimpleNamespace(models=()))
-    return render.recipe_from(parser.parse_args([*arguments]), hello)
+    (order,) = orders_of(parser.parse_args([*arguments]))
+    return order.recipe(hello)
 
 
 def test_a_camera_goes_through_all_scenes_or_each_has_its_own() -> None:
@@ -197,6 +227,7 @@ def test_two_prompts_become_a_film_that_others_can_read(
     before = film.read_bytes()
 
     elsewhere = tmp_path / "elsewhere"
+    settings.append("--overwrite")
     again = engine("render", *prompts, *settings, "-o", str(film), data=elsewhere, **forking)
     assert again.returncode == 0, again.stderr
     assert film.read_bytes() == before  # another store: everything was computed anew, and is equal

@@ -2,12 +2,13 @@
 
 import argparse
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from engine import daemon
-from engine.cli import render
+from engine.cli import render, report
 from engine.errors import (
     JobCancelledError,
     NotPairedError,
@@ -128,3 +129,32 @@ async def test_two_at_once_on_one_data_folder_both_finish(
     ]
     assert await asyncio.wait_for(asyncio.gather(*films), PATIENCE) == [0, 0]
     assert all((tmp_path / f"{seed}.mp4").stat().st_size for seed in (1, 2))
+
+
+async def test_programs_read_one_event_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "JSON_SECONDS", 0.0)
+    async with daemon.running(an_engine(tmp_path / "a")) as engine:
+        arguments = options(tmp_path, "--engine", engine.link, "--steps", "3", "--json")
+        assert await asyncio.to_thread(render.run, arguments) == 0
+        failing = options(tmp_path, "--engine", engine.link, "--json")
+        with pytest.raises(VisionFluxError):
+            await asyncio.to_thread(render.run, failing)
+    said = capsys.readouterr()
+    events = [json.loads(line) for line in said.out.splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds == ["progress"] * (len(kinds) - 2) + ["finished", "failed"]
+    assert said.err == ""
+    shares = [event["fraction"] for event in events[:-2]]
+    assert all(0 <= share <= 1 for share in shares)  # it falls where keyframes are added
+    assert len(shares) > 3
+    assert {"frames": 12, "output": str(tmp_path / "film.mp4"), "seed": 0}.items() <= events[
+        -2
+    ].items()
+    assert events[-1]["code"] == "E_INVALID_PARAMETER"
+    assert all(event["event"] != "note" for event in events)
+    documented = (Path(__file__).parents[3] / "docs" / "command-line.md").read_text()
+    for event in events:
+        for name in (event["event"], *event):
+            assert f"`{name}`" in documented

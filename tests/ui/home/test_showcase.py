@@ -5,6 +5,7 @@ from typing import cast
 import pytest
 
 from engine.cli import render
+from engine.cli.orders import orders_of
 from engine.film.recipe import checked, read_recipe
 from engine.render.video.encode import read_recipe as recipe_text
 from engine.render.video.ffmpeg import probe
@@ -54,4 +55,5 @@ def test_showcase_films_are_made_from_the_listed_recipes(film: ShowcaseFilm) -> 
     parser.add_argument("--rife")
     _, *given = arguments(FOLDER / f"{film.name}.mp4", film.recipe)
     hello = cast(Hello, SimpleNamespace(models=()))
-    assert render.recipe_from(parser.parse_args(given), hello) == film.recipe
+    (order,) = orders_of(parser.parse_args(given))
+    assert order.recipe(hello) == film.recipe
