@@ -39,6 +39,7 @@ SLOW = (
     "browser",
     "engine/cli/test_interpolate.py",
     "engine/cli/test_upscale.py",
+    "engine/music/test_player.py",
     "engine/render",
     "corpus",
     "engine/tunnels",

@@ -16,7 +16,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ENGINE = (
     *("engine", "engine.errors", "engine.files", "engine._compat", "engine.film", "engine.models"),
-    *("engine.storage", "engine.wire", "engine.workers", "engine.jobs", "engine.server"),
+    *(
+        "engine.music",
+        "engine.storage",
+        "engine.wire",
+        "engine.workers",
+        "engine.jobs",
+        "engine.server",
+    ),
     *("engine.tunnels", "engine.daemon", "engine.local", "engine.render", "engine.cli"),
     "engine.__main__",
 )
@@ -35,11 +42,15 @@ APP_KNOWS = {
 }
 RENDER_KNOWS = {
     *("engine.errors", "engine.files", "engine._compat", "engine.film", "engine.models"),
-    "engine.render",
+    *("engine.music", "engine.render"),
 }
 # The modules and packages inside a package, in the order in which they may import each other;
 # "" is the package's own __init__.
 INSIDE = {
+    "engine.music": (
+        *("score", "mood", "form", "harmony", "melody", "composer"),
+        *("instruments", "loudness", "player", ""),
+    ),
     "engine.render": (
         *("", "_compat", "image", "device", "weights", "video", "previews", "painting"),
         *("rife", "upscale", "bridge", "stages", "worker"),
