@@ -4,25 +4,29 @@ In Streamlit's own front end, a page below the root finds its server only after 
 the script of each kind of element is fetched when the first such element arrives, and the page is
 white until the theme is known. The menu's entry of the open page does nothing, the menu stays open
 on a phone, and Back leaves the page of a dialog. ``start.html``, ``dialogs.js`` and preload links
-correct this. Streamlit also reads about ninety
-files per page from disk, in a thread and in parts; here they are read once.
+correct this. Streamlit also reads about ninety files per page from disk, in a thread and in parts,
+and sends them as they are; here they are read and compressed once.
 
 It knows the kinds of elements and the scripts of each page, not the pages.
 """
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ui.shell import _compat, accounts, scripts
+from ui.shell.compressed import Content
 
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
 _CACHE_FOR_A_YEAR = {"Cache-Control": "public, immutable, max-age=31536000"}  # names have hashes
+_THEIR_FONT = re.compile(r"<link\s[^>]*SourceSans[^>]*>")  # preloaded, and used by no page of ours
 _FONTS = ("manrope", "sora")
 _DIALOGS = Path(__file__).with_name("dialogs.js")
 _START = Path(__file__).with_name("start.html").read_text("utf-8")
@@ -57,7 +61,7 @@ class Files:
             for path in (_compat.FRONT_END / "static").glob("*/*")
             if path.suffix in _TYPES
         }
-        self._answers: dict[str, Response] = {}
+        self._contents: dict[str, Content] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a file of the front end, or pass the call on."""
@@ -65,13 +69,11 @@ class Files:
         if path not in self._paths or scope.get("method") != "GET":
             await self._app(scope, receive, send)
             return
-        if path not in self._answers:
-            self._answers[path] = _file(self._paths[path])
-        await self._answers[path](scope, receive, send)
-
-
-def _file(path: Path) -> Response:
-    return Response(path.read_bytes(), headers=_CACHE_FOR_A_YEAR, media_type=_TYPES[path.suffix])
+        if path not in self._contents:
+            file = self._paths[path]
+            kind = _TYPES[file.suffix]
+            self._contents[path] = Content(file.read_bytes(), kind, _CACHE_FOR_A_YEAR)
+        await self._contents[path].answer(Headers(scope=scope))(scope, receive, send)
 
 
 def routes() -> list[BaseRoute]:
@@ -79,9 +81,15 @@ def routes() -> list[BaseRoute]:
     return [*(Route(f"/{name}", _answer) for name in ELEMENTS), *scripts.routes()]
 
 
-async def _answer(request: Request) -> HTMLResponse:
-    html = page(request.url.path.strip("/"), at_once=not accounts.configured())
-    return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
+async def _answer(request: Request) -> Response:
+    name = request.url.path.strip("/")
+    return _content(name, at_once=not accounts.configured()).answer(request.headers)
+
+
+@cache
+def _content(name: str, *, at_once: bool) -> Content:
+    html = page(name, at_once=at_once).encode()
+    return Content(html, "text/html", {"Cache-Control": "no-cache"})
 
 
 @cache
@@ -93,7 +101,7 @@ def page(name: str, *, at_once: bool) -> str:
         at_once: whether it opens its socket before the server's first response. That must be False
             with accounts, because the response sets a cookie that identifies the user.
     """
-    html = _compat.PAGE_TEMPLATE.read_text("utf-8")
+    html = _THEIR_FONT.sub("", _compat.PAGE_TEMPLATE.read_text("utf-8"))
     links = [
         f'<link rel="modulepreload" crossorigin href="./static/js/{script}">'
         for script in sorted(bundled_scripts(ELEMENTS[name], known=html))

@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from ui.shell.compressed import Content
+
 _APP = Path(__file__).parents[1]
 _PREFIX = "/api/scripts"
 _IMPORT = re.compile(r'^import .* from "(\.{1,2}/[\w./-]+)";$', re.MULTILINE)
@@ -64,10 +66,16 @@ def routes() -> list[BaseRoute]:
 
 
 async def _send(request: Request) -> Response:
-    content = _contents().get(request.path_params["name"])
+    content = _sent().get(request.path_params["name"])
     if content is None or request.path_params["version"] != _version():
         return PlainTextResponse("there is no such script", 404)
-    return Response(content, headers=_HEADERS, media_type="text/javascript")
+    return content.answer(request.headers)
+
+
+@cache
+def _sent() -> dict[str, Content]:
+    scripts = _contents().items()
+    return {name: Content(text, "text/javascript", _HEADERS) for name, text in scripts}
 
 
 @cache

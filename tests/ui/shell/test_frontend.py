@@ -66,6 +66,20 @@ def test_a_file_is_kept_by_the_browser_and_called_what_it_is(
         assert "immutable" in answer.headers["cache-control"]
 
 
+def test_a_page_is_sent_compressed_to_browsers_that_read_it(client: TestClient) -> None:
+    """What Home fetches before it shows anything is 0.6 MB instead of 2.4: 12 s at 400 kbps."""
+    plain = client.get("/", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    packed = client.get("/")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.text == plain.text
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    fetched = [path for path in FETCHED.findall(plain.text) if path.startswith("static/")]
+    sent = sum(int(client.get(path).headers["content-length"]) for path in fetched)
+    assert sent < 600_000
+    assert "SourceSans" not in plain.text  # a font that no page of ours shows
+
+
 @pytest.mark.parametrize(
     "path", ["/static/js/missing.js", "/static/../../cli.py", "/static/js", "/index.html"]
 )
