@@ -1,10 +1,15 @@
 """The films that a command reads and writes: their arguments, and what is refused of them."""
 
 import argparse
+import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from engine.render.video.footage import Source
 
 CONTAINERS = (".mp4", ".mov", ".mkv")
 HIGHEST_RATE = 1000  # frames per second
@@ -12,11 +17,32 @@ HIGHEST_RATE = 1000  # frames per second
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add the arguments for a film or pictures to read, and a film to write."""
-    parser.add_argument("input", type=Path, help="a film, or a folder of pictures")
+    parser.add_argument("input", type=Path, help="a film, a picture, or a folder of them")
     parser.add_argument("-o", "--output", type=Path, required=True, help="mp4, mov or mkv")
     parser.add_argument("--input-fps", default="24", help="of a folder of pictures (%(default)s)")
+    parser.add_argument(
+        "--deinterlace",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="of films; auto does it to those that are interlaced (%(default)s)",
+    )
     parser.add_argument("--crf", type=int, default=16, help="H.264 quality, 0 to 51 (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def open_input(options: argparse.Namespace) -> "Source":
+    """Open the film or pictures, and print what its owner should know of it.
+
+    Raises:
+        InvalidParameterError: it cannot be read.
+    """
+    from engine.render.video.footage import open_source  # slow to import
+
+    rate = parse_rate("input-fps", options.input_fps)
+    source = open_source(options.input, rate, options.deinterlace)
+    for note in source.notes:
+        print(note, file=sys.stderr)
+    return source
 
 
 def check_files(options: argparse.Namespace) -> None:
@@ -33,6 +59,8 @@ def check_files(options: argparse.Namespace) -> None:
         raise InvalidParameterError(
             "output", f"{output.name} has no known ending", f"use {offered}"
         )
+    if "\n" in str(output.absolute()):  # ffmpeg's lists of parts have a line for each
+        raise InvalidParameterError("output", "its path has a line break", "choose another name")
     if not output.parent.is_dir():
         raise InvalidParameterError(
             "output", f"there is no folder {output.parent}", "make it first"

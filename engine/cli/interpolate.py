@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli.film_files import add_files, check_files, parse_rate
+from engine.cli.film_files import add_files, check_files, open_input, parse_rate
 from engine.cli.progress import DownloadProgress, FrameProgress
 from engine.cli.upscale import add_upscaler, enlarge
 from engine.errors import InvalidParameterError
@@ -82,14 +82,13 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     # Not needed for the other commands, and slow to import.
     from engine.render.rife.video import Pace, Retiming, interpolate_film, nominal_rate
-    from engine.render.video.footage import open_source
 
     pace = Pace(options.inset, options.easing)
-    source = open_source(options.input, parse_rate("input-fps", options.input_fps))
+    source = open_input(options)
     rate = (
         parse_rate("fps", options.fps)
         if options.fps
-        else nominal_rate(source.times) * options.factor
+        else nominal_rate(source.times, source.last) * options.factor
     )
     interpolator = _interpolator(options)
     fades, smooths = options.cuts == "fade", options.duplicates == "smooth"

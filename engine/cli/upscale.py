@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli.film_files import add_files, check_files, parse_rate
+from engine.cli.film_files import add_files, check_files, open_input
 from engine.cli.progress import DownloadProgress, FrameProgress
 from engine.models import upscalers
 
@@ -47,10 +47,9 @@ def run(options: argparse.Namespace) -> int:
     # Not needed for the other commands, and slow to import.
     from engine.render.rife.video import nominal_rate
     from engine.render.upscale.video import Unchanged
-    from engine.render.video.footage import open_source
 
-    source = open_source(options.input, parse_rate("input-fps", options.input_fps))
-    film = Unchanged(source, nominal_rate(source.times), options.crf)
+    source = open_input(options)
+    film = Unchanged(source, nominal_rate(source.times, source.last), options.crf)
     width, height = enlarge(film, options.factor, options)
     by = upscalers.display_name(options.upscaler)
     print(f"{options.output}: {film.count} frames of {width}x{height}, by {Path(by).stem}")

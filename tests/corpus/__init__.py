@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engine.cli import interpolate
 
+ROOT = Path(__file__).parents[2]
 TAGS = re.compile(r"color_range:(\S+) color_space:(\S+) color_primaries:(\S+) color_trc:(\S+)")
 
 

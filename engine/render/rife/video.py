@@ -67,11 +67,16 @@ class Pace:
         return self.inset + (1 - 2 * self.inset) * EASINGS[self.easing](moment)
 
 
-def nominal_rate(times: Sequence[Fraction]) -> Fraction:
-    """Frames per second of an input; of a variable one, that of its usual short interval."""
+def nominal_rate(times: Sequence[Fraction], last: Fraction | None = None) -> Fraction:
+    """Frames per second of an input; of a variable one, that of its usual short interval.
+
+    Args:
+        times: when its frames are shown, in seconds.
+        last: seconds for which the last one is; a single frame's rate follows from it.
+    """
     steps = [later - earlier for earlier, later in pairwise(times)]
     if not steps:
-        return Fraction(25)
+        return usual(1 / last) if last else Fraction(25)
     mean = (times[-1] - times[0]) / len(steps)
     if all(abs(step - mean) <= INTERVAL_TOLERANCE * mean for step in steps):
         return usual(1 / mean)
@@ -86,9 +91,9 @@ def usual(rate: Fraction) -> Fraction:
     return Fraction(round(rate * 1000), 1000)
 
 
-def frame_count(times: Sequence[Fraction], rate: Fraction) -> int:
+def frame_count(times: Sequence[Fraction], rate: Fraction, last: Fraction | None = None) -> int:
     """Output frames, such that the film is as long as before; the last frame stays its time."""
-    tail = 1 / nominal_rate(times)
+    tail = last or 1 / nominal_rate(times)
     return max(1, round((times[-1] + tail - times[0]) * rate))
 
 
@@ -149,7 +154,7 @@ class Retiming:
     @property
     def count(self) -> int:
         """Output frames."""
-        return frame_count(self.source.times, self.rate)
+        return frame_count(self.source.times, self.rate, self.source.last)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -46,7 +46,7 @@ class Unchanged:
     @property
     def count(self) -> int:
         """How many frames it has."""
-        return frame_count(self.source.times, self.rate)
+        return frame_count(self.source.times, self.rate, self.source.last)
 
     def facts(self) -> dict[str, object]:
         """Return everything that determines the frames beside the source and the rate."""

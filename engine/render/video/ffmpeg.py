@@ -7,6 +7,7 @@ name, and no playlist opens an address. It knows no film of ours; ``encode``, ``
 
 import contextlib
 import logging
+import os
 import re
 import subprocess
 import tempfile
@@ -27,6 +28,8 @@ Frame = NDArray[np.uint8]  # RGB (height, width, 3)
 PROGRAM: str = FFMPEG_BINARY  # also what MoviePy's writer starts
 PROGRAM_OPTIONS = ("-v", "error", "-nostdin", "-y")
 LOCAL_FILES = ("-protocol_whitelist", "file")
+REPORTING = ("-v", "info", "-hide_banner", "-nostats")
+VIDEO = ("-map", "0:V:0")  # of any film; a cover picture is none
 RAW_FRAMES = ("-f", "rawvideo", "-pix_fmt", "rgb24")
 
 
@@ -57,7 +60,7 @@ def joined_input(films: Sequence[Path], listing: Path) -> list[str]:
         listing: where to write the list that ffmpeg reads.
     """
     lines = ("file '" + address(film).replace("'", r"'\''") + "'\n" for film in films)
-    listing.write_text("".join(lines), encoding="utf-8")
+    listing.write_bytes(os.fsencode("".join(lines)))  # names need not be UTF-8
     only = ("-format_whitelist", "concat,mov")
     return [*LOCAL_FILES, *only, "-f", "concat", "-safe", "0", "-i", address(listing)]
 
@@ -86,22 +89,19 @@ def failure(errors: bytes) -> AssemblyError | StorageError:
 
 
 def report(film: Path, filters: str, *options: str) -> str:
-    """Decode a film and return what ffmpeg and filters that report something write about it.
+    """Decode a film and return what ffmpeg, and filters that report something, write about it.
 
     Args:
-        film: any film.
+        film: any film, also a damaged one.
         filters: for ffmpeg's ``-vf``.
         options: of the output, such as how many frames it takes.
 
     Raises:
-        AssemblyError: this is no film.
+        AssemblyError: ffmpeg cannot be started.
     """
-    arguments = ["-v", "info", "-hide_banner", "-nostats", *film_input(film), "-map", "0:v:0"]
-    arguments += [*options, "-vf", filters, "-f", "null", "-"]
+    arguments = [*REPORTING, *film_input(film), *VIDEO, *options, "-vf", filters, "-f", "null", "-"]
     with _start(arguments, stderr=subprocess.PIPE) as process:
         _, errors = process.communicate()
-    if process.returncode:
-        raise failure(errors)
     return bytes(errors).decode("utf-8", errors="replace")
 
 
@@ -115,6 +115,7 @@ class Packets(NamedTuple):
         tick: seconds of one unit of the times.
         times: when each packet is shown, in ticks.
         durations: of each, in ticks.
+        remarks: what ffmpeg reported while it decoded; empty where it did not decode.
     """
 
     width: int
@@ -123,6 +124,10 @@ class Packets(NamedTuple):
     tick: Fraction
     times: list[int]
     durations: list[int]
+    remarks: str
+
+
+DECODED = ("-fps_mode", "passthrough", "-enc_time_base", "demux")  # times as the file has them
 
 
 def read_packets(film: Path, *, decode: bool = False) -> Packets:
@@ -131,13 +136,17 @@ def read_packets(film: Path, *, decode: bool = False) -> Packets:
     Raises:
         AssemblyError: this is no film, or it holds no frames.
     """
-    how = ("-fps_mode", "passthrough") if decode else ("-c", "copy")
-    arguments = [*film_input(film), "-map", "0:v:0", *how, "-f", "framecrc", "-"]
-    with _start(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    arguments = [*(REPORTING if decode else ()), *film_input(film), *VIDEO]
+    arguments += DECODED if decode else ("-c", "copy")
+    with _start(
+        [*arguments, "-f", "framecrc", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         output, errors = process.communicate()
     text = output.decode("utf-8", errors="replace")
     facts = dict(re.findall(r"^#(\w+) 0: (.*)$", text, re.MULTILINE))
     rows = [line.split(",") for line in text.splitlines() if re.match(r"\s*0,", line)]
+    if b"matches no streams" in errors:
+        raise AssemblyError(f"{film.name} holds no video")
     # What of a damaged film can be decoded is a film; a copy must be whole.
     if process.returncode and not (decode and rows):
         raise failure(errors)
@@ -146,7 +155,8 @@ def read_packets(film: Path, *, decode: bool = False) -> Packets:
     width, height = map(int, facts["dimensions"].split("x"))
     times, durations = ([int(row[column]) for row in rows] for column in (2, 3))
     tick, pixel_shape = Fraction(facts["tb"]), facts.get("sar", "0/1")
-    return Packets(width, height, pixel_shape, tick, times, durations)
+    remarks = errors.decode("utf-8", errors="replace")
+    return Packets(width, height, pixel_shape, tick, times, durations, remarks)
 
 
 class Probe(NamedTuple):
@@ -194,7 +204,7 @@ def decode(film: Path, width: int, height: int, filters: str = "") -> Iterator[F
         height: likewise.
         filters: for ffmpeg's ``-vf``.
     """
-    arguments = [*film_input(film), "-map", "0:v:0", "-fps_mode", "passthrough"]
+    arguments = [*film_input(film), *VIDEO, "-fps_mode", "passthrough"]
     arguments += ["-vf", filters] if filters else []
     arguments += [*RAW_FRAMES, "-"]
     length = width * height * 3

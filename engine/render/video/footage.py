@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from engine.errors import AssemblyError, InvalidParameterError, StorageError
 from engine.render.video.ffmpeg import (
@@ -33,7 +34,13 @@ from engine.render.video.signal import EXACT_SCALING, PICTURES, Signal, read_sig
 # for a frame of 3840x2160, at the same size of the file and 48.8 instead of 50.0 dB.
 LARGE_PIXELS, LARGE_PRESET, PRESET = 1920 * 1088, "veryfast", "medium"
 RESUME_HINT = "a second start resumes where this one stopped"
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of Exif: pictures that lie on their side
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+Deinterlace = Literal["auto", "always", "never"]
+CUT_OFF = ("partial file", "File ended prematurely", "Truncat")
+MISSING_SHARE = 0.9  # of its time: a film without sound that holds less than this is cut off
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,9 @@ class Source:
         pictures: the files of a folder, in order; empty for a film.
         pixel_shape: width of a pixel over its height, as ffmpeg writes it; 1/1 is square.
         signal: what its pixels mean.
+        last: seconds for which the last frame is shown; None where the input does not say.
+        deinterlaces: whether frames are drawn anew from each frame's first field.
+        notes: sentences about it that its owner should read.
     """
 
     path: Path
@@ -54,6 +64,9 @@ class Source:
     pictures: list[Path]
     pixel_shape: str = "1/1"
     signal: Signal = PICTURES
+    last: Fraction | None = None
+    deinterlaces: bool = False
+    notes: tuple[str, ...] = ()
 
     def frames(self) -> Iterator[Frame]:
         """Decode the frames in order, one at a time."""
@@ -61,40 +74,86 @@ class Source:
             return (read_picture(path, (self.width, self.height)) for path in self.pictures)
         size = f"{self.width}:{self.height}"  # streams may change it
         exact = f"scale={size}:{EXACT_SCALING}{self.signal.reading()}"
-        return decode(self.path, self.width, self.height, exact)
+        fields = "bwdif=mode=send_frame," if self.deinterlaces else ""
+        return decode(self.path, self.width, self.height, fields + exact)
 
 
-def open_source(path: Path, picture_rate: Fraction) -> Source:
-    """Open a film, or a folder of pictures that are ``1 / picture_rate`` seconds apart.
+def open_source(path: Path, picture_rate: Fraction, deinterlace: Deinterlace = "auto") -> Source:
+    """Open a film, a picture, or a folder of pictures that are ``1 / picture_rate`` seconds apart.
+
+    Args:
+        path: of it.
+        picture_rate: pictures per second.
+        deinterlace: films; ``auto`` those that are interlaced.
 
     Raises:
         InvalidParameterError: it does not exist or holds nothing that can be read.
     """
     if path.is_dir():
-        return _open_folder(path, picture_rate)
+        return _open_pictures(path, _pictures(path), picture_rate)
     if not path.is_file():
         raise InvalidParameterError("input", f"there is no file {path.name}", "check the path")
-    return _open_film(path)
+    if path.suffix.lower() in PICTURE_SUFFIXES and cv2.imcount(str(path)) == 1:
+        return _open_pictures(path, [path], picture_rate)
+    return _open_film(path, deinterlace)
 
 
-def _open_folder(path: Path, rate: Fraction) -> Source:
+def _pictures(folder: Path) -> list[Path]:
+    """Find a folder's pictures in their order; hidden files are none, such as macOS's ``._1.png``.
+
+    Raises:
+        InvalidParameterError: there are none.
+    """
     try:
-        found = [item for item in path.iterdir() if item.suffix.lower() in PICTURE_SUFFIXES]
+        found = [
+            item
+            for item in folder.iterdir()
+            if item.suffix.lower() in PICTURE_SUFFIXES and not item.name.startswith(".")
+        ]
     except OSError as error:
-        raise _unreadable(path, error) from error
-    pictures = sorted(found, key=_natural)
-    if not pictures:
+        raise _unreadable(folder, error) from error
+    if not found:
         kinds = ", ".join(PICTURE_SUFFIXES)
-        raise InvalidParameterError("input", f"{path.name} holds no pictures", f"it reads {kinds}")
-    height, width = read_picture(pictures[0]).shape[:2]
+        problem = f"{folder.name} holds no pictures"
+        raise InvalidParameterError("input", problem, f"it reads {kinds}")
+    return sorted(found, key=_natural)
+
+
+def _open_pictures(path: Path, pictures: list[Path], rate: Fraction) -> Source:
+    """Look at the headers of all pictures before any is drawn."""
+    width, height = _size(pictures[0])
+    for picture in pictures[1:]:
+        _check_size(picture, _size(picture), (width, height))
     times = [index / rate for index in range(len(pictures))]
-    return Source(path, width, height, times, pictures)
+    return Source(path, width, height, times, pictures, last=1 / rate)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     """Sort frame9 before frame10."""
     parts = re.findall(r"\d+|\D+", path.name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Read width and height of a picture as it is shown, from its header.
+
+    Raises:
+        InvalidParameterError: it is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(ORIENTATION, 1) in TURNED
+    except Exception as error:  # Pillow raises what its formats' parsers do
+        raise _unreadable(path, error) from error
+    return (height, width) if turned else (width, height)
+
+
+def _check_size(path: Path, found: tuple[int, int], size: tuple[int, int]) -> None:
+    if size != found:
+        problem = f"{path.name} is {found[0]}x{found[1]}, the pictures before are "
+        problem += f"{size[0]}x{size[1]}"
+        raise InvalidParameterError("input", problem, "scale all pictures to one size")
 
 
 def read_picture(path: Path, size: tuple[int, int] | None = None) -> Frame:
@@ -112,18 +171,19 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> Frame:
         problem = f"{path.name} cannot be read as a picture"
         raise InvalidParameterError("input", problem, "remove it")
     height, width = found.shape[:2]
-    if size and size != (width, height):
-        problem = f"{path.name} is {width}x{height}, the pictures before are {size[0]}x{size[1]}"
-        raise InvalidParameterError("input", problem, "scale all pictures to one size")
+    if size:
+        _check_size(path, (width, height), size)
     return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _unreadable(path: Path, error: Exception) -> InvalidParameterError:
-    words = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
-    return InvalidParameterError("input", f"{path.name} cannot be read ({words})", "remove it")
+    lines = str(error).strip().splitlines()
+    words = error.strerror if isinstance(error, OSError) and error.strerror else lines[-1:]
+    reason = words if isinstance(words, str) else "".join(words)[-200:]
+    return InvalidParameterError("input", f"{path.name} cannot be read ({reason})", "remove it")
 
 
-def _open_film(path: Path) -> Source:
+def _open_film(path: Path, deinterlace: Deinterlace) -> Source:
     """Decode once without keeping pixels, to learn when each frame is shown."""
     try:
         film, signal = read_packets(path, decode=True), read_signal(path)
@@ -136,7 +196,28 @@ def _open_film(path: Path) -> Source:
     for time in times[1:]:  # broken files repeat a time; a frame must last some time
         rising.append(time if time > rising[-1] else rising[-1] + film.tick)
     shape = "1/1" if film.pixel_shape.startswith("0") else film.pixel_shape
-    return Source(path, film.width, film.height, rising, [], shape, signal)
+    # A single tick is what writers put who do not know.
+    last = film.durations[-1] * film.tick if film.durations[-1] > 1 else None
+    fields = deinterlace == "always" or (deinterlace == "auto" and signal.interlaced)
+    notes = [_cut_off(path, film.remarks, rising[-1] + (last or 0) - rising[0])]
+    if fields:
+        notes.append(f"{path.name} is interlaced; each frame is drawn from one of its fields")
+    elif signal.interlaced:
+        notes.append(f"{path.name} is interlaced; its combs are kept")
+    said = tuple(note for note in notes if note)
+    return Source(path, film.width, film.height, rising, [], shape, signal, last, fields, said)
+
+
+def _cut_off(path: Path, remarks: str, held: Fraction) -> str:
+    """Report a film that ends before the time that it announces."""
+    found = re.search(r"Duration: (\d+):(\d+):(\d+\.\d+)", remarks)
+    hours, minutes, seconds = map(Fraction, found.groups()) if found else (Fraction(0),) * 3
+    announced = 3600 * hours + 60 * minutes + seconds
+    short = "Audio:" not in remarks and held < MISSING_SHARE * announced
+    if not short and not any(words in remarks for words in CUT_OFF):
+        return ""
+    of = f" of the {float(announced):.3g} s that it announces" if announced > held else ""
+    return f"{path.name} is cut off: {float(held):.3g} s{of} can be read"
 
 
 class PartWriter:

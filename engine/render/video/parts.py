@@ -3,12 +3,12 @@
 Memory stays constant however long the film. Knows nothing about how frames are drawn.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,8 @@ from engine.errors import StorageError
 from engine.render.video.ffmpeg import Frame
 from engine.render.video.footage import PartWriter, Source, join
 
+# How many pictures before a changed one may be drawn otherwise: held ones wait for the next.
+SHARED_PICTURES = 5
 PART_FRAMES = 240  # output frames in one part: what an interruption costs at most
 
 
@@ -65,35 +67,73 @@ def write_film(film: PartedFilm, output: Path, progress: Callable[[int], None]) 
 
 
 def _work_folder(film: PartedFilm, output: Path) -> Path:
-    """The folder of finished parts; an older one of other work is emptied."""
+    """The folder of finished parts; of an older one what belongs to other work is removed."""
     work = output.with_name(output.name + ".parts")
-    facts = json.dumps(_all_facts(film), sort_keys=True)
+    facts = {**_all_facts(film), "stamps": _stamps(film.source)}
     note = work / "work.json"
     if work.exists() and not note.is_file():
         raise StorageError(
             f"{work.name} exists and was not made by this command", remedy="move it away"
         )
     try:
-        if work.exists() and note.read_text() != facts:
-            shutil.rmtree(work)
+        if work.exists():
+            _remove_parts(work, _usable(film, facts, _read(note)))
         work.mkdir(exist_ok=True)
-        note.write_text(facts)
+        note.write_text(json.dumps(facts, sort_keys=True))
     except OSError as error:
         raise StorageError(f"{work.name} cannot be written ({error.strerror})") from error
     return work
 
 
+def _read(note: Path) -> dict[str, object]:
+    """What an earlier run noted of its work; nothing where it was interrupted at that."""
+    try:
+        found = json.loads(note.read_text())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _usable(film: PartedFilm, facts: dict[str, object], earlier: dict[str, object]) -> int:
+    """How many parts of an earlier run belong to this one.
+
+    A picture that changed, as one that was mended, changes the parts in which it or the pictures
+    just before it are shown.
+    """
+    old, new = earlier.pop("stamps", None), list(_stamps(film.source))
+    if not isinstance(old, list) or {**facts, "stamps": None} != {**earlier, "stamps": None}:
+        return 0
+    pairs = zip(old, new, strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    if same == len(old) == len(new):
+        return -(-film.count // PART_FRAMES)
+    if not film.source.pictures or same <= SHARED_PICTURES:
+        return 0
+    shown = film.source.times[same - SHARED_PICTURES] - film.source.times[0]
+    return int(shown * film.rate) // PART_FRAMES
+
+
+def _remove_parts(work: Path, kept: int) -> None:
+    for part in work.glob("part-?????.mp4"):
+        if int(part.stem[-5:]) >= kept:
+            part.unlink()
+
+
+def _stamps(source: Source) -> list[str]:
+    """What changes whenever a file of the source does."""
+    return [
+        repr((file.name, file.stat().st_size, file.stat().st_mtime_ns))
+        for file in source.pictures or [source.path]
+    ]
+
+
 def _all_facts(film: PartedFilm) -> dict[str, object]:
-    source = film.source
-    files = source.pictures or [source.path]
-    stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return {
         **film.facts(),
-        "source": hashlib.sha256(repr(stamps).encode()).hexdigest(),
-        "frames": len(source.times),
         "rate": str(film.rate),
         "crf": film.crf,
-        "signal": repr(source.signal),
+        "signal": repr(film.source.signal),
+        "deinterlaces": film.source.deinterlaces,
         "part": PART_FRAMES,
     }
 

@@ -17,6 +17,9 @@ from engine.render.video.ffmpeg import report
 UNKNOWN = ("unknown", "reserved")
 HD_WIDTH, HD_HEIGHT = 1280, 577  # pixels from which either makes a film HD
 PAL_HEIGHT = 576
+JUDGED_FRAMES = 100  # of a film, for whether it is interlaced
+# Lines of interlaced video; at other heights votes for combs come from fine detail.
+INTERLACED_HEIGHTS = (480, 486, 576, 1080, 1088)
 # Matrices that ffmpeg's scaler reads and writes.
 MATRICES = ("bt709", "bt470bg", "smpte170m", "bt2020nc", "smpte240m", "fcc")
 # Without these colours drift by 3 of 255.
@@ -33,6 +36,7 @@ class Signal:
         range: ``tv`` or ``pc``.
         primaries: which red, green and blue are meant.
         transfer: how light became numbers.
+        interlaced: whether its frames are two fields of different moments.
     """
 
     pixels: str = "rgb24"
@@ -40,6 +44,7 @@ class Signal:
     range: str = "pc"
     primaries: str = "bt709"
     transfer: str = "bt709"
+    interlaced: bool = False
 
     @property
     def is_rgb(self) -> bool:
@@ -70,31 +75,48 @@ PICTURES = Signal()  # RGB without tags
 
 
 def read_signal(film: Path) -> Signal:
-    """Read the signal of a film's first frame.
+    """Read the signal of a film's beginning.
 
     Raises:
-        AssemblyError: this is no film, or it holds no frames.
+        AssemblyError: ffmpeg cannot be started.
         InvalidParameterError: its colours are encoded in a way that cannot be read.
     """
-    text = report(film, "showinfo=checksum=0", "-frames:v", "1")
-    shown = dict(re.findall(r"\b(color_\w+|fmt):(\S+)", text))
-    size = re.search(r"\bs:(\d+)x(\d+)", text)
-    width, height = map(int, size.groups()) if size else (0, 0)
-    return _completed(shown, width, height)
+    text = report(film, "showinfo=checksum=0,scale,idet", "-frames:v", str(JUDGED_FRAMES))
+    shown: dict[str, str] = {}
+    for key, value in re.findall(r"\b(color_\w+|fmt):(\S+)", text):
+        shown.setdefault(key, value)
+    shape = re.search(r"\bs:(\d+)x(\d+) i:(\w)", text)
+    width, height = (int(shape[1]), int(shape[2])) if shape else (0, 0)
+    flagged = bool(shape and shape[3] in "TB")
+    interlaced = _is_interlaced(text, flagged, height)
+    return replace(_completed(shown, width, height), interlaced=interlaced)
+
+
+def _is_interlaced(text: str, flagged: bool, height: int) -> bool:
+    """Whether most frames are two moments: flagged so, or combed at a height of such video."""
+    votes = re.findall(r"Multi frame detection: TFF: *(\d+) BFF: *(\d+) Prog\w*: *(\d+)", text)
+    top, bottom, whole = map(int, votes[-1]) if votes else (0, 0, 0)
+    combed, frames = max(top, bottom), len(re.findall(r"\] n: *\d+ pts:", text))
+    if flagged:
+        return whole <= combed
+    return height in INTERLACED_HEIGHTS and 2 * combed > frames and not whole
 
 
 def _completed(shown: dict[str, str], width: int, height: int) -> Signal:
     """Fill in what a film does not say."""
     pixels = shown.get("fmt", "yuv420p")
     usual = _usual(pixels, width, height)
-    tagged = {
-        "matrix": shown.get("color_space"),
-        "range": shown.get("color_range"),
-        "primaries": shown.get("color_primaries"),
-        "transfer": shown.get("color_trc"),
-    }
-    signal = replace(
-        usual, **{key: value for key, value in tagged.items() if value and value not in UNKNOWN}
+
+    def tag(name: str, otherwise: str) -> str:
+        found = shown.get(f"color_{name}", "unknown")
+        return otherwise if found in UNKNOWN else found
+
+    signal = Signal(
+        pixels,
+        tag("space", usual.matrix),
+        tag("range", usual.range),
+        tag("primaries", usual.primaries),
+        tag("trc", usual.transfer),
     )
     if signal.is_rgb or signal.matrix in MATRICES:
         return signal
