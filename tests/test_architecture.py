@@ -70,6 +70,7 @@ INSIDE = {
         "",
         "ffmpeg",
         "signal",
+        "riders",
         "footage",
         "parts",
         "gif",

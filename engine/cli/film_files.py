@@ -36,12 +36,15 @@ def open_input(options: argparse.Namespace) -> "Source":
     Raises:
         InvalidParameterError: it cannot be read.
     """
-    from engine.render.video.footage import open_source  # slow to import
+    # Slow to import.
+    from engine.render.video.footage import open_source
+    from engine.render.video.riders import carry
 
     rate = parse_rate("input-fps", options.input_fps)
     source = open_source(options.input, rate, options.deinterlace)
-    for note in source.notes:
-        print(note, file=sys.stderr)
+    for note in (*source.notes, carry(source.streams, options.output.suffix).lost):
+        if note:
+            print(note, file=sys.stderr)
     return source
 
 

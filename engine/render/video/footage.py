@@ -28,6 +28,7 @@ from engine.render.video.ffmpeg import (
     read_packets,
     run,
 )
+from engine.render.video.riders import Stream, carry, read_streams
 from engine.render.video.signal import EXACT_SCALING, PICTURES, Signal, read_signal
 
 # Beyond full HD, x264 takes longer than drawing: "veryfast" takes 0.30 instead of 0.77 s of a core
@@ -55,6 +56,7 @@ class Source:
         last: seconds for which the last frame is shown; None where the input does not say.
         deinterlaces: whether frames are drawn anew from each frame's first field.
         notes: sentences about it that its owner should read.
+        streams: what else it holds, beside pictures and sound.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class Source:
     last: Fraction | None = None
     deinterlaces: bool = False
     notes: tuple[str, ...] = ()
+    streams: tuple[Stream, ...] = ()
 
     def frames(self) -> Iterator[Frame]:
         """Decode the frames in order, one at a time."""
@@ -205,7 +208,9 @@ def _open_film(path: Path, deinterlace: Deinterlace) -> Source:
     elif signal.interlaced:
         notes.append(f"{path.name} is interlaced; its combs are kept")
     said = tuple(note for note in notes if note)
-    return Source(path, film.width, film.height, rising, [], shape, signal, last, fields, said)
+    streams = read_streams(film.remarks)
+    size = film.width, film.height
+    return Source(path, *size, rising, [], shape, signal, last, fields, said, streams)
 
 
 def _cut_off(path: Path, remarks: str, held: Fraction) -> str:
@@ -280,7 +285,7 @@ def _encoding(crf: int, pixel_shape: str, preset: str, signal: Signal) -> list[s
 
 
 def join(parts: list[Path], source: Source, output: Path) -> None:
-    """Join the parts without encoding again, with the sound of the source.
+    """Join the parts without encoding again, with the sound and the subtitles of the source.
 
     Sound that the output's container cannot hold as it is becomes AAC.
 
@@ -292,6 +297,7 @@ def join(parts: list[Path], source: Source, output: Path) -> None:
     # A name ending in .partial.mp4 tells ffmpeg the container and nobody a finished film.
     partial = output.with_name(f"{output.stem}.partial{output.suffix}")
     sound = [*film_input(source.path), "-map", "0:v", "-map", "1:a?", "-map_metadata", "1"]
+    sound += carry(source.streams, output.suffix).arguments
     if source.pictures:
         sound = []
     command = ["-itsoffset", str(float(source.times[0])), *films, *sound]
