@@ -55,7 +55,7 @@ from engine.film.recipe import Recipe, Scene, parse_recipe
 from engine.models import Card, Defaults
 from ui.create.model_panel import facts
 from ui.films.compare import differences
-from ui.films.recipe_card import made_with
+from ui.films.recipe_card import details
 
 def command(*arguments):
     sys.argv = ["engine", "render", *arguments]
@@ -77,7 +77,7 @@ else:
 plain, changed = (Recipe(scenes=scenes, guidance_rescale=value) for value in (0.0, 0.5))
 assert keyframe(plain, 0.0, "m@1").name == NAME
 assert keyframe(changed, 0.0, "m@1").name != NAME
-assert "Guidance rescale 0.5" in made_with(changed)
+assert "Guidance rescale 0.5" in details(changed)
 assert differences(plain, changed) == [("Guidance rescale", "0", "0.5")]
 
 def panel():
