@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,16 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="of films; auto does it to those that are interlaced (%(default)s)",
     )
-    parser.add_argument("--crf", type=int, default=16, help="H.264 quality, 0 to 51 (%(default)s)")
+    parser.add_argument(
+        "--depth",
+        choices=("auto", "8", "10"),
+        default="auto",
+        help="bits; 10 are written as HEVC, 8 as H.264; auto keeps the film's (%(default)s)",
+    )
+    parser.add_argument("--tone-map", action="store_true", help="convert HDR films to BT.709")
+    parser.add_argument(
+        "--crf", type=int, default=16, help="H.264 or HEVC quality, 0 to 51 (%(default)s)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -41,10 +51,30 @@ def open_input(options: argparse.Namespace) -> "Source":
     from engine.render.video.riders import carry
 
     rate = parse_rate("input-fps", options.input_fps)
-    source = open_source(options.input, rate, options.deinterlace)
+    source = _chosen_depth(open_source(options.input, rate, options.deinterlace), options)
     for note in (*source.notes, carry(source.streams, options.output.suffix).lost):
         if note:
             print(note, file=sys.stderr)
+    return source
+
+
+def _chosen_depth(source: "Source", options: argparse.Namespace) -> "Source":
+    """Keep the film's depth and HDR, or change them as was asked for."""
+    signal, name = source.signal, options.input.name
+    if signal.hdr and (options.tone_map or options.depth == "8"):
+        note = f"{name} is HDR ({signal.hdr}); it is tone-mapped to BT.709"
+        mapped = source.tone_mapped()
+        source = replace(mapped, notes=(*source.notes, note))
+    elif signal.hdr:
+        note = f"{name} is HDR ({signal.hdr}); it is kept, in 10-bit HEVC (--tone-map converts it)"
+        source = replace(source, notes=(*source.notes, note))
+    elif signal.deep and options.depth == "auto":
+        note = (
+            f"{name} has more than 8 bits; it is written as 10-bit HEVC (--depth 8 plays anywhere)"
+        )
+        source = replace(source, notes=(*source.notes, note))
+    if options.depth != "auto" and not source.pictures:
+        source = replace(source, signal=replace(source.signal, deep=options.depth == "10"))
     return source
 
 

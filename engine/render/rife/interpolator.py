@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +97,7 @@ def weights_digest(network: Network) -> str:
 
 
 class Interpolator:
-    """Draws frames between uint8 RGB keyframes.
+    """Draws frames between RGB keyframes, uint8 or uint16.
 
     Attributes:
         identity: names the network, its weights and this algorithm; equal identities give
@@ -118,7 +119,7 @@ class Interpolator:
     def judge(self, first: np.ndarray, second: np.ndarray) -> Judgement:
         """Return what ``between`` will do with two frames, without running the network."""
         _check_frames(first, second)
-        return judge(first, second)
+        return judge(to_eight_bits(first), to_eight_bits(second))
 
     def between(
         self,
@@ -130,15 +131,15 @@ class Interpolator:
         """Yield the frames at some positions between two keyframes, in order.
 
         Args:
-            first: uint8 RGB (H, W, 3).
-            second: likewise, of the same size.
+            first: uint8 or uint16 RGB (H, W, 3).
+            second: likewise, of the same size and type.
             positions: in [0, 1], as a rule strictly inside and ascending.
             enlarged: both frames, a whole number of times as large, to be shown instead; how to get
                 from the one to the other is found on the small ones.
 
         Yields:
-            uint8 RGB, as large as what is shown, one for each position, as soon as its batch is
-            drawn.
+            RGB of that type, as large as what is shown, one for each position, as soon as its batch
+            is drawn.
 
         Raises:
             InvalidParameterError: sizes or types differ, or a position is out of range.
@@ -153,7 +154,7 @@ class Interpolator:
     def _draw_all(
         self, first: np.ndarray, second: np.ndarray, moments: list[float], enlarged: Shown | None
     ) -> Iterator[np.ndarray]:
-        mode, shown = judge(first, second).mode, enlarged or (first, second)
+        mode, shown = self.judge(first, second).mode, enlarged or (first, second)
         if mode == "interpolate" and moments:
             yield from self._interpolate(first, second, moments, enlarged)
             return
@@ -178,9 +179,12 @@ class Interpolator:
             tracks = self._batches(pair, moments, self._track)
             yield from (moving.frame(track) for track in tracks)
             return
-        yield from map(to_frame, self._batches(pair, moments[:middle], self._frames))
-        yield to_frame(drawn.frames[0])
-        yield from map(to_frame, self._batches(pair, moments[middle + 1 :], self._frames))
+        for images in (
+            self._batches(pair, moments[:middle], self._frames),
+            drawn.frames[:1],
+            self._batches(pair, moments[middle + 1 :], self._frames),
+        ):
+            yield from (to_frame(image, first.dtype) for image in images)
 
     def _batches(
         self, pair: Pair, moments: list[float], draw: Callable[[Pair, list[float]], Tensor]
@@ -221,8 +225,9 @@ class Interpolator:
             if known.shape == frame.shape and np.array_equal(known, frame):
                 return prepared
         frame = frame.copy()
-        image = torch.from_numpy(frame).to(self.device)
-        image = image.permute(2, 0, 1)[None].float() / 255
+        values = frame if frame.dtype == np.uint8 else frame.astype(np.int32)  # as torch has it
+        image = torch.from_numpy(values).to(self.device)
+        image = image.permute(2, 0, 1)[None].float() / np.iinfo(frame.dtype).max
         prepared = self.network.prepare(image, self.scale or scale_for(frame))
         self._prepared = [*self._prepared[1 - CACHED_KEYFRAMES :], (frame, prepared)]
         return prepared
@@ -242,26 +247,38 @@ def disagreement(pair: Pair, drawn: Drawn) -> float:
 
 
 def fade(first: np.ndarray, second: np.ndarray, position: float) -> np.ndarray:
-    """The cross-fade of two uint8 frames."""
+    """The cross-fade of two frames of one type."""
     mixed = np.empty_like(first)
     for top in range(0, len(first), FADED_ROWS):  # so that large frames take little memory
         rows = slice(top, top + FADED_ROWS)
         sum_ = first[rows] * np.float32(1 - position) + second[rows] * np.float32(position)
-        mixed[rows] = (sum_ + 0.5).astype(np.uint8)
+        mixed[rows] = (sum_ + 0.5).astype(first.dtype)
     return mixed
 
 
-def to_frame(image: Tensor) -> np.ndarray:
-    """float32 (3, H, W), clamped to [0, 1] → uint8 (H, W, 3)."""
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
-    return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+def to_frame(image: Tensor, depth: Any = np.uint8) -> np.ndarray:
+    """float32 (3, H, W), clamped to [0, 1] → uint8 or uint16 (H, W, 3)."""
+    if depth == np.uint8:
+        pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+        return pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+    values = (image.clamp(0, 1) * np.iinfo(depth).max).round().to(torch.int32)
+    return values.permute(1, 2, 0).contiguous().cpu().numpy().astype(depth)
+
+
+def to_eight_bits(frame: np.ndarray) -> np.ndarray:
+    """The upper bits of a uint16 frame; a uint8 frame as it is."""
+    return frame if frame.dtype == np.uint8 else (frame >> 8).astype(np.uint8)
 
 
 def _check_frames(first: np.ndarray, second: np.ndarray) -> None:
     for field, frame in (("first", first), ("second", second)):
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        known = frame.dtype in (np.uint8, np.uint16) and frame.ndim == 3
+        if not known or frame.shape[2] != 3 or 0 in frame.shape:
             problem = f"it is {frame.dtype} {frame.shape}, not uint8 (height, width, 3)"
             raise InvalidParameterError(field, problem, "pass an RGB frame")
+    if first.dtype != second.dtype:
+        problem = f"the two frames differ in type: {first.dtype} and {second.dtype}"
+        raise InvalidParameterError("second", problem, "convert one to the other's type")
     if first.shape != second.shape:
         sizes = " and ".join(f"{frame.shape[1]}x{frame.shape[0]}" for frame in (first, second))
         problem = f"the two frames differ in size: {sizes}"

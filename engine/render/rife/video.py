@@ -22,6 +22,7 @@ USUAL_RATES = [
     *(Fraction(rate) for rate in (8, 10, 12, 15, 16, 18, 20, 23, 24, 25, 30, 48, 50, 60, 100, 120)),
 ]
 RATE_TOLERANCE = Fraction(1, 3000)  # relative; 24 and 24000/1001 are 1/1001 apart
+TIME_ROUNDING = Fraction(1, 1000)  # seconds; of Matroska
 # Of the mean interval: how far intervals of a constant rate may be off.
 INTERVAL_TOLERANCE = Fraction(1, 4)
 # Outputs this close to an input, as a share of the interval between inputs and of that between
@@ -79,14 +80,19 @@ def nominal_rate(times: Sequence[Fraction], last: Fraction | None = None) -> Fra
         return usual(1 / last) if last else Fraction(25)
     mean = (times[-1] - times[0]) / len(steps)
     if all(abs(step - mean) <= INTERVAL_TOLERANCE * mean for step in steps):
-        return usual(1 / mean)
+        return usual(1 / mean, TIME_ROUNDING / (times[-1] - times[0]))
     return usual(1 / sorted(steps)[len(steps) // 2])
 
 
-def usual(rate: Fraction) -> Fraction:
-    """The usual rate next to a measured one, or the measured one, rounded to 1/1000."""
+def usual(rate: Fraction, tolerance: Fraction = RATE_TOLERANCE) -> Fraction:
+    """The usual rate next to a measured one, or the measured one, rounded to 1/1000.
+
+    Args:
+        rate: frames per second.
+        tolerance: relative, of the measurement; never less than ``RATE_TOLERANCE``.
+    """
     nearest = min(USUAL_RATES, key=lambda known: abs(known - rate))
-    if abs(nearest - rate) <= RATE_TOLERANCE * rate:
+    if abs(nearest - rate) <= max(tolerance, RATE_TOLERANCE) * rate:
         return nearest
     return Fraction(round(rate * 1000), 1000)
 

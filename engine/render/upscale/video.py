@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.errors import DeviceMemoryError, InvalidParameterError
 from engine.models.upscalers import enlarged_size
 from engine.render.device import memory
+from engine.render.rife.interpolator import to_eight_bits
 from engine.render.rife.video import Schedule, frame_count
 from engine.render.upscale import moving
 from engine.render.upscale.upscaler import Upscaler
@@ -122,7 +123,7 @@ class Enlarging:
 
         Each part begins with a keyframe, so that a part is the same wherever drawing began.
         """
-        drawn = self.film.frames(skipped)
+        drawn = map(to_eight_bits, self.film.frames(skipped))
         while (first := next(drawn, None)) is not None:
             part = chain([first], islice(drawn, parts.PART_FRAMES - 1))
             yield from moving.enlarge_frames(part, self.upscaler)

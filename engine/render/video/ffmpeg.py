@@ -31,6 +31,7 @@ LOCAL_FILES = ("-protocol_whitelist", "file")
 REPORTING = ("-v", "info", "-hide_banner", "-nostats")
 VIDEO = ("-map", "0:V:0")  # of any film; a cover picture is none
 RAW_FRAMES = ("-f", "rawvideo", "-pix_fmt", "rgb24")
+DEEP_FRAMES = ("-f", "rawvideo", "-pix_fmt", "rgb48le")
 
 
 def version() -> str:
@@ -193,7 +194,9 @@ def read_frames(path: Path, size: tuple[int, int] | None = None) -> Iterator[Fra
     return decode(path, width, height, f"scale={width}:{height}:flags=area" if size else "")
 
 
-def decode(film: Path, width: int, height: int, filters: str = "") -> Iterator[Frame]:
+def decode(
+    film: Path, width: int, height: int, filters: str = "", *, deep: bool = False
+) -> Iterator[Frame]:
     """Decode a film and yield its frames in order, uint8 RGB ``(height, width, 3)``.
 
     Of a damaged film those that can be decoded. Closing this ends ffmpeg.
@@ -203,11 +206,13 @@ def decode(film: Path, width: int, height: int, filters: str = "") -> Iterator[F
         width: of the frames once they are filtered.
         height: likewise.
         filters: for ffmpeg's ``-vf``.
+        deep: whether frames are uint16 instead.
     """
     arguments = [*film_input(film), *VIDEO, "-fps_mode", "passthrough"]
     arguments += ["-vf", filters] if filters else []
-    arguments += [*RAW_FRAMES, "-"]
-    length = width * height * 3
+    arguments += [*(DEEP_FRAMES if deep else RAW_FRAMES), "-"]
+    depth: np.dtype[Any] = np.dtype("<u2" if deep else np.uint8)
+    length = width * height * 3 * depth.itemsize
     with (
         tempfile.TemporaryFile() as errors,
         _start(arguments, stdout=subprocess.PIPE, stderr=errors) as process,
@@ -215,7 +220,7 @@ def decode(film: Path, width: int, height: int, filters: str = "") -> Iterator[F
         assert process.stdout is not None
         try:
             while len(data := process.stdout.read(length)) == length:
-                yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
+                yield np.frombuffer(data, depth).reshape(height, width, 3)
             if process.wait():
                 errors.seek(0)
                 log.warning("%s: %s", film.name, failure(errors.read()).problem)
@@ -235,19 +240,23 @@ class Encoder:
         self._process, self._errors = process, errors
 
     @classmethod
-    def start(cls, size: tuple[int, int], rate: Fraction, output: Sequence[str]) -> "Encoder":
+    def start(
+        cls, size: tuple[int, int], rate: Fraction, output: Sequence[str], *, deep: bool = False
+    ) -> "Encoder":
         """Start an encoder.
 
         Args:
             size: width and height of the frames.
             rate: frames per second.
             output: the arguments that say how to encode, and into which file.
+            deep: whether frames are uint16, not uint8.
 
         Raises:
             AssemblyError: ffmpeg cannot be started.
         """
         errors = tempfile.TemporaryFile()  # noqa: SIM115
-        source = [*RAW_FRAMES, "-s", f"{size[0]}x{size[1]}", "-r", str(rate), "-i", "-"]
+        raw = DEEP_FRAMES if deep else RAW_FRAMES
+        source = [*raw, "-s", f"{size[0]}x{size[1]}", "-r", str(rate), "-i", "-"]
         try:
             process = _start([*source, *output], stdin=subprocess.PIPE, stderr=errors)
         except AssemblyError:

@@ -7,7 +7,7 @@ networks or about which frames are wanted.
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,14 @@ from engine.render.video.ffmpeg import (
     run,
 )
 from engine.render.video.riders import Stream, carry, read_streams
-from engine.render.video.signal import EXACT_SCALING, PICTURES, Signal, read_signal
+from engine.render.video.signal import (
+    EXACT_SCALING,
+    PICTURES,
+    TONE_MAP,
+    Signal,
+    read_signal,
+    tone_mapped,
+)
 
 # Beyond full HD, x264 takes longer than drawing: "veryfast" takes 0.30 instead of 0.77 s of a core
 # for a frame of 3840x2160, at the same size of the file and 48.8 instead of 50.0 dB.
@@ -40,6 +47,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 Deinterlace = Literal["auto", "always", "never"]
+DEINTERLACED = "bwdif=mode=send_frame,"
 CUT_OFF = ("partial file", "File ended prematurely", "Truncat")
 MISSING_SHARE = 0.9  # of its time: a film without sound that holds less than this is cut off
 
@@ -54,7 +62,7 @@ class Source:
         pixel_shape: width of a pixel over its height, as ffmpeg writes it; 1/1 is square.
         signal: what its pixels mean.
         last: seconds for which the last frame is shown; None where the input does not say.
-        deinterlaces: whether frames are drawn anew from each frame's first field.
+        filters: of ffmpeg, with commas behind, through which its frames pass first.
         notes: sentences about it that its owner should read.
         streams: what else it holds, beside pictures and sound.
     """
@@ -67,9 +75,13 @@ class Source:
     pixel_shape: str = "1/1"
     signal: Signal = PICTURES
     last: Fraction | None = None
-    deinterlaces: bool = False
+    filters: str = ""
     notes: tuple[str, ...] = ()
     streams: tuple[Stream, ...] = ()
+
+    def tone_mapped(self) -> "Source":
+        """Return it with HDR turned into BT.709."""
+        return replace(self, filters=self.filters + TONE_MAP, signal=tone_mapped(self.signal))
 
     def frames(self) -> Iterator[Frame]:
         """Decode the frames in order, one at a time."""
@@ -77,8 +89,8 @@ class Source:
             return (read_picture(path, (self.width, self.height)) for path in self.pictures)
         size = f"{self.width}:{self.height}"  # streams may change it
         exact = f"scale={size}:{EXACT_SCALING}{self.signal.reading()}"
-        fields = "bwdif=mode=send_frame," if self.deinterlaces else ""
-        return decode(self.path, self.width, self.height, fields + exact)
+        filters, deep = self.filters + exact, self.signal.deep
+        return decode(self.path, self.width, self.height, filters, deep=deep)
 
 
 def open_source(path: Path, picture_rate: Fraction, deinterlace: Deinterlace = "auto") -> Source:
@@ -209,8 +221,9 @@ def _open_film(path: Path, deinterlace: Deinterlace) -> Source:
         notes.append(f"{path.name} is interlaced; its combs are kept")
     said = tuple(note for note in notes if note)
     streams = read_streams(film.remarks)
+    filters = DEINTERLACED if fields else ""
     size = film.width, film.height
-    return Source(path, *size, rising, [], shape, signal, last, fields, said, streams)
+    return Source(path, *size, rising, [], shape, signal, last, filters, said, streams)
 
 
 def _cut_off(path: Path, remarks: str, held: Fraction) -> str:
@@ -245,7 +258,8 @@ class PartWriter:
         self.odd = (size[1] % 2, size[0] % 2)
         preset = LARGE_PRESET if width * height > LARGE_PIXELS else PRESET
         output = [*_encoding(crf, pixel_shape, preset, signal.written()), address(self.partial)]
-        self.encoder = Encoder.start((width, height), rate, output)
+        self.deep = signal.deep
+        self.encoder = Encoder.start((width, height), rate, output, deep=self.deep)
 
     def __enter__(self) -> Self:
         return self
@@ -257,6 +271,8 @@ class PartWriter:
             AssemblyError: the encoder failed.
             StorageError: the disk is full.
         """
+        if self.deep and frame.dtype == np.uint8:
+            frame = np.multiply(frame, 257, dtype=np.uint16)
         if any(self.odd):
             frame = np.pad(frame, ((0, self.odd[0]), (0, self.odd[1]), (0, 0)), "edge")
         with _resumable():
@@ -278,10 +294,15 @@ class PartWriter:
 
 
 def _encoding(crf: int, pixel_shape: str, preset: str, signal: Signal) -> list[str]:
-    """H.264 that plays everywhere: 4:2:0, tagged with what its colours mean."""
-    colours = f"scale={signal.writing()}:{EXACT_SCALING},format=yuv420p"
+    """H.264 that plays everywhere, or 10-bit HEVC: 4:2:0, tagged with what its colours mean."""
+    pixels = "yuv420p10le" if signal.deep else "yuv420p"
+    colours = f"scale={signal.writing()}:{EXACT_SCALING},format={pixels}"
     filters = ["-vf", f"{colours},{signal.tags()},setsar={pixel_shape}"]
-    return [*filters, "-c:v", "libx264", "-crf", str(crf), "-preset", preset]
+    codec = ["-c:v", "libx265", "-tag:v", "hvc1"] if signal.deep else ["-c:v", "libx264"]
+    if signal.deep:
+        hdr = f":hdr10=1:repeat-headers=1:{signal.mastering}" if signal.mastering else ""
+        codec += ["-x265-params", f"log-level=error{hdr}"]
+    return [*filters, *codec, "-crf", str(crf), "-preset", preset]
 
 
 def join(parts: list[Path], source: Source, output: Path) -> None:

@@ -133,7 +133,7 @@ def _all_facts(film: PartedFilm) -> dict[str, object]:
         "rate": str(film.rate),
         "crf": film.crf,
         "signal": repr(film.source.signal),
-        "deinterlaces": film.source.deinterlaces,
+        "filters": film.source.filters,
         "part": PART_FRAMES,
     }
 

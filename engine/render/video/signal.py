@@ -14,6 +14,13 @@ from pathlib import Path
 from engine.errors import InvalidParameterError
 from engine.render.video.ffmpeg import report
 
+HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+DEEP = re.compile(r"(9|10|12|14|16|f16|f32)(le|be)$|^(p[024]1|rgb48|rgba64|bgr48|bgra64|ya16|y21)")
+# Light of up to 1000 candela a square metre becomes BT.709.
+TONE_MAP = (
+    "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,"
+    "zscale=t=bt709:m=bt709:r=tv,format=yuv420p,"
+)
 UNKNOWN = ("unknown", "reserved")
 HD_WIDTH, HD_HEIGHT = 1280, 577  # pixels from which either makes a film HD
 PAL_HEIGHT = 576
@@ -37,6 +44,8 @@ class Signal:
         primaries: which red, green and blue are meant.
         transfer: how light became numbers.
         interlaced: whether its frames are two fields of different moments.
+        deep: whether it has more than 8 bits; its frames are read as 16.
+        mastering: x265's options for the metadata of the display that HDR was graded on.
     """
 
     pixels: str = "rgb24"
@@ -45,11 +54,18 @@ class Signal:
     primaries: str = "bt709"
     transfer: str = "bt709"
     interlaced: bool = False
+    deep: bool = False
+    mastering: str = ""
 
     @property
     def is_rgb(self) -> bool:
         """Whether it has no luma, as GIF and PNG."""
         return self.matrix == "gbr"
+
+    @property
+    def hdr(self) -> str:
+        """Which HDR it is, PQ or HLG; empty for others."""
+        return HDR.get(self.transfer, "")
 
     def reading(self) -> str:
         """Return options of ffmpeg's ``scale`` that turn it into RGB."""
@@ -89,7 +105,8 @@ def read_signal(film: Path) -> Signal:
     width, height = (int(shape[1]), int(shape[2])) if shape else (0, 0)
     flagged = bool(shape and shape[3] in "TB")
     interlaced = _is_interlaced(text, flagged, height)
-    return replace(_completed(shown, width, height), interlaced=interlaced)
+    completed = _completed(shown, width, height)
+    return replace(completed, interlaced=interlaced, mastering=_mastering(text))
 
 
 def _is_interlaced(text: str, flagged: bool, height: int) -> bool:
@@ -100,6 +117,33 @@ def _is_interlaced(text: str, flagged: bool, height: int) -> bool:
     if flagged:
         return whole <= combed
     return height in INTERLACED_HEIGHTS and 2 * combed > frames and not whole
+
+
+def _mastering(text: str) -> str:
+    """Return x265's options for what a film says about the display that it was graded on."""
+    point = r"\(([\d.]+),? *([\d.]+)\)"
+    display = re.search(
+        rf"r{point} g{point} b{point} wp{point} min_luminance=([\d.]+), max_luminance=([\d.]+)",
+        text,
+    )
+    light = re.search(r"MaxCLL=(\d+), MaxFALL=(\d+)", text)
+    options = []
+    if display:
+        rx, ry, gx, gy, bx, by, wx, wy = (round(float(n) * 50_000) for n in display.groups()[:8])
+        low, high = (round(float(n) * 10_000) for n in display.groups()[8:])
+        points = f"G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})"
+        options.append(f"master-display={points}L({high},{low})")
+    if light:
+        options.append(f"max-cll={light[1]},{light[2]}")
+    return ":".join(options)
+
+
+def tone_mapped(signal: Signal) -> Signal:
+    """Return what a signal is behind ``TONE_MAP``."""
+    return replace(
+        signal, pixels="yuv420p", matrix="bt709", range="tv", primaries="bt709", transfer="bt709",
+        deep=False, mastering="",
+    )  # fmt: skip
 
 
 def _completed(shown: dict[str, str], width: int, height: int) -> Signal:
@@ -117,6 +161,7 @@ def _completed(shown: dict[str, str], width: int, height: int) -> Signal:
         tag("range", usual.range),
         tag("primaries", usual.primaries),
         tag("trc", usual.transfer),
+        deep=bool(DEEP.search(pixels)),
     )
     if signal.is_rgb or signal.matrix in MATRICES:
         return signal
