@@ -4,6 +4,7 @@ It knows an engine's connection; it starts no engine and saves no file.
 """
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -93,8 +94,12 @@ class Following:
             TransportError: the connection did not come back in time, or was refused.
             VisionFluxError: the job failed, was cancelled, or the engine does not have it any more.
         """
-        await connection.submit(self.job, recipe)
-        await connection.watch(self.job, after=self.progress.seq, previews=False)
+        for asked in (
+            connection.submit(self.job, recipe),
+            connection.watch(self.job, after=self.progress.seq, previews=False),
+        ):
+            with contextlib.suppress(ConnectionLostError):  # it is watched once that is back
+                await asked
         await self._end(connection, patience)
         if self.progress.error:
             raise VisionFluxError.restore(self.progress.error)

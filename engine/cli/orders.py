@@ -6,11 +6,15 @@ arguments; ``engine.cli.sources`` reads files. It knows no connection.
 
 import argparse
 import contextlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from engine.cli.deforum import import_settings
+from engine.cli.sources import read_films, read_object, read_scenes
 from engine.errors import InvalidParameterError
 from engine.film.camera import PRESETS
 from engine.film.fields import fields_of
@@ -20,6 +24,7 @@ from engine.wire.messages.responses import Hello
 NO_MOVE = "none"
 SCENE_SECONDS: float = fields_of(Scene)["seconds"].default
 OWN_FLAGS = ("model", "format")  # settings that are not given by a flag made from their field
+SHORT_NAMES = {"num_inference_steps": "steps"}  # flags that are not named like their field
 DEFAULT_OUTPUT = Path("film.mp4")
 
 
@@ -48,17 +53,121 @@ class Order(NamedTuple):
         return parse_recipe({**_defaults(name, hello), **self.given, **fixed})
 
 
-def orders_of(options: argparse.Namespace) -> list[Order]:
-    """Return the films that the arguments ask for.
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which films to make."""
+    parser.add_argument("prompts", nargs="*", metavar="PROMPT", help="one prompt for each scene")
+    several = {"action": "append", "type": Path, "default": [], "metavar": "FILE"}
+    one = {"type": Path, "metavar": "FILE"}
+    parser.add_argument(
+        "--recipe",
+        **several,  # type: ignore[arg-type]
+        help="a film's recipe as JSON, in place of prompts; flags override it; repeatable",
+    )
+    parser.add_argument(
+        "--scenes",
+        **one,  # type: ignore[arg-type]
+        help='a text file with a scene a line, as in "4 s: dawn over the sea"',
+    )
+    parser.add_argument(
+        "--films",
+        **one,  # type: ignore[arg-type]
+        help="a table of films with commas between the columns: prompt, output, any flag",
+    )
+    parser.add_argument(
+        "--deforum",
+        **several,  # type: ignore[arg-type]
+        help="a settings file of Deforum; what has no counterpart is named; repeatable",
+    )
+
+
+def orders_of(
+    options: argparse.Namespace, note: Callable[[str], None] = lambda _: None
+) -> list[Order]:
+    """Return the films that the arguments ask for; ``note`` gets what a person should know.
 
     Raises:
         InvalidParameterError: an argument is not acceptable.
     """
-    output = options.output or DEFAULT_OUTPUT
+    if options.output and not os.path.isdir(options.output):
+        format_of(options.output)
+    sources = (options.prompts, options.recipe, options.scenes, options.films, options.deforum)
+    if sum(map(bool, sources)) != 1:
+        remedy = "give prompts, or one of --recipe, --scenes, --films and --deforum"
+        raise InvalidParameterError("prompts", "there must be one source of films", remedy)
+    if options.films:
+        return _of_table(options)
+    paths = [*options.recipe, *options.deforum]
+    if not paths:
+        parts: list[tuple[str, float | None]] = [(prompt, None) for prompt in options.prompts]
+        scenes = scenes_of(read_scenes(options.scenes) if options.scenes else parts, options)
+        return [_order(options, options.output or DEFAULT_OUTPUT, {"scenes": scenes})]
+    if options.camera or options.seconds is not None:
+        problem = "it is the file that says what scenes there are"
+        raise InvalidParameterError("recipe", problem, "leave --camera and --seconds out")
+    return [
+        _order(options, output, _given(path, options, note))
+        for path, output in zip(
+            paths, _outputs(options, [path.stem for path in paths]), strict=True
+        )
+    ]
+
+
+def _given(path: Path, options: argparse.Namespace, note: Callable[[str], None]) -> dict[str, Any]:
+    if options.recipe:
+        return read_object("recipe", path)
+    given, notes = import_settings(read_object("deforum", path))
+    for text in notes:
+        note(f"{path}: {text}")
+    return given
+
+
+def _of_table(options: argparse.Namespace) -> list[Order]:
+    names = {short: name for name, short in SHORT_NAMES.items()}
+    names |= {name.replace("_", "-"): name for name in SETTINGS}
+    rows = read_films(options.films, names)
+    count = len(str(len(rows)))
+    stems = [f"{options.films.stem}-{index:0{count}}" for index in range(1, len(rows) + 1)]
+    orders = []
+    for row, default in zip(rows, _outputs(options, stems), strict=True):
+        output = default.parent / row.pop("output") if "output" in row else default
+        moves = [row.pop("camera")] if "camera" in row else options.camera
+        seconds = _seconds(row.pop("seconds", None), options)
+        own = argparse.Namespace(camera=moves, seconds=seconds)
+        row["scenes"] = scenes_of([(prompt, None) for prompt in row.pop("prompt")], own)
+        orders.append(_order(options, output, {**settings_of(options), **row}, final=True))
+    return orders
+
+
+def _seconds(text: str | None, options: argparse.Namespace) -> float | None:
+    if text is None:
+        seconds: float | None = options.seconds
+        return seconds
+    try:
+        return float(text)
+    except ValueError as error:
+        problem = f"{text!r} is no number of seconds"
+        raise InvalidParameterError("films", problem, "write a number such as 4") from error
+
+
+def _order(
+    options: argparse.Namespace, output: Path, given: dict[str, Any], *, final: bool = False
+) -> Order:
+    """Return an order; flags override what a file gives unless that is ``final``."""
+    model = (given.get("model") if final else None) or options.model or given.get("model")
+    settings = {} if final else settings_of(options)
     format_of(output)
-    given = settings_of(options)
-    given["scenes"] = scenes_of([(prompt, None) for prompt in options.prompts], options)
-    return [Order(output, options.model or SETTINGS["model"].default, given)]
+    return Order(output, model or SETTINGS["model"].default, {**given, **settings})
+
+
+def _outputs(options: argparse.Namespace, stems: list[str]) -> list[Path]:
+    """Return the files of films: the one of -o, or one for each name in the folder of -o."""
+    output: Path | None = options.output
+    if output and not os.path.isdir(output):  # False for what the system refuses
+        if len(stems) > 1 or options.films:
+            problem = f"{output} is no folder, and there may be several films"
+            raise InvalidParameterError("output", problem, "give an existing folder with -o")
+        return [output]
+    return [(output or Path()) / f"{stem}.mp4" for stem in stems]
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:

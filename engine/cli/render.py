@@ -7,6 +7,7 @@ as long as the films take.
 import argparse
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,11 +18,20 @@ import msgspec
 
 from engine import daemon, local
 from engine.cli.following import Following, Place
-from engine.cli.orders import NO_MOVE, OWN_FLAGS, SCENE_SECONDS, Order, orders_of
+from engine.cli.orders import (
+    NO_MOVE,
+    OWN_FLAGS,
+    SCENE_SECONDS,
+    SHORT_NAMES,
+    Order,
+    add_sources,
+    orders_of,
+)
 from engine.cli.output import Claim, check_output, claimed, refused
 from engine.cli.report import Report, report
 from engine.errors import (
     FolderInUseError,
+    InvalidParameterError,
     NotPairedError,
     TransportError,
     VisionFluxError,
@@ -39,13 +49,18 @@ JOIN_TIMEOUT = 60.0  # seconds that another engine of this computer may take to 
 TAKEOVER_PAUSE = 0.2  # seconds between two looks for the engine of this computer
 
 EXIT_SOME_FAILED = 1
-SHORT_NAMES = {"num_inference_steps": "steps"}  # flags that are not named like their field
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("prompts", nargs="+", metavar="PROMPT", help="one prompt for each scene")
-    parser.add_argument("-o", "--output", type=Path, help=".mp4 or .gif (film.mp4)", metavar="FILE")
+    add_sources(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=".mp4 or .gif (film.mp4); of several films, their folder",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     parser.add_argument(
         "--json",
@@ -89,11 +104,12 @@ def _add_flag(parser: argparse.ArgumentParser, field: Field) -> None:
 
     def value(text: str) -> Any:
         try:
-            return field.parse(text)
+            return seed_of(text) if field.name == "seed" else field.parse(text)
         except msgspec.ValidationError as error:
             raise argparse.ArgumentTypeError(f"{text!r} is refused; {field.remedy}") from error
 
     notes = [", ".join(map(str, field.names)) or str(field.limits)] if field.kind is not str else []
+    notes += ["random"] if field.name == "seed" else []
     notes.append(f"default: {_default(field)}")
     parser.add_argument(
         flag,
@@ -102,6 +118,22 @@ def _add_flag(parser: argparse.ArgumentParser, field: Field) -> None:
         metavar=flag[2:].upper().replace("-", "_"),
         help=f"{text} ({'; '.join(notes)})",
     )
+
+
+def seed_of(text: str) -> int:
+    """Return the seed that a text stands for: ``random`` and -1 pick one.
+
+    One of 64 bits is taken by its last 32, as torch's generator on a CPU does itself.
+
+    Raises:
+        msgspec.ValidationError: it is none.
+    """
+    if text.strip().lower() in ("random", "-1"):
+        return secrets.randbits(32)
+    with contextlib.suppress(ValueError):
+        if 2**32 <= int(text) < 2**64:
+            return int(text) % 2**32
+    return int(SETTINGS["seed"].parse(text))
 
 
 def _default(field: Field) -> str:
@@ -203,13 +235,14 @@ class Film:
             self.output,
             f"{self.output}: {film.frames} frames, {film.seconds:.2f} s, "
             f"{film.width}x{film.height}; {painted} of {keyframes} keyframes painted, the others "
-            f"reused{f', in-betweens by {by}' if by else ''}",
+            f"reused{f', in-betweens by {by}' if by else ''}; seed {recipe.seed}",
             facts,
         )
 
 
 async def _render(options: argparse.Namespace, shown: Report) -> int:
-    orders = orders_of(options)
+    orders = orders_of(options, shown.note)
+    _check_distinct(orders)
     for order in orders:
         check_output(order.output, overwrite=options.overwrite)
     models = _offered(orders)
@@ -225,6 +258,15 @@ async def _render(options: argparse.Namespace, shown: Report) -> int:
     for film in films:
         shown.note(film.row)
     return EXIT_SOME_FAILED if any(film.error for film in films) else 0
+
+
+def _check_distinct(orders: list[Order]) -> None:
+    seen = set()
+    for order in orders:
+        if (place := order.output.absolute()) in seen:
+            problem = f"two films would be written to {order.output}"
+            raise InvalidParameterError("output", problem, "name the files differently")
+        seen.add(place)
 
 
 async def _make_all(
