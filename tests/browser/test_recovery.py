@@ -50,7 +50,9 @@ def test_continue_brings_a_film_to_another_engine(
         safe.wait_for()
         film = page.url
         one.kill()
-        expect(page.locator(".calm")).to_contain_text("reconnecting", timeout=PATIENCE)
+        line = page.locator(".headline")
+        expect(line).to_contain_text(re.compile(r"has not answered for \d+ s\. Your keyframes are"))
+        expect(page.locator(".eta")).to_be_empty()
         pair(page, second)
         page.goto(film)
         page.get_by_role("button", name=re.compile("Continue on")).click()

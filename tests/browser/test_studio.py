@@ -176,8 +176,9 @@ def test_an_engine_that_is_killed_comes_back_and_goes_on(visit: Visit, server: S
     for child in server.process.popen.children():
         if "serve" in child.cmdline():
             child.kill()
-    expect(page.locator(".calm")).to_contain_text("reconnecting", timeout=PATIENCE)
-    expect(page.locator(".calm")).to_be_empty(timeout=PATIENCE)
+    expect(page.locator(".headline")).to_contain_text("has not answered for", timeout=PATIENCE)
+    expect(page.locator(".eta")).to_be_empty()
+    expect(page.locator(".headline")).not_to_contain_text("answered", timeout=PATIENCE)
     before = drawn(canvas)
     wait_for(lambda: page.locator("video").count() or drawn(canvas) > before)
     page.locator("video").wait_for()

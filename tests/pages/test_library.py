@@ -307,6 +307,19 @@ def test_a_film_is_made_larger_from_its_keyframes(studio: Studio) -> None:
     assert job in recipes
 
 
+def test_a_film_is_made_larger_where_it_was_made(studio: Studio) -> None:
+    job = studio.finished()
+    studio.hub.pair(OTHER.link)  # which new films are submitted to
+    at = studio.visit("library", film=job)
+    at.button(key="enlarge").click().run()
+    engines = at.radio(key=f"on-{job}")
+    assert engines.options == ["This computer (has the keyframes)", "other.example"]
+    at.button(key="enlarge").click()
+    at.button(key="make-larger").click().run()
+    assert len(studio.world.made[0].recipes) == 2
+    assert studio.world.made[-1].recipes == {}
+
+
 @pytest.mark.parametrize("settings", [{"format": "gif"}, {"upscale": 4}], ids=str)
 def test_a_film_that_cannot_become_larger_has_no_button_for_it(
     studio: Studio, settings: dict[str, Any]

@@ -11,6 +11,7 @@ from engine.errors import VisionFluxError
 from engine.film.recipe import Recipe, largest_upscale
 from ui import app_state as resources
 from ui.create.submit import submit
+from ui.engines.connections import EngineView
 from ui.estimate.panel import content, estimate
 from ui.shell import text as words
 from ui.shell import theme as look
@@ -28,6 +29,17 @@ def enlarge_button(film: Film) -> None:
         _choose(film.job)
 
 
+def _engine(film: Film) -> EngineView:
+    """Return the engine to enlarge a film on; the user chooses if another one has its keyframes."""
+    hub = resources.get_hub()
+    chosen, own = hub.chosen(), hub.connected(film.engine)
+    if own is None or own.key == chosen.key:
+        return chosen
+    offered = {own.key: f"{own.name} (has the keyframes)", chosen.key: chosen.name}
+    key = st.radio("Engine", [*offered], format_func=offered.__getitem__, key=f"on-{film.job}")
+    return own if key == own.key else chosen
+
+
 def larger_recipes(recipe: Recipe) -> dict[int, Recipe]:
     """Return the recipes of all larger films of the same keyframes by ``upscale``, ascending."""
     if recipe.format == "gif" or recipe.animatic:
@@ -39,9 +51,10 @@ def larger_recipes(recipe: Recipe) -> dict[int, Recipe]:
 @st.dialog("Enlarge this film")
 def _choose(job: str) -> None:
     hub = resources.get_hub()
-    film, engine = hub.library.get(job), hub.chosen()
+    film = hub.library.get(job)
     if film is None:
         return
+    engine = _engine(film)
     larger = larger_recipes(film.recipe)
     factor = st.radio(
         "Size",
@@ -56,7 +69,7 @@ def _choose(job: str) -> None:
     st.caption("The result is a new film; this one stays.")
     if st.button("Make it", key="make-larger", type="primary", disabled=not engine.connected):
         try:
-            made = submit(chosen)
+            made = submit(chosen, engine.key)
         except VisionFluxError as error:
             look.show_error(error.report())
         else:

@@ -1,4 +1,4 @@
-"""Above the stage: which pieces of the film are saved here, and how to resume it on another engine.
+"""Above the stage: which pieces of the film are saved here, and how it can be continued.
 
 It polls the hub, because Streamlit offers no way to draw a part of a page again when something
 changes; the stage itself is not drawn again.
@@ -10,7 +10,6 @@ import streamlit as st
 
 from engine.errors import VisionFluxError
 from ui import app_state
-from ui.engines.connections import EngineView
 from ui.films import recipe_card
 from ui.shell import text, theme
 from ui.storage.job_views import JobView
@@ -37,26 +36,14 @@ def recovery(job: str) -> None:
         theme.show_error(view.move_error)
     if hub.is_stopped(view.engine):
         _start_button()
-    if rescue := hub.rescue_engine(job):
-        _offer_move(job, rescue, bool(here))
+    if hub.rescue_engine(job):  # the stage has the button
+        pieces = "What is saved here is reused" if here else "It starts there from the beginning"
+        st.caption(f"If its engine does not come back, the film can continue elsewhere. {pieces}.")
     elif not hub.is_stopped(view.engine):
         st.caption(
             "If its engine does not come back, pair another one on the Connection page. "
             "The film can continue there."
         )
-
-
-def continue_button(job: str, engine: EngineView) -> bool:
-    """Draw a button that continues a film on another engine; return whether it has begun."""
-    name = text.plain(engine.name)
-    if not st.button(f"Continue on {name}", key=f"continue-{job}", icon=":material/redo:"):
-        return False
-    try:
-        app_state.get_hub().move(job)
-    except VisionFluxError as error:
-        theme.show_error(error.report())
-        return False
-    return True
 
 
 def restart(job: str) -> None:
@@ -89,17 +76,6 @@ def _restart(job: str, moving: bool) -> None:
 def _start_button() -> None:
     if st.button("Start the engine on this computer", key="start-local", type="primary"):
         app_state.get_hub().start_local()
-
-
-def _offer_move(job: str, engine: EngineView, some: bool) -> None:
-    pieces = (
-        "What is saved here is uploaded and reused"
-        if some
-        else "It starts there from the beginning"
-    )
-    st.caption(f"If its engine does not come back, the film can continue elsewhere. {pieces}.")
-    if continue_button(job, engine):
-        st.rerun(scope="fragment")
 
 
 def _is_local(view: JobView) -> bool:

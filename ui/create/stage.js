@@ -32,6 +32,9 @@ class Stage {
     this.find(".cancel").onclick = () => this.cancel();
     this.partialFilm = new PartialFilm(this.find(".screen"), this.find(".watch"));
     this.find(".pause").onclick = () => this.pause();
+    this.find(".move").onclick = () => this.move();
+    this.onNetwork = () => this.showSilence();
+    for (const kind of ["online", "offline"]) window.addEventListener(kind, this.onNetwork);
     this.drawn = Promise.resolve();
     this.clock = setInterval(() => this.tick(), 1000);
     this.sendVisibility = () => this.send(document.visibilityState === "hidden" ? "hidden" : "visible");
@@ -64,7 +67,8 @@ class Stage {
     socket.onopen = () => {
       this.delay = 250;
       this.failures = 0;
-      this.showMessage("");
+      this.lostAt = null;
+      this.showSilence();
       this.sendVisibility(); // previews are sent only while the page is visible
     };
     socket.onmessage = (event) =>
@@ -78,7 +82,8 @@ class Stage {
   closed(event) {
     if (this.ended) return;
     if (event.code === 1000) return this.finish("gone");
-    this.showMessage("Reconnecting… your film continues.");
+    this.lostAt ??= Date.now();
+    this.showSilence();
     this.failures += 1;
     if (this.failures === MAX_FAILURES) this.notify("stale", Date.now());
     this.retry = setTimeout(() => this.connect(), this.delay * (0.75 + Math.random() / 2));
@@ -90,6 +95,7 @@ class Stage {
     clearInterval(this.clock);
     this.partialFilm.close();
     document.removeEventListener("visibilitychange", this.sendVisibility);
+    for (const kind of ["online", "offline"]) window.removeEventListener(kind, this.onNetwork);
     clearTimeout(this.retry);
     this.socket?.close();
   }
@@ -140,9 +146,7 @@ class Stage {
     this.state = state;
     this.receivedAt = Date.now();
     this.find(".stage").dataset.status = state.status;
-    this.find(".headline").textContent = state.headline;
     this.showMessage(state.calm);
-    write(this.find(".spoken"), state.headline.split(" · ")[0]); // for screen readers, without steps
     const bar = this.find(".bar");
     bar.setAttribute("aria-valuenow", Math.round(state.fraction * 100));
     this.find(".fill").style.transform = `scaleX(${state.fraction})`;
@@ -156,8 +160,35 @@ class Stage {
     this.partialFilm.offer(unfinished ? state.ready : 0);
     drawTimeline(this.find(".timeline"), state.timeline);
     drawStrip(this.find(".strip"), state, (index) => this.pictureAddress(index));
+    this.showSilence();
     this.tick();
     if (state.settled) this.finish(state.status);
+  }
+
+  // While the engine, the app or the network does not answer, the bar stops and the line says so.
+  showSilence() {
+    const { silence = "", rescue = "", headline = "" } = this.state ?? {};
+    const away = !navigator.onLine && !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+    let line = silence;
+    if (away) line = "Your browser is offline. Your film continues without it.";
+    else if (this.lostAt) {
+      const seconds = Math.round((Date.now() - this.lostAt) / 1000);
+      line = `The app has not answered for ${seconds} s. Your film continues; reconnecting…`;
+    }
+    this.find(".stage").toggleAttribute("data-silent", Boolean(line));
+    write(this.find(".headline"), line || headline || "Connecting…");
+    // For screen readers: without steps and seconds.
+    write(this.find(".spoken"), line ? line.replace(/ for [\d.]+ \w+\./, ".") : headline.split(" · ")[0]);
+    const button = this.find(".move");
+    button.hidden = !rescue || Boolean(away || this.lostAt);
+    button.textContent = `Continue on ${rescue}`;
+    if (button.hidden) button.disabled = false;
+    this.silent = Boolean(line);
+  }
+
+  move() {
+    this.find(".move").disabled = true; // until it is moved, or the next offer
+    this.send("move");
   }
 
   offerPause(possible, paused) {
@@ -174,8 +205,9 @@ class Stage {
 
   tick() {
     if (!this.state) return;
+    if (this.lostAt) this.showSilence();
     const { status, remaining, resting } = this.state;
-    const running = !resting && (status === "running" || status === "queued");
+    const running = !resting && !this.silent && (status === "running" || status === "queued");
     const left = remaining === null ? null : remaining - (Date.now() - this.receivedAt) / 1000;
     const known = left !== null || status === "running";
     this.find(".eta").textContent = running && known ? remainingText(left) : "";

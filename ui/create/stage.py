@@ -23,6 +23,7 @@ _HTML = """
     <p class="headline">Connecting…</p>
     <span class="percent"></span>
     <span class="eta"></span>
+    <button class="move" type="button" hidden></button>
     <button class="watch" type="button" hidden>Play what is finished</button>
     <button class="pause" type="button" hidden>Pause</button>
     <button class="cancel" type="button">Cancel</button>

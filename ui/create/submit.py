@@ -12,8 +12,12 @@ from ui import app_state
 from ui.shell.text import size
 
 
-def submit(recipe: Recipe) -> str:
+def submit(recipe: Recipe, key: str = "") -> str:
     """Submit a film and show what that waits for; return its job's id.
+
+    Args:
+        recipe: of the film.
+        key: of the engine's link; the chosen engine's by default.
 
     Raises:
         VisionFluxError: the engine refused it, or did not answer; then the next call for the same
@@ -24,7 +28,7 @@ def submit(recipe: Recipe) -> str:
     progress = st.empty()
     try:
         with st.spinner("Submitting your film to the engine…"):
-            hub.submit(recipe, job, lambda sent, whole: _show(progress, sent, whole))
+            hub.submit(recipe, job, lambda sent, whole: _show(progress, sent, whole), key=key)
             hub.pending_films.remove(job)  # before Streamlit can end this run
     except (EngineUnreachableError, TransportError):
         raise

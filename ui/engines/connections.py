@@ -100,7 +100,12 @@ class EngineView:
     @property
     def name(self) -> str:
         """Name to show to users."""
-        return "This computer" if self.local else urlsplit(self.key).netloc
+        return display_name(self.key)
+
+
+def display_name(key: str) -> str:
+    """Return the name of an engine for users, by its link's key."""
+    return "This computer" if key == LOCAL else urlsplit(key).netloc
 
 
 @dataclass(frozen=True)
@@ -231,6 +236,11 @@ class Engines:
         """Return the follower of an engine's jobs; None if it was not reached since the start."""
         followers = [link.follower for link in self.links()]
         return next((found for found in followers if found and found.engine == engine), None)
+
+    def name_of(self, engine: str) -> str:
+        """Return the name of an engine for users, by its id; "" if it is not paired."""
+        keys = (link.key for link in self.links() if link.engine == engine)
+        return next((display_name(key) for key in keys), "")
 
     def view(self, link: EngineLink) -> EngineView:
         """Return what a page can show of an engine, and record that a page shows it."""

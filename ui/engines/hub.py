@@ -142,6 +142,15 @@ class Hub:
         """Start the engine on this computer again, in the background."""
         self._call(self._engines.start_local())
 
+    def name_of(self, engine: str) -> str:
+        """Return the name of an engine for users, by its id; "" if it is not paired."""
+        return self._engines.name_of(engine)
+
+    def connected(self, engine: str) -> EngineView | None:
+        """Return an engine by its id if films can be submitted to it now."""
+        found = (view for view in self.engines() if view.connected and view.hello)
+        return next((view for view in found if view.hello and view.hello.engine == engine), None)
+
     def is_stopped(self, engine: str) -> bool:
         """Return whether an engine is the one on this computer and the user has stopped it."""
         return self._engines.is_stopped(engine)
@@ -153,8 +162,10 @@ class Hub:
         recipe: Recipe,
         job: str | None = None,
         on_upload: Callable[[int, int], None] = lambda *_: None,
+        *,
+        key: str = "",
     ) -> str:
-        """Submit a film to the chosen engine; return its job's id.
+        """Submit a film to the chosen engine, or another one; return its job's id.
 
         The engine's answer has a time limit; the upload of start images has none. After an error
         the same film can be submitted again under the same id without making a second film.
@@ -164,11 +175,12 @@ class Hub:
             job: id of the job; a new one by default.
             on_upload: called in this thread with the bytes sent and the bytes to send, while start
                 images are uploaded.
+            key: of another engine's link.
 
         Raises:
             VisionFluxError: the engine rejected the recipe, is not connected, or did not answer.
         """
-        follower = self._connected_link().follower
+        follower = self._connected_link(key).follower
         assert follower
         job = job or uuid.uuid4().hex
         if recipe.start_images:
@@ -295,9 +307,10 @@ class Hub:
             on_upload(*progress)
         upload.result()
 
-    def _connected_link(self) -> EngineLink:
-        """Return the chosen engine's link; raise if it is not connected."""
-        link = self._engines.chosen
+    def _connected_link(self, key: str = "") -> EngineLink:
+        """Return the chosen engine's link, or that of a key; raise if it is not connected."""
+        named = (link for link in self._engines.links() if link.key == key)
+        link = next(named, self._engines.chosen)
         if link.follower is None or link.state.name != "connected":
             raise EngineUnreachableError(
                 "the engine is not connected yet", remedy="wait a moment, then try again"

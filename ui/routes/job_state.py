@@ -3,14 +3,16 @@
 The functions are pure: no clock, no sockets, no Streamlit.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.film.activity import activity
 from engine.film.events import remarks
 from engine.film.progress import Progress
 from engine.film.stages import FILM, KEYFRAME, SEGMENT, STAGES, Stage
+from ui.shell.text import length
 from ui.storage.job_views import JobView
 
+SHORT_SILENCE_SECONDS = 3.0  # that is not mentioned
 FINAL_HEADLINES = {
     "finished": "Your film is ready",
     "cancelled": "Cancelled",
@@ -83,27 +85,71 @@ def calm(view: JobView) -> str:
             "The engine on this computer is stopped. The film continues when it is started again."
         )
     if not view.reachable:
-        return "The connection to the engine dropped. The engine continues its work; reconnecting…"
+        return ""  # ``silence`` says it
     if view.progress.thrifty and not view.progress.final:
         return "Memory is short, so painting takes longer"
     plan = view.progress.plan
     return f"The in-betweens are simpler than usual: {plan.notice}" if plan and plan.notice else ""
 
 
-def state(view: JobView, *, silent: float = 0.0) -> dict[str, Any]:
+class Rescue(NamedTuple):
+    """What is left of a film whose engine does not answer.
+
+    Attributes:
+        engine: name of the engine that can continue it; "" if none can.
+        saved: whether finished keyframes are on this computer.
+    """
+
+    engine: str = ""
+    saved: bool = False
+
+
+def silence(view: JobView, engine: str, silent: float, *, saved: bool) -> str:
+    """Return a line that says for how long an engine has not answered; "" if it does.
+
+    Args:
+        view: of the job.
+        engine: name of its engine for users; "" if it is not paired any more.
+        silent: seconds since the last message about the job.
+        saved: whether finished keyframes are on this computer.
+    """
+    if not is_lost(view) or view.engine_stopped or silent < SHORT_SILENCE_SECONDS:
+        return ""
+    local = engine == "This computer"
+    name = "The engine on this computer" if local else engine or "Its engine"
+    kept = "Your keyframes are safe here." if local or saved else "It may still be working."
+    return f"{name} has not answered for {length(silent)}. {kept}"
+
+
+NO_RESCUE = Rescue()
+
+
+def is_lost(view: JobView) -> bool:
+    """Return whether the engine of an unfinished job cannot be reached."""
+    return not (view.reachable or view.settled or view.move_status)
+
+
+def state(
+    view: JobView, *, silent: float = 0.0, engine: str = "", rescue: Rescue = NO_RESCUE
+) -> dict[str, Any]:
     """Return the state that the stage shows, as JSON.
 
     Args:
         view: of the job.
         silent: seconds since the last message about it; the remaining time is reduced by them.
+        engine: name of its engine for users; "" if it is not paired any more.
+        rescue: what is left of the film if that engine does not answer.
     """
     progress = view.progress
     remaining = progress.remaining
+    silent_line = silence(view, engine, silent, saved=rescue.saved)
     return {
         "status": progress.status,
         "resting": view.engine_stopped,
         "settled": view.settled,
         "headline": headline(view),
+        "silence": silent_line,
+        "rescue": rescue.engine if silent_line or view.engine_stopped else "",
         "calm": calm(view),
         "fraction": round(progress.fraction, 4),
         "remaining": None if remaining is None else round(max(0.0, remaining - silent), 1),

@@ -15,14 +15,16 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from engine.errors import VisionFluxError
 from engine.wire.messages.responses import Preview
 from ui.engines.hub import Hub
-from ui.routes.job_state import state
+from ui.routes.job_state import NO_RESCUE, Rescue, is_lost, state
 from ui.shell.tickets import Tickets
 
 PROTOCOL = "visionflux.stage.v1"
 MAX_UNDRAWN_PREVIEWS = 2  # previews sent to one browser that it has not drawn yet
 STATE_INTERVAL_SECONDS = 0.1  # between two states sent to one browser; previews do not wait
+LOST_INTERVAL_SECONDS = 1.0  # the same while the engine does not answer
 KINDS = {"step": 0, "keyframe": 1, "frame": 2}
 HEADER = struct.Struct(">BHHH")  # kind, index, step, steps; the JPEG follows
 
@@ -40,7 +42,7 @@ class LiveChannel:
         """Send a job's state whenever it changes, and previews while the page is visible.
 
         The page sends ``visible`` or ``hidden``, ``seen`` after it has drawn a preview, ``pause``,
-        ``resume`` and ``cancel``.
+        ``resume``, ``cancel`` and ``move``, which continues it on the chosen engine.
         """
         job, hub = socket.path_params["job"], self._hub(socket)
         admitted = self._tickets().valid(_offered_ticket(socket), f"job:{job}")
@@ -85,18 +87,26 @@ async def _send_updates(
     socket: WebSocket, hub: Hub, job: str, viewer: Viewer, reading: asyncio.Task[None]
 ) -> None:
     """Send states and previews until the job is settled or the browser disconnects."""
-    version, shown, sent_at = -1, None, float("-inf")
+    version, shown, sent_at, lost = -1, None, float("-inf"), False
     while not reading.done():
         viewer.woken.clear()
         now = time.monotonic()
+        rescue = await asyncio.to_thread(_rescue, hub, job) if lost else NO_RESCUE
         with hub.job_views.reading(job) as view:
             if view is None:
                 return
-            preview, settled, unsent = view.preview, view.settled, view.version != version
+            preview, settled = view.preview, view.settled
+            unsent = view.version != version or (lost and now >= sent_at + LOST_INTERVAL_SECONDS)
             message = None
             if unsent and (settled or now >= sent_at + STATE_INTERVAL_SECONDS):
-                message = state(view, silent=now - view.last_message_at)
+                message = state(
+                    view,
+                    silent=now - view.last_message_at,
+                    engine=hub.name_of(view.engine),
+                    rescue=rescue,
+                )
                 version, sent_at, unsent = view.version, now, False
+            lost = is_lost(view)
         if preview is not None and preview is not shown and viewer.wants_preview:
             shown, viewer.undrawn = preview, viewer.undrawn + 1
             await socket.send_bytes(encode(preview))
@@ -105,7 +115,16 @@ async def _send_updates(
         if settled:
             await socket.close()
             return
-        await _wait(viewer.woken, STATE_INTERVAL_SECONDS if unsent else None)
+        await _wait(
+            viewer.woken,
+            STATE_INTERVAL_SECONDS if unsent else LOST_INTERVAL_SECONDS if lost else None,
+        )
+
+
+def _rescue(hub: Hub, job: str) -> Rescue:
+    """Return what is left of a job whose engine is lost."""
+    engine = hub.rescue_engine(job)
+    return Rescue(engine.name if engine else "", bool(hub.pieces.downloaded(job)))
 
 
 async def _wait(woken: asyncio.Event, seconds: float | None) -> None:
@@ -124,6 +143,9 @@ async def _receive(socket: WebSocket, hub: Hub, job: str, viewer: Viewer) -> Non
         match message.get("text"):
             case "cancel":
                 hub.cancel(job)
+            case "move":
+                with suppress(VisionFluxError):  # the next state offers it again
+                    await asyncio.to_thread(hub.move, job)
             case "pause" | "resume" as command:
                 hub.set_paused(job, command == "pause")
             case "visible" | "hidden" as command:

@@ -28,6 +28,7 @@ class App:
     def __init__(self, world: World) -> None:
         self.hub: Hub = world.start()
         self.engine = world.made[0]
+        self.world = world
         self.tickets = Tickets()
         self.stranger = False
         routes = films.routes(lambda _: None if self.stranger else self.hub, lambda: self.tickets)
@@ -71,6 +72,24 @@ def test_the_stream_begins_with_the_state_and_ends_with_the_film(app: App) -> No
     assert ended.value.code == 1000
     assert states[-1]["settled"]
     assert states[-1]["status"] == "finished"
+
+
+def test_a_silent_engine_is_reported_every_second_and_its_film_moved(app: App) -> None:
+    app.hub.pair("https://far.example/#vf1." + "r" * 43)
+    job = app.hub.submit(RECIPE)
+    with app.stream(job) as socket:
+        assert socket.receive_json()["silence"] == ""
+        app.world.made[-1].drop()
+        states = iter(socket.receive_json, None)
+        silent = next(state for state in states if state["silence"])
+        assert silent["silence"].startswith("far.example has not answered for ")
+        assert silent["rescue"] == ""  # it is itself the chosen engine
+        app.hub.choose(app.hub.engines()[0].key)
+        assert next(state["rescue"] for state in states if state["rescue"]) == "This computer"
+        socket.send_text("move")
+        with pytest.raises(WebSocketDisconnect):
+            list(states)
+    assert until(lambda: (view := app.hub.find(job)) and view.successor)
 
 
 def test_a_film_is_paused_and_resumed_from_the_page(app: App) -> None:

@@ -104,11 +104,21 @@ def test_the_timeline_counts_pieces() -> None:
     ]
 
 
-def test_a_dropped_connection_gets_one_calm_line_until_all_is_done() -> None:
+def test_an_engine_that_does_not_answer_is_named_with_the_seconds() -> None:
     shown = view(STARTED)
-    assert job_state.calm(shown) == ""
+    far, here = "far.example", job_state.Rescue("This computer", saved=True)
+    assert job_state.state(shown, silent=12.0, engine=far, rescue=here)["silence"] == ""
     shown.reachable = False
-    assert "reconnecting" in job_state.calm(shown)
+    assert job_state.state(shown, silent=1.0, engine=far)["silence"] == ""
+    found = job_state.state(shown, silent=12.0, engine=far, rescue=here)
+    assert (
+        found["silence"] == "far.example has not answered for 12 s. Your keyframes are safe here."
+    )
+    assert found["rescue"] == "This computer"
+    unsaved = job_state.state(shown, silent=150.0, engine="")["silence"]
+    assert unsaved == "Its engine has not answered for 2.5 min. It may still be working."
+    shown.move_status = "Asking the other engine…"
+    assert job_state.state(shown, silent=12.0, engine=far)["silence"] == ""
 
 
 def test_lack_of_memory_is_shown_while_it_lasts() -> None:
