@@ -33,6 +33,9 @@ from ui.storage.job_views import JobView
 from ui.storage.tables import Film
 from ui.storage.traffic_meter import TUNNEL_BYTES_PER_MONTH, WARNING_SHARE
 
+STATUS_INTERVAL = 1.5  # seconds between looks at an engine that starts or is away
+READY_STATUS_INTERVAL = 6.0  # seconds between looks at one that is ready
+
 
 def page() -> None:
     """Draw the page: a job if the address names one, else the storyboard."""
@@ -303,12 +306,22 @@ def _beside_a_scene(report: ErrorReport) -> bool:
     return (report.field or "").startswith("scenes[")
 
 
-@st.fragment(run_every=1.5)
 def _engine_status() -> None:
-    """Draw the engine's status; rerun the page when the engine connects or disconnects."""
+    """Draw the engine's status, and look at it again: more often while it is about to change."""
+    ready = _is_ready(app_state.get_hub().chosen())
+    st.fragment(_status, run_every=READY_STATUS_INTERVAL if ready else STATUS_INTERVAL)()
+
+
+def _is_ready(engine: EngineView) -> bool:
+    return bool(engine.connected and engine.hello and engine.hello.device.name != "starting")
+
+
+def _status() -> None:
+    """Draw the engine's status; rerun the page when the engine connects, is ready, or goes."""
     engine = app_state.get_hub().chosen()
-    if engine.connected != st.session_state.setdefault("engine-connected", engine.connected):
-        st.session_state["engine-connected"] = engine.connected
+    state = engine.connected, _is_ready(engine)
+    if state != st.session_state.setdefault("engine-state", state):
+        st.session_state["engine-state"] = state
         st.rerun()
     if engine.stopped:
         st.caption(":gray[●] The engine on this computer is stopped.")
