@@ -40,7 +40,7 @@ from engine.film.camera import PRESETS
 from engine.film.fields import Field
 from engine.film.recipe import SETTINGS
 from engine.film.stages import KEYFRAME
-from engine.models import KNOWN, Defaults, Model, catalogue, interpolators, upscalers
+from engine.models import KNOWN, Defaults, Model, catalogue, interpolators, split_source, upscalers
 from engine.wire.client import Connection
 from engine.wire.pairing import Pairing
 
@@ -349,7 +349,7 @@ def _offered(orders: list[Order]) -> dict[str, Model]:
 
 
 def _model(given: str) -> Model | None:
-    base = given if Path(given).exists() else given.partition("+")[0]
+    base, *_ = split_source(given)
     if not (base in KNOWN or "/" in base or Path(base).exists()):
         return None
     *_, model = catalogue([given]).values()

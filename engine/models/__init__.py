@@ -4,6 +4,7 @@ It reads folders, cards and the headers of files; it never loads weights and kno
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,11 +35,14 @@ WEIGHT_SUFFIX = ".safetensors"
 HUB_MODEL = re.compile(
     r"(?P<source>[\w.-]+/[\w.-]+(?:/[\w./-]+\.safetensors)?)(?:@(?P<commit>[\da-f]{40}))?"
 )
-LORA_WEIGHT = re.compile(r"(?P<lora>.+):(?P<weight>-?\d+(?:\.\d+)?)")
+LORA_WEIGHT = re.compile(r"(?P<lora>.+):(?P<weight>-?(?:\d+\.?\d*|\.\d+))")
 FAMILIES = {  # by names of tensors that only checkpoints of the family have
     "conditioner.embedders.1.": (SDXL, SDXL_DEFAULTS),
     "cond_stage_model.transformer.": (SD15, SD15_DEFAULTS),
 }
+SD2_PREFIX = "cond_stage_model.model."  # of the text encoder of Stable Diffusion 2
+FIRST_LAYER = "model.diffusion_model.input_blocks.0.0.weight"
+INPAINTING_CHANNELS = 9  # of the first layer: latents, latents of the masked picture, and a mask
 FINE_CELLS = 32  # cells on a side; with fewer, attention cannot tell the parts of a face apart
 MAX_HEADER_BYTES = 2**26  # bytes; SDXL's is under 2**19
 
@@ -62,11 +66,27 @@ def catalogue(sources: Iterable[str] = ()) -> dict[str, Model]:
 
 
 def _given(source: str) -> Model:
-    base, *loras = [source] if Path(source).exists() else source.split("+")
+    base, *loras = split_source(source)
     model = _base(base)
     for lora in loras:
         model = _with_lora(model, lora)
     return model
+
+
+def split_source(source: str) -> list[str]:
+    """Return the model and the LoRAs that a source names; names of files may have a ``+``."""
+    pieces, names = source.split("+"), []
+    while pieces:
+        tried = ("+".join(pieces[:count]) for count in range(len(pieces), 1, -1))
+        name = next(filter(_is_here, tried), pieces[0])
+        names.append(name)
+        pieces = pieces[name.count("+") + 1 :]
+    return names
+
+
+def _is_here(source: str) -> bool:
+    match = LORA_WEIGHT.fullmatch(source)
+    return os.path.exists(source) or bool(match and os.path.exists(match["lora"]))
 
 
 def _base(source: str) -> Model:
@@ -119,6 +139,8 @@ def _local(folder: Path) -> Model:
         raise ModelLoadError(
             folder.name, f"{folder} holds no model_index.json", "give a folder in diffusers layout"
         )
+    if _read(folder / "unet" / "config.json").get("in_channels") == INPAINTING_CHANNELS:
+        raise _inpainting(folder.name)
     path = folder / "card.json"
     try:
         card = msgspec.json.decode(path.read_bytes(), type=Card) if path.is_file() else None
@@ -162,13 +184,23 @@ def _checkpoint(file: Path) -> Model:
 
     Without such a folder the configuration of the family's base is downloaded from the hub.
     """
-    names = _tensors(file)
+    names = _header(file)
+    first = names.get(FIRST_LAYER)
+    shape = first.get("shape") if isinstance(first, dict) else None
+    if isinstance(shape, list) and shape[1:2] == [INPAINTING_CHANNELS]:
+        raise _inpainting(file.name)
     for prefix, (base, defaults) in FAMILIES.items():
         if any(name.startswith(prefix) for name in names):
             beside = file.with_suffix("")
             configuration = WeightSource(source=str(beside)) if beside.is_dir() else base
             card = Card(title=file.stem, defaults=defaults, anchor_attention=True)
             return Model(name=file.stem, source=str(file), card=card, configuration=configuration)
+    if any(name.startswith(SD2_PREFIX) for name in names):
+        raise ModelLoadError(
+            file.name,
+            "it is a checkpoint of Stable Diffusion 2",
+            "choose one of Stable Diffusion 1.x or SDXL, or the same model in diffusers layout",
+        )
     raise ModelLoadError(
         file.name,
         "its tensors are not named as in Stable Diffusion 1.x or SDXL",
@@ -176,8 +208,13 @@ def _checkpoint(file: Path) -> Model:
     )
 
 
-def _tensors(file: Path) -> list[str]:
-    """Return the names of the tensors in a safetensors file, from its header."""
+def _inpainting(name: str) -> ModelLoadError:
+    problem = "it is an inpainting model, whose network expects a mask beside the picture"
+    return ModelLoadError(name, problem, "choose the model that it was made from")
+
+
+def _header(file: Path) -> dict[str, object]:
+    """Return what a safetensors file says of its tensors, by their names."""
     problem = ModelLoadError(
         file.name,
         "it is not a safetensors file",
@@ -189,6 +226,9 @@ def _tensors(file: Path) -> list[str]:
         size = int.from_bytes(stream.read(8), "little")
         head = stream.read(size) if size <= MAX_HEADER_BYTES else b""
     try:
-        return list(json.loads(head))
+        found = json.loads(head)
     except ValueError as error:
         raise problem from error
+    if not isinstance(found, dict):
+        raise problem
+    return found

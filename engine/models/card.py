@@ -1,5 +1,6 @@
 """Models as values: the sources of their parts, and what users should know about them."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,16 @@ from engine.errors import InvalidParameterError
 from engine.film.recipe import Recipe, Scheduler
 from engine.film.vocabulary import Vocabulary
 
+FOREIGN_SIGNS = (  # of prompts for other programs, which would be painted as letters; what to do
+    (
+        re.compile(r"<(?:lora|lyco|hypernet)\s*:[^<>]*>", re.IGNORECASE),
+        "remove it; a LoRA is part of the model: start the engine with --model MODEL+LORA:WEIGHT",
+    ),
+    (
+        re.compile(r"\{[^{}]*\|[^{}]*\}"),
+        "write one of the choices; for all of them, make a film for each",
+    ),
+)
 Steering = Literal["guides", "ignored"]  # what a model does with a negative prompt
 
 
@@ -123,8 +134,10 @@ class Model(WeightSource, frozen=True, kw_only=True):
         """Raise an error for a recipe that needs what this model cannot do.
 
         Raises:
-            InvalidParameterError: its keyframes cannot look at another one.
+            InvalidParameterError: its keyframes cannot look at another one, or a prompt has signs
+                for another program.
         """
+        _check_signs(recipe)
         if recipe.anchor_attention and not self.card.anchor_attention:
             raise InvalidParameterError(
                 "anchor_attention",
@@ -137,3 +150,16 @@ class Model(WeightSource, frozen=True, kw_only=True):
         """Whether all parts are local files, without a hub's cache."""
         parts = (self, self.configuration, self.vae, *self.loras)
         return all(part.path for part in parts if part)
+
+
+def _check_signs(recipe: Recipe) -> None:
+    """Raise an error for a LoRA or a choice inside a prompt, which nothing here understands."""
+    texts = {f"scenes[{index}].prompt": scene.prompt for index, scene in enumerate(recipe.scenes)}
+    texts["negative_prompt"] = recipe.negative_prompt
+    for index, retake in enumerate(recipe.takes.values()):
+        texts[f"retakes[{index}].prompt"] = retake.prompt or ""
+    for field, text in texts.items():
+        for sign, remedy in FOREIGN_SIGNS:
+            if found := sign.search(text):
+                problem = f"{found[0][:60]!r} is not understood in a prompt"
+                raise InvalidParameterError(field, problem, remedy)

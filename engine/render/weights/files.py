@@ -89,6 +89,12 @@ def has_half(folder: Path) -> bool:
     return any(folder.glob("unet/*.fp16.safetensors"))
 
 
+def has_half_alone(folder: Path) -> bool:
+    """Return whether a model folder holds float16 files of its network and no others."""
+    found = [path.name for path in folder.glob("unet/*.safetensors")]
+    return bool(found) and all(".fp16." in name for name in found)
+
+
 def _weights(repo: str, names: list[str], half: bool) -> list[str]:
     safe = [name for name in names if name.endswith(".safetensors")]
     plain = [name for name in safe if ".fp16" not in name and ".non_ema" not in name]

@@ -163,7 +163,8 @@ def _from_folder(pipeline: Any, places: Places, device: Device) -> Any:
             use_safetensors=True,
             local_files_only=True,
         )
-    variant = "fp16" if half and files.has_half(places.base) else None
+    half = half and files.has_half(places.base)
+    variant = "fp16" if half or files.has_half_alone(places.base) else None
     return pipeline.from_pretrained(places.base, variant=variant, **parts, **settings)
 
 

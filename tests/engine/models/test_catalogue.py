@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from engine import models
-from engine.errors import ModelLoadError
+from engine.errors import InvalidParameterError, ModelLoadError
 from engine.film.recipe import parse_recipe
 from engine.models import KNOWN, Card, Lora, Model, WeightSource, catalogue
 from engine.models.identity import Places, identity
@@ -283,3 +283,61 @@ def test_everything_that_changes_pictures_changes_the_identity(tmp_path: Path) -
         identity(spaced, Places(one)),
     ]
     assert len(set(identities)) == len(identities)
+
+
+# --- Names and kinds that people bring ---
+
+
+def test_a_plus_and_a_short_weight_are_parts_of_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("ink+water.safetensors", "line.safetensors"):
+        Path(name).write_bytes(b"")
+    both = offered("sdxl+ink+water.safetensors:.7+line.safetensors")
+    assert [(Path(lora.source).name, lora.weight) for lora in both.loras] == [
+        ("ink+water.safetensors", 0.7),
+        ("line.safetensors", 1.0),
+    ]
+    assert models.split_source("a+b+c") == ["a", "b", "c"]
+
+
+def a_checkpoint(file: Path, tensors: dict[str, list[int]]) -> Path:
+    header = {name: {"shape": shape} for name, shape in tensors.items()}
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text)
+    return file
+
+
+def test_kinds_that_cannot_paint_films_are_called_by_their_names(tmp_path: Path) -> None:
+    first, words = models.FIRST_LAYER, "cond_stage_model.transformer.text_model.x"
+    nine = a_checkpoint(tmp_path / "nine.safetensors", {first: [320, 9, 3, 3], words: [1]})
+    with pytest.raises(ModelLoadError, match="inpainting"):
+        catalogue([str(nine)])
+    plain = a_checkpoint(tmp_path / "plain.safetensors", {first: [320, 4, 3, 3], words: [1]})
+    assert offered(str(plain)).name == "plain"
+    second = a_checkpoint(
+        tmp_path / "two.safetensors", {first: [320, 4, 3, 3], "cond_stage_model.model.x": [1]}
+    )
+    with pytest.raises(ModelLoadError, match="Stable Diffusion 2"):
+        catalogue([str(second)])
+    (tmp_path / "folder" / "unet").mkdir(parents=True)
+    (tmp_path / "folder" / "model_index.json").write_text("{}")
+    (tmp_path / "folder" / "unet" / "config.json").write_text('{"in_channels": 9}')
+    with pytest.raises(ModelLoadError, match="inpainting"):
+        catalogue([str(tmp_path / "folder")])
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a fox <lora:ink:0.8>", "a fox, <LoRA:ink>", "a {red|grey} fox", "<hypernet:x:1>"]
+)
+def test_signs_for_other_programs_are_refused_and_never_painted(prompt: str) -> None:
+    for recipe in (
+        parse_recipe({"scenes": [{"prompt": "a"}, {"prompt": prompt}]}),
+        parse_recipe({"scenes": [{"prompt": "a"}], "negative_prompt": prompt}),
+        parse_recipe({"scenes": [{"prompt": "a"}], "retakes": [{"seconds": 0, "prompt": prompt}]}),
+    ):
+        with pytest.raises(InvalidParameterError, match="is not understood in a prompt") as raised:
+            KNOWN["sdxl"].check(recipe)
+        assert raised.value.remedy
+    KNOWN["sdxl"].check(parse_recipe({"scenes": [{"prompt": "a <b> and {c}, d|e: 1 < 2"}]}))

@@ -157,3 +157,14 @@ def test_a_model_of_another_family_is_named(copy: Path) -> None:
     with pytest.raises(ModelLoadError, match="it is a StableDiffusionPAGPipeline") as caught:
         load(copy)
     assert "SDXL" in caught.value.remedy
+
+
+def test_a_folder_with_float16_files_alone_loads_on_a_cpu(copy: Path, folder: Path) -> None:
+    for file in [*copy.rglob("*.safetensors")]:
+        file.rename(file.with_suffix(".fp16.safetensors"))
+    assert not [*copy.glob("unet/diffusion_pytorch_model.safetensors")]
+    halves, plain = load(copy).pipe, load(folder).pipe
+    assert halves.unet.dtype == torch.float32
+    for ours, theirs in ((halves.unet, plain.unet), (halves.vae, plain.vae)):
+        found, expected = ours.state_dict(), theirs.state_dict()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
