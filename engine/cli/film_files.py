@@ -28,6 +28,12 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         help="of films; auto does it to those that are interlaced (%(default)s)",
     )
     parser.add_argument(
+        "--background",
+        default="black",
+        metavar="COLOUR",
+        help="on which transparent frames are laid, such as white or #4080c0 (%(default)s)",
+    )
+    parser.add_argument(
         "--depth",
         choices=("auto", "8", "10"),
         default="auto",
@@ -52,10 +58,31 @@ def open_input(options: argparse.Namespace) -> "Source":
 
     rate = parse_rate("input-fps", options.input_fps)
     source = _chosen_depth(open_source(options.input, rate, options.deinterlace), options)
+    source = replace(source, background=_colour(options.background))
+    if source.is_transparent():
+        note = f"{options.input.name} is transparent; it is laid on {options.background}"
+        source = replace(source, notes=(*source.notes, f"{note} (--background)"))
     for note in (*source.notes, carry(source.streams, options.output.suffix).lost):
         if note:
             print(note, file=sys.stderr)
     return source
+
+
+def _colour(text: str) -> tuple[int, int, int]:
+    """Return a colour as red, green and blue of 255.
+
+    Raises:
+        InvalidParameterError: it is none.
+    """
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError as error:
+        problem = f"{text[:40]!r} is no colour"
+        remedy = "use a name such as white, or #rrggbb"
+        raise InvalidParameterError("background", problem, remedy) from error
+    return red, green, blue
 
 
 def _chosen_depth(source: "Source", options: argparse.Namespace) -> "Source":

@@ -195,7 +195,14 @@ def read_frames(path: Path, size: tuple[int, int] | None = None) -> Iterator[Fra
 
 
 def decode(
-    film: Path, width: int, height: int, filters: str = "", *, deep: bool = False
+    film: Path,
+    width: int,
+    height: int,
+    filters: str = "",
+    *,
+    deep: bool = False,
+    alpha: bool = False,
+    decoder: Sequence[str] = (),
 ) -> Iterator[Frame]:
     """Decode a film and yield its frames in order, uint8 RGB ``(height, width, 3)``.
 
@@ -207,12 +214,16 @@ def decode(
         height: likewise.
         filters: for ffmpeg's ``-vf``.
         deep: whether frames are uint16 instead.
+        alpha: whether frames are RGBA instead.
+        decoder: ffmpeg's options for another decoder than its own choice.
     """
-    arguments = [*film_input(film), *VIDEO, "-fps_mode", "passthrough"]
+    arguments = [*decoder, *film_input(film), *VIDEO, "-fps_mode", "passthrough"]
     arguments += ["-vf", filters] if filters else []
-    arguments += [*(DEEP_FRAMES if deep else RAW_FRAMES), "-"]
+    pixels = ("rgba64le" if deep else "rgba") if alpha else ("rgb48le" if deep else "rgb24")
+    arguments += ["-f", "rawvideo", "-pix_fmt", pixels, "-"]
     depth: np.dtype[Any] = np.dtype("<u2" if deep else np.uint8)
-    length = width * height * 3 * depth.itemsize
+    channels = 4 if alpha else 3
+    length = width * height * channels * depth.itemsize
     with (
         tempfile.TemporaryFile() as errors,
         _start(arguments, stdout=subprocess.PIPE, stderr=errors) as process,
@@ -220,7 +231,7 @@ def decode(
         assert process.stdout is not None
         try:
             while len(data := process.stdout.read(length)) == length:
-                yield np.frombuffer(data, depth).reshape(height, width, 3)
+                yield np.frombuffer(data, depth).reshape(height, width, channels)
             if process.wait():
                 errors.seek(0)
                 log.warning("%s: %s", film.name, failure(errors.read()).problem)

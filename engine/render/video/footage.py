@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from engine.errors import AssemblyError, InvalidParameterError, StorageError
@@ -43,10 +44,13 @@ from engine.render.video.signal import (
 LARGE_PIXELS, LARGE_PRESET, PRESET = 1920 * 1088, "veryfast", "medium"
 RESUME_HINT = "a second start resumes where this one stopped"
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of Exif: pictures that lie on their side
+TRANSPARENT_SUFFIXES = (".png", ".webp", ".tif", ".tiff")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 Deinterlace = Literal["auto", "always", "never"]
+Colour = tuple[int, int, int]
+VP_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # that read alpha
 DEINTERLACED = "bwdif=mode=send_frame,"
 CUT_OFF = ("partial file", "File ended prematurely", "Truncat")
 MISSING_SHARE = 0.9  # of its time: a film without sound that holds less than this is cut off
@@ -63,6 +67,8 @@ class Source:
         signal: what its pixels mean.
         last: seconds for which the last frame is shown; None where the input does not say.
         filters: of ffmpeg, with commas behind, through which its frames pass first.
+        background: red, green and blue of 255, on which transparent frames are laid.
+        decoder: ffmpeg's options for another decoder than its own choice.
         notes: sentences about it that its owner should read.
         streams: what else it holds, beside pictures and sound.
     """
@@ -76,6 +82,8 @@ class Source:
     signal: Signal = PICTURES
     last: Fraction | None = None
     filters: str = ""
+    background: Colour = (0, 0, 0)
+    decoder: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     streams: tuple[Stream, ...] = ()
 
@@ -86,11 +94,41 @@ class Source:
     def frames(self) -> Iterator[Frame]:
         """Decode the frames in order, one at a time."""
         if self.pictures:
-            return (read_picture(path, (self.width, self.height)) for path in self.pictures)
-        size = f"{self.width}:{self.height}"  # streams may change it
-        exact = f"scale={size}:{EXACT_SCALING}{self.signal.reading()}"
-        filters, deep = self.filters + exact, self.signal.deep
-        return decode(self.path, self.width, self.height, filters, deep=deep)
+            size = self.width, self.height
+            return (read_picture(path, size, self.background) for path in self.pictures)
+        area = f"{self.width}:{self.height}"  # streams may change it
+        exact = f"scale={area}:{EXACT_SCALING}{self.signal.reading()}"
+        found = decode(
+            self.path,
+            self.width,
+            self.height,
+            self.filters + exact,
+            deep=self.signal.deep,
+            alpha=self.signal.alpha,
+            decoder=self.decoder,
+        )
+        if not self.signal.alpha:
+            return found
+        return (laid_on(frame, self.background) for frame in found)
+
+    def is_transparent(self) -> bool:
+        """Whether any pixel of its first frame is."""
+        if self.pictures:
+            dark, light = (read_picture(self.pictures[0], None, (v, v, v)) for v in (0, 255))
+            return not np.array_equal(dark, light)
+        if not self.signal.alpha:
+            return False
+        dark, light = (next(replace(self, background=(v, v, v)).frames()) for v in (0, 255))
+        return not np.array_equal(dark, light)
+
+
+def laid_on(frame: NDArray[Any], background: Colour) -> Frame:
+    """Return an RGBA frame, uint8 or uint16 (H, W, 4), as RGB over a colour."""
+    most = np.iinfo(frame.dtype).max
+    share = frame[..., 3:].astype(np.float32) / most
+    colour = np.array(background, np.float32) * (most / 255)
+    mixed = frame[..., :3] * share + colour * (1 - share)
+    return np.asarray(np.rint(mixed), frame.dtype)
 
 
 def open_source(path: Path, picture_rate: Fraction, deinterlace: Deinterlace = "auto") -> Source:
@@ -171,15 +209,17 @@ def _check_size(path: Path, found: tuple[int, int], size: tuple[int, int]) -> No
         raise InvalidParameterError("input", problem, "scale all pictures to one size")
 
 
-def read_picture(path: Path, size: tuple[int, int] | None = None) -> Frame:
-    """Read a picture as RGB; grey becomes RGB, transparency is dropped.
+def read_picture(
+    path: Path, size: tuple[int, int] | None = None, background: Colour = (0, 0, 0)
+) -> Frame:
+    """Read a picture as RGB; grey becomes RGB, what is transparent shows the background.
 
     Raises:
         InvalidParameterError: it is no picture, or not of the size (width, height).
     """
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
-        found = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        found = _decoded(path, data, background) if data.size else None
     except (OSError, cv2.error) as error:  # cv2's: it claims more pixels than cv2 would decode
         raise _unreadable(path, error) from error
     if found is None:
@@ -189,6 +229,16 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> Frame:
     if size:
         _check_size(path, (width, height), size)
     return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _decoded(path: Path, data: np.ndarray, background: Colour) -> np.ndarray | None:
+    """Decode a picture to BGR; None where it is none."""
+    if path.suffix.lower() in TRANSPARENT_SUFFIXES:
+        found = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        if found is not None and found.ndim == 3 and found.shape[2] == 4:
+            laid = laid_on(found, (background[2], background[1], background[0]))
+            return laid if laid.dtype == np.uint8 else (laid >> 8).astype(np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
 def _unreadable(path: Path, error: Exception) -> InvalidParameterError:
@@ -223,7 +273,21 @@ def _open_film(path: Path, deinterlace: Deinterlace) -> Source:
     streams = read_streams(film.remarks)
     filters = DEINTERLACED if fields else ""
     size = film.width, film.height
-    return Source(path, *size, rising, [], shape, signal, last, filters, said, streams)
+    hidden = re.search(r"alpha_mode\s*: 1", film.remarks, re.IGNORECASE)
+    decoder = ("-c:v", VP_DECODERS["vp8" if "Video: vp8" in film.remarks else "vp9"])
+    return Source(
+        path,
+        *size,
+        rising,
+        [],
+        shape,
+        replace(signal, alpha=True) if hidden else signal,
+        last,
+        filters,
+        notes=said,
+        streams=streams,
+        decoder=decoder if hidden else (),
+    )
 
 
 def _cut_off(path: Path, remarks: str, held: Fraction) -> str:

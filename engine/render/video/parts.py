@@ -134,6 +134,7 @@ def _all_facts(film: PartedFilm) -> dict[str, object]:
         "crf": film.crf,
         "signal": repr(film.source.signal),
         "filters": film.source.filters,
+        "background": list(film.source.background),
         "part": PART_FRAMES,
     }
 

@@ -16,6 +16,7 @@ from engine.render.video.ffmpeg import report
 
 HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 DEEP = re.compile(r"(9|10|12|14|16|f16|f32)(le|be)$|^(p[024]1|rgb48|rgba64|bgr48|bgra64|ya16|y21)")
+ALPHA = re.compile(r"rgba|bgra|argb|abgr|gbrap|yuva|ya8|ya16|pal8|ayuv|vuya")
 # Light of up to 1000 candela a square metre becomes BT.709.
 TONE_MAP = (
     "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,"
@@ -45,6 +46,7 @@ class Signal:
         transfer: how light became numbers.
         interlaced: whether its frames are two fields of different moments.
         deep: whether it has more than 8 bits; its frames are read as 16.
+        alpha: whether its pixels may be transparent.
         mastering: x265's options for the metadata of the display that HDR was graded on.
     """
 
@@ -55,6 +57,7 @@ class Signal:
     transfer: str = "bt709"
     interlaced: bool = False
     deep: bool = False
+    alpha: bool = False
     mastering: str = ""
 
     @property
@@ -162,6 +165,7 @@ def _completed(shown: dict[str, str], width: int, height: int) -> Signal:
         tag("primaries", usual.primaries),
         tag("trc", usual.transfer),
         deep=bool(DEEP.search(pixels)),
+        alpha=bool(ALPHA.match(pixels)),
     )
     if signal.is_rgb or signal.matrix in MATRICES:
         return signal

@@ -78,7 +78,10 @@ def test_pictures_of_every_depth_and_kind_read_as_rgb(
 ) -> None:
     value = 60 * (257 if depth is np.uint16 else 1)
     shape = (5, 7) if channels == 1 else (5, 7, channels)
-    folder = pictures(tmp_path / "in", np.full(shape, value, depth))
+    array = np.full(shape, value, depth)
+    if channels == 4:
+        array[..., 3] = np.iinfo(depth).max
+    folder = pictures(tmp_path / "in", array)
     frame = read_picture(folder / "0.png")
     assert (frame.shape, frame.dtype) == ((5, 7, 3), np.uint8)
     assert set(frame.ravel().tolist()) == {60}
