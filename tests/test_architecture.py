@@ -55,7 +55,9 @@ INSIDE = {
         *("", "_compat", "image", "device", "weights", "video", "previews", "painting"),
         *("rife", "upscale", "bridge", "stages", "worker"),
     ),
-    "engine.render.stages": ("context", "", "keyframe", "enlarged", "segment", "film", "poster"),
+    "engine.render.stages": (
+        *("context", "", "keyframe", "enlarged", "segment", "soundtrack", "film", "poster"),
+    ),
     "engine.render.weights": (
         "state",
         "",
@@ -69,6 +71,7 @@ INSIDE = {
     "engine.render.video": (
         "",
         "ffmpeg",
+        "sound",
         "signal",
         "riders",
         "footage",

@@ -1,4 +1,4 @@
-"""A film is a build graph: recipe → keyframes (→ enlarged) → segments → film.
+"""A film is a build graph: recipe → keyframes (→ enlarged) → segments (+ soundtrack) → film.
 
 Each node is named by a hash of everything that determines its content, so that rendering means
 computing the nodes that the store lacks. Which nodes a film has is ``engine.film.plan``'s business.
@@ -6,6 +6,7 @@ Pure: no files, no clock, no torch.
 """
 
 import hashlib
+import itertools
 from typing import Literal
 
 import msgspec
@@ -19,6 +20,7 @@ TRANSITION = 1.0  # share of the shorter neighbour that a morph between two scen
 Bridge = Literal["flow", "fade", "cut", "hold"]
 BATCHES = (1, 2, 4, 8)  # keyframes at once; the last row of an odd number may round otherwise
 ENCODING = 2  # raise when the way frames are encoded changes
+COMPOSING = 1  # raise when the way music is composed or played changes
 JUDGING = 1  # raise when the way a poster is chosen changes
 REPAINTING = 2  # raise when the way a moved picture is painted over changes
 
@@ -180,10 +182,40 @@ class SegmentNode(Value, frozen=True, kw_only=True, tag="segment", tag_field="no
         return self.frames + self.closing
 
 
+class SoundtrackNode(Value, frozen=True, kw_only=True, tag="soundtrack", tag_field="node"):
+    """The film's music, as a FLAC as long as the film.
+
+    Attributes:
+        scenes: prompt and seconds of each, as they are seen.
+        loops: whether its end leads into its beginning.
+        seed: picks one of many pieces.
+        composing: the way it is composed and played.
+    """
+
+    scenes: tuple[tuple[str, float], ...]
+    loops: bool
+    seed: int
+    composing: int = COMPOSING
+
+    @property
+    def name(self) -> str:
+        """Content address of the soundtrack."""
+        return address(self)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Nothing: it is made of words and times."""
+        return ()
+
+
 class FilmNode(Value, frozen=True, kw_only=True, tag="film", tag_field="node"):
-    """The finished file: all segments joined, with the recipe in its metadata."""
+    """The finished file: all segments joined, with the recipe in its metadata.
+
+    ``soundtrack``: name of what is heard; left out, nothing is.
+    """
 
     segments: tuple[str, ...]
+    soundtrack: str | msgspec.UnsetType = msgspec.UNSET
     recipe: Recipe
     encoding: int = ENCODING
 
@@ -194,8 +226,8 @@ class FilmNode(Value, frozen=True, kw_only=True, tag="film", tag_field="node"):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the segments that it is made of."""
-        return self.segments
+        """Names of the segments and the soundtrack that it is made of."""
+        return (*self.segments, self.soundtrack) if self.soundtrack else self.segments
 
     @property
     def format(self) -> Format:
@@ -273,6 +305,24 @@ def keyframe(
     if first is None or first == made or not recipe.anchor_attention:
         return made
     return msgspec.structs.replace(made, subject=first.name)
+
+
+def soundtrack(recipe: Recipe) -> SoundtrackNode:
+    """Return the soundtrack of a film; a scene begins with its first frame.
+
+    Of a film that flows back, half of the first scene comes last, and so does its music.
+    """
+    begins, prompts = timeline.starts(recipe), [scene.prompt for scene in recipe.scenes]
+    if len(prompts) > 1 and (lead := timeline.lead(recipe)):
+        begins, prompts = [*begins, recipe.seconds - lead], [*prompts, prompts[0]]
+    frames = [*(round(begin * recipe.fps) for begin in begins), recipe.frames]
+    lengths = [last - first for first, last in itertools.pairwise(frames)]
+    scenes = zip(prompts, lengths, strict=True)
+    return SoundtrackNode(
+        scenes=tuple((prompt, length / recipe.fps) for prompt, length in scenes if length > 0),
+        loops=recipe.comes_round,
+        seed=recipe.seed,
+    )
 
 
 def prompt_at(recipe: Recipe, seconds: float) -> Blend:

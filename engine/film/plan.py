@@ -178,7 +178,9 @@ class Plan:
     @property
     def film(self) -> FilmNode:
         """The film, once nothing is left to be done."""
-        return FilmNode(segments=tuple(node.name for node in self.segments), recipe=self.recipe)
+        music = graph.soundtrack(self.recipe).name if self.recipe.has_music else msgspec.UNSET
+        segments = tuple(node.name for node in self.segments)
+        return FilmNode(segments=segments, soundtrack=music, recipe=self.recipe)
 
     def enlarged(self, keyframe: KeyframeNode) -> EnlargedNode:
         """Return a keyframe as the film shows it, where it is enlarged."""

@@ -26,6 +26,7 @@ Motion = Literal["morph", "cut", "fade"]
 Spacing = Literal["adaptive", "even"]
 Easing = Literal["linear", "smooth"]
 Upscale = Literal[1, 2, 3, 4]
+Music = Literal["none", "composed"]
 Side = Annotated[int, Meta(ge=64, le=1024, multiple_of=8)]  # pixels
 
 WORDS = {  # msgspec's words for JSON's kinds
@@ -176,6 +177,7 @@ class Recipe(Value, frozen=True, kw_only=True):
         seed: of the first noise, which is drawn on the CPU: it means the same on every device.
         drift: what moves is the picture below the horizon.
         upscale: how many times as long as painted the film's sides are; left out, 1.
+        music: what is heard; left out, nothing.
         anchor_attention: only some models can do this (``Card.anchor_attention``).
         animatic: whether each keyframe is shown until the next one, without in-betweens.
         keyframes: seconds at which they stand; left out, that is found while they are painted.
@@ -346,6 +348,18 @@ class Recipe(Value, frozen=True, kw_only=True):
             extra={"names": {"mp4": "MP4 video", "gif": "GIF"}},
         ),
     ] = "mp4"
+    music: (
+        Annotated[
+            Music,
+            Meta(
+                title="Music",
+                description="Composed: music whose mood follows the prompts, and whose sections "
+                "begin with the scenes. A GIF has no sound.",
+                extra={"names": {"none": "None", "composed": "Composed"}, "unset": "none"},
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET  # no "none": older names must stay as they are
     animatic: bool = False
     keyframes: (
         Annotated[
@@ -358,9 +372,11 @@ class Recipe(Value, frozen=True, kw_only=True):
     )
 
     def __post_init__(self) -> None:
-        """Leave out an ``upscale`` of 1, so that equal films have equal recipes."""
+        """Leave out what changes nothing, so that equal films have equal recipes."""
         if self.upscale == 1:
             msgspec.structs.force_setattr(self, "upscale", msgspec.UNSET)
+        if self.music == "none":
+            msgspec.structs.force_setattr(self, "music", msgspec.UNSET)
 
     @property
     def enlargement(self) -> int:
@@ -403,6 +419,11 @@ class Recipe(Value, frozen=True, kw_only=True):
     def comes_round(self) -> bool:
         """Whether the last frame is followed by the first."""
         return self.loop and self.frames > 1
+
+    @property
+    def has_music(self) -> bool:
+        """Whether the film has a soundtrack."""
+        return self.music is not msgspec.UNSET and self.format != "gif"
 
     @property
     def motions(self) -> tuple[Motion, ...]:

@@ -12,10 +12,20 @@ from typing import Any, Literal
 
 from msgspec import UNSET
 
-from engine.film.graph import EnlargedNode, FilmNode, KeyframeNode, PosterNode, SegmentNode
+from engine.film import graph
+from engine.film.graph import (
+    EnlargedNode,
+    FilmNode,
+    KeyframeNode,
+    PosterNode,
+    SegmentNode,
+    SoundtrackNode,
+)
 from engine.film.recipe import Recipe
 
-Node = KeyframeNode | EnlargedNode | SegmentNode | FilmNode | PosterNode  # of any stage
+Node = (
+    KeyframeNode | EnlargedNode | SegmentNode | SoundtrackNode | FilmNode | PosterNode
+)  # of any stage
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,18 @@ SEGMENT = Stage(
     expected=lambda recipe: recipe.frames,
     previews=lambda _, every: 1 / every,
 )
+SOUNDTRACK = Stage(
+    name="soundtrack",
+    of="film",
+    media_type="audio/flac",
+    piece="soundtrack",
+    doing="Composing the music",
+    done="composed",
+    node=lambda plan, _: graph.soundtrack(plan.recipe),
+    wanted=lambda recipe: recipe.has_music,
+    cost=lambda recipe, _: 0.5 + 0.06 * recipe.seconds,
+    expected=lambda recipe: int(recipe.has_music),
+)
 FILM = Stage(
     name="film",
     of="film",
@@ -152,7 +174,7 @@ POSTER = Stage(
     done="chosen",
     node=lambda plan, _: _poster(plan.segments),
 )
-STAGES = {stage.name: stage for stage in (KEYFRAME, ENLARGED, SEGMENT, FILM, POSTER)}
+STAGES = {stage.name: stage for stage in (KEYFRAME, ENLARGED, SEGMENT, SOUNDTRACK, FILM, POSTER)}
 
 
 def _poster(segments: Sequence[SegmentNode]) -> PosterNode:

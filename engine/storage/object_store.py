@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 CHECKED_BYTES = 2**28  # bytes that are hashed when a client asks what is missing
 STORE_BYTES = 20 * 2**30  # bytes
 SLACK = 1 / 20  # of the room: evicted beyond need, so that eviction is rare
-SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif"}
+SUFFIXES = {"image/png": ".png", "video/mp4": ".mp4", "image/gif": ".gif", "audio/flac": ".flac"}
 
 
 class ObjectStore:

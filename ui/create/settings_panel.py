@@ -18,6 +18,7 @@ from ui.storage import draft
 PLACED_SETTINGS = (  # in a place of their own; ``_painting_settings`` draws the others
     *("width", "height", "upscale", "seed", "loop", "shared_noise", "anchor_attention"),
     *("model", "negative_prompt", "fps", "drift", "interpolation_factor", "spacing", "format"),
+    "music",
 )
 
 
@@ -46,6 +47,7 @@ def _motion_settings() -> None:
     with left:
         _number("fps")
         _widget("drift")
+        _widget("music")
     with right:
         _number("interpolation_factor")
         _widget("spacing")

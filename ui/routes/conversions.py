@@ -15,10 +15,11 @@ from ui.routes import ffmpeg
 FORMATS = ("mp4", "gif", "webm")
 _EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"  # 4:2:0 needs even sides
 _ENCODINGS = {
-    "mp4": f"-vf {_EVEN} -c:v libx264 -crf 18 -preset medium -pix_fmt yuv420p -movflags +faststart",
+    "mp4": f"-vf {_EVEN} -c:v libx264 -crf 18 -preset medium -pix_fmt yuv420p -movflags +faststart"
+    " -c:a aac -b:a 192k",
     "webm": f"-vf {_EVEN} -c:v libvpx-vp9 -crf 32 -b:v 0 -deadline good -cpu-used 4 -row-mt 1"
-    " -pix_fmt yuv420p",
-    "gif": "-filter_complex fps=15,scale='min(640,iw)':-2:flags=lanczos,split[a][b];"
+    " -pix_fmt yuv420p -c:a libopus -b:a 128k",
+    "gif": "-an -filter_complex fps=15,scale='min(640,iw)':-2:flags=lanczos,split[a][b];"
     "[a]palettegen=stats_mode=diff[p];[b][p]paletteuse=dither=bayer:bayer_scale=4 -loop 0",
 }
 
@@ -63,7 +64,7 @@ def converted(source: Path, kind: str) -> Path:
 
 def _convert(source: Path, kind: str, part: Path) -> AsyncGenerator[float]:
     encoding = _ENCODINGS[kind].split()
-    arguments = [*ffmpeg.film_input(source), "-an", *encoding, *ffmpeg.output(part, kind)]
+    arguments = [*ffmpeg.film_input(source), *encoding, *ffmpeg.output(part, kind)]
     failure = AssemblyError(
         "the film could not be converted", remedy="download it in its own format instead"
     )

@@ -1,4 +1,4 @@
-"""Joins segments into the film, and measures how smooth it is."""
+"""Joins segments and soundtrack into the film, and measures how smooth it is."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ def make(pieces: Sequence[Piece], context: Context) -> list[str]:
     """Join one film and return its encoded shape."""
     (piece,) = pieces
     recipe, target = piece.node.recipe, Path(piece.target)
+    heard = piece.node.soundtrack
     film = encode.join_film(
         target,
         [Path(context.inputs[name]) for name in piece.node.segments],
@@ -20,6 +21,7 @@ def make(pieces: Sequence[Piece], context: Context) -> list[str]:
         format=recipe.format,
         fps=recipe.fps,
         frames=recipe.frames,
+        soundtrack=Path(context.inputs[heard]) if heard else None,
     )
     shape = Shape(
         frames=film.frames,

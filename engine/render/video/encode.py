@@ -28,6 +28,7 @@ from engine.render.video.ffmpeg import (
     probe,
     run,
 )
+from engine.render.video.sound import aac
 
 TICKS_PER_FRAME = 512  # of the time base per frame; any number works that all segments share
 # Where segments meet, the codec draws its noise anew, which can be seen to twitch. So colours get
@@ -93,6 +94,7 @@ def join_film(
     format: Format,
     fps: int,
     frames: int | None = None,
+    soundtrack: Path | None = None,
 ) -> Probe:
     """Join segments in order into a film that carries its recipe.
 
@@ -106,6 +108,7 @@ def join_film(
         format: ``mp4`` or ``gif``.
         fps: of the segments.
         frames: how many the segments hold together; None counts them first, which takes longer.
+        soundtrack: what is heard, as long as the film; a GIF has none.
 
     Returns:
         What the film holds.
@@ -123,7 +126,7 @@ def join_film(
             gif.draw(source, path, fps=fps, scratch=folder)
             gif.add_comment(path, recipe_json)
             return probe(path)
-        _join_mp4(source, path, recipe_json, fps, folder)
+        _join_mp4(source, path, recipe_json, fps, folder, soundtrack)
         film = probe(path)
         # ffmpeg says "success" where it could not read a segment.
         expected = frames or sum(probe(segment).frames for segment in segments)
@@ -199,7 +202,14 @@ def _encoding(fps: int, crf: str) -> list[str]:
     ]
 
 
-def _join_mp4(source: Sequence[str], path: Path, recipe_json: str, fps: int, folder: Path) -> None:
+def _join_mp4(
+    source: Sequence[str],
+    path: Path,
+    recipe_json: str,
+    fps: int,
+    folder: Path,
+    soundtrack: Path | None,
+) -> None:
     """Copy all packets into one file and number their times anew.
 
     ffmpeg's concat demuxer adds durations up in whole microseconds, which drifts; ``setts`` puts
@@ -211,7 +221,9 @@ def _join_mp4(source: Sequence[str], path: Path, recipe_json: str, fps: int, fol
         [
             *source,
             *("-f", "ffmetadata", "-i", address(notes)),
-            *("-map", "0:v:0", "-map_metadata", "1", "-c", "copy"),
+            *(film_input(soundtrack) if soundtrack else ()),
+            *("-map", "0:v:0", "-map_metadata", "1", "-c:v", "copy"),
+            *(aac(2) if soundtrack else ()),
             *("-bsf:v", f"setts=ts=N*{TICKS_PER_FRAME}:duration={TICKS_PER_FRAME}"),
             *("-video_track_timescale", str(fps * TICKS_PER_FRAME)),
             *("-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4", address(path)),

@@ -4,10 +4,11 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from engine.film import graph, timeline
 from engine.film.graph import BATCHES, Blend, keyframe, prompt_at
 from engine.film.plan import Plan
 from engine.film.recipe import Recipe, parse_recipe
-from engine.film.stages import ENLARGED, POSTER, SEGMENT
+from engine.film.stages import ENLARGED, POSTER, SEGMENT, SOUNDTRACK
 
 
 def planned(*prompts: str, seconds: float = 2.0, **settings: Any) -> Plan:
@@ -253,3 +254,34 @@ def test_a_film_as_painted_has_the_name_that_it_has_had() -> None:
     assert planned("a").film.name[:16] == "7a988bc8dbab4618"
     assert planned("a").nodes(POSTER)[0].name[:16] == "9c7e81b05d92d4a3"
     assert planned("a").segments[0].name[:16] == "8fb35e40c1fa586c"
+
+
+def test_music_changes_the_film_and_nothing_that_is_seen() -> None:
+    still, heard = planned("a", "b"), planned("a", "b", music="composed")
+    assert (heard.keyframes, heard.segments) == (still.keyframes, still.segments)
+    assert SOUNDTRACK not in still.stages
+    (music,) = heard.nodes(SOUNDTRACK)
+    assert heard.film.inputs == (*still.film.inputs, music.name)
+    assert heard.nodes(POSTER) == still.nodes(POSTER)
+    assert heard.nodes(SOUNDTRACK)[0].name != planned("a", "c", music="composed").film.soundtrack
+
+
+def test_no_music_is_as_music_left_out() -> None:
+    assert planned("a", music="none").film == planned("a").film
+    assert SOUNDTRACK not in planned("a", music="composed", format="gif").stages
+
+
+@pytest.mark.parametrize("fps", [1, 24, 60])
+@pytest.mark.parametrize("loop", [False, True])
+@pytest.mark.parametrize("prompts", ["a", "ab", "abc"])
+def test_a_soundtrack_is_as_long_as_its_film(prompts: str, loop: bool, fps: int) -> None:
+    """Its scenes begin with theirs; half of the first one comes last in a film that flows back."""
+    scenes = [{"prompt": prompt, "seconds": 1.33} for prompt in prompts]
+    made = parse_recipe({"scenes": scenes, "fps": fps, "loop": loop, "music": "composed"})
+    found = graph.soundtrack(made)
+    assert sum(seconds for _, seconds in found.scenes) == pytest.approx(made.frames / fps)
+    back = loop and made.frames > 1 and len(prompts) > 1
+    assert "".join(prompt for prompt, _ in found.scenes) == prompts + "a" * back
+    begins = [0.0, *itertools.accumulate(seconds for _, seconds in found.scenes)]
+    starts = timeline.starts(made)
+    assert begins[: len(starts)] == pytest.approx(starts, abs=0.5 / fps + 1e-6)
