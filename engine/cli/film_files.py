@@ -12,14 +12,21 @@ from engine.errors import InvalidParameterError
 if TYPE_CHECKING:
     from engine.render.video.footage import Source
 
-CONTAINERS = (".mp4", ".mov", ".mkv")
+CONTAINERS = (".mp4", ".mov", ".mkv", ".webm", ".gif")
+PICTURE_OUTPUTS = ("", ".gif")  # suffixes; a name without one is a folder of PNG files
 HIGHEST_RATE = 1000  # frames per second
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add the arguments for a film or pictures to read, and a film to write."""
     parser.add_argument("input", type=Path, help="a film, a picture, or a folder of them")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="mp4, mov or mkv")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="mp4, mov, mkv, webm or gif; a name without an ending is a folder of PNG files",
+    )
     parser.add_argument("--input-fps", default="24", help="of a folder of pictures (%(default)s)")
     parser.add_argument(
         "--deinterlace",
@@ -88,18 +95,19 @@ def _colour(text: str) -> tuple[int, int, int]:
 def _chosen_depth(source: "Source", options: argparse.Namespace) -> "Source":
     """Keep the film's depth and HDR, or change them as was asked for."""
     signal, name = source.signal, options.input.name
-    if signal.hdr and (options.tone_map or options.depth == "8"):
+    pictures = options.output.suffix.lower() in PICTURE_OUTPUTS  # which have no tags for HDR
+    if signal.hdr and (pictures or options.tone_map or options.depth == "8"):
         note = f"{name} is HDR ({signal.hdr}); it is tone-mapped to BT.709"
         mapped = source.tone_mapped()
         source = replace(mapped, notes=(*source.notes, note))
     elif signal.hdr:
-        note = f"{name} is HDR ({signal.hdr}); it is kept, in 10-bit HEVC (--tone-map converts it)"
+        note = f"{name} is HDR ({signal.hdr}); it is kept, in 10 bits (--tone-map converts it)"
         source = replace(source, notes=(*source.notes, note))
-    elif signal.deep and options.depth == "auto":
-        note = (
-            f"{name} has more than 8 bits; it is written as 10-bit HEVC (--depth 8 plays anywhere)"
-        )
+    elif signal.deep and options.depth == "auto" and not pictures:
+        note = f"{name} has more than 8 bits; it is written in 10 bits (--depth 8 plays anywhere)"
         source = replace(source, notes=(*source.notes, note))
+    if options.output.suffix.lower() == ".gif":
+        return replace(source, signal=replace(source.signal, deep=False))
     if options.depth != "auto" and not source.pictures:
         source = replace(source, signal=replace(source.signal, deep=options.depth == "10"))
     return source
@@ -114,7 +122,7 @@ def check_files(options: argparse.Namespace) -> None:
     output: Path = options.output
     if not 0 <= options.crf <= 51:
         raise InvalidParameterError("crf", f"{options.crf} is not between 0 and 51", "try 16")
-    if output.suffix.lower() not in CONTAINERS:
+    if output.suffix and output.suffix.lower() not in CONTAINERS:
         offered = ", ".join(CONTAINERS)
         raise InvalidParameterError(
             "output", f"{output.name} has no known ending", f"use {offered}"
@@ -125,6 +133,8 @@ def check_files(options: argparse.Namespace) -> None:
         raise InvalidParameterError(
             "output", f"there is no folder {output.parent}", "make it first"
         )
+    if not output.suffix and output.is_dir() and not any(output.iterdir()):
+        return
     if output.is_dir():
         raise InvalidParameterError("output", f"{output.name} is a folder", "name a file")
     if output.exists() and not options.overwrite:

@@ -6,6 +6,7 @@ does the work. Knows nothing about prompts, jobs or networks.
 
 import argparse
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_files(parser)
     rate = parser.add_mutually_exclusive_group(required=True)
-    rate.add_argument("--factor", type=int, help="multiply the frame rate by this, 2 or more")
+    rate.add_argument(
+        "--factor", type=Fraction, help="multiply the frame rate by this, such as 2, 2.5 or 5/2"
+    )
     rate.add_argument("--fps", help="frames per second to reach, such as 60 or 30000/1001")
     parser.add_argument("--rife", default=interpolators.AUTO, help=interpolators.HELP)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (%(default)s)")
@@ -123,6 +126,7 @@ def _interpolator(options: argparse.Namespace) -> "Interpolator":
 
 def _check(options: argparse.Namespace) -> None:
     """Raise errors for arguments before any work is done."""
-    if options.factor is not None and not 2 <= options.factor <= 64:
-        raise InvalidParameterError("factor", f"{options.factor} is not between 2 and 64", "try 2")
+    if options.factor is not None and not 1 < options.factor <= 64:
+        problem = f"{options.factor} is not above 1 and up to 64"
+        raise InvalidParameterError("factor", problem, "try 2")
     check_files(options)

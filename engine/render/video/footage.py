@@ -42,6 +42,9 @@ from engine.render.video.signal import (
 # Beyond full HD, x264 takes longer than drawing: "veryfast" takes 0.30 instead of 0.77 s of a core
 # for a frame of 3840x2160, at the same size of the file and 48.8 instead of 50.0 dB.
 LARGE_PIXELS, LARGE_PRESET, PRESET = 1920 * 1088, "veryfast", "medium"
+PICTURE_OUTPUTS = ("", ".gif")  # suffixes: a folder of PNG files has none
+LOSSLESS = ("-c:v", "png")
+VP9 = ("-c:v", "libvpx-vp9", "-b:v", "0", "-cpu-used", "4", "-row-mt", "1")
 RESUME_HINT = "a second start resumes where this one stopped"
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of Exif: pictures that lie on their side
 TRANSPARENT_SUFFIXES = (".png", ".webp", ".tif", ".tiff")
@@ -316,12 +319,19 @@ class PartWriter:
         crf: int,
         pixel_shape: str = "1/1",
         signal: Signal = PICTURES,
+        suffix: str = ".mp4",
     ) -> None:
         self.path, self.partial = path, path.with_suffix(".partial.mp4")
-        width, height = (side + side % 2 for side in size)
-        self.odd = (size[1] % 2, size[0] % 2)
+        pictures = suffix in PICTURE_OUTPUTS
+        self.odd = (0, 0) if pictures else (size[1] % 2, size[0] % 2)
+        width, height = size[0] + self.odd[1], size[1] + self.odd[0]
         preset = LARGE_PRESET if width * height > LARGE_PIXELS else PRESET
-        output = [*_encoding(crf, pixel_shape, preset, signal.written()), address(self.partial)]
+        output = _encoding(crf, pixel_shape, preset, signal.written())
+        if pictures:
+            output = [*LOSSLESS, "-pix_fmt", "rgb48be" if signal.deep else "rgb24", "-f", "mov"]
+        elif suffix == ".webm":
+            output = [*_filters(pixel_shape, signal.written()), *VP9, "-crf", str(crf)]
+        output.append(address(self.partial))
         self.deep = signal.deep
         self.encoder = Encoder.start((width, height), rate, output, deep=self.deep)
 
@@ -358,15 +368,48 @@ class PartWriter:
 
 
 def _encoding(crf: int, pixel_shape: str, preset: str, signal: Signal) -> list[str]:
-    """H.264 that plays everywhere, or 10-bit HEVC: 4:2:0, tagged with what its colours mean."""
-    pixels = "yuv420p10le" if signal.deep else "yuv420p"
-    colours = f"scale={signal.writing()}:{EXACT_SCALING},format={pixels}"
-    filters = ["-vf", f"{colours},{signal.tags()},setsar={pixel_shape}"]
+    """H.264 that plays everywhere, or 10-bit HEVC."""
     codec = ["-c:v", "libx265", "-tag:v", "hvc1"] if signal.deep else ["-c:v", "libx264"]
     if signal.deep:
         hdr = f":hdr10=1:repeat-headers=1:{signal.mastering}" if signal.mastering else ""
         codec += ["-x265-params", f"log-level=error{hdr}"]
-    return [*filters, *codec, "-crf", str(crf), "-preset", preset]
+    return [*_filters(pixel_shape, signal), *codec, "-crf", str(crf), "-preset", preset]
+
+
+def _filters(pixel_shape: str, signal: Signal) -> list[str]:
+    """Convert RGB to 4:2:0, tagged with what its colours mean."""
+    pixels = "yuv420p10le" if signal.deep else "yuv420p"
+    colours = f"scale={signal.writing()}:{EXACT_SCALING},format={pixels}"
+    return ["-vf", f"{colours},{signal.tags()},setsar={pixel_shape}"]
+
+
+def write_pictures(parts: list[Path], output: Path) -> None:
+    """Write the parts of a film as a GIF, or as PNG files in a new or empty folder.
+
+    Raises:
+        AssemblyError: ffmpeg failed.
+        StorageError: the disk is full, or the folder cannot be made.
+    """
+    work = parts[0].parent
+    films = joined_input(parts, work / "parts.txt")
+    made = work / ("film.gif" if output.suffix else "pictures")
+    with _resumable():
+        if output.suffix:
+            palette = work / "palette.png"
+            run([*films, "-vf", "palettegen=stats_mode=full", "-frames:v", "1", address(palette)])
+            drawn = ["-lavfi", "paletteuse=dither=bayer:bayer_scale=3", "-loop", "0"]
+            run([*films, *film_input(palette), *drawn, address(made)])
+        else:
+            made.mkdir(exist_ok=True)
+            names = address(made).replace("%", "%%") + "/%06d.png"
+            run([*films, "-c", "copy", "-f", "image2", names])
+    try:
+        if output.is_dir():
+            output.rmdir()
+        made.replace(output)
+    except OSError as error:
+        problem = f"{output.name} cannot be written ({error.strerror})"
+        raise StorageError(problem, remedy=RESUME_HINT) from error
 
 
 def join(parts: list[Path], source: Source, output: Path) -> None:
@@ -390,7 +433,7 @@ def join(parts: list[Path], source: Source, output: Path) -> None:
         try:
             _join(command, "copy", partial)
         except AssemblyError:
-            _join(command, "aac", partial)
+            _join(command, "libopus" if output.suffix.lower() == ".webm" else "aac", partial)
         partial.replace(output)
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from engine.errors import StorageError
 from engine.render.video.ffmpeg import Frame
-from engine.render.video.footage import PartWriter, Source, join
+from engine.render.video.footage import PICTURE_OUTPUTS, PartWriter, Source, join, write_pictures
 
 # How many pictures before a changed one may be drawn otherwise: held ones wait for the next.
 SHARED_PICTURES = 5
@@ -61,15 +61,20 @@ def write_film(film: PartedFilm, output: Path, progress: Callable[[int], None]) 
         StorageError: the output cannot be written.
     """
     work = _work_folder(film, output)
-    _write_parts(film, work, progress)
-    join(sorted(work.glob("part-?????.mp4")), film.source, output)
+    suffix = output.suffix.lower()
+    _write_parts(film, work, suffix, progress)
+    parts = sorted(work.glob("part-?????.mp4"))
+    if suffix in PICTURE_OUTPUTS:
+        write_pictures(parts, output)
+    else:
+        join(parts, film.source, output)
     shutil.rmtree(work)
 
 
 def _work_folder(film: PartedFilm, output: Path) -> Path:
     """The folder of finished parts; of an older one what belongs to other work is removed."""
     work = output.with_name(output.name + ".parts")
-    facts = {**_all_facts(film), "stamps": _stamps(film.source)}
+    facts = {**_all_facts(film), "suffix": output.suffix.lower(), "stamps": _stamps(film.source)}
     note = work / "work.json"
     if work.exists() and not note.is_file():
         raise StorageError(
@@ -139,7 +144,9 @@ def _all_facts(film: PartedFilm) -> dict[str, object]:
     }
 
 
-def _write_parts(film: PartedFilm, work: Path, progress: Callable[[int], None]) -> None:
+def _write_parts(
+    film: PartedFilm, work: Path, suffix: str, progress: Callable[[int], None]
+) -> None:
     """Draw the missing parts, one after the other."""
     finished = 0
     while (work / f"part-{finished:05}.mp4").exists():
@@ -153,7 +160,7 @@ def _write_parts(film: PartedFilm, work: Path, progress: Callable[[int], None]) 
                 stack.close()
                 path = work / f"part-{index // PART_FRAMES:05}.mp4"
                 shape, signal = film.source.pixel_shape, film.source.signal
-                part = PartWriter(path, film.size, film.rate, film.crf, shape, signal)
+                part = PartWriter(path, film.size, film.rate, film.crf, shape, signal, suffix)
                 writer = stack.enter_context(part)
             assert writer is not None
             writer.write(frame)

@@ -9,8 +9,12 @@ from typing import NamedTuple
 
 TEXT_SUBTITLES = ("subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text")
 # The text subtitles that each container holds as they are, and what others become there.
-KEPT_TEXT = {".mkv": ("subrip", "srt", "ass", "ssa", "webvtt"), ".mp4": ("mov_text",)}
-CONVERTED_TEXT = {".mkv": "srt", ".mp4": "mov_text"}
+KEPT_TEXT = {
+    ".mkv": ("subrip", "srt", "ass", "ssa", "webvtt"),
+    ".mp4": ("mov_text",),
+    ".webm": ("webvtt",),
+}
+CONVERTED_TEXT = {".mkv": "srt", ".mp4": "mov_text", ".webm": "webvtt"}
 KEPT_PICTURES = {".mkv": ("hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle"), ".mp4": ()}
 SAME_AS = {".mov": ".mp4"}
 HAVE_ATTACHMENTS = (".mkv",)
