@@ -27,7 +27,7 @@ Spacing = Literal["adaptive", "even"]
 Easing = Literal["linear", "smooth"]
 Upscale = Literal[1, 2, 3, 4]
 Music = Literal["none", "composed"]
-Side = Annotated[int, Meta(ge=64, le=1024, multiple_of=8)]  # pixels
+Side = Annotated[int, Meta(ge=64, le=2048, multiple_of=8)]  # pixels; models may take less
 
 WORDS = {  # msgspec's words for JSON's kinds
     "`int`": "a whole number",

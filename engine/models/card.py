@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from engine.errors import InvalidParameterError
-from engine.film.recipe import Recipe, Scheduler
+from engine.film.recipe import SETTINGS, Recipe, Scheduler
 from engine.film.vocabulary import Vocabulary
 
 FOREIGN_SIGNS = (  # of prompts for other programs, which would be painted as letters; what to do
@@ -112,6 +112,10 @@ class Lora(WeightSource, frozen=True, kw_only=True):
     weight: float = 1.0
 
 
+MAX_SIDE = int(SETTINGS["width"].bounds.most)
+SMALL_SIDE = 1024  # pixels; every model is allowed pictures of this side
+
+
 class Model(WeightSource, frozen=True, kw_only=True):
     """One offered model: a pipeline in diffusers layout, or a checkpoint in one file.
 
@@ -134,9 +138,17 @@ class Model(WeightSource, frozen=True, kw_only=True):
         """Raise an error for a recipe that needs what this model cannot do.
 
         Raises:
-            InvalidParameterError: its keyframes cannot look at another one, or a prompt has signs
-                for another program.
+            InvalidParameterError: its keyframes cannot look at another one, its pictures would have
+                too long a side, or a prompt has signs for another program.
         """
+        for field in ("width", "height"):
+            if getattr(recipe, field) > self.largest_side:
+                raise InvalidParameterError(
+                    field,
+                    f"{getattr(recipe, field)} pixels are too many for {self.name}, which would "
+                    "repeat its subject",
+                    f"give at most {self.largest_side}, and enlarge the film with upscale",
+                )
         _check_signs(recipe)
         if recipe.anchor_attention and not self.card.anchor_attention:
             raise InvalidParameterError(
@@ -144,6 +156,12 @@ class Model(WeightSource, frozen=True, kw_only=True):
                 f"the network of {self.name} looks at its pictures too coarsely for it",
                 "switch it off, or choose a model of Stable Diffusion 1.x or SDXL",
             )
+
+    @property
+    def largest_side(self) -> int:
+        """The most pixels of a side: twice those that it was trained on, if these are many."""
+        defaults = self.card.defaults
+        return max(SMALL_SIDE, min(2 * max(defaults.width, defaults.height), MAX_SIDE))
 
     @property
     def here(self) -> bool:

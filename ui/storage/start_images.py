@@ -21,7 +21,8 @@ from ui.storage.files import make_private_folder, write_private
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_PIXELS = 64_000_000  # of a file to decode; 256 MB as RGBA
-MIN_SIDE_PIXELS, MAX_SIDE_PIXELS = map(int, SETTINGS["width"].bounds)  # of a start image
+MIN_SIDE_PIXELS = int(SETTINGS["width"].bounds.least)  # of a start image
+MAX_SIDE_PIXELS = 1024
 THUMBNAIL_SIDE_PIXELS = 480  # of a thumbnail's longer side
 PNG = "image/png"
 REMEDY = "choose a JPEG, PNG or WebP picture"

@@ -341,3 +341,15 @@ def test_signs_for_other_programs_are_refused_and_never_painted(prompt: str) -> 
             KNOWN["sdxl"].check(recipe)
         assert raised.value.remedy
     KNOWN["sdxl"].check(parse_recipe({"scenes": [{"prompt": "a <b> and {c}, d|e: 1 < 2"}]}))
+
+
+@pytest.mark.parametrize("size", [(1344, 768), (832, 1216), (1536, 640), (2048, 512)])
+def test_sdxl_paints_the_sizes_of_its_training_and_smaller_models_do_not(
+    size: tuple[int, int],
+) -> None:
+    width, height = size
+    recipe = parse_recipe({"scenes": [{"prompt": "a"}], "width": width, "height": height})
+    KNOWN["sdxl"].check(recipe)
+    for small in (KNOWN["stable-diffusion-1.5"], catalogue()[models.OFFLINE]):
+        with pytest.raises(InvalidParameterError, match="too many for"):
+            small.check(recipe)
