@@ -5,6 +5,7 @@ const DIALOG = '[data-testid="stDialog"]';
 const FIELDS = "input:not([type=hidden]), textarea";
 const EDITABLE = "input:not([type=radio]), textarea, [contenteditable]";
 const FIELD_WAIT = 1500; // milliseconds in which a dialog's field appears
+const TEXT_WAIT = 400; // milliseconds in which the text of the field follows, so that all of it is selected
 let open = false;
 let returning = false; // from the history entry of a dialog that is closed
 
@@ -21,13 +22,15 @@ new MutationObserver(() => {
   }
 }).observe(document.documentElement, { childList: true, subtree: true });
 
-function focusField(dialog, until) {
+function focusField(dialog, until, textUntil = Infinity) {
   const field = dialog.querySelector(FIELDS);
-  if (field) {
+  const now = performance.now();
+  if (field && (field.value || now > textUntil)) {
     field.focus();
     if (field.type === "text") field.select();
-  } else if (dialog.isConnected && performance.now() < until) {
-    setTimeout(() => focusField(dialog, until), 50);
+  } else if (dialog.isConnected && (field || now < until)) {
+    const last = field ? Math.min(textUntil, now + TEXT_WAIT) : textUntil;
+    setTimeout(() => focusField(dialog, until, last), 50);
   }
 }
 
