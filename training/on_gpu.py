@@ -166,8 +166,8 @@ def run(runs: Path, out: Path, minutes: float, cores: int, device: str, scale: S
     supply = Supply(runs, cores, torch.device(device))
     try:
         chunks = supply.first(scale.drawing)
-        vae = fitted(runs, chunks).to(device)
-        matrix = components.matrix_of(vae.cpu())
+        vae = fitted(runs, chunks)
+        matrix = components.matrix_of(vae)
         vae, matrix = vae.to(device), (matrix[0].to(device), matrix[1].to(device))
         supply.keep(chunks, matrix)
         started = time.monotonic()

@@ -1,6 +1,7 @@
 """Settings files of Deforum as recipes: prompts by frame, camera, size, seed, steps, guidance.
 
-What has no counterpart is named, never dropped in silence. The names and meanings of the settings
+Settings that change a film and have no counterpart are named (``NEUTRAL`` lists them); others, such
+as those of the interface, are passed over. The names and meanings of the settings
 are those of Deforum's documentation: translations in pixels a frame, angles in degrees a frame
 counter-clockwise, zoom as a factor a frame; schedules such as "0:(1.02), 60:(1)" are linear between
 their frames. It knows no arguments.
@@ -34,6 +35,7 @@ PLAIN = {  # settings with a counterpart: its name, and what it is called there
     "diffusion_cadence": "interpolation_factor",
 }
 NEUTRAL: dict[str, tuple[Any, ...]] = {  # without a counterpart: values that change nothing
+    "strength_schedule": (0,),
     "translation_z": (0,),
     "rotation_3d_x": (0,),
     "rotation_3d_y": (0,),

@@ -95,19 +95,31 @@ class BarReport:
         self._bar.close()
 
 
+class Pace:
+    """Chooses which states are reported: those of another film or phase, and one now and then."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._phase, self._next = seconds, "", 0.0
+
+    def due(self, progress: Progress, place: tuple[int, int]) -> bool:
+        """Return whether to report a state; the end of a film is reported by other means."""
+        phase, now = f"{place[0]} {progress.phase}", time.monotonic()
+        if progress.final or (phase == self._phase and now < self._next):
+            return False
+        self._phase, self._next = phase, now + self._seconds
+        return True
+
+
 class LogReport:
     """A line now and then, for a file or a pipe."""
 
     def __init__(self) -> None:
-        self._phase, self._next = "", 0.0
+        self._pace = Pace(LOG_SECONDS)
 
     def progress(self, output: str, progress: Progress, place: tuple[int, int]) -> None:
         """Print a line if the phase is another, or the last line is old."""
-        phase, now = f"{place[0]} {progress.phase}", time.monotonic()
-        if progress.final or (phase == self._phase and now < self._next):
-            return
-        self._phase, self._next = phase, now + LOG_SECONDS
-        self.note(f"{100 * share(progress, place):3.0f} % {line(progress, place)}")
+        if self._pace.due(progress, place):
+            self.note(f"{100 * share(progress, place):3.0f} % {line(progress, place)}")
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -128,14 +140,12 @@ class JsonReport:
     """One event a line on the standard output, for programs."""
 
     def __init__(self) -> None:
-        self._phase, self._next = "", 0.0
+        self._pace = Pace(JSON_SECONDS)
 
     def progress(self, output: str, progress: Progress, place: tuple[int, int]) -> None:
         """Write the state if the phase is another, or the last state is old."""
-        phase, now = f"{place[0]} {progress.phase}", time.monotonic()
-        if progress.final or (phase == self._phase and now < self._next):
+        if not self._pace.due(progress, place):
             return
-        self._phase, self._next = phase, now + JSON_SECONDS
         remaining = progress.remaining
         self._write(
             "progress",

@@ -30,7 +30,7 @@ def first_film() -> None:
     with st.form("first-film", border=False), st.container(horizontal=True, gap="small"):
         text = st.text_input(
             "Describe a scene",
-            placeholder="Describe a scene: dawn over a quiet sea…",
+            placeholder="Dawn over a quiet sea…",
             max_chars=MAX_PROMPT,
             label_visibility="collapsed",
             key="first-film-prompt",

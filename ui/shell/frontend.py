@@ -10,6 +10,7 @@ and sends them as they are; here they are read and compressed once.
 It knows the kinds of elements and the scripts of each page, not the pages.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -70,10 +71,12 @@ class Files:
             await self._app(scope, receive, send)
             return
         if path not in self._contents:
-            file = self._paths[path]
-            kind = _TYPES[file.suffix]
-            self._contents[path] = Content(file.read_bytes(), kind, _CACHE_FOR_A_YEAR)
+            self._contents[path] = await asyncio.to_thread(_packed, self._paths[path])
         await self._contents[path].answer(Headers(scope=scope))(scope, receive, send)
+
+
+def _packed(file: Path) -> Content:
+    return Content(file.read_bytes(), _TYPES[file.suffix], _CACHE_FOR_A_YEAR)
 
 
 def routes() -> list[BaseRoute]:

@@ -161,3 +161,10 @@ def test_what_deforum_has_and_a_recipe_has_not_is_named() -> None:
     for name in ("W of 2050", "zoom of 6.727", "angle is no list", "Heun", "translation_z"):
         assert name in said
     assert "seed" not in given
+
+
+def test_a_strength_between_frames_is_named_unless_it_changes_nothing() -> None:
+    prompts = {"prompts": {"0": "a lake"}}
+    assert import_settings({**prompts, "strength_schedule": "0: (0)"}).notes == []
+    (note,) = import_settings({**prompts, "strength_schedule": "0: (0.65)"}).notes
+    assert note == "strength_schedule has no counterpart and is left out"
