@@ -102,6 +102,7 @@ INSIDE = {
             "latents",
             "processes",
             "diffusion",
+            "fused",
             "autoencoder",
             "export",
         ),

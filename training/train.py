@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderTiny
 from diffusers.training_utils import EMAModel
 
-from training import captions, diffusion, processes, prompts, tokens, vocabulary
+from training import captions, diffusion, fused, processes, prompts, tokens, vocabulary
 from training.components import read_preview
 from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
@@ -30,7 +30,7 @@ EMPTY_SHARE = 0.1
 RICH_WIDEST = 256  # Channels of the coarsest level, which knows what stands where.
 # Of the steps, those with pictures of each shape, and the size of their batch: equal work.
 SHAPES = {"square": (0.6, BATCH), "wide": (0.2, 22), "tall": (0.2, 22)}
-RICH_SHAPES = {"square": (0.3, 64), "wide": (0.5, 36), "tall": (0.2, 36)}
+RICH_SHAPES = {"square": (0.3, 56), "wide": (0.5, 32), "tall": (0.2, 32)}
 RICH_AVERAGE_EVERY = 4  # steps
 # Where the disc is decided: a band of latent rows, and the noise at which it appears. Both
 # count more in the loss, or its side is learned long after the time and the place.
@@ -53,8 +53,11 @@ class Denoiser(torch.nn.Module):
         super().__init__()
         unet = diffusion.build_unet(channels, RICH_WIDEST if rich else 192)
         self.unet = unet.to(memory_format=torch.channels_last)
+        if not torch.cuda.is_available():
+            fused.fuse(self.unet)
         self.disc_weight = RICH_DISC_WEIGHT if rich else DISC_WEIGHT
         self.text_encoder = text_encoder
+        self.text_encoder.set_attn_implementation("eager")  # The default is slower here.
         levels = diffusion.build_scheduler().alphas_cumprod
         self.register_buffer("noise_levels", levels, persistent=False)
 
