@@ -26,7 +26,8 @@ from benchmarks.real_sizes import SD15, SDXL, pipeline
 from engine import daemon
 from engine.film import events
 from engine.film.graph import BATCHES, KeyframeNode
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import OFFLINE, catalogue
 from engine.render.device import Device, choose_device
 from engine.render.painting.painter import Painter

@@ -28,7 +28,8 @@ from engine import daemon
 from engine.film import camera
 from engine.film.camera import REST, Move, Pose
 from engine.film.events import Finished
-from engine.film.recipe import Camera, Recipe, parse_recipe
+from engine.film.recipe import Camera, Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import catalogue
 from engine.render.image import Picture
 from engine.render.painting.warp import in_view, moved

@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from engine.errors import TransportError
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.wire.client import Connection, Message
 from engine.wire.handshake import open_socket
 from engine.wire.messages import codec, limits, requests

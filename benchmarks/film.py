@@ -20,7 +20,8 @@ import psutil
 from benchmarks.clients import Watcher, watching
 from engine import daemon
 from engine.film.progress import fold
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.film.stages import KEYFRAME, SEGMENT
 from engine.models import catalogue
 

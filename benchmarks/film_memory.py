@@ -20,7 +20,7 @@ import psutil
 from benchmarks.clients import watching
 from engine import daemon
 from engine.film.events import PieceFinished
-from engine.film.recipe import parse_recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import catalogue
 
 PAUSE = 0.5  # seconds between samples

@@ -19,7 +19,8 @@ from benchmarks.clients import Watcher, watching
 from engine import daemon
 from engine.film.events import Finished, Scores
 from engine.film.progress import fold
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import catalogue
 from engine.render.rife.interpolator import fade
 from engine.render.video import encode, smoothness

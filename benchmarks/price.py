@@ -22,7 +22,8 @@ import msgspec
 from benchmarks.clients import Watcher, watching
 from engine import daemon
 from engine.film.events import Logged
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.film.stages import KEYFRAME, SEGMENT
 from engine.models import catalogue
 from ui.estimate.cost import Estimate, price

@@ -27,7 +27,8 @@ from benchmarks.real_sizes import SD15, SDXL, pipeline
 from engine import daemon
 from engine.film.events import PieceFinished
 from engine.film.progress import Progress, advance
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import OFFLINE, Model, catalogue
 from engine.render.device import choose_device
 

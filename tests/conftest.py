@@ -15,7 +15,8 @@ import pytest
 import engine.render  # sets how torch's threads wait, before anything loads torch
 from benchmarks.clients import running
 from engine import daemon
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import Card, Model
 from engine.wire import handshake, pairing
 from engine.wire.client import Connection, Message

@@ -51,7 +51,8 @@ from streamlit.testing.v1 import AppTest
 from engine.__main__ import main
 from engine.errors import InvalidParameterError
 from engine.film.graph import keyframe
-from engine.film.recipe import Recipe, Scene, parse_recipe
+from engine.film.recipe import Recipe, Scene
+from engine.film.recipe_json import parse_recipe
 from engine.models import Card, Defaults
 from ui.create.model_panel import facts
 from ui.films.compare import differences

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from engine.cli.render import flag_of
-from engine.film.recipe import SETTINGS, Recipe, Scene, parse_recipe, read_recipe
+from engine.film.recipe import SETTINGS, Recipe, Scene
+from engine.film.recipe_json import parse_recipe, read_recipe
 from engine.render.video import encode
 from engine.render.video.ffmpeg import address, film_input, run
 

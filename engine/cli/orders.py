@@ -18,7 +18,8 @@ from engine.cli.sources import read_films, read_object, read_scenes
 from engine.errors import InvalidParameterError
 from engine.film.camera import PRESETS
 from engine.film.fields import fields_of
-from engine.film.recipe import SETTINGS, Recipe, Scene, parse_recipe
+from engine.film.recipe import SETTINGS, Recipe, Scene
+from engine.film.recipe_json import parse_recipe
 from engine.wire.messages.responses import Hello
 
 NO_MOVE = "none"

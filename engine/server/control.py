@@ -16,7 +16,7 @@ from engine.film.preview_budget import (
     PreviewBudget,
     PreviewQuality,
 )
-from engine.film.recipe import read_recipe
+from engine.film.recipe_json import read_recipe
 from engine.jobs.job import Job
 from engine.jobs.queue import JobQueue
 from engine.storage.object_store import ObjectStore

@@ -29,7 +29,8 @@ from engine.errors import (
     TransportError,
     VisionFluxError,
 )
-from engine.film.recipe import Recipe, encode_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import encode_recipe
 from engine.wire import transfer
 from engine.wire.handshake import open_socket
 from engine.wire.messages import codec, limits, requests, responses

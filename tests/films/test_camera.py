@@ -7,7 +7,8 @@ import pytest
 from benchmarks.camera import a_recipe, frames_of, look
 from engine import daemon
 from engine.film.events import Finished
-from engine.film.recipe import Camera, parse_recipe
+from engine.film.recipe import Camera
+from engine.film.recipe_json import parse_recipe
 from engine.models import catalogue
 from tests.conftest import connected
 from tests.ui.storage.test_start_images import a_file, halves

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from engine import daemon
-from engine.film.recipe import parse_recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import catalogue
 from engine.render.video.ffmpeg import probe
 from tests.conftest import connected

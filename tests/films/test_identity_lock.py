@@ -6,7 +6,7 @@ import pytest
 
 from engine import models
 from engine.film import graph
-from engine.film.recipe import parse_recipe
+from engine.film.recipe_json import parse_recipe
 from engine.render.device import choose_device
 from engine.render.painting.painter import Painter
 from engine.render.rife.similarity import distance

@@ -13,7 +13,8 @@ import pytest
 
 from engine import daemon
 from engine.film.progress import fold
-from engine.film.recipe import Recipe, Retake, parse_recipe
+from engine.film.recipe import Recipe, Retake
+from engine.film.recipe_json import parse_recipe
 from engine.models import catalogue
 from tests.conftest import Client, connected
 

@@ -6,7 +6,8 @@ import psutil
 import pytest
 
 from engine import daemon
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import FINE_CELLS, catalogue
 from tests.conftest import connected
 from tests.films.test_same_film import finished, reached

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 from streamlit.testing.v1 import AppTest
 
-from engine.film.recipe import Recipe, encode_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import encode_recipe
 from engine.film.vocabulary import Listener
 from engine.models import KNOWN
 from engine.wire.messages.responses import ModelInfo

@@ -19,7 +19,8 @@ from PIL import Image
 from engine.errors import TransportError, UnknownJobError, VisionFluxError
 from engine.film import events
 from engine.film.events import Finished
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.wire.client import Connection
 from engine.wire.messages import requests, responses
 from engine.wire.pairing import Pairing

@@ -9,7 +9,8 @@ import struct
 import streamlit as st
 
 from engine.errors import RequestError, VisionFluxError
-from engine.film.recipe import Recipe, read_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import read_recipe
 from ui.films.remix import remix
 from ui.shell import theme
 

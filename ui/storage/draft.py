@@ -24,7 +24,8 @@ from msgspec import UNSET, structs
 from engine.errors import InvalidParameterError, VisionFluxError
 from engine.film import recipe as recipes
 from engine.film.fields import fields_of
-from engine.film.recipe import MAX_SCENES, Camera, Motion, Recipe, Scene, parse_recipe
+from engine.film.recipe import MAX_SCENES, Camera, Motion, Recipe, Scene
+from engine.film.recipe_json import parse_recipe
 from engine.models import Defaults
 from ui.storage import files
 

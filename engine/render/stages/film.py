@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.film.events import Shape, encode_shape
-from engine.film.recipe import encode_recipe
+from engine.film.recipe_json import encode_recipe
 from engine.render.stages.context import Context, Piece
 from engine.render.video import encode, smoothness
 

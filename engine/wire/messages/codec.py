@@ -8,7 +8,7 @@ import msgspec
 
 from engine.errors import InvalidParameterError, MalformedMessageError
 from engine.film.events import AnyEvent
-from engine.film.recipe import invalid
+from engine.film.recipe_json import invalid
 from engine.wire.messages import older
 from engine.wire.messages.limits import LIMITS, OLDER_SUBPROTOCOL, SUBPROTOCOL, RequestId
 from engine.wire.messages.requests import Request, UploadPart

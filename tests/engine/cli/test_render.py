@@ -19,7 +19,8 @@ from engine.cli.following import Following, Place
 from engine.cli.orders import orders_of
 from engine.errors import InvalidParameterError
 from engine.film.camera import PRESETS
-from engine.film.recipe import SETTINGS, Camera, Recipe, Scene, parse_recipe
+from engine.film.recipe import SETTINGS, Camera, Recipe, Scene
+from engine.film.recipe_json import parse_recipe
 from engine.wire.messages.responses import Hello, JobEvent
 from tests.stand_ins.connection import PLANNED
 

@@ -13,7 +13,8 @@ from engine.cli import render
 from engine.cli.deforum import import_settings
 from engine.cli.orders import orders_of
 from engine.errors import InvalidParameterError, VisionFluxError
-from engine.film.recipe import Recipe, encode_recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import encode_recipe, parse_recipe
 from engine.wire.messages.responses import Hello
 
 

@@ -5,7 +5,8 @@ import pytest
 from msgspec import Meta
 
 from engine.film.fields import Bounds, fields_of
-from engine.film.recipe import SETTINGS, Recipe, parse_recipe
+from engine.film.recipe import SETTINGS, Recipe
+from engine.film.recipe_json import parse_recipe
 
 
 class Example(msgspec.Struct):

@@ -7,7 +7,8 @@ from msgspec import structs
 from engine.film import graph, timeline
 from engine.film.graph import BATCHES, Blend, keyframe, prompt_at
 from engine.film.plan import Plan
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.film.stages import ENLARGED, POSTER, SEGMENT, SOUNDTRACK
 
 

@@ -13,7 +13,8 @@ from engine.film.camera import REST, Move, Pose
 from engine.film.graph import KeyframeNode
 from engine.film.keyframe_chain import BORDER, CHANGE, Pin
 from engine.film.plan import MakeStep, Plan
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.film.stages import KEYFRAME
 from tests.stand_ins.plans import worked
 

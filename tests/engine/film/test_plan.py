@@ -11,7 +11,8 @@ from engine.errors import BlankError
 from engine.film.camera import REST
 from engine.film.graph import KeyframeNode, prompt_at
 from engine.film.plan import MakeStep, MeasureStep, Plan, grown, most_keyframes
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.film.stages import ENLARGED, KEYFRAME, SEGMENT
 from engine.film.timeline import TOO_WIDE, stretches
 from tests.stand_ins.plans import worked

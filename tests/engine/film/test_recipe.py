@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from engine.errors import LimitError, VisionFluxError
-from engine.film.recipe import Recipe, encode_recipe, largest_upscale, parse_recipe
+from engine.film.recipe import Recipe, largest_upscale
+from engine.film.recipe_json import encode_recipe, parse_recipe
 
 GOOD: dict[str, Any] = {"scenes": [{"prompt": "dawn over the sea"}]}
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from engine import models
 from engine.errors import InvalidParameterError, ModelLoadError
-from engine.film.recipe import parse_recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import KNOWN, Card, Lora, Model, WeightSource, catalogue
 from engine.models.identity import Places, identity
 from tests.stand_ins.vocabulary import WORLD

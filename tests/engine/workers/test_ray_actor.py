@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.film.graph import keyframe
-from engine.film.recipe import parse_recipe
+from engine.film.recipe_json import parse_recipe
 from engine.models import catalogue
 from engine.workers import messages
 from engine.workers.ray_actor import PART_BYTES, Content, inputs, parts, settle

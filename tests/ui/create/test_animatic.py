@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from engine.film.plan import Plan
-from engine.film.recipe import Recipe, encode_recipe, parse_recipe, read_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import encode_recipe, parse_recipe, read_recipe
 from tests.stand_ins.plans import worked
 from ui.create.animatic import (
     MAX_KEYFRAMES,

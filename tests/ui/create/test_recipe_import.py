@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import RequestError
-from engine.film.recipe import Recipe, Scene, encode_recipe
+from engine.film.recipe import Recipe, Scene
+from engine.film.recipe_json import encode_recipe
 from ui.create.recipe_import import COMMENT_PATH, recipe_in
 
 RECIPE = Recipe(scenes=(Scene(prompt="dämmerung über <b>dem</b> Meer"), Scene(prompt="夜")), seed=7)

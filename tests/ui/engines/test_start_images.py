@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from engine.errors import EngineUnreachableError, InvalidParameterError, MissingPictureError
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.wire.pairing import Pairing
 from tests.conftest import a_recipe, an_engine, connected
 from tests.stand_ins.connection import until

@@ -10,7 +10,8 @@ import pytest
 from engine.film import events, older
 from engine.film.events import Event, Logged
 from engine.film.plan import MakeStep
-from engine.film.recipe import Recipe, parse_recipe
+from engine.film.recipe import Recipe
+from engine.film.recipe_json import parse_recipe
 from engine.film.stages import KEYFRAME, SEGMENT
 from engine.models import KNOWN
 from tests.stand_ins.connection import FINISHED

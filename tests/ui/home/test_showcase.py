@@ -6,7 +6,7 @@ import pytest
 
 from engine.cli import render
 from engine.cli.orders import orders_of
-from engine.film.recipe import checked, read_recipe
+from engine.film.recipe_json import checked, read_recipe
 from engine.render.video.encode import read_recipe as recipe_text
 from engine.render.video.ffmpeg import probe
 from engine.wire.messages.responses import Hello

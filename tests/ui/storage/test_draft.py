@@ -6,7 +6,8 @@ import pytest
 
 from engine.errors import InvalidParameterError, LimitError
 from engine.film.camera import PRESETS as MOVES
-from engine.film.recipe import Recipe, Retake, Scene, parse_recipe
+from engine.film.recipe import Recipe, Retake, Scene
+from engine.film.recipe_json import parse_recipe
 from engine.models import Defaults
 from ui.create.settings_panel import PRESETS, Preset, matching_preset
 from ui.storage import draft

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from engine.film.graph import keyframe
-from engine.film.recipe import parse_recipe
+from engine.film.recipe_json import parse_recipe
 from engine.render.painting.noise import (
     blended_embeddings,
     blended_noise,
