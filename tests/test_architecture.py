@@ -103,6 +103,7 @@ INSIDE = {
             "processes",
             "diffusion",
             "fused",
+            "optimiser",
             "autoencoder",
             "export",
         ),

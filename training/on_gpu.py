@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from training import components, decoder, diffusion, prompts, tokens
 from training.autoencoder import decoder_losses
+from training.optimiser import Optimiser
 from training.pictures import RICH_SIZES, RUNS
 from training.scene import rich_scene
 from training.train import EMPTY_SHARE, RICH_SHAPES, Training, rate_at
@@ -243,6 +244,7 @@ def train_painter(
 ) -> None:
     """Train the painter until `share` is 1, at a rate that falls over the last 40 %."""
     training.models.to(device)
+    training.optimiser = Optimiser(training.models)  # on the weights where they are now
     training.average.to(device)
     empty = diffusion.token_ids(training.tokenizer, [""]).to(device)
     shapes = list(RICH_SHAPES)

@@ -20,6 +20,7 @@ from training import captions, diffusion, fused, processes, prompts, tokens, voc
 from training.components import read_preview
 from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
+from training.optimiser import Optimiser
 from training.pictures import RUNS
 from training.scene import Scene
 
@@ -99,9 +100,7 @@ class Training:
         text_encoder = diffusion.build_text_encoder(self.tokenizer)
         self.models = Denoiser(text_encoder, channels, rich=rich)
         self.loss_of = self.models  # Or the same, averaging gradients with other processes.
-        self.optimiser = torch.optim.AdamW(
-            self.models.parameters(), PEAK_RATE, (0.9, 0.99), weight_decay=0.01, fused=True
-        )
+        self.optimiser = Optimiser(self.models)
         self.restart_average()
         self.average_every = RICH_AVERAGE_EVERY if rich else 1  # steps
         self.step, self.seconds, self.loss = 0, 0.0, 1.0
@@ -141,13 +140,11 @@ class Training:
 
     def learn(self, latents: torch.Tensor, tokens: torch.Tensor, rate: float) -> None:
         """Take one step on latents `(batch, channels, h, w)` and their prompts' `(batch, 48)`."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         loss = self.loss_of(latents, tokens)
-        self.optimiser.zero_grad()
+        self.models.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.models.parameters(), 1.0)
-        self.optimiser.step()
+        self.optimiser.step(rate)
         if self.step % self.average_every == 0:
             self.average.step(self.models.parameters())
         self.step, self.loss = self.step + 1, 0.99 * self.loss + 0.01 * loss.item()
