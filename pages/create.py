@@ -28,7 +28,7 @@ from ui.films.recipe_card import recipe_card
 from ui.films.remix import remix, restore_saved
 from ui.shell import theme
 from ui.shell.text import plain, short, size
-from ui.storage import draft
+from ui.storage import draft, saved_draft
 from ui.storage.job_views import JobView
 from ui.storage.tables import Film
 from ui.storage.traffic_meter import TUNNEL_BYTES_PER_MONTH, WARNING_SHARE
@@ -215,12 +215,12 @@ def _after_submit(_job: str) -> None:
 
 
 def _save_draft() -> None:
-    app_state.get_hub().draft_file.write(draft.to_save(st.session_state))
+    app_state.get_hub().draft_file.write(saved_draft.to_save(st.session_state))
 
 
 def _keyframes_first_toggle() -> None:
     state: Any = st.session_state
-    recipe = draft.to_save(state)
+    recipe = saved_draft.to_save(state)
     fits = recipe is not None and animatic.has_animatic(recipe.recipe)
     st.toggle(
         "Show me the keyframes first",

@@ -9,13 +9,13 @@ import streamlit as st
 
 from engine.film.recipe import Recipe
 from ui import app_state
-from ui.storage import draft
+from ui.storage import draft, saved_draft
 
 
 def restore_saved() -> None:
     """Resume the saved draft, unless the session has one."""
     if kept := app_state.get_hub().draft_file.read():
-        draft.restore(st.session_state, kept)
+        saved_draft.restore(st.session_state, kept)
 
 
 def keep_unsubmitted(line: str) -> None:

@@ -6,16 +6,13 @@ run each widget is drawn with the value that the draft had when the widget first
 once, and not at all if that run is interrupted. When the app changes a value, its widget gets a new
 key; otherwise a browser that has not received the change would send the old value back.
 
-The functions change only the session that they are given. ``DraftFile`` saves the draft for the
-next visit.
+The functions change only the session that they are given. They write nothing to disk.
 """
 
 import secrets
-import threading
 from collections.abc import Iterable, MutableMapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -27,7 +24,6 @@ from engine.film.fields import fields_of
 from engine.film.recipe import MAX_SCENES, Camera, Motion, Recipe, Scene
 from engine.film.recipe_json import parse_recipe
 from engine.models import Defaults
-from ui.storage import files
 
 State = MutableMapping[Any, Any]
 T = TypeVar("T")
@@ -114,25 +110,6 @@ class Draft:
     firsts: dict[str, Any] = field(default_factory=dict)
 
 
-class SavedDraft(msgspec.Struct, frozen=True):
-    """A draft as it is saved on disk.
-
-    Attributes:
-        recipe: of the film.
-        empty: indices of the scenes without a prompt.
-        locked, guessed, remix_of, submitted: as in ``Draft``.
-        gate: ``keyframes_first`` of the ``Draft``.
-    """
-
-    recipe: Recipe
-    empty: tuple[int, ...] = ()
-    locked: bool = False
-    gate: bool = False
-    guessed: bool = False
-    remix_of: str | msgspec.UnsetType = UNSET
-    submitted: Recipe | msgspec.UnsetType = UNSET
-
-
 def current(state: State) -> Draft:
     """Return the draft in the session."""
     return cast(Draft, state["draft"])
@@ -185,38 +162,6 @@ def load(state: State, recipe: Recipe, *, remix_of: str = "") -> None:
     state["draft"] = draft
     if remix_of:
         draft.submitted = _seedless(state)
-
-
-def restore(state: State, saved: SavedDraft) -> None:
-    """Resume a saved draft, unless there is a draft."""
-    if "draft" in state:
-        return
-    load(state, saved.recipe)
-    draft = current(state)
-    draft.locked, draft.keyframes_first, draft.guessed = saved.locked, saved.gate, saved.guessed
-    draft.remix_of, draft.submitted = saved.remix_of or "", saved.submitted or None
-    for index, scene in enumerate(draft.scenes):
-        if index in saved.empty:
-            scene.prompt = ""
-
-
-def to_save(state: State) -> SavedDraft | None:
-    """Return the draft in the form in which it is saved; None if it is not a valid recipe."""
-    draft = current(state)
-    try:
-        recipe = recipe_of(state, filler=FILLER)
-    except VisionFluxError:
-        return None
-    empty = tuple(index for index, scene in enumerate(draft.scenes) if scene.empty)
-    return SavedDraft(
-        recipe,
-        empty,
-        draft.locked,
-        draft.keyframes_first,
-        draft.guessed,
-        draft.remix_of or UNSET,
-        draft.submitted or UNSET,
-    )
 
 
 def key(state: State, name: str) -> str:
@@ -488,26 +433,3 @@ def _reorder(state: State, scene_id: str = "") -> tuple[list[SceneDraft], int]:
     draft.settings = structs.replace(draft.settings, keyframes=UNSET, retakes=UNSET)
     at = next((i for i, scene in enumerate(draft.scenes) if scene.id == scene_id), 0)
     return draft.scenes, at
-
-
-class DraftFile:
-    """Reads and writes the saved draft; safe to use from any thread."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._saved: SavedDraft | None = None
-        self._writing = threading.Lock()
-
-    def read(self) -> SavedDraft | None:
-        """Return the saved draft; None if there is no file or it cannot be read."""
-        with self._writing:
-            if self._saved is None:
-                self._saved = files.read_json(self._path, SavedDraft)
-            return self._saved
-
-    def write(self, draft: SavedDraft | None) -> None:
-        """Save a draft unless it is None or unchanged."""
-        with self._writing:
-            if draft is not None and draft != self._saved:
-                self._saved = draft
-                files.write_json(self._path, draft)

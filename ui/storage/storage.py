@@ -6,13 +6,13 @@ It knows where each store lies, not how it is used.
 from dataclasses import dataclass
 from pathlib import Path
 
-from ui.storage.draft import DraftFile
 from ui.storage.event_log import EventLog
 from ui.storage.job_views import JobViews
 from ui.storage.library import Library
 from ui.storage.pending_films import PendingFilms
 from ui.storage.pieces import Pieces
 from ui.storage.preferences import Preferences
+from ui.storage.saved_draft import DraftFile
 from ui.storage.start_images import StartImages
 from ui.storage.traffic_meter import TrafficMeter
 

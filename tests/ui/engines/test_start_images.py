@@ -15,9 +15,9 @@ from tests.conftest import a_recipe, an_engine, connected
 from tests.stand_ins.connection import until
 from tests.ui.storage.test_start_images import a_file, halves
 from ui import app_state
-from ui.storage.draft import SavedDraft
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
+from ui.storage.saved_draft import SavedDraft
 from ui.storage.start_images import StartImages
 
 

@@ -10,8 +10,8 @@ from engine.film.recipe import Recipe, Retake, Scene
 from engine.film.recipe_json import parse_recipe
 from engine.models import Defaults
 from ui.create.settings_panel import PRESETS, Preset, matching_preset
-from ui.storage import draft
-from ui.storage.draft import DraftFile
+from ui.storage import draft, saved_draft
+from ui.storage.saved_draft import DraftFile
 
 RECIPE = Recipe(
     scenes=(Scene(prompt="dawn", seconds=2.0), Scene(prompt="night", seconds=1.5)),
@@ -149,14 +149,14 @@ def test_a_seed_stays_only_if_it_is_locked(state: dict[Any, Any]) -> None:
 def test_a_draft_is_saved_for_the_next_visit(state: dict[Any, Any], tmp_path: Path) -> None:
     draft.add_scene(state)
     draft.lock(state, False)
-    DraftFile(tmp_path / "draft.json").write(draft.to_save(state))
+    DraftFile(tmp_path / "draft.json").write(saved_draft.to_save(state))
     kept = DraftFile(tmp_path / "draft.json").read()
     assert kept
     other: dict[Any, Any] = {}
-    draft.restore(other, kept)
+    saved_draft.restore(other, kept)
     assert prompts(other) == ["dawn", "night", ""]
-    assert draft.to_save(other) == kept
-    draft.restore(state, kept)  # what is being composed comes first
+    assert saved_draft.to_save(other) == kept
+    saved_draft.restore(state, kept)  # what is being composed comes first
     scenes = draft.current(state).scenes + draft.current(other).scenes
     assert len({scene.id for scene in scenes}) == 6
 
@@ -169,13 +169,13 @@ def test_a_draft_that_cannot_be_read_counts_as_none(content: bytes, tmp_path: Pa
 
 def test_a_film_that_cannot_be_made_is_not_kept(state: dict[Any, Any], tmp_path: Path) -> None:
     file = DraftFile(tmp_path / "draft.json")
-    file.write(draft.to_save(state))
+    file.write(saved_draft.to_save(state))
     draft.change(state, fps=60)
     for scene in draft.current(state).scenes:
         state[draft.scene_key(scene, "seconds")] = 120.0
     draft.read_widgets(state)
-    file.write(draft.to_save(state))
-    assert file.read() == draft.SavedDraft(RECIPE, (), True)
+    file.write(saved_draft.to_save(state))
+    assert file.read() == saved_draft.SavedDraft(RECIPE, (), True)
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
@@ -196,7 +196,7 @@ def test_a_draft_that_an_earlier_version_saved_is_resumed(state: dict[Any, Any])
     saved = DraftFile(SAVED).read()
     assert saved
     resumed: dict[Any, Any] = {}
-    draft.restore(resumed, saved)
+    saved_draft.restore(resumed, saved)
     found = draft.current(resumed)
     assert [scene.prompt for scene in found.scenes] == ["dawn over the sea", "", "fog over hills"]
     assert [scene.motion for scene in found.scenes] == ["morph", "cut", "morph"]
@@ -205,7 +205,7 @@ def test_a_draft_that_an_earlier_version_saved_is_resumed(state: dict[Any, Any])
     assert (found.settings.guidance_scale, found.settings.negative_prompt) == (6.5, "people")
     assert (found.locked, found.keyframes_first, found.guessed) == (False, True, False)
     assert draft.recipe_of(resumed, filler="…").takes == {1.0: Retake(seconds=1.0, seed=9)}
-    again = draft.to_save(resumed)
+    again = saved_draft.to_save(resumed)
     assert msgspec.json.encode(again) == SAVED.read_bytes().strip()
 
 
