@@ -82,8 +82,8 @@ INSIDE = {
     ),
     "engine.render.previews": ("", "latent_rgb", "tiny_decoder", "previewer"),
     "engine.render.painting": (
-        *("", "noise", "warp", "blank", "image_to_image", "vae", "anchor_attention", "prompts"),
-        *("schedulers", "optimizations", "painter"),
+        *("", "noise", "warp", "blank", "image_to_image", "vae", "anchor_attention"),
+        *("weighted_prompts", "prompts", "schedulers", "optimizations", "painter"),
     ),
     "engine.render.rife": (
         *("versions", "ifnet_layers", "fused_layers", "motion", "fast_ifnet", "optical_flow"),

@@ -13,6 +13,7 @@ import msgspec
 
 from engine.film import timeline
 from engine.film.camera import Move
+from engine.film.prompt_weights import is_plain
 from engine.film.recipe import Format, Recipe, Scheduler, Value
 
 NOISE_SECONDS = 8.0  # time in which the noise walks a quarter of a great circle, seed to seed + 1
@@ -22,6 +23,7 @@ BATCHES = (1, 2, 4, 8)  # keyframes at once; the last row of an odd number may r
 ENCODING = 2  # raise when the way frames are encoded changes
 COMPOSING = 1  # raise when the way music is composed or played changes
 JUDGING = 1  # raise when the way a poster is chosen changes
+WEIGHTING = 1  # raise when the way weights in prompts are read changes
 REPAINTING = 2  # raise when the way a moved picture is painted over changes
 
 
@@ -68,6 +70,8 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
         repainting: the way it is painted over a moved picture; left out without one.
         batch: keyframes that are painted at once, others or repeats beside it, for that moves last
             bits; left out, it is painted alone.
+        prompt_syntax: the way weights in its prompts are read; left out, they have none, or the
+            model reads them as letters.
     """
 
     model: str
@@ -85,6 +89,7 @@ class KeyframeNode(Value, frozen=True, kw_only=True, tag="keyframe", tag_field="
     subject: str | msgspec.UnsetType = msgspec.UNSET  # no "": older names must stay as they are
     repainting: int | msgspec.UnsetType = msgspec.UNSET
     batch: int | msgspec.UnsetType = msgspec.UNSET  # no 1: older names must stay as they are
+    prompt_syntax: int | msgspec.UnsetType = msgspec.UNSET
     width: int
     height: int
     num_inference_steps: int
@@ -266,7 +271,13 @@ def address(node: Value) -> str:
 
 
 def keyframe(
-    recipe: Recipe, seconds: float, model: str, batch: int = 1, first: KeyframeNode | None = None
+    recipe: Recipe,
+    seconds: float,
+    model: str,
+    batch: int = 1,
+    first: KeyframeNode | None = None,
+    *,
+    weighted: bool = False,
 ) -> KeyframeNode:
     """Return the keyframe at a time of the walk.
 
@@ -277,6 +288,7 @@ def keyframe(
         batch: keyframes that are painted at once. Retakes are not, as somebody waits for one
             picture, nor those that look at another one.
         first: the film's first keyframe, which others may look at; None for that one itself.
+        weighted: whether the model reads weights in prompts.
     """
     walked = seconds - _origin(recipe, seconds)
     prompt, noise = prompt_at(recipe, seconds), noise_at(recipe, walked)
@@ -288,9 +300,11 @@ def keyframe(
             prompt = Blend(take.prompt, take.prompt, 0.0)
         if take.seed is not msgspec.UNSET:
             noise, turn = Blend(take.seed, take.seed, 0.0), None
+    texts = str(prompt.first), str(prompt.second), recipe.negative_prompt
     made = KeyframeNode(
         model=model,
         prompt=prompt,
+        prompt_syntax=msgspec.UNSET if not weighted or all(map(is_plain, texts)) else WEIGHTING,
         negative_prompt=recipe.negative_prompt,
         noise=noise,
         batch=msgspec.UNSET if batch == 1 or take or recipe.anchor_attention else batch,

@@ -149,9 +149,15 @@ class Plan:
         upscaler: str = "",
         batch: int = 1,
         vocabulary: Vocabulary | None = None,
+        weighted: bool = False,
     ) -> None:
+        """Take a recipe and the identities of what makes its pieces.
+
+        ``vocabulary``: of the model, if it has one; ``weighted``: whether it reads weights in
+        prompts; ``batch``: how many keyframes it paints at once.
+        """
         self.recipe, self._model, self._interpolator = recipe, model, interpolator
-        self._upscaler, self.batch = upscaler, batch
+        self._upscaler, self.batch, self._weighted = upscaler, batch, weighted
         self._painted = completed(recipe, vocabulary)
         self.prompts = tuple(scene.prompt for scene in self._painted.scenes if vocabulary)
         self.keyframes: list[KeyframeNode] = []
@@ -355,7 +361,14 @@ class Plan:
         return [grid[0], *given[: stretch.gaps - 1], grid[-1]]
 
     def _add(self, seconds: float, scene: int = -1) -> int:
-        node = graph.keyframe(self._painted, seconds, self._model, self.batch, *self.keyframes[:1])
+        node = graph.keyframe(
+            self._painted,
+            seconds,
+            self._model,
+            self.batch,
+            *self.keyframes[:1],
+            weighted=self._weighted,
+        )
         if scene >= 0:
             node = self._chains[scene].add(node, seconds)
         else:

@@ -241,8 +241,14 @@ class FilmBuilder:
         loaded = await nodes.load(model, most, self.batch)
         names = {name: getattr(loaded, name) for name in ("model", "interpolator", "upscaler")}
         # Large plans take a second, in which the server has to answer its clients.
-        words = model.card.vocabulary
-        make = partial(Plan, nodes.recipe, batch=self.batch, vocabulary=words, **names)
+        make = partial(
+            Plan,
+            nodes.recipe,
+            batch=self.batch,
+            vocabulary=model.card.vocabulary,
+            weighted=model.card.prompt_weights,
+            **names,
+        )
         plan = await asyncio.to_thread(make)
         planned, known = await asyncio.to_thread(plan_event, plan, loaded), nodes.progress.plan
         if known is None or not is_part(planned, known):

@@ -104,7 +104,8 @@ def _base(source: str) -> Model:
             return structs.replace(known, name=source, revision=revision)
     if part.file:
         raise ModelLoadError(source, "a checkpoint of a hub cannot be named", "download the file")
-    card = Card(title=source, anchor_attention=True)  # other families do not load
+    # Other families do not load.
+    card = Card(title=source, anchor_attention=True, prompt_weights=True)
     return Model(name=source, source=part.source, revision=part.revision, card=card)
 
 
@@ -154,10 +155,11 @@ def _local(folder: Path) -> Model:
 def _guessed(folder: Path) -> Card:
     """Return a card for a folder without one, by the family that its configuration shows."""
     index, unet = (_read(folder / file) for file in ("model_index.json", "unet/config.json"))
+    card = Card(title=folder.name, prompt_weights=True)
     if unet.get("time_cond_proj_dim"):
-        return Card(title=folder.name, negative_prompt="ignored", defaults=LCM_DEFAULTS)
+        return structs.replace(card, negative_prompt="ignored", defaults=LCM_DEFAULTS)
     large = "XL" in str(index.get("_class_name"))
-    return Card(title=folder.name, defaults=SDXL_DEFAULTS if large else Defaults())
+    return structs.replace(card, defaults=SDXL_DEFAULTS if large else Defaults())
 
 
 def _is_fine(folder: Path) -> bool:
@@ -193,7 +195,9 @@ def _checkpoint(file: Path) -> Model:
         if any(name.startswith(prefix) for name in names):
             beside = file.with_suffix("")
             configuration = WeightSource(source=str(beside)) if beside.is_dir() else base
-            card = Card(title=file.stem, defaults=defaults, anchor_attention=True)
+            card = Card(
+                title=file.stem, defaults=defaults, anchor_attention=True, prompt_weights=True
+            )
             return Model(name=file.stem, source=str(file), card=card, configuration=configuration)
     if any(name.startswith(SD2_PREFIX) for name in names):
         raise ModelLoadError(

@@ -50,6 +50,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
             ``guidance_scale`` above 1 for it.
         anchor_attention: whether keyframes can look at another one while they are painted; for a
             folder its configuration decides, whatever the card says.
+        prompt_weights: whether it reads ``(word:1.3)``, and prompts of any length.
         bfloat16: whether pictures that its network paints in bfloat16 look the same as those in
             float32: a mean difference below 1 dE.
         work: billions of operations of one pass over 256x256 pixels; 0 if unknown.
@@ -64,6 +65,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     memory: int = 0
     negative_prompt: Steering = "guides"
     anchor_attention: bool = False
+    prompt_weights: bool = False
     bfloat16: bool = False
     work: float = 0.0
     knows: dict[str, list[str]] = {}

@@ -59,6 +59,7 @@ SD15_MODEL = Model(
         download=2_740_000_000,
         memory=3_500_000_000,
         anchor_attention=True,
+        prompt_weights=True,
         work=201.0,  # counted by torch, on a network of this shape
         defaults=SD15_DEFAULTS,
     ),
@@ -75,6 +76,7 @@ SDXL_MODEL = Model(
         download=7_110_000_000,
         memory=10_000_000_000,
         anchor_attention=True,
+        prompt_weights=True,
         work=423.0,
         defaults=SDXL_DEFAULTS,
     ),

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from engine.film.fields import fields_of
+from engine.film.prompt_weights import has_weights
 from engine.film.recipe import MAX_SCENES, Scene
 from engine.models import Card
 from ui.create.camera_panel import scene_options
@@ -19,6 +20,7 @@ from ui.storage import draft
 from ui.storage.draft import SceneDraft
 
 CARD_WIDTH = 320  # pixels, if there are several
+NO_WEIGHTS = "This model does not read weights. Write the words without brackets and numbers."
 
 
 def storyboard(problem_of: Callable[[str], None], card: Card | None) -> None:
@@ -42,6 +44,8 @@ def storyboard(problem_of: Callable[[str], None], card: Card | None) -> None:
                 _scene(
                     index, scene, len(scenes), checks[index] if card and card.vocabulary else None
                 )
+                if card and not card.prompt_weights and has_weights(scene.prompt):
+                    st.caption(NO_WEIGHTS)
                 problem_of(f"scenes[{index}]")
         if len(scenes) < MAX_SCENES:
             st.button(

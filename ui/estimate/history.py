@@ -16,7 +16,7 @@ from engine.film.plan import Plan, grown, most_keyframes
 from engine.film.progress import Progress, fold
 from engine.film.recipe import Recipe
 from engine.film.stages import STAGES, Stage
-from engine.film.vocabulary import Vocabulary
+from engine.models import Card
 from ui.storage.event_log import EventLog
 from ui.storage.tables import EventRow, Film, Piece
 
@@ -102,10 +102,10 @@ class FilmHistory:
         found = (measure(film.recipe, self._event_log.of(film.job)) for film in films)
         return [one for one in found if one]
 
-    def missing(self, recipe: Recipe, vocabulary: Vocabulary | None = None) -> dict[str, int]:
+    def missing(self, recipe: Recipe, card: Card | None = None) -> dict[str, int]:
         """Return the maximum of units that a film still needs, by the stage's name.
 
-        ``vocabulary``: of the recipe's model, if it has one; it decides what is painted.
+        ``card``: of the recipe's model, which tells how it reads prompts.
         The times of keyframes are known if an earlier film had the same distances. The engine
         may have deleted pieces since then; then the film takes longer.
         """
@@ -122,7 +122,8 @@ class FilmHistory:
                     interpolator=planned.interpolator,
                     upscaler=planned.upscaler,
                     batch=planned.batch,
-                    vocabulary=vocabulary,
+                    vocabulary=card.vocabulary if card else None,
+                    weighted=bool(card and card.prompt_weights),
                 ),
                 distances,
             )

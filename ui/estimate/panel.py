@@ -39,7 +39,7 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
     kind = hello.device.kind if hello else ""
     cards = {model.name: model.card for model in hello.models} if hello else {}
     card = cards.get(recipe.model)
-    units = past.missing(recipe, card.vocabulary if card else None)
+    units = past.missing(recipe, card)
     cost = price(
         recipe,
         past.measurements(),

@@ -70,10 +70,11 @@ def step_noises_of(rows: Sequence[KeyframeNode], shape: Shape) -> Callable[[], T
 def arguments_of(rows: Sequence[KeyframeNode], prompts: Prompts) -> dict[str, Tensor]:
     """Return the arguments of a pipeline's call that replace texts."""
     guided = rows[0].guidance_scale > 1
-    found = [
-        prompts.arguments(node.prompt, node.negative_prompt if guided else None) for node in rows
-    ]
-    return {name: torch.cat([one[name] for one in found]) for name in found[0]}
+    return prompts.arguments(
+        [node.prompt for node in rows],
+        rows[0].negative_prompt if guided else None,
+        weighted=any(node.prompt_syntax for node in rows),
+    )
 
 
 def _noise(node: KeyframeNode, shape: Shape) -> Tensor:

@@ -2,7 +2,7 @@ import itertools
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from engine.film import graph, timeline
 from engine.film.graph import BATCHES, Blend, keyframe, prompt_at
@@ -286,3 +286,13 @@ def test_a_soundtrack_is_as_long_as_its_film(prompts: str, loop: bool, fps: int)
     begins = [0.0, *itertools.accumulate(seconds for _, seconds in found.scenes)]
     starts = timeline.starts(made)
     assert begins[: len(starts)] == pytest.approx(starts, abs=0.5 / fps + 1e-6)
+
+
+def test_signs_in_a_prompt_count_only_for_a_model_that_reads_them() -> None:
+    plain, signs = (recipe(prompt) for prompt in ("a fox", "a (fox:1.3)"))
+    for one in (plain, signs):
+        assert keyframe(one, 0.0, "m@1").prompt_syntax is UNSET
+    assert keyframe(plain, 0.0, "m@1", weighted=True) == keyframe(plain, 0.0, "m@1")
+    assert keyframe(signs, 0.0, "m@1", weighted=True).prompt_syntax == graph.WEIGHTING
+    of_negative = structs.replace(plain, negative_prompt="(fog)")
+    assert keyframe(of_negative, 0.0, "m@1", weighted=True).prompt_syntax == graph.WEIGHTING
