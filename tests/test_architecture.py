@@ -37,6 +37,7 @@ APP_KNOWS = {
     "engine.files",
     "engine.film",
     "engine.models",
+    "engine.music",
     "engine.wire",
     "engine.local",
 }

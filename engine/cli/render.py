@@ -110,7 +110,7 @@ def _add_flag(parser: argparse.ArgumentParser, field: Field) -> None:
 
     notes = [", ".join(map(str, field.names)) or str(field.limits)] if field.kind is not str else []
     notes += ["random"] if field.name == "seed" else []
-    notes.append(f"default: {_default(field)}")
+    notes += [f"default: {_default(field)}"] if field.default is not None else []
     parser.add_argument(
         flag,
         dest=field.name,

@@ -326,7 +326,8 @@ def soundtrack(recipe: Recipe) -> SoundtrackNode:
 
     Of a film that flows back, half of the first scene comes last, and so does its music.
     """
-    begins, prompts = timeline.starts(recipe), [scene.prompt for scene in recipe.scenes]
+    begins, moods = timeline.starts(recipe), [scene.prompt for scene in recipe.scenes]
+    prompts = [recipe.music_prompt or mood for mood in moods]
     if len(prompts) > 1 and (lead := timeline.lead(recipe)):
         begins, prompts = [*begins, recipe.seconds - lead], [*prompts, prompts[0]]
     frames = [*(round(begin * recipe.fps) for begin in begins), recipe.frames]
@@ -335,7 +336,7 @@ def soundtrack(recipe: Recipe) -> SoundtrackNode:
     return SoundtrackNode(
         scenes=tuple((prompt, length / recipe.fps) for prompt, length in scenes if length > 0),
         loops=recipe.comes_round,
-        seed=recipe.seed,
+        seed=recipe.seed if recipe.music_seed is msgspec.UNSET else recipe.music_seed,
     )
 
 

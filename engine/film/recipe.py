@@ -24,6 +24,10 @@ Spacing = Literal["adaptive", "even"]
 Easing = Literal["linear", "smooth"]
 Upscale = Literal[1, 2, 3, 4]
 Music = Literal["none", "composed"]
+CHANGES_NOTHING = {  # values of fields that mean the same as leaving them out
+    **{"upscale": 1, "music": "none", "music_prompt": "", "music_seed": None},
+    **{"music_volume": 1.0, "music_fade_in": 0.0, "music_fade_out": 0.0},
+}
 Side = Annotated[int, Meta(ge=64, le=2048, multiple_of=8)]  # pixels; models may take less
 
 
@@ -165,7 +169,7 @@ class Recipe(Value, frozen=True, kw_only=True):
         seed: of the first noise, which is drawn on the CPU: it means the same on every device.
         drift: what moves is the picture below the horizon.
         upscale: how many times as long as painted the film's sides are; left out, 1.
-        music: what is heard; left out, nothing.
+        music: what is heard; left out, nothing. Without it, what else says music is left out.
         anchor_attention: only some models can do this (``Card.anchor_attention``).
         animatic: whether each keyframe is shown until the next one, without in-betweens.
         keyframes: seconds at which they stand; left out, that is found while they are painted.
@@ -348,6 +352,68 @@ class Recipe(Value, frozen=True, kw_only=True):
         ]
         | msgspec.UnsetType
     ) = msgspec.UNSET  # no "none": older names must stay as they are
+    music_prompt: (
+        Annotated[
+            Prompt,
+            Meta(
+                title="Music prompt",
+                description="The mood of the music. Left out, it follows the scenes.",
+                extra={"unset": ""},
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    music_seed: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                lt=2**32,
+                title="Music seed",
+                description="Picks one of many pieces. Left out, it is the film's seed.",
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    music_volume: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=1,
+                title="Music volume",
+                description="1 is as loud as streaming services play music; 0.5 is 6 dB quieter.",
+                extra={"step": 0.05, "unset": 1.0},
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    music_fade_in: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=30,
+                title="Music fades in",
+                description="Seconds in which the music rises from silence.",
+                extra={"step": 0.5, "unset": 0.0},
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    music_fade_out: (
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=30,
+                title="Music fades out",
+                description="Seconds in which the music falls to silence before the film ends.",
+                extra={"step": 0.5, "unset": 0.0},
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
     animatic: bool = False
     keyframes: (
         Annotated[
@@ -361,10 +427,10 @@ class Recipe(Value, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Leave out what changes nothing, so that equal films have equal recipes."""
-        if self.upscale == 1:
-            msgspec.structs.force_setattr(self, "upscale", msgspec.UNSET)
-        if self.music == "none":
-            msgspec.structs.force_setattr(self, "music", msgspec.UNSET)
+        for name, nothing in CHANGES_NOTHING.items():
+            silent = name.startswith("music_") and not self.music
+            if silent or getattr(self, name) == nothing:
+                msgspec.structs.force_setattr(self, name, msgspec.UNSET)
 
     @property
     def enlargement(self) -> int:

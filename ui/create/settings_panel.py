@@ -11,6 +11,7 @@ from msgspec import structs
 
 from engine.film.recipe import SETTINGS, Recipe, largest_upscale
 from engine.models import Card, Defaults
+from ui.create.music_panel import music_settings
 from ui.create.widgets import choice_arguments, number_arguments, show_excess
 from ui.shell.text import pixels, plain, size
 from ui.storage import draft
@@ -18,7 +19,7 @@ from ui.storage import draft
 PLACED_SETTINGS = (  # in a place of their own; ``_painting_settings`` draws the others
     *("width", "height", "upscale", "seed", "loop", "shared_noise", "anchor_attention"),
     *("model", "negative_prompt", "fps", "drift", "interpolation_factor", "spacing", "format"),
-    "music",
+    *("music", "music_prompt", "music_seed", "music_volume", "music_fade_in", "music_fade_out"),
 )
 
 
@@ -47,7 +48,6 @@ def _motion_settings() -> None:
     with left:
         _number("fps")
         _widget("drift")
-        _widget("music")
     with right:
         _number("interpolation_factor")
         _widget("spacing")
@@ -208,6 +208,7 @@ def settings_panel(models: dict[str, Card]) -> None:
         with st.expander("Advanced"):
             _painting_settings(models, card)
             _motion_settings()
+        music_settings()
 
 
 def _seed() -> None:

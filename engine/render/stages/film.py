@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec import UNSET
+
 from engine.film.events import Shape, encode_shape
 from engine.film.recipe_json import encode_recipe
 from engine.render.stages.context import Context, Piece
 from engine.render.video import encode, smoothness
+from engine.render.video.sound import Mix
 
 
 def make(pieces: Sequence[Piece], context: Context) -> list[str]:
@@ -22,6 +25,11 @@ def make(pieces: Sequence[Piece], context: Context) -> list[str]:
         fps=recipe.fps,
         frames=recipe.frames,
         soundtrack=Path(context.inputs[heard]) if heard else None,
+        mix=Mix(
+            volume=1.0 if recipe.music_volume is UNSET else recipe.music_volume,
+            fade_in=recipe.music_fade_in or 0.0,
+            fade_out=recipe.music_fade_out or 0.0,
+        ),
     )
     shape = Shape(
         frames=film.frames,

@@ -28,7 +28,7 @@ from engine.render.video.ffmpeg import (
     probe,
     run,
 )
-from engine.render.video.sound import aac
+from engine.render.video.sound import NO_CHANGE, Mix, aac
 
 TICKS_PER_FRAME = 512  # of the time base per frame; any number works that all segments share
 # Where segments meet, the codec draws its noise anew, which can be seen to twitch. So colours get
@@ -95,6 +95,7 @@ def join_film(
     fps: int,
     frames: int | None = None,
     soundtrack: Path | None = None,
+    mix: Mix = NO_CHANGE,
 ) -> Probe:
     """Join segments in order into a film that carries its recipe.
 
@@ -109,6 +110,7 @@ def join_film(
         fps: of the segments.
         frames: how many the segments hold together; None counts them first, which takes longer.
         soundtrack: what is heard, as long as the film; a GIF has none.
+        mix: how loud that is.
 
     Returns:
         What the film holds.
@@ -126,10 +128,11 @@ def join_film(
             gif.draw(source, path, fps=fps, scratch=folder)
             gif.add_comment(path, recipe_json)
             return probe(path)
-        _join_mp4(source, path, recipe_json, fps, folder, soundtrack)
+        expected = frames or sum(probe(segment).frames for segment in segments)
+        sound = aac(2, mix, expected / fps) if soundtrack else []
+        _join_mp4(source, path, recipe_json, fps, folder, soundtrack, sound)
         film = probe(path)
         # ffmpeg says "success" where it could not read a segment.
-        expected = frames or sum(probe(segment).frames for segment in segments)
         if film.frames != expected or film.seconds != Fraction(expected, fps):
             raise AssemblyError(f"{expected} frames at {fps} fps were to be joined, not {film}")
     return film
@@ -209,8 +212,9 @@ def _join_mp4(
     fps: int,
     folder: Path,
     soundtrack: Path | None,
+    sound: list[str],
 ) -> None:
-    """Copy all packets into one file and number their times anew.
+    """Copy all packets into one file and number their times anew; ``sound`` is encoded beside them.
 
     ffmpeg's concat demuxer adds durations up in whole microseconds, which drifts; ``setts`` puts
     frame ``n`` at exactly ``n / fps``.
@@ -223,7 +227,7 @@ def _join_mp4(
             *("-f", "ffmetadata", "-i", address(notes)),
             *(film_input(soundtrack) if soundtrack else ()),
             *("-map", "0:v:0", "-map_metadata", "1", "-c:v", "copy"),
-            *(aac(2) if soundtrack else ()),
+            *sound,
             *("-bsf:v", f"setts=ts=N*{TICKS_PER_FRAME}:duration={TICKS_PER_FRAME}"),
             *("-video_track_timescale", str(fps * TICKS_PER_FRAME)),
             *("-fflags", "+bitexact", "-movflags", "+faststart", "-f", "mp4", address(path)),

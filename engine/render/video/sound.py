@@ -1,6 +1,7 @@
 """Encodes a film's sound. It knows ffmpeg, and neither notes nor pictures."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,32 @@ def encode_flac(path: Path, sound: NDArray[np.float32], rate: int, scratch: Path
     scratch.unlink()
 
 
-def aac(number: int) -> list[str]:
+class Mix(NamedTuple):
+    """How loud a film's sound is.
+
+    Attributes:
+        volume: of 0 is silence, 1 leaves it as it is.
+        fade_in: seconds in which it rises from silence.
+        fade_out: seconds in which it falls to silence before the film ends.
+    """
+
+    volume: float = 1.0
+    fade_in: float = 0.0
+    fade_out: float = 0.0
+
+    def filters(self, seconds: float) -> list[str]:
+        """Return ffmpeg's arguments for a film of ``seconds``; none if nothing changes."""
+        rise, fall = min(self.fade_in, seconds), min(self.fade_out, seconds)
+        filters = [f"volume={self.volume:g}"] * (self.volume != 1)
+        filters += [f"afade=t=in:d={rise:g}:curve=qsin"] * bool(rise)
+        filters += [f"afade=t=out:st={seconds - fall:g}:d={fall:g}:curve=qsin"] * bool(fall)
+        return ["-af", ",".join(filters)] if filters else []
+
+
+NO_CHANGE = Mix()
+
+
+def aac(number: int, mix: Mix, seconds: float) -> list[str]:
     """Return the arguments that add the sound of an input, by its number, to an MP4."""
-    return ["-map", f"{number}:a:0", "-c:a", "aac", "-b:a", BITRATE, "-flags:a", "+bitexact"]
+    encoder = ["-c:a", "aac", "-b:a", BITRATE, "-flags:a", "+bitexact"]
+    return ["-map", f"{number}:a:0", *mix.filters(seconds), *encoder]

@@ -272,6 +272,21 @@ def test_no_music_is_as_music_left_out() -> None:
     assert SOUNDTRACK not in planned("a", music="composed", format="gif").stages
 
 
+def test_how_loud_music_is_changes_the_film_alone_and_its_seed_the_music() -> None:
+    heard = planned("a", "b", music="composed", seed=7)
+    (music,) = heard.nodes(SOUNDTRACK)
+    assert music.seed == 7
+    for change in ({"music_volume": 0.5}, {"music_fade_in": 1}, {"music_fade_out": 1}):
+        softer = planned("a", "b", music="composed", seed=7, **change)
+        assert softer.nodes(SOUNDTRACK) == [music]
+        assert softer.film.name != heard.film.name
+    other = planned("a", "b", music="composed", seed=7, music_seed=0)
+    assert other.nodes(SOUNDTRACK)[0].seed == 0
+    assert other.keyframes == heard.keyframes
+    calm = planned("a", "b", music="composed", seed=7, music_prompt="calm")
+    assert [prompt for prompt, _ in calm.nodes(SOUNDTRACK)[0].scenes] == ["calm", "calm"]
+
+
 @pytest.mark.parametrize("fps", [1, 24, 60])
 @pytest.mark.parametrize("loop", [False, True])
 @pytest.mark.parametrize("prompts", ["a", "ab", "abc"])

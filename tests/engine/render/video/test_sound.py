@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engine.music.instruments import RATE
 from engine.render.video.encode import join_film
 from engine.render.video.ffmpeg import film_input, run
-from engine.render.video.sound import encode_flac
+from engine.render.video.sound import Mix, encode_flac
 from tests.engine.render.video.test_encode import RECIPE, segments_of
 
 
@@ -53,6 +53,36 @@ def test_sound_and_pictures_are_together(tmp_path: Path, fps: int, frames: int) 
         assert min(offset, size - offset) <= RATE / 1_000
         assert np.abs(heard[:shared] - sound[:shared]).mean() < 0.01
     assert packets(tmp_path / "film.mp4") == packets(tmp_path / "still.mp4")
+
+
+def test_volume_and_fades_are_those_asked_for(tmp_path: Path) -> None:
+    sound = 0.4 * np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE)
+    stereo = np.repeat(sound[:, None], 2, axis=1).astype(np.float32)
+    encode_flac(tmp_path / "s.flac", stereo, RATE, tmp_path / "scratch")
+    segments = segments_of(tmp_path, [96], 24)
+
+    def levels(mix: Mix) -> NDArray[np.float32]:
+        """Return the loudest sample of each half second."""
+        join_film(
+            tmp_path / "film.mp4",
+            segments,
+            **dict(recipe_json=RECIPE, format="mp4", fps=24),
+            soundtrack=tmp_path / "s.flac",
+            mix=mix,
+        )
+        heard = decoded(tmp_path / "film.mp4")[: 4 * RATE, 0]
+        return np.abs(heard).reshape(8, -1).max(axis=1) / 0.4
+
+    assert levels(Mix()) == pytest.approx(1, abs=0.05)
+    assert levels(Mix(volume=0.5)) == pytest.approx(0.5, abs=0.03)
+    assert levels(Mix(volume=0))[1:] == pytest.approx(0, abs=1e-3)
+    faded = levels(Mix(fade_in=2, fade_out=1))
+    assert list(faded[:4]) == sorted(faded[:4])
+    assert faded[0] < 0.6
+    assert faded[4:6] == pytest.approx(1, abs=0.05)
+    assert faded[7] < faded[6] + 0.02
+    assert np.abs(decoded(tmp_path / "film.mp4")[3 * RATE + RATE * 9 // 10 : 4 * RATE]).max() < 0.1
+    assert levels(Mix(fade_in=30, fade_out=30)).max() < 0.6  # both as long as the film
 
 
 def test_a_flac_keeps_the_samples(tmp_path: Path) -> None:
