@@ -105,6 +105,7 @@ INSIDE = {
             "diffusion",
             "fused",
             "optimiser",
+            "reading",
             "autoencoder",
             "export",
         ),

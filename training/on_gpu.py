@@ -49,12 +49,14 @@ class Scale:
     Attributes:
         drawing: seconds in which only pictures are drawn, before the components are fitted.
         pictures: whole pictures in a step of the decoder.
+        reading: minutes of a processor in which the text encoder is taught to read.
         batch: how many times more latents a step of the painter has than on two cores.
         rate: how many times higher its learning rate is.
     """
 
     drawing: float = 45.0
     pictures: int = 16
+    reading: float = 0.4
     batch: float = 8
     rate: float = 1.5
 
@@ -244,6 +246,7 @@ def train_painter(
 ) -> None:
     """Train the painter until `share` is 1, at a rate that falls over the last 40 %."""
     training.models.to(device)
+    training.teach_reading(scale.reading)
     training.optimiser = Optimiser(training.models)  # on the weights where they are now
     training.average.to(device)
     empty = diffusion.token_ids(training.tokenizer, [""]).to(device)

@@ -118,22 +118,22 @@ def _has_weather(scene: Scene) -> bool:
 def prompt(scene: Scene, rng: np.random.Generator) -> str:
     """Return one true prompt in a trained wording.
 
-    One in seven says the side of the disc alone. The others nearly always name the figures,
-    mostly place and time, half of them the side and the weather, in any order.
+    One in thirty says the side of the disc alone. The others name most of what there is, in any
+    order: films are painted from completed prompts, which name everything.
     """
     said = phrases(scene, rng)
     light = f"{said['disc']} {said['side']}".strip()
-    if light and rng.random() < 0.14:  # the hardest thing to learn, alone
+    if light and rng.random() < 0.03:
         return light
     core = [said["figures"]] if said["figures"] and rng.random() < 0.95 else []
-    if rng.random() < (0.85 if core else 0.95):
+    if rng.random() < (0.93 if core else 0.97):
         core = [pick(rng, links_to(said["place"])).join([*core, said["place"]])]
-    if said["time"] and rng.random() < 0.8:
+    if said["time"] and rng.random() < 0.92:
         core = [pick(rng, (" ", ", ", " ")).join([*core, said["time"]])]
     parts = [*core] if core else [said["place"]]
     chances: list[tuple[str, float]] = [
-        (light, 0.55),
-        (said["weather"], 0.25 if scene.weather == "clear" else 0.85),
+        (light, 0.85),
+        (said["weather"], 0.6 if scene.weather == "clear" else 0.94),
         (said["palette"], 0.95),
     ]
     parts += [phrase for phrase, chance in chances if phrase and rng.random() < chance]

@@ -16,7 +16,7 @@ import torch
 from diffusers import AutoencoderTiny
 from diffusers.training_utils import EMAModel
 
-from training import captions, diffusion, fused, processes, prompts, tokens, vocabulary
+from training import captions, diffusion, fused, processes, prompts, reading, tokens, vocabulary
 from training.components import read_preview
 from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
@@ -33,6 +33,7 @@ RICH_WIDEST = 256  # Channels of the coarsest level, which knows what stands whe
 SHAPES = {"square": (0.6, BATCH), "wide": (0.2, 22), "tall": (0.2, 22)}
 RICH_SHAPES = {"square": (0.3, 56), "wide": (0.5, 32), "tall": (0.2, 32)}
 RICH_AVERAGE_EVERY = 4  # steps
+READING_SHARE = 0.06  # of the painter's minutes that come before them
 # Where the disc is decided: a band of latent rows, and the noise at which it appears. Both
 # count more in the loss, or its side is learned long after the time and the place.
 DISC_BAND, DISC_WEIGHT = (4 / 32, 15 / 32), 3.0
@@ -117,13 +118,15 @@ class Training:
         return AutoencoderTiny.from_pretrained(self.runs / f"{self.prefix}autoencoder")
 
     def save(self) -> None:
-        """Write everything that going on needs."""
+        """Write everything that going on needs; all processes have to call it."""
         state = {
             "models": self.models.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "average": self.average.state_dict(),
             "progress": (self.step, self.seconds, self.loss),
         }
+        if processes.RANK:
+            return
         partial = self.runs / f"{self.prefix}diffusion.partial"
         torch.save(state, partial)
         partial.rename(partial.with_suffix(".pt"))
@@ -137,6 +140,15 @@ class Training:
             self.optimiser.load_state_dict(state["optimiser"])
             self.average.load_state_dict(state["average"])
             self.step, self.seconds, self.loss = state["progress"]
+
+    def teach_reading(self, minutes: float) -> None:
+        """Teach the text encoder what prompts say; one process does it for all."""
+        reader = self.models.text_encoder, self.models.unet.add_embedding
+        if processes.RANK == 0:
+            reading.teach(*reader, self.tokenizer, minutes)
+        weights = [weight.data for part in reader for weight in part.parameters()]
+        processes.exchange([weights, *[[]] * (processes.COUNT - 1)])
+        self.restart_average()
 
     def learn(self, latents: torch.Tensor, tokens: torch.Tensor, rate: float) -> None:
         """Take one step on latents `(batch, channels, h, w)` and their prompts' `(batch, 48)`."""
@@ -198,6 +210,8 @@ def train(runs: Path, minutes: float, threads: int, *, rich: bool = False) -> No
     processes.start(threads)
     training, shapes = Training(runs, rich=rich), RICH_SHAPES if rich else SHAPES
     training.resume()
+    if rich and not training.step:
+        training.teach_reading(READING_SHARE * minutes)
     if processes.COUNT > 1:
         training.loss_of = torch.nn.parallel.DistributedDataParallel(training.models)
     seed = training.step * processes.COUNT + processes.RANK
@@ -219,10 +233,9 @@ def train(runs: Path, minutes: float, threads: int, *, rich: bool = False) -> No
         training.learn(inputs, diffusion.token_ids(training.tokenizer, said), rate)
         if processes.RANK == 0 and training.step % 25 == 0:
             print(f"step {training.step} {share:.1%} loss {training.loss:.4f}", flush=True)
-        if processes.RANK == 0 and training.step % 250 == 0:
+        if training.step % 250 == 0:
             training.save()
-    if processes.RANK == 0:
-        training.save()
+    training.save()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ SMALL = {"square": (64, 64), "wide": (112, 64), "tall": (64, 112)}
 def test_it_draws_trains_and_hands_over(tmp_path, monkeypatch):
     """What comes out of it ships from another folder, and paints there what it painted here."""
     monkeypatch.setattr(on_gpu, "RICH_SIZES", SMALL)
-    scale = on_gpu.Scale(drawing=2, pictures=8, batch=0.2, rate=1)
+    scale = on_gpu.Scale(drawing=2, pictures=8, reading=0.03, batch=0.2, rate=1)
     here, there, out = tmp_path / "here", tmp_path / "there", tmp_path / "out"
     on_gpu.run(here, out, 0.6, 1, "cpu", scale)
     files = list(out.iterdir())
