@@ -14,8 +14,11 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from engine.local import DIRECT
+from engine.models import OFFLINE, catalogue
 from tests.processes import ROOT, Process
 
+DEFAULTS = catalogue()[OFFLINE].card.defaults
+WIDTH, HEIGHT = DEFAULTS.width, DEFAULTS.height  # of a film that nobody gave another size
 PATIENCE = 180_000  # milliseconds that anything on a page may take while other tests run
 # The shell draws no window around the page, and takes half of the processor time.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")

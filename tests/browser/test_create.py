@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PATIENCE, PHONE, SETTLED, Visitor, shoot
+from tests.browser.conftest import PATIENCE, PHONE, SETTLED, WIDTH, Visitor, shoot
 from tests.browser.test_axe import assert_no_violation
 from tests.browser.test_studio import start_over, wait_for
 from tests.ui.storage.test_start_images import a_file, halves
@@ -74,7 +74,7 @@ def play_while_it_rests(page: Page) -> None:
     page.reload()
     watch.click()  # the film rests, so it cannot end meanwhile
     film = page.locator("video.partial-film")
-    wait_for(lambda: film.evaluate("v => v.currentTime > 0 && v.videoWidth") == 256)
+    wait_for(lambda: film.evaluate("v => v.currentTime > 0 && v.videoWidth") == WIDTH)
     shoot(page, "create-partial-film")
     page.get_by_role("button", name="Resume").click()
 

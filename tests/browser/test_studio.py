@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from engine.local import ensure_local_engine
-from tests.browser.conftest import PATIENCE, SETTLED, Server, Visitor, serving, shoot
+from engine.render.video import gif
+from tests.browser.conftest import HEIGHT, PATIENCE, SETTLED, WIDTH, Server, Visitor, serving, shoot
 from tests.stand_ins import fork_server
 from ui.shell import frontend
 
@@ -111,7 +112,7 @@ def test_a_first_film_from_a_prompt(visit: Visit, tmp_path: Path) -> None:
         for line in headlines
     )
     wait_for(lambda: video.evaluate("v => v.currentTime > 0.1 && v.readyState >= 2"))
-    assert video.evaluate("v => [v.videoWidth, v.videoHeight]") == [256, 256]
+    assert video.evaluate("v => [v.videoWidth, v.videoHeight]") == [WIDTH, HEIGHT]
     with page.expect_download() as download:
         page.get_by_role("link", name="Download MP4").click()
     assert download.value.suggested_filename == "dawn over the sea sun on the left.mp4"
@@ -237,7 +238,9 @@ def test_a_film_is_made_as_a_gif(visit: Visit) -> None:
     page.get_by_role("button", name="Generate").click()
     image = page.locator(".player img")
     image.wait_for()
-    wait_for(lambda: image.evaluate("i => i.complete && i.naturalWidth === 256"))
+    wait_for(
+        lambda: image.evaluate("i => i.complete && i.naturalWidth") == min(WIDTH, gif.MAX_SIDE)
+    )
 
 
 def test_another_engine_is_paired_by_its_link_and_forgotten(visit: Visit, tmp_path: Path) -> None:
