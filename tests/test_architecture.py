@@ -67,6 +67,7 @@ INSIDE = {
         "wheel",
         "rife",
         "number_format",
+        "textual_inversion",
         "pipeline",
     ),
     "engine.render.video": (

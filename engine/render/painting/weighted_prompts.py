@@ -46,7 +46,7 @@ def encode_weighted(pipe: Any, prompt: str, device: str) -> Embedded:
     encoders = [(pipe.tokenizer, pipe.text_encoder)]
     if large := getattr(pipe, "tokenizer_2", None):
         encoders.append((large, pipe.text_encoder_2))
-    chunks = [list(_chunks(prompt, tokenizer)) for tokenizer, _ in encoders]
+    chunks = [list(_chunks(pipe, prompt, tokenizer)) for tokenizer, _ in encoders]
     most = max(map(len, chunks))
     found = [
         _encode(parts + [[]] * (most - len(parts)), *encoder, device, bool(large))
@@ -56,8 +56,11 @@ def encode_weighted(pipe: Any, prompt: str, device: str) -> Embedded:
     return Embedded(torch.cat([each.tokens for each in found], dim=-1), pooled)
 
 
-def _chunks(prompt: str, tokenizer: Any) -> Iterator[list[Token]]:
-    """Yield a prompt's tokens, as many at a time as the encoder takes; one empty chunk at least."""
+def _chunks(pipe: Any, prompt: str, tokenizer: Any) -> Iterator[list[Token]]:
+    """Yield a prompt's tokens, as many at a time as the encoder takes; one empty chunk at least.
+
+    A textual inversion has as many tokens as it has embeddings.
+    """
     room, comma = tokenizer.model_max_length - 2, _ids(tokenizer, ",")
     chunk: list[Token] = []
     parts = parts_of(prompt)
@@ -66,7 +69,7 @@ def _chunks(prompt: str, tokenizer: Any) -> Iterator[list[Token]]:
             yield chunk
             chunk = []
             continue
-        for token in _ids(tokenizer, text):
+        for token in _ids(tokenizer, pipe.maybe_convert_prompt(text, tokenizer)):
             if len(chunk) == room:
                 full, chunk = _at_comma(chunk, comma)
                 yield full

@@ -19,7 +19,7 @@ from engine.errors import ModelLoadError
 from engine.models import Model, WeightSource, identity
 from engine.models.identity import Places, is_damaged, weight_files
 from engine.render.device import Device, bfloat16_is_faster, memory_errors
-from engine.render.weights import files, hub
+from engine.render.weights import files, hub, textual_inversion
 from engine.render.weights.number_format import compute_in
 
 OnBytes = Callable[[int, int], None]
@@ -135,7 +135,7 @@ def _load(model: Model, places: Places, device: Device) -> Any:
     config = model.scheduler_config
     pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, **config)
     pipe.watermark = None  # SDXL's own, which exists only if another package is installed
-    _fuse(model, places, pipe)
+    _add_extras(model, places, pipe)
     return pipe
 
 
@@ -177,24 +177,38 @@ def _from_file(pipeline: Any, places: Places, device: Device) -> Any:
     )
 
 
-def _fuse(model: Model, places: Places, pipe: Any) -> None:
-    """Fuse LoRAs into the weights, so that painting takes no longer than without them."""
+def _add_extras(model: Model, places: Places, pipe: Any) -> None:
+    """Add the words of textual inversions, and fuse LoRAs into the weights.
+
+    Painting takes no longer than without them.
+    """
     for lora, path in zip(model.loras, places.loras, strict=True):
-        try:
-            pipe.load_lora_weights(
-                str(path.parent),
-                weight_name=path.name,
-                local_files_only=True,
-                use_safetensors=True,
+        kind = "textual inversion" if textual_inversion.is_textual_inversion(path) else "LoRA"
+        if kind != "LoRA" and lora.weight != 1:
+            raise ModelLoadError(
+                model.name,
+                f"the textual inversion {path.name} cannot have a weight",
+                f"leave :{lora.weight:g} out, and write ({path.stem}:{lora.weight:g}) in prompts",
             )
-            pipe.fuse_lora(lora_scale=lora.weight)
-            pipe.unload_lora_weights()
+        try:
+            if kind == "LoRA":
+                _fuse(path, lora.weight, pipe)
+            else:
+                textual_inversion.add(path, pipe)
         except UNREADABLE_ERRORS as error:
             raise ModelLoadError(
                 model.name,
-                f"the LoRA {path.name} does not fit it ({_first_line(error)})",
-                "choose a LoRA that was made for this base",
+                f"the {kind} {path.name} does not fit it ({_first_line(error)})",
+                f"choose a {kind} that was made for this base",
             ) from error
+
+
+def _fuse(path: Path, weight: float, pipe: Any) -> None:
+    pipe.load_lora_weights(
+        str(path.parent), weight_name=path.name, local_files_only=True, use_safetensors=True
+    )
+    pipe.fuse_lora(lora_scale=weight)
+    pipe.unload_lora_weights()
 
 
 def _check_parts(name: str, places: Places) -> None:

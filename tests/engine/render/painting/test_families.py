@@ -18,6 +18,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 from msgspec import structs
+from safetensors.torch import load_file, save_file
 
 from engine.errors import InvalidParameterError, ModelLoadError
 from engine.film.graph import Blend, KeyframeNode
@@ -349,6 +350,52 @@ def test_a_lora_that_is_missing_or_a_pickle_is_refused(base: Path, tmp_path: Pat
     gone = Lora(source=str(tmp_path / "gone.safetensors"))
     with pytest.raises(ModelLoadError):
         offered(f"{base}+{gone.source}")
+
+
+# --- Textual inversions ---
+
+
+def save_words(path: Path, **widths: int) -> Path:
+    """Write a textual inversion of two embeddings, for each encoder by its file's key."""
+    made = torch.Generator().manual_seed(5)
+    save_file({key: torch.randn(2, width, generator=made) for key, width in widths.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_a_textual_inversion_is_a_word_that_plain_diffusers_would_know(
+    base: Path, tmp_path: Path, negative: bool
+) -> None:
+    file = save_words(tmp_path / "glow.safetensors", emb_params=32)
+    pipe = with_ddim(StableDiffusionPipeline.from_pretrained(base))
+    pipe.load_textual_inversion(load_file(file), token="glow")
+    texts = ("a sea", "glow, fog") if negative else ("a glow sea", "fog")
+    wanted = node(prompt=Blend(texts[0], texts[0], 0.0), negative_prompt=texts[1])
+    ours = paint(load(f"{base}+{file}"), wanted)
+    assert np.array_equal(ours, plainly(pipe, prompt=texts[0], negative_prompt=texts[1]))
+    assert not np.array_equal(ours, paint(load(base), wanted))
+    heavier = node(prompt=Blend("a (glow:1.5) sea", "", 0.0), prompt_syntax=1)
+    assert not np.array_equal(paint(load(f"{base}+{file}"), heavier), ours)
+
+
+def test_sdxl_takes_embeddings_for_both_encoders(xl: Path, tmp_path: Path) -> None:
+    file = save_words(tmp_path / "glow.safetensors", clip_l=32, clip_g=48)
+    wanted = node(prompt=Blend("a glow sea", "", 0.0))
+    assert not np.array_equal(paint(load(f"{xl}+{file}"), wanted), paint(load(xl), wanted))
+
+
+def test_a_textual_inversion_for_another_family_or_with_a_weight_is_refused(
+    base: Path, xl: Path, tmp_path: Path
+) -> None:
+    small = save_words(tmp_path / "glow.safetensors", emb_params=32)
+    large = save_words(tmp_path / "shine.safetensors", clip_l=32, clip_g=48)
+    wide = save_words(tmp_path / "beam.safetensors", emb_params=40)
+    for source in (f"{xl}+{small}", f"{base}+{large}", f"{base}+{wide}"):
+        with pytest.raises(ModelLoadError, match=r"textual inversion .* does not fit"):
+            load(source)
+    with pytest.raises(ModelLoadError, match="cannot have a weight") as caught:
+        load(f"{base}+{small}:0.5")
+    assert "(glow:0.5)" in caught.value.remedy
 
 
 # --- What the catalogue says of samplers ---
