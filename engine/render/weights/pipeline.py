@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
 from engine.errors import ModelLoadError
@@ -32,6 +32,13 @@ PIPELINES: dict[str, Any] = {
     "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
     "StableDiffusionXLImg2ImgPipeline": StableDiffusionXLPipeline,
     "LatentConsistencyModelPipeline": StableDiffusionPipeline,
+}
+LYCORIS = {  # layouts of low-rank changes by a part of their tensors' names
+    ".hada_": "LoHa",
+    ".lokr_": "LoKr",
+    ".lora_mid.": "LoCon with a mid layer",
+    ".oft_": "OFT",
+    ".on_input": "IA3",
 }
 UNREADABLE_ERRORS = (
     OSError,
@@ -203,7 +210,17 @@ def _add_extras(model: Model, places: Places, pipe: Any) -> None:
             ) from error
 
 
+def _refuse_lycoris(path: Path) -> None:
+    """Raise ValueError for low-rank changes in a layout that diffusers cannot read."""
+    with safe_open(str(path), framework="pt") as file:
+        names = list(file.keys())
+    for part, kind in LYCORIS.items():
+        if any(part in name for name in names):
+            raise ValueError(f"it is a {kind} of LyCORIS, and only plain LoRAs are read")
+
+
 def _fuse(path: Path, weight: float, pipe: Any) -> None:
+    _refuse_lycoris(path)
     pipe.load_lora_weights(
         str(path.parent), weight_name=path.name, local_files_only=True, use_safetensors=True
     )

@@ -352,6 +352,19 @@ def test_a_lora_that_is_missing_or_a_pickle_is_refused(base: Path, tmp_path: Pat
         offered(f"{base}+{gone.source}")
 
 
+@pytest.mark.parametrize(
+    ("part", "kind"), [("hada_w1_a", "LoHa"), ("lokr_w1", "LoKr"), ("lora_mid.weight", "LoCon")]
+)
+def test_other_layouts_of_low_rank_changes_are_called_by_their_names(
+    base: Path, tmp_path: Path, part: str, kind: str
+) -> None:
+    layer = "lora_unet_mid_block_attentions_0_proj_in"
+    tensors = {f"{layer}.{part}": torch.ones(2, 2), f"{layer}.alpha": torch.tensor(1.0)}
+    save_file(tensors, tmp_path / "style.safetensors")
+    with pytest.raises(ModelLoadError, match=f"it is a {kind}.* of LyCORIS"):
+        load(f"{base}+{tmp_path / 'style.safetensors'}")
+
+
 # --- Textual inversions ---
 
 
