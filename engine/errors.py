@@ -12,6 +12,7 @@ VisionFluxError
 │   └── LimitError                a limit that the engine states in its hello
 ├── EngineError               the engine's operator can
 │   ├── ModelLoadError            missing, truncated or unsuitable weights
+│   ├── NotANumberError           a VAE whose numbers float32 does not hold either
 │   ├── DeviceMemoryError         out of memory on the device
 │   ├── AssemblyError             the encoder failed
 │   ├── StorageError              a full disk, a read-only folder, a damaged database
@@ -177,6 +178,13 @@ class ModelLoadError(EngineError):
     def __init__(self, model: str, problem: str, remedy: str = "") -> None:
         super().__init__(f"the model {model} cannot be loaded: {problem}", remedy=remedy)
         self.model = model
+
+
+class NotANumberError(EngineError):
+    """A network gave values that are no numbers, in every number format that was tried."""
+
+    code = "E_NOT_A_NUMBER"
+    default_remedy = "choose another model, or another VAE for it"
 
 
 class DeviceMemoryError(EngineError):

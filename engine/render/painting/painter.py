@@ -37,7 +37,7 @@ from engine.render.painting.noise import blended_noise, step_noises, turned_nois
 from engine.render.painting.optimizations import Compiler, MemorySaver, Way
 from engine.render.painting.prompts import Prompts
 from engine.render.painting.schedulers import make_scheduler
-from engine.render.painting.vae import in_range
+from engine.render.painting.vae import in_range, let_recover
 from engine.render.previews.latent_rgb import (
     PUBLISHED_PROJECTIONS,
     Projection,
@@ -178,6 +178,7 @@ class Painter:
         self.projection: Projection | None = None
         self.tiny: TinyDecoder | None = None
         pipe.set_progress_bar_config(disable=True)
+        let_recover(pipe.vae)
         pipe.vae.enable_slicing()  # pictures of a batch are decoded one by one, which saves memory
 
     @classmethod
