@@ -155,7 +155,11 @@ class Training:
         loss = self.loss_of(latents, tokens)
         self.models.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.models.parameters(), 1.0)
+        length = torch.nn.utils.clip_grad_norm_(self.models.parameters(), 1.0)
+        if not length.isfinite():  # of all processes, so all of them leave the step out
+            print(f"step {self.step} is left out: its gradient is {length}", flush=True)
+            self.step += 1
+            return
         self.optimiser.step(rate)
         if self.step % self.average_every == 0:
             self.average.step(self.models.parameters())

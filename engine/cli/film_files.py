@@ -2,11 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.cli.output import Claim, check_output, explained
 from engine.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -118,6 +121,7 @@ def check_files(options: argparse.Namespace) -> None:
 
     Raises:
         InvalidParameterError: one cannot be used.
+        StorageError: the system refuses the output's name.
     """
     output: Path = options.output
     if not 0 <= options.crf <= 51:
@@ -129,6 +133,11 @@ def check_files(options: argparse.Namespace) -> None:
         )
     if "\n" in str(output.absolute()):  # ffmpeg's lists of parts have a line for each
         raise InvalidParameterError("output", "its path has a line break", "choose another name")
+    with explained(output):
+        _check_place(output, options)
+
+
+def _check_place(output: Path, options: argparse.Namespace) -> None:
     if not output.parent.is_dir():
         raise InvalidParameterError(
             "output", f"there is no folder {output.parent}", "make it first"
@@ -143,6 +152,24 @@ def check_files(options: argparse.Namespace) -> None:
         )
     if options.input.exists() and output.exists() and output.samefile(options.input):
         raise InvalidParameterError("output", "it is the input itself", "choose another name")
+
+
+@contextmanager
+def claimed_output(options: argparse.Namespace) -> Iterator[None]:
+    """Hold the place of the output, which ``check_files`` has checked, while a film is made.
+
+    Raises:
+        InvalidParameterError: the name cannot be used.
+        StorageError: another process writes it, or nothing can be written there.
+    """
+    if options.output.suffix:  # else it may be an empty folder
+        check_output(options.output, overwrite=options.overwrite)
+    claim = Claim(options.output)
+    claim.take()
+    try:
+        yield
+    finally:
+        claim.release()
 
 
 def parse_rate(field: str, text: str) -> Fraction:

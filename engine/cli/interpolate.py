@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli.film_files import add_files, check_files, open_input, parse_rate
+from engine.cli.film_files import add_files, check_files, claimed_output, open_input, parse_rate
 from engine.cli.progress import DownloadProgress, FrameProgress
 from engine.cli.upscale import add_upscaler, enlarge
 from engine.errors import InvalidParameterError
@@ -83,6 +83,13 @@ def run(options: argparse.Namespace) -> int:
         StorageError: the output cannot be written.
     """
     _check(options)
+    with claimed_output(options):
+        print(_interpolate(options))
+    return 0
+
+
+def _interpolate(options: argparse.Namespace) -> str:
+    """Interpolate one film and return what was made."""
     # Not needed for the other commands, and slow to import.
     from engine.render.rife.video import Pace, Retiming, interpolate_film, nominal_rate
 
@@ -100,12 +107,10 @@ def run(options: argparse.Namespace) -> int:
     made = f"{options.output}: {film.count} frames at {float(rate):.6g} per second, by {drawn}"
     if options.upscale is not None:
         enlarge(film, options.upscale, options)
-        print(f"{made}, enlarged {options.upscale} times by {Path(options.upscaler).stem}")
-        return 0
+        return f"{made}, enlarged {options.upscale} times by {Path(options.upscaler).stem}"
     with FrameProgress(film.count) as progress:
         interpolate_film(film, options.output, progress)
-    print(made)
-    return 0
+    return made
 
 
 def _interpolator(options: argparse.Namespace) -> "Interpolator":

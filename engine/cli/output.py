@@ -25,7 +25,7 @@ def check_output(output: Path, *, overwrite: bool) -> None:
         InvalidParameterError: it is a folder, or a file that must not be replaced.
         StorageError: its folder is missing, or the system refuses the name.
     """
-    with _explained(output):
+    with explained(output):
         folder = output.absolute().parent
         if not folder.is_dir():
             problem = f"the folder of {output} does not exist"
@@ -66,7 +66,7 @@ class Claim:
         Raises:
             StorageError: another process has it, or nothing can be written there.
         """
-        with _explained(self.output):
+        with explained(self.output):
             try:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
@@ -94,7 +94,7 @@ class Claim:
         Raises:
             StorageError: the system refuses it.
         """
-        with _explained(self.output):
+        with explained(self.output):
             self._reserve.unlink(missing_ok=True)
             yield
             os.replace(self.download, self.output)
@@ -123,7 +123,7 @@ def claimed(output: Path, *, overwrite: bool) -> Iterator[Claim]:
 
 
 @contextmanager
-def _explained(output: Path) -> Iterator[None]:
+def explained(output: Path) -> Iterator[None]:
     """Report what the system refuses as an error that names the output."""
     try:
         yield

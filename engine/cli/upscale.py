@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli.film_files import add_files, check_files, open_input
+from engine.cli.film_files import add_files, check_files, claimed_output, open_input
 from engine.cli.progress import DownloadProgress, FrameProgress
 from engine.models import upscalers
 
@@ -48,9 +48,10 @@ def run(options: argparse.Namespace) -> int:
     from engine.render.rife.video import nominal_rate
     from engine.render.upscale.video import Unchanged
 
-    source = open_input(options)
-    film = Unchanged(source, nominal_rate(source.times, source.last), options.crf)
-    width, height = enlarge(film, options.factor, options)
+    with claimed_output(options):
+        source = open_input(options)
+        film = Unchanged(source, nominal_rate(source.times, source.last), options.crf)
+        width, height = enlarge(film, options.factor, options)
     by = upscalers.display_name(options.upscaler)
     print(f"{options.output}: {film.count} frames of {width}x{height}, by {Path(by).stem}")
     return 0

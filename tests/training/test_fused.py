@@ -40,6 +40,19 @@ def test_values_and_all_gradients_are_those_of_plain_operations(shape):
         assert error < 0.01  # bfloat16 keeps eight bits: half a step of rounding is 0.2 %.
 
 
+def test_large_values_stay_finite():
+    x = torch.linspace(-400, 400, 64 * 16).view(1, 16, 8, 8).permute(0, 3, 1, 2)[:, :, :8, :8]
+    x = x.bfloat16().contiguous(memory_format=torch.channels_last)
+    weight, nothing = torch.full((8,), 300.0), torch.zeros(1, 8)
+    given = (x.requires_grad_(), weight, torch.zeros(8), nothing, nothing)
+    made = fused.NormalisedSilu.apply(*given, 8, EPS)
+    (gradient,) = torch.autograd.grad(made.float().sum(), x)
+    assert made.min() > -0.3  # as low as SiLU comes
+    assert made.max() > 400
+    assert made.isfinite().all()
+    assert gradient.isfinite().all()
+
+
 def test_a_fused_unet_predicts_what_the_plain_one_does():
     torch.manual_seed(0)
     unet = diffusion.build_unet(12, 128)

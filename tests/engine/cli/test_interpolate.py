@@ -15,6 +15,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from benchmarks.interpolation.moving import Scene
 from engine.cli import interpolate
+from engine.cli.output import claimed
 from engine.errors import InvalidParameterError, StorageError
 from engine.render.rife.similarity import judge
 from engine.render.video import parts
@@ -301,6 +302,24 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, walk: list[Frame]) -> No
     foreign.mkdir()
     with pytest.raises(StorageError, match="was not made by this command"):
         run(source, "-o", tmp_path / "new.mp4", "--factor", 2)
+
+
+def test_what_the_output_cannot_be_is_refused_before_any_work(
+    tmp_path: Path, walk: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object) -> None:
+        raise AssertionError("it was begun")
+
+    monkeypatch.setattr(interpolate, "open_input", work)
+    source = write(tmp_path / "in.mp4", walk[:2])
+    with (
+        claimed(tmp_path / "out.mp4", overwrite=False),
+        pytest.raises(StorageError, match="another process is writing"),
+    ):
+        run(source, "-o", tmp_path / "out.mp4", "--factor", 2)
+    with pytest.raises(StorageError, match="name too long"):
+        run(source, "-o", tmp_path / ("x" * 252 + ".mp4"), "--factor", 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4"]
 
 
 def test_a_truncated_film_gives_what_it_holds_or_an_error(
