@@ -97,5 +97,7 @@ class Prompts:
         if not missing:
             return found
         empty = self.encode("").tokens
+        if not found.tokens.any():  # an empty negative prompt of a model that takes zeros for it
+            empty = torch.zeros_like(empty)
         chunks = [empty] * (missing // empty.shape[1])
         return found._replace(tokens=torch.cat([found.tokens, *chunks], dim=1))

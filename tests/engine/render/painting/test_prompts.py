@@ -157,6 +157,14 @@ def test_rows_and_the_negative_prompt_become_as_long_as_the_longest(pipe: Any) -
     assert torch.equal(found["prompt_embeds"][:1, LENGTH:], torch.cat([empty, empty], dim=1))
 
 
+def test_an_empty_negative_prompt_stays_zero_where_the_model_takes_zeros(large: Any) -> None:
+    rows = [Blend("a BREAK b", "a BREAK b", 0.0)]
+    found = Prompts(large, "cpu").arguments(rows, "", weighted=True)
+    assert large.config.force_zeros_for_empty_prompt
+    assert found["negative_prompt_embeds"].shape == found["prompt_embeds"].shape
+    assert not found["negative_prompt_embeds"].any()
+
+
 def test_a_pipeline_paints_with_weights_and_long_prompts(pipe: Any) -> None:
     pipe.set_progress_bar_config(disable=True)
 
