@@ -244,7 +244,7 @@ def train_painter(
     device: str,
     scale: Scale,
 ) -> None:
-    """Train the painter until `share` is 1, at a rate that falls over the last 40 %."""
+    """Train the painter until `share` is 1, at a rate that falls over the last 60 %."""
     training.models.to(device)
     training.teach_reading(scale.reading)
     training.optimiser = Optimiser(training.models)  # on the weights where they are now

@@ -177,8 +177,8 @@ class Training:
 
 
 def rate_at(step: int, share: float) -> float:
-    """Return the learning rate: a short warm-up, level, then falling over the last 40 %."""
-    fall = min(max((share - 0.6) / 0.4, 0.0), 1.0)
+    """Return the learning rate: a short warm-up, level, then falling over the last 60 %."""
+    fall = min(max((share - 0.4) / 0.6, 0.0), 1.0)
     return PEAK_RATE * min(1.0, step / 150) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * fall)))
 
 
