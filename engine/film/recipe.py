@@ -354,8 +354,9 @@ class Recipe(Value, frozen=True, kw_only=True):
     ) = msgspec.UNSET  # no "none": older names must stay as they are
     music_prompt: (
         Annotated[
-            Prompt,
+            str,
             Meta(
+                max_length=MAX_PROMPT,
                 title="Music prompt",
                 description="The mood of the music. Left out, it follows the scenes.",
                 extra={"unset": ""},

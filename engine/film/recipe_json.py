@@ -85,6 +85,7 @@ def checked(recipe: Recipe) -> Recipe:
     for index, scene in enumerate(recipe.scenes):
         _check_text(f"scenes[{index}].prompt", scene.prompt, required=True)
     _check_text("negative_prompt", recipe.negative_prompt)
+    _check_text("music_prompt", recipe.music_prompt or "")
     for index, retake in enumerate(recipe.takes.values()):
         if retake.prompt is not msgspec.UNSET:
             _check_text(f"retakes[{index}].prompt", retake.prompt, required=True)

@@ -41,6 +41,11 @@ def music_settings() -> None:
     prompt, mood = SETTINGS["music_prompt"], draft.setting(state, "music_prompt")
     st.text_input(prompt.title, **mood, placeholder="as in the scenes", help=prompt.description)
     show_excess(state[mood["key"]], prompt)
+    st.number_input(
+        **number_arguments(SETTINGS["music_seed"]),
+        **draft.setting(state, "music_seed"),
+        placeholder="as the film's",
+    )
     for name in ("music_volume", "music_fade_in", "music_fade_out"):
         st.slider(**number_arguments(SETTINGS[name]), **draft.setting(state, name))
 

@@ -17,6 +17,7 @@ def _panel() -> None:
     card = structs.replace(KNOWN["stable-diffusion-1.5"].card)
     draft.begin(st.session_state, "large", card.defaults)
     draft.change(st.session_state, width=96, height=64)  # no size with a name
+    draft.change(st.session_state, music="composed")
     draft.add_scene(st.session_state)
     draft.current(st.session_state).scenes[1].motion = "cut"
     settings_panel({"large": card})
@@ -25,7 +26,7 @@ def _panel() -> None:
 def test_each_setting_has_a_widget_with_its_limits_and_its_help() -> None:
     at = AppTest.from_function(_panel).run()
     assert not at.exception
-    kinds = (at.slider, at.number_input, at.selectbox, at.toggle, at.text_area)
+    kinds = (at.slider, at.number_input, at.selectbox, at.toggle, at.text_area, at.text_input)
     widgets = {one.key.split("-")[1]: one for kind in kinds for one in kind}
     for name in draft.SETTINGS:
         field, widget = SETTINGS[name], widgets[name]
