@@ -70,6 +70,8 @@ class Claim:
             try:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
+                if not Path(self._lock.lock_file).exists():
+                    self._write_reserve()  # which raises what the system says
                 problem = f"another process is writing {self.output}"
                 remedy = f"wait for it, or {ANOTHER}"
                 raise StorageError(problem, remedy=remedy, field="output") from error

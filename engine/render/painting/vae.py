@@ -57,10 +57,10 @@ def let_recover(vae: Any) -> None:
     def decode_checked(z: Tensor, *args: Any, **named: Any) -> Any:
         result = decode(z, *args, **named)
         pictures: Tensor = result[0]
-        for row in range(len(z) if z.dtype == torch.float16 else 0):
-            if bool(pictures[row].isfinite().all()) or not bool(z[row].isfinite().all()):
-                continue
-            pictures[row] = _in_float32(vae, decode, z[row : row + 1])
+        if z.dtype == torch.float16 and not bool(pictures.isfinite().all()):
+            well = z.isfinite().flatten(1).all(1) & ~pictures.isfinite().flatten(1).all(1)
+            for row in well.nonzero().flatten().tolist():
+                pictures[row] = _in_float32(vae, decode, z[row : row + 1])
         return result
 
     vae.decode = decode_checked

@@ -137,7 +137,8 @@ def test_a_batch_crosses_as_often_as_one_picture(
         lambda report: painter.paint_at_once(nodes, on_step=report, cancelled=lambda: False),
     )
     assert not any(found[1:-1])
-    assert by_kind(found[-1]) == {"to host": 1}  # the pictures
+    # Whether the VAE gave numbers, and the pictures.
+    assert by_kind(found[-1]) == {"item": 1, "to host": 1}
 
 
 def steps_of(gpu: StandInGPU, painter: Painter, ground: str, **settings: Any) -> list[Counter[Any]]:
