@@ -106,11 +106,12 @@ INSIDE = {
             "diffusion",
             "fused",
             "optimiser",
+            "recogniser",
             "reading",
             "autoencoder",
             "export",
         ),
-        *("train", "evaluate", "recogniser", "judge", "decoder", "on_gpu", "showcase"),
+        *("train", "evaluate", "judge", "decoder", "on_gpu", "showcase"),
     ),
 }
 TORCH = {"torch", "diffusers", "transformers", "accelerate", "safetensors", "spandrel"}

@@ -14,15 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTokenizer
 
-from training import diffusion, prompts
-from training.scene import ALL_PLACES, ALL_WEATHERS, PALETTES, SIDES, TIMES, Scene, rich_scene
-from training.subjects import SUBJECTS
+from training import diffusion, prompts, recogniser
+from training.recogniser import NO_DISC, NOBODY
+from training.scene import Scene, rich_scene
 
 BATCH = 96
 PEAK_RATE = 1e-3
-READ = {"time": TIMES, "place": ALL_PLACES, "weather": ALL_WEATHERS, "palette": PALETTES}
-NAMES = tuple(SUBJECTS)
-NO_DISC, NOBODY = len(SIDES), len(NAMES)
+READ = {name: values for name, values in recogniser.LABELS.items() if name != "flaw"}
 
 
 class Reader(nn.Module):
@@ -57,18 +55,10 @@ class Reader(nn.Module):
 
 def truth_of(scenes: list[Scene]) -> dict[str, Tensor]:
     """Return the classes of scenes, and which subjects are there, in which third."""
-    found = {
-        name: torch.tensor([values.index(getattr(scene, name)) for scene in scenes])
-        for name, values in READ.items()
-    }
-    found["side"] = torch.tensor([SIDES.index(s.side) if s.disc else NO_DISC for s in scenes])
-    present, thirds = torch.zeros(len(scenes), NOBODY), torch.full((len(scenes), 3), NOBODY)
-    for row, scene in enumerate(scenes):
-        for figure in scene.figures:
-            subject = NAMES.index(figure.subject)
-            present[row, subject] = 1
-            thirds[row, SIDES.index(figure.side)] = subject
-    return {**found, "subjects": present, "thirds": thirds}
+    found = recogniser.targets(scenes, [0] * len(scenes))  # of whole pictures
+    thirds = found["subjects"]
+    present = functional.one_hot(thirds, NOBODY + 1).amax(1)[:, :NOBODY].float()
+    return {name: found[name] for name in (*READ, "side")} | {"subjects": present, "thirds": thirds}
 
 
 def teach(

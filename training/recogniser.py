@@ -1,7 +1,8 @@
 """A small network that reads a scene back from a picture, and tells whole pictures from flawed.
 
 Trained on the generator's pictures alone; the judge measures models with it. It never trains a
-painter. Knows pictures and scenes; nothing about prompts or models.
+painter; the text encoder learns to read the same classes. Knows pictures and scenes; nothing
+about prompts or models.
 """
 
 import math

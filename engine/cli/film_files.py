@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli.output import Claim, check_output, explained
+from engine.cli.output import Claim, explained
 from engine.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -159,11 +159,8 @@ def claimed_output(options: argparse.Namespace) -> Iterator[None]:
     """Hold the place of the output, which ``check_files`` has checked, while a film is made.
 
     Raises:
-        InvalidParameterError: the name cannot be used.
         StorageError: another process writes it, or nothing can be written there.
     """
-    if options.output.suffix:  # else it may be an empty folder
-        check_output(options.output, overwrite=options.overwrite)
     claim = Claim(options.output)
     claim.take()
     try:

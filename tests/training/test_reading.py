@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training import diffusion, reading, tokens
+from training import diffusion, reading, recogniser, tokens
 from training.scene import Figure, Scene
 
 
@@ -17,7 +17,7 @@ def test_classes_are_those_of_the_scenes():
     truth = reading.truth_of(scenes)
     assert truth["time"].tolist() == [1, 4]
     assert truth["side"].tolist() == [0, reading.NO_DISC]
-    at = reading.NAMES.index("fox")
+    at = recogniser.NAMES.index("fox")
     assert truth["subjects"].sum(1).tolist() == [1, 0]
     assert truth["subjects"][0, at] == 1
     nobody = reading.NOBODY
