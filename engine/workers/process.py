@@ -99,13 +99,17 @@ class WorkerProcess:
         """Carry out one task.
 
         Raises:
-            WorkerDiedError: the process ended; the next call starts another one.
+            WorkerDiedError: the process ended, now or since its last task. A ``Load`` starts
+                another one: no other task may meet a process that has loaded nothing.
             TaskStoppedError: ``stop`` was called.
             VisionFluxError: the task failed, or ``on_reply`` did.
         """
         trouble: VisionFluxError | None = None
         async with self._busy:
-            await self.start()
+            if isinstance(work, messages.Load) or not self._process:
+                await self.start()
+            elif self._process.returncode is not None:
+                raise WorkerDiedError(f"code {self._process.returncode}, between two tasks")
             self._send(work)
             while True:
                 match await self._next():

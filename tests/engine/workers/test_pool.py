@@ -148,6 +148,22 @@ async def test_a_dead_worker_comes_back_and_loads_again(tmp_path: Path) -> None:
     assert (tmp_path / "2.png").exists()
 
 
+async def test_a_worker_that_dies_between_two_tasks_loads_before_the_next_one(
+    tmp_path: Path,
+) -> None:
+    async with a_pool({}) as pool:
+        await loaded(pool)
+        async with pool.borrowed() as foreman:
+            kill(foreman)
+            await until(lambda: foreman._process and foreman._process.returncode is not None)
+            with pytest.raises(WorkerDiedError, match="between two tasks"):
+                await foreman.run(a_painting(tmp_path / "1.png"))
+        heard: list[messages.AnyReply] = []
+        async with pool.borrowed(heard.append) as foreman:
+            await foreman.run(a_painting(tmp_path / "2.png"))
+    assert [type(reply) for reply in heard] == [messages.Loading]
+
+
 async def test_a_worker_that_dies_idle_is_passed_over_until_the_next_film() -> None:
     async with a_pool({}, {}) as pool:
         await loaded(pool)
