@@ -9,18 +9,9 @@ import numpy as np
 from training.art import sprite
 from training.canvas import Canvas, fractal
 from training.palettes import mix
+from training.positions import BESIDE_ANOTHER, MIDDLE, SIDE_RANGES, foot_of, size_of
 from training.scene import Figure
-from training.subjects import SUBJECTS
 
-# The middle of a figure, as a share of the width.
-SIDE_RANGES = {"left": (0.17, 0.25), "centre": (0.45, 0.55), "right": (0.75, 0.83)}
-FAR_SIZE = 0.52
-# Foot of a near and of a far figure, in picture heights; flyers' and floaters' middle.
-GROUND_FOOT = {True: 0.945, False: 0.865}
-WATER_FOOT = {True: 0.90, False: 0.735}
-MIDDLE = {"air": {True: (0.26, 0.40), False: (0.16, 0.34)}}
-MIDDLE |= {"under": {True: (0.42, 0.60), False: (0.30, 0.55)}}
-MIDDLE |= {"space": {True: (0.50, 0.66), False: (0.45, 0.66)}}
 # How much of the horizon's light a figure takes on, and what is left of its brightness.
 TINTS = {"dawn": (0.40, 1.0), "noon": (0.10, 1.0), "sunset": (0.42, 0.95)}
 TINTS |= {"dusk": (0.45, 0.92), "night": (0.42, 0.86)}
@@ -64,7 +55,7 @@ def paint_figure(canvas: Canvas, figure: Figure) -> None:
     sideways, phase = bool(rng.random() < 0.5), float(rng.uniform(0, 2 * np.pi))
     turn = float(rng.uniform(-18, 18)) if figure.habitat == "space" else 0.0
     rise = float(rng.random())
-    alone = 1.0 if len(canvas.scene.figures) == 1 else 0.8
+    alone = 1.0 if len(canvas.scene.figures) == 1 else BESIDE_ANOTHER
     size = alone * size_of(figure, reach) * float(rng.uniform(0.92, 1.08))
     picture = dressed(canvas, figure, sprite(figure.subject)[:, :: -1 if sideways else 1], x)
     height, width = picture.shape[:2]
@@ -81,23 +72,16 @@ def paint_figure(canvas: Canvas, figure: Figure) -> None:
         paste(canvas, picture, x, middle + high / 2, scale, turn=turn)
         return
     if figure.habitat == "water":
-        foot = WATER_FOOT[figure.near] + 0.004 * np.sin(1.7 * canvas.time + phase)
+        foot = foot_of(figure) + 0.004 * np.sin(1.7 * canvas.time + phase)
         reflect(canvas, picture, x, foot, scale)
         paste(canvas, picture, x, foot, scale)
         ripples(canvas, x, foot, wide)
         return
-    foot = GROUND_FOOT[figure.near]
+    foot = foot_of(figure)
     if figure.habitat == "islet":
-        foot = WATER_FOOT[figure.near] - 0.035
         islet(canvas, picture, x, foot, scale, wide)
     shadow(canvas, x, foot, wide)
     paste(canvas, picture, x, foot, scale)
-
-
-def size_of(figure: Figure, reach: float) -> float:
-    """Return a figure's longer side in heights, for a picture `reach` heights wide."""
-    size = SUBJECTS[figure.subject].size * (1.0 if figure.near else FAR_SIZE)
-    return max(size, 0.15) * min(1.0, 0.25 + 0.75 * reach)
 
 
 def dressed(canvas: Canvas, figure: Figure, picture: np.ndarray, x: float) -> np.ndarray:

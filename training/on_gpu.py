@@ -29,8 +29,9 @@ from training import components, decoder, diffusion, prompts, tokens
 from training.autoencoder import decoder_losses
 from training.optimiser import Optimiser
 from training.pictures import RICH_SIZES, RUNS
+from training.positions import weights_of
 from training.scene import rich_scene
-from training.train import EMPTY_SHARE, RICH_SHAPES, Training, rate_at
+from training.train import EMPTY_SHARE, FIGURE_WEIGHT, RICH_SHAPES, Training, rate_at
 from training.world import draw
 
 CHUNK = 8  # pictures of one shape that a core draws at a time
@@ -62,13 +63,17 @@ class Scale:
 
 
 class Drawings(IterableDataset):
-    """Endless chunks: shape, uint8 RGB `(8, h, w, 3)`, tokens `(8, 8, 48)`, whether held out."""
+    """Endless chunks of eight pictures.
+
+    Each has its shape, uint8 RGB `(8, h, w, 3)`, tokens `(8, 8, 48)`, how much its latents count
+    `(8, h / 8, w / 8)`, and whether it is held out.
+    """
 
     def __init__(self, runs: Path) -> None:
         super().__init__()
         self.tokenizer = tokens.load(runs / "rich-tokenizer", rich=True)
 
-    def __iter__(self) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]:
         worker = get_worker_info()
         rng = np.random.default_rng([7, worker.id if worker else 0])
         torch.set_num_threads(1)
@@ -76,16 +81,21 @@ class Drawings(IterableDataset):
         while True:
             yield self.chunk(str(rng.choice(list(RICH_SHAPES), p=shares)), rng)
 
-    def chunk(self, shape: str, rng: np.random.Generator) -> tuple[str, Tensor, Tensor, Tensor]:
+    def chunk(
+        self, shape: str, rng: np.random.Generator
+    ) -> tuple[str, Tensor, Tensor, Tensor, Tensor]:
         """Return one chunk of a shape."""
-        pixels, said, held_out = [], [], []
+        pixels, said, counts, held_out = [], [], [], []
+        width, height = RICH_SIZES[shape]
         for _ in range(CHUNK):
             scene = rich_scene(rng)
-            pixels.append(draw(scene, rng, *RICH_SIZES[shape]))
+            pixels.append(draw(scene, rng, width, height))
+            counts.append(weights_of(scene, height // 8, width // 8, FIGURE_WEIGHT))
             said += [prompts.prompt(scene, rng) for _ in range(WORDINGS)]
             held_out.append(prompts.held_out(scene))
         ids = diffusion.token_ids(self.tokenizer, said).reshape(CHUNK, WORDINGS, -1)
-        return shape, torch.from_numpy(np.stack(pixels)), ids.short(), torch.tensor(held_out)
+        pictures, count = torch.from_numpy(np.stack(pixels)), torch.from_numpy(np.stack(counts))
+        return shape, pictures, ids.short(), count.half(), torch.tensor(held_out)
 
 
 @dataclass
@@ -96,10 +106,16 @@ class Store:
     pixels: list[Tensor] = field(default_factory=list)  # uint8 (8, 3, h, w), the first ones
     latents: list[Tensor] = field(default_factory=list)  # float16 (n, k, h / 8, w / 8)
     ids: list[Tensor] = field(default_factory=list)  # int16 (n, 8, 48)
+    counts: list[Tensor] = field(default_factory=list)  # float16 (n, h / 8, w / 8)
     drawn: int = 0
 
     def add(
-        self, pixels: Tensor, ids: Tensor, held_out: Tensor, matrix: tuple[Tensor, Tensor]
+        self,
+        pixels: Tensor,
+        ids: Tensor,
+        counts: Tensor,
+        held_out: Tensor,
+        matrix: tuple[Tensor, Tensor],
     ) -> None:
         """Keep a chunk; combinations that are kept for the test reach the decoder alone."""
         pictures = pixels.to(self.device).permute(0, 3, 1, 2)
@@ -108,12 +124,13 @@ class Store:
         latents = components.encode(pictures.float() / 127.5 - 1, matrix)
         self.latents.append(latents[~held_out].half())
         self.ids.append(ids[~held_out].to(self.device))
+        self.counts.append(counts[~held_out].to(self.device))
         self.drawn += len(pixels)
         if len(self.latents) * CHUNK > CAPACITY:
-            del self.latents[0], self.ids[0]
+            del self.latents[0], self.ids[0], self.counts[0]
 
-    def batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """Return random latents `(count, k, h, w)` and tokens `(count, 48)` of a wording each."""
+    def batch(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return random latents `(count, k, h, w)`, a wording's tokens and how latents count."""
         chosen = torch.randint(len(self.latents), (count,)).tolist()
         rows = [int(torch.randint(max(1, len(self.latents[at])), (1,))) for at in chosen]
         pairs = [(at, row) for at, row in zip(chosen, rows, strict=True) if len(self.latents[at])]
@@ -122,7 +139,8 @@ class Store:
         ids = torch.stack(
             [self.ids[at][row, word] for (at, row), word in zip(pairs, words, strict=True)]
         )
-        return latents.float(), ids.long()
+        counts = torch.stack([self.counts[at][row] for at, row in pairs])
+        return latents.float(), ids.long(), counts.float()
 
 
 class Supply:
@@ -254,11 +272,11 @@ def train_painter(
     rng = np.random.default_rng(1)
     while (done := share()) < 1:
         shape = shapes[int(rng.choice(len(shapes), p=[part for part, _ in RICH_SHAPES.values()]))]
-        latents, ids = supply.stores[shape].batch(max(1, int(RICH_SHAPES[shape][1] * scale.batch)))
+        count = max(1, int(RICH_SHAPES[shape][1] * scale.batch))
+        latents, ids, counts = supply.stores[shape].batch(count)
         unsaid = torch.rand(len(ids), 1, device=ids.device) < EMPTY_SHARE
-        training.learn(
-            latents, torch.where(unsaid, empty, ids), scale.rate * rate_at(training.step, done)
-        )
+        inputs = latents, torch.where(unsaid, empty, ids), counts
+        training.learn(inputs, scale.rate * rate_at(training.step, done))
         if training.step % 20 == 0:
             supply.keep([], matrix)
         if training.step % 100 == 0:

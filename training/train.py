@@ -9,6 +9,7 @@ import argparse
 import copy
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
 from training.optimiser import Optimiser
 from training.pictures import RUNS
+from training.positions import weights_of
 from training.scene import Scene
 
 BATCH = 32
@@ -37,14 +39,15 @@ READING_SHARE = 0.06  # of the painter's minutes that come before them
 # Where the disc is decided: a band of latent rows, and the noise at which it appears. Both
 # count more in the loss, or its side is learned long after the time and the place.
 DISC_BAND, DISC_WEIGHT = (4 / 32, 15 / 32), 3.0
-RICH_DISC_WEIGHT = 1.5  # Below the band stand the subjects.
 DISC_TIMESTEPS, DISC_SHARE = (450, 900), 0.5
+# The rich world's figures are small and of many kinds: the same for them.
+FIGURE_WEIGHT, FIGURE_TIMESTEPS, FIGURE_SHARE = 4.0, (250, 750), 0.4
 
 
 def row_weights(height: int, weight: float) -> torch.Tensor:
-    """Return how much each row of latents counts, `(height, 1)`, 1 on average."""
-    rows = torch.ones(height, 1)
-    rows[round(DISC_BAND[0] * height) : round(DISC_BAND[1] * height)] = weight
+    """Return how much each row of latents counts, `(1, height, 1)`, 1 on average."""
+    rows = torch.ones(1, height, 1)
+    rows[:, round(DISC_BAND[0] * height) : round(DISC_BAND[1] * height)] = weight
     return rows / rows.mean()
 
 
@@ -57,21 +60,31 @@ class Denoiser(torch.nn.Module):
         self.unet = unet.to(memory_format=torch.channels_last)
         if not torch.cuda.is_available():
             fused.fuse(self.unet)
-        self.disc_weight = RICH_DISC_WEIGHT if rich else DISC_WEIGHT
+        self.share, self.among = DISC_SHARE, DISC_TIMESTEPS
+        if rich:
+            self.share, self.among = FIGURE_SHARE, FIGURE_TIMESTEPS
         self.text_encoder = text_encoder
         self.text_encoder.set_attn_implementation("eager")  # The default is slower here.
         levels = diffusion.build_scheduler().alphas_cumprod
         self.register_buffer("noise_levels", levels, persistent=False)
 
     def draw_timesteps(self, count: int) -> torch.Tensor:
-        """Return timesteps, even over all but for a share from where the disc appears."""
+        """Return timesteps, even over all but for a share from where disc or figures appear."""
         device = self.noise_levels.device
         even = torch.randint(0, len(self.noise_levels), (count,), device=device)
-        disc = torch.randint(*DISC_TIMESTEPS, (count,), device=device)
-        return torch.where(torch.rand(count, device=device) < DISC_SHARE, disc, even)
+        more = torch.randint(*self.among, (count,), device=device)
+        return torch.where(torch.rand(count, device=device) < self.share, more, even)
 
-    def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the capped v-prediction loss of latents `(batch, c, h, w)` and `(batch, 48)`."""
+    def forward(
+        self, latents: torch.Tensor, tokens: torch.Tensor, counts: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the capped v-prediction loss.
+
+        Args:
+            latents: `(batch, channels, h, w)`.
+            tokens: of their prompts, `(batch, 48)`.
+            counts: how much each latent counts, broadcastable to `(batch, h, w)`.
+        """
         timesteps = self.draw_timesteps(len(latents))
         level = self.noise_levels[timesteps][:, None, None, None]
         noise = torch.randn_like(latents)
@@ -81,8 +94,7 @@ class Denoiser(torch.nn.Module):
             states = self.text_encoder(tokens).last_hidden_state
             noisy = noisy.contiguous(memory_format=torch.channels_last)
             predicted = self.unet(noisy, timesteps, states).sample
-        rows = row_weights(latents.shape[2], self.disc_weight).to(latents.device)
-        errors = ((predicted.float() - target).square() * rows).mean(dim=(1, 2, 3))
+        errors = ((predicted.float() - target).square().mean(dim=1) * counts).mean(dim=(1, 2))
         weights = (SNR_CAP * (1 - level.flatten())).clamp(max=1.0)  # 1 / (1 - level) = SNR + 1.
         return (weights * errors).mean()
 
@@ -150,9 +162,9 @@ class Training:
         processes.exchange([weights, *[[]] * (processes.COUNT - 1)])
         self.restart_average()
 
-    def learn(self, latents: torch.Tensor, tokens: torch.Tensor, rate: float) -> None:
-        """Take one step on latents `(batch, channels, h, w)` and their prompts' `(batch, 48)`."""
-        loss = self.loss_of(latents, tokens)
+    def learn(self, inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor], rate: float) -> None:
+        """Take one step on latents, tokens and counts, as `Denoiser.forward` takes them."""
+        loss = self.loss_of(*inputs)
         self.models.zero_grad()
         loss.backward()
         length = torch.nn.utils.clip_grad_norm_(self.models.parameters(), 1.0)
@@ -205,6 +217,16 @@ def prompts_for(
     return ["" if rng.random() < EMPTY_SHARE else caption(scenes[index], rng) for index in chosen]
 
 
+def counts_for(
+    scenes: list[Scene], chosen: np.ndarray, size: Sequence[int], *, rich: bool
+) -> torch.Tensor:
+    """Return how much the latents of chosen pictures count, for pictures of `(h, w)` latents."""
+    if not rich:
+        return row_weights(size[0], DISC_WEIGHT)
+    one_by_one = [weights_of(scenes[at], *size, FIGURE_WEIGHT) for at in chosen]
+    return torch.from_numpy(np.stack(one_by_one))
+
+
 def train(runs: Path, minutes: float, threads: int, *, rich: bool = False) -> None:
     """Train until `minutes` of a processor, those of earlier runs counted in, are over.
 
@@ -231,10 +253,11 @@ def train(runs: Path, minutes: float, threads: int, *, rich: bool = False) -> No
         shape = shape_at(training.step, shapes)
         latents, scenes = data[shape]
         chosen = rng.choice(len(scenes), max(1, shapes[shape][1] // processes.COUNT))
-        inputs = torch.from_numpy(latents[chosen]).float()
-        rate = rate_at(training.step, share)
+        pictures = torch.from_numpy(latents[chosen]).float()
         said = prompts_for(scenes, chosen, rng, rich=rich)
-        training.learn(inputs, diffusion.token_ids(training.tokenizer, said), rate)
+        tokens_said = diffusion.token_ids(training.tokenizer, said)
+        counts = counts_for(scenes, chosen, pictures.shape[2:], rich=rich)
+        training.learn((pictures, tokens_said, counts), rate_at(training.step, share))
         if processes.RANK == 0 and training.step % 25 == 0:
             print(f"step {training.step} {share:.1%} loss {training.loss:.4f}", flush=True)
         if training.step % 250 == 0:
