@@ -94,7 +94,8 @@ INSIDE = {
     ),
     "engine.render.upscale": ("ncnn", "network", "sources", "upscaler", "moving", "video", ""),
     "training": (
-        *("", "palettes", "grading", "subjects", "scene", "drawings", "art", "canvas", "figures"),
+        *("", "palettes", "grading", "subjects", "scene", "positions", "drawings", "art"),
+        *("canvas", "figures"),
         *("places", "weather", "country", "beyond", "world", "sheets", "captions", "words"),
         *("prompts", "vocabulary", "tokens"),
         *(

@@ -34,21 +34,40 @@ def foot_of(figure: Figure) -> float:
     return WATER_FOOT[figure.near] - (ISLET_HEIGHT if figure.habitat == "islet" else 0.0)
 
 
-def weights_of(scene: Scene, height: int, width: int, inside: float) -> np.ndarray:
-    """Return how much each latent counts, float32 `(height, width)`: `inside` at figures, else 1.
+def box_of(figure: Figure, scene: Scene, reach: float) -> tuple[float, float, float, float]:
+    """Return where a figure is, in heights: top, bottom, left, right.
 
-    Figures are within their boxes wherever the generator's chance sets them.
+    It is inside wherever the generator's chance sets it, for a picture `reach` heights wide.
     """
-    weights, reach = np.ones((height, width), np.float32), width / height
+    half = size_of(figure, reach) / 2 * (BESIDE_ANOTHER if len(scene.figures) > 1 else 1.0)
+    first, last = (share * reach for share in SIDE_RANGES[figure.side])
+    if figure.habitat in MIDDLE:
+        low, high = MIDDLE[figure.habitat][figure.near]
+        return low - half, high + half, first - half, last + half
+    return foot_of(figure) - 2 * half, foot_of(figure), first - half, last + half
+
+
+def weights_of(scene: Scene, height: int, width: int, inside: float) -> np.ndarray:
+    """Return how much each latent counts, float32 `(height, width)`: at figures `inside`, or 1."""
+    weights = np.ones((height, width), np.float32)
     for figure in scene.figures:
-        half = size_of(figure, reach) / 2 * (BESIDE_ANOTHER if len(scene.figures) > 1 else 1.0)
-        if figure.habitat in MIDDLE:
-            low, high = MIDDLE[figure.habitat][figure.near]
-            top, bottom = low - half, high + half
-        else:
-            top, bottom = foot_of(figure) - 2 * half, foot_of(figure)
-        first, last = (share * width for share in SIDE_RANGES[figure.side])
-        rows = slice(max(0, int(top * height)), int(np.ceil(bottom * height)))
-        columns = slice(max(0, int(first - half * height)), int(np.ceil(last + half * height)))
-        weights[rows, columns] = inside
+        top, bottom, left, right = (edge * height for edge in box_of(figure, scene, width / height))
+        rows = slice(max(0, int(top)), int(np.ceil(bottom)))
+        weights[rows, max(0, int(left)) : int(np.ceil(right))] = inside
     return weights
+
+
+def close_up_of(
+    scene: Scene, figure: Figure, height: int, width: int, side: int, rng: np.random.Generator
+) -> tuple[slice, slice]:
+    """Return the rows and columns of a square of `side` latents around a figure, not quite centred.
+
+    `height` and `width` are those of the whole picture's latents.
+    """
+    top, bottom, left, right = (edge * height for edge in box_of(figure, scene, width / height))
+    places = []
+    for middle, whole in (((top + bottom) / 2, height), ((left + right) / 2, width)):
+        start = round(middle - side / 2 + rng.uniform(-0.15, 0.15) * side)
+        start = min(max(start, 0), whole - side)
+        places.append(slice(start, start + side))
+    return places[0], places[1]

@@ -140,6 +140,18 @@ def prompt(scene: Scene, rng: np.random.Generator) -> str:
     return finished(parts, rng)
 
 
+def close_up_prompt(scene: Scene, figure: Figure, rng: np.random.Generator) -> str:
+    """Return a true prompt of a detail of a scene, around one of its figures: it names no side."""
+    said = phrases(scene, rng)
+    core = _one_said(figure, rng, sided=False)
+    if rng.random() < 0.93:
+        core = pick(rng, links_to(said["place"])).join([core, said["place"]])
+    if said["time"] and rng.random() < 0.92:
+        core = pick(rng, (" ", ", ", " ")).join([core, said["time"]])
+    others = (said["weather"] if scene.weather != "clear" else "", said["palette"])
+    return finished([core, *(phrase for phrase in others if phrase)], rng)
+
+
 def links_to(place: str) -> tuple[str, ...]:
     """Return what can stand between figures and a place; some bring their own preposition."""
     own = place.startswith(("in ", "by ", "under", "among ", "beneath "))

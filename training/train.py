@@ -9,7 +9,6 @@ import argparse
 import copy
 import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from training.export import MODEL, assemble, export, preview_of
 from training.latents import load_latents
 from training.optimiser import Optimiser
 from training.pictures import RUNS
-from training.positions import weights_of
+from training.positions import close_up_of, weights_of
 from training.scene import Scene
 
 BATCH = 32
@@ -42,11 +41,14 @@ DISC_BAND, DISC_WEIGHT = (4 / 32, 15 / 32), 3.0
 DISC_TIMESTEPS, DISC_SHARE = (450, 900), 0.5
 # The rich world's figures are small and of many kinds: the same for them.
 FIGURE_WEIGHT, FIGURE_TIMESTEPS, FIGURE_SHARE = 4.0, (250, 750), 0.4
+# Every other step, but for the last ones, is about squares around figures: four times as many
+# figures for the same work.
+CLOSE_UPS_UNTIL, CLOSE_UP_SIDE = 0.85, 20  # share of the training; latents
 
 
-def row_weights(height: int, weight: float) -> torch.Tensor:
-    """Return how much each row of latents counts, `(1, height, 1)`, 1 on average."""
-    rows = torch.ones(1, height, 1)
+def row_weights(height: int, weight: float) -> np.ndarray:
+    """Return how much each row of latents counts, float32 `(1, height, 1)`, 1 on average."""
+    rows = np.ones((1, height, 1), np.float32)
     rows[:, round(DISC_BAND[0] * height) : round(DISC_BAND[1] * height)] = weight
     return rows / rows.mean()
 
@@ -209,22 +211,42 @@ def usable(
     return latents[kept], [scenes[at] for at in kept]
 
 
-def prompts_for(
-    scenes: list[Scene], chosen: np.ndarray, rng: np.random.Generator, *, rich: bool
-) -> list[str]:
-    """Return a fresh caption for each chosen picture; some are empty."""
-    caption = prompts.prompt if rich else captions.caption
-    return ["" if rng.random() < EMPTY_SHARE else caption(scenes[index], rng) for index in chosen]
+def whole_pictures(
+    latents: np.ndarray, scenes: list[Scene], count: int, rng: np.random.Generator, *, rich: bool
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return pictures, a fresh prompt for each, and how much their latents count.
 
-
-def counts_for(
-    scenes: list[Scene], chosen: np.ndarray, size: Sequence[int], *, rich: bool
-) -> torch.Tensor:
-    """Return how much the latents of chosen pictures count, for pictures of `(h, w)` latents."""
+    Some prompts are empty.
+    """
+    chosen = rng.choice(len(scenes), count)
+    said = prompts.prompt if rich else captions.caption
+    words = ["" if rng.random() < EMPTY_SHARE else said(scenes[at], rng) for at in chosen]
     if not rich:
-        return row_weights(size[0], DISC_WEIGHT)
-    one_by_one = [weights_of(scenes[at], *size, FIGURE_WEIGHT) for at in chosen]
-    return torch.from_numpy(np.stack(one_by_one))
+        return latents[chosen], words, row_weights(latents.shape[2], DISC_WEIGHT)
+    size = latents.shape[2:]
+    counts = np.stack([weights_of(scenes[at], *size, FIGURE_WEIGHT) for at in chosen])
+    return latents[chosen], words, counts
+
+
+def close_ups(
+    latents: np.ndarray, scenes: list[Scene], count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return squares around figures, their prompts, and how much their latents count.
+
+    There are as many as cost what `count` whole pictures do.
+    """
+    height, width = latents.shape[2:]
+    pictures, said, counts = [], [], []
+    while len(pictures) * CLOSE_UP_SIDE**2 < count * height * width:
+        at = int(rng.integers(len(scenes)))
+        if scene := scenes[at] if scenes[at].figures else None:
+            figure = scene.figures[rng.integers(len(scene.figures))]
+            rows, columns = close_up_of(scene, figure, height, width, CLOSE_UP_SIDE, rng)
+            pictures.append(latents[at, :, rows, columns])
+            empty = rng.random() < EMPTY_SHARE
+            said.append("" if empty else prompts.close_up_prompt(scene, figure, rng))
+            counts.append(weights_of(scene, height, width, FIGURE_WEIGHT)[rows, columns])
+    return np.stack(pictures), said, np.stack(counts)
 
 
 def train(runs: Path, minutes: float, threads: int, *, rich: bool = False) -> None:
@@ -252,12 +274,15 @@ def train(runs: Path, minutes: float, threads: int, *, rich: bool = False) -> No
             break
         shape = shape_at(training.step, shapes)
         latents, scenes = data[shape]
-        chosen = rng.choice(len(scenes), max(1, shapes[shape][1] // processes.COUNT))
-        pictures = torch.from_numpy(latents[chosen]).float()
-        said = prompts_for(scenes, chosen, rng, rich=rich)
-        tokens_said = diffusion.token_ids(training.tokenizer, said)
-        counts = counts_for(scenes, chosen, pictures.shape[2:], rich=rich)
-        training.learn((pictures, tokens_said, counts), rate_at(training.step, share))
+        count = max(1, shapes[shape][1] // processes.COUNT)
+        if rich and share < CLOSE_UPS_UNTIL and training.step % 2:
+            inputs = close_ups(latents, scenes, count, rng)
+        else:
+            inputs = whole_pictures(latents, scenes, count, rng, rich=rich)
+        pictures, said, counts = inputs
+        ids = diffusion.token_ids(training.tokenizer, said)
+        batch = torch.from_numpy(pictures).float(), ids, torch.from_numpy(counts)
+        training.learn(batch, rate_at(training.step, share))
         if processes.RANK == 0 and training.step % 25 == 0:
             print(f"step {training.step} {share:.1%} loss {training.loss:.4f}", flush=True)
         if training.step % 250 == 0:
