@@ -137,7 +137,7 @@ def _new_film() -> None:
 
 def _close_job() -> None:
     st.session_state.pop("problem", None)
-    for name in ("job", "lock"):
+    for name in ("job", "lock", "scene"):
         st.query_params.pop(name, None)
 
 

@@ -15,6 +15,7 @@ from tests.ui.storage.test_start_images import a_file, halves
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Visit = Callable[..., Visitor]
 DAWN, NIGHT = "dawn over the sea, sun on the left", "a city at night under a starry sky"
+FOREST = "fog over a pine forest at dawn"
 
 
 def write(page: Page, scene: int, prompt: str) -> None:
@@ -177,36 +178,46 @@ def test_a_film_plays_while_it_is_made_and_becomes_a_storyboard_again(
     assert visitor.foreign == []
 
 
-def test_at_the_gate_one_keyframe_is_rerolled_and_the_rest_is_kept(visit: Visit) -> None:
+def test_at_the_gate_scenes_and_keyframes_are_repainted_and_the_rest_is_kept(visit: Visit) -> None:
     visitor = visit()
     page = visitor.open("/create")
-    start_over(page)
-    write(page, 1, DAWN)
+    draft(page, DAWN, NIGHT, FOREST)
     press(page, "Quick look")
-    page.get_by_label("Seconds").fill("2.0")
-    page.get_by_label("Seconds").press("Enter")
-    expect(page.get_by_text(re.compile(r"^2 s · "))).to_be_visible(timeout=PATIENCE)
     page.get_by_text("Show me the keyframes first").click()
     page.wait_for_selector(SETTLED)
     press(page, "Generate")
-    pictures = page.locator("img.keyframe")
-    expect(pictures).to_have_count(5, timeout=PATIENCE)
-    before = [each.get_attribute("src") for each in pictures.all()]
-    assert pictures.first.evaluate("i => i.complete && i.naturalWidth") > 0
+    heroes = page.locator("[class*=st-key-glass_of_scene_] img.keyframe")
+    expect(heroes).to_have_count(3, timeout=PATIENCE)
+    wait_for(lambda: heroes.evaluate_all("all => all.every(i => i.complete && i.naturalWidth)"))
     shoot(page, "create-gate")
+    assert page.get_by_test_id("stMain").evaluate("e => e.scrollHeight < 1300")
     assert_no_violation(page)
-    page.get_by_role("button", name="Repaint", exact=True).nth(1).click()
-    wait_for(
-        lambda: [each.get_attribute("src") for each in pictures.all()][:1] not in ([], before[:1])
-    )
-    expect(pictures).to_have_count(5, timeout=PATIENCE)
-    expect(page.get_by_text(re.compile(r"s · new$"))).to_have_count(1, timeout=PATIENCE)
-    expect(page.get_by_text(re.compile(r"s · kept$"))).to_have_count(4)
+    count = int(re.findall(r"\d+", page.locator(".st-key-reroll-all").inner_text())[0])
+
+    page.get_by_role("button", name="Lock", exact=True).nth(2).click()
+    expect(page.get_by_role("button", name="Unlock", exact=True)).to_have_count(1)
+    button = page.locator(".st-key-scene-repaint-0").get_by_role("button", name="Repaint")
+    expect(button).to_have_count(1)  # what the page showed before has gone
+    said = int(re.findall(r"\d+", button.inner_text())[0])
+    assert 0 < said < count
+    job = page.url
+    button.click()
+    wait_for(lambda: heroes.count() == 3 and page.url != job)
+    new = page.get_by_text(re.compile(r"s · \d+ keyframes?.* · \d+ new"))
+    expect(new).to_have_count(1, timeout=PATIENCE)
+    assert f"{said} new" in new.inner_text()  # what the button said
     page.reload()
-    expect(page.get_by_text(re.compile(r"s · new$"))).to_have_count(1, timeout=PATIENCE)
+    expect(new).to_have_count(1, timeout=PATIENCE)
+
+    page.locator(".st-key-scene-open-1").get_by_role("button").click()
+    cards = page.locator(".st-key-keyframes img.keyframe")
+    wait_for(lambda: 1 < cards.count() < count)
+    shoot(page, "create-gate-open")
+    assert_no_violation(page)
     phone = visit(390, 844)
     phone.page.goto(page.url)
-    expect(phone.page.locator("img.keyframe")).to_have_count(5, timeout=PATIENCE)
+    expect(phone.page.get_by_role("button", name="Hide them")).to_be_visible(timeout=PATIENCE)
+    assert phone.page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
     shoot(phone.page, "create-gate-phone")
     page.get_by_role("button", name="Make the film").click()
     page.locator(".player video").wait_for()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.film.recipe import Recipe
@@ -247,6 +248,10 @@ def at_the_gate(studio: Studio, **params: str) -> tuple[AppTest, str, Recipe]:
     return studio.visit("create", job=job, **params), job, recipe
 
 
+TWO_SCENES = msgspec.structs.replace(
+    Recipe(scenes=tuple(msgspec.structs.replace(one, motion="cut") for one in RECIPE.scenes)),
+    animatic=True,
+)
 TIMES = (0.0, 4.0, 2.0, 1.0)  # in the order in which they were painted
 
 
@@ -261,7 +266,11 @@ def finish(studio: Studio, job: str) -> None:
 def test_the_keyframes_come_first_if_asked(studio: Studio) -> None:
     at, job, recipe = at_the_gate(studio)
     assert (recipe.fps, recipe.interpolation_factor, recipe.animatic) == (24, 8, True)
-    assert sum("keyframe" in one.proto.body for one in at.get("html")) >= len(TIMES)
+    assert pictures(at) == 1  # the scene's clearest one
+    at.button(key="scene-open-0").click().run()
+    assert pictures(at) == 1 + len(TIMES)
+    at.button(key="scene-open-0").click().run()
+    assert pictures(at) == 1
     at.button(key="approve").click().run()
     film = studio.world.made[0].recipes[job_of(at)]
     assert film == msgspec.structs.replace(recipe, animatic=False)
@@ -274,8 +283,12 @@ def test_the_keyframes_come_first_if_asked(studio: Studio) -> None:
     assert "another one has replaced it" in words(again)
 
 
+def pictures(at: AppTest) -> int:
+    return sum('class="keyframe"' in one.proto.body for one in at.get("html"))
+
+
 def test_a_reroll_paints_one_keyframe_anew_and_comes_back_to_the_gate(studio: Studio) -> None:
-    at, job, _ = at_the_gate(studio)
+    at, job, _ = at_the_gate(studio, scene="1")
     at.button(key="tool-repaint-2").click().run()
     after = studio.world.made[0].recipes[job_of(at)]
     assert job_of(at) != job
@@ -288,7 +301,7 @@ def test_a_reroll_paints_one_keyframe_anew_and_comes_back_to_the_gate(studio: St
 
 
 def test_a_keyframe_is_reworded(studio: Studio) -> None:
-    at, _, _ = at_the_gate(studio)
+    at, _, _ = at_the_gate(studio, scene="1")
     area = next(one for one in at.text_area if one.label == "Keyframe 1")
     assert area.value == "dawn"
     area.set_value("<b>night</b>").run()
@@ -299,12 +312,46 @@ def test_a_keyframe_is_reworded(studio: Studio) -> None:
 
 
 def test_what_is_locked_stays(studio: Studio) -> None:
-    at, _, _ = at_the_gate(studio, lock="0")
+    at, _, _ = at_the_gate(studio, lock="0", scene="1")
+    assert at.button(key="reroll-all").label == "Repaint the 3 that are not locked"
     at.button(key="tool-lock-3").click().run()
     assert at.button(key="tool-repaint-3").disabled
     at.button(key="reroll-all").click().run()
     after = studio.world.made[0].recipes[job_of(at)]
     assert sorted(after.takes) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("lock", ["", "3"])
+def test_a_scene_is_repainted_as_one(studio: Studio, lock: str) -> None:
+    job = studio.hub.submit(TWO_SCENES)
+    finish(studio, job)
+    at = studio.visit("create", job=job, lock=lock)
+    button = at.button(key="scene-repaint-1")
+    assert button.label == ("Repaint 1" if lock else "Repaint 2")
+    button.click().run()
+    takes = studio.world.made[0].recipes[job_of(at)].takes
+    assert sorted(takes) == ([2.0] if lock else [2.0, 4.0])
+    assert len({take.seed for take in takes.values()}) == 1  # so they match
+
+
+def test_a_scene_is_reworded_unless_a_locked_keyframe_would_change(studio: Studio) -> None:
+    job = studio.hub.submit(TWO_SCENES)
+    finish(studio, job)
+    at = studio.visit("create", job=job)
+    at.button(key="scene-lock-1").click().run()
+    assert at.query_params["lock"] == "2.3"
+    assert at.button(key="scene-paint-1").disabled
+    assert "Unlock it first" in words(at)
+    assert not at.button(key="scene-paint-0").disabled
+    at.button(key="scene-lock-1").click().run()
+    assert at.query_params["lock"] == ""
+    button = at.button(key="scene-paint-1")
+    assert button.label == "Repaint 2"
+    next(one for one in at.text_area if one.label == "Prompt of scene 2").set_value("fog").run()
+    at.button(key="scene-paint-1").click().run()
+    after = studio.world.made[0].recipes[job_of(at)]
+    assert [scene.prompt for scene in after.scenes] == [RECIPE.scenes[0].prompt, "fog"]
+    assert after.keyframes == tuple(sorted(TIMES))
 
 
 def test_a_locked_keyframe_holds_the_one_that_it_looks_at(studio: Studio) -> None:
@@ -313,12 +360,16 @@ def test_a_locked_keyframe_holds_the_one_that_it_looks_at(studio: Studio) -> Non
     looking = msgspec.structs.replace(scenes, model="large", anchor_attention=True, animatic=True)
     job = studio.hub.submit(looking)
     finish(studio, job)
-    assert "0.0 s · kept; all others depend on it" in words(studio.visit("create", job=job))
-    at = studio.visit("create", job=job, lock="2")
-    assert [at.button(key=f"tool-repaint-{place}").disabled for place in range(4)] == [
-        *(True, False),
-        *(True, False),
+    at = studio.visit("create", job=job, scene="1")
+    assert "0.0 s · kept; 3 others depend on it" in words(at)
+    assert [at.button(key=f"scene-repaint-{scene}").label for scene in range(2)] == [
+        *("Repaint 4", "Repaint 2"),
     ]
+    at = studio.visit("create", job=job, lock="2", scene="1")
+    assert [at.button(key=f"tool-repaint-{place}").disabled for place in range(2)] == [True, False]
+    assert [at.button(key=f"scene-repaint-{scene}").label for scene in range(2)] == [
+        "Repaint 1"
+    ] * 2
     assert "0.0 s · needed by a locked one" in words(at)
     at.button(key="reroll-all").click().run()
     assert sorted(studio.world.made[0].recipes[job_of(at)].takes) == [1.0, 4.0]

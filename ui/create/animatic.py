@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
-from engine.film import graph
+from engine.film import graph, timeline
 from engine.film.plan import Plan, most_keyframes
 from engine.film.recipe import Recipe, Retake
 
@@ -40,6 +40,62 @@ def prompt_at(recipe: Recipe, seconds: float) -> str:
     return str(mix.second if mix.position > 0.5 else mix.first)
 
 
+def scene_at(recipe: Recipe, seconds: float) -> int:
+    """Return the index of the scene that a time belongs to."""
+    begun = [start for start in timeline.starts(recipe) if start <= seconds + 1e-6]
+    return len(begun) - 1
+
+
+def clearest(recipe: Recipe, times: Sequence[float]) -> int:
+    """Return the index of the time that shows most of a single prompt, the most central if many.
+
+    Args:
+        recipe: of the film.
+        times: of a scene's keyframes, at least one, rising, in seconds.
+    """
+
+    def mixed(place: int) -> tuple[float, float]:
+        mix = graph.prompt_at(recipe, times[place])
+        other = 0.0 if mix.first == mix.second else min(mix.position, 1 - mix.position)
+        return other, abs(times[place] - (times[0] + times[-1]) / 2)
+
+    return min(range(len(times)), key=mixed)
+
+
+def repainted(before: Recipe, after: Recipe, times: Sequence[float]) -> set[int]:
+    """Return the indices of the keyframes that another recipe paints anew.
+
+    Args:
+        before: of the animatic.
+        after: with the same times.
+        times: of the keyframes, in seconds, in order.
+    """
+    old, new = _names(before, times), _names(after, times)
+    marks = [round(time, 6) for time in times]
+    return {place for place, mark in enumerate(marks) if old.get(mark) != new.get(mark)}
+
+
+def _names(recipe: Recipe, times: Sequence[float]) -> dict[float, str]:
+    plan = Plan(_with_times(recipe, times), model="", interpolator="")
+    return {at: node.name for at, node in zip(plan.times, plan.keyframes, strict=True)}
+
+
+def reworded(recipe: Recipe, scene: int, prompt: str, times: Sequence[float]) -> Recipe:
+    """Return a recipe with another prompt for a scene, and the same times.
+
+    Args:
+        recipe: of the animatic.
+        scene: index of the scene.
+        prompt: the new one; blank, or the present one, changes nothing.
+        times: of the keyframes, in seconds, in order.
+    """
+    scenes = [*recipe.scenes]
+    if prompt.strip() in ("", scenes[scene].prompt):
+        return recipe
+    scenes[scene] = msgspec.structs.replace(scenes[scene], prompt=prompt.strip())
+    return msgspec.structs.replace(_with_times(recipe, times), scenes=tuple(scenes))
+
+
 def made_of(recipe: Recipe, times: Sequence[float], places: Set[int]) -> set[int]:
     """Return the indices of some keyframes, and of all keyframes that they depend on.
 
@@ -50,16 +106,36 @@ def made_of(recipe: Recipe, times: Sequence[float], places: Set[int]) -> set[int
         times: of its keyframes, in seconds, in order.
         places: indices into ``times``.
     """
+    sources = _sources(recipe, times)
+    found, left = set(places), [*places]
+    while left:
+        more = sources[left.pop()] - found
+        left += more
+        found |= more
+    return found
+
+
+def dependents(recipe: Recipe, times: Sequence[float], places: Set[int]) -> set[int]:
+    """Return the indices of some keyframes, and of all that another take of them would change.
+
+    The arguments are those of ``made_of``.
+    """
+    sources, found, size = _sources(recipe, times), set(places), -1
+    while len(found) > size:
+        size = len(found)
+        found |= {place for place, needs in enumerate(sources) if needs & found}
+    return found
+
+
+def _sources(recipe: Recipe, times: Sequence[float]) -> list[set[int]]:
+    """Return for each keyframe, in order of time, those that it is painted from."""
     plan = Plan(_with_times(recipe, times), model="", interpolator="")
     order = {round(time, 6): place for place, time in enumerate(times)}
     nodes = {order[at]: n for at, n in zip(plan.times, plan.keyframes, strict=True) if at in order}
     named = {node.name: place for place, node in nodes.items()}
-    found, left = set(places), [*places]
-    while left:
-        node = nodes.get(left.pop())
-        sources = {named[name] for name in node.inputs if name in named} if node else set()
-        left += sources - found
-        found |= sources
+    found: list[set[int]] = [set() for _ in times]
+    for place, node in nodes.items():
+        found[place] = {named[name] for name in node.inputs if name in named}
     return found
 
 

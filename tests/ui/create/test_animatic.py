@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from engine.film import graph
 from engine.film.plan import Plan
 from engine.film.recipe import Recipe
 from engine.film.recipe_json import encode_recipe, parse_recipe, read_recipe
@@ -9,11 +10,16 @@ from tests.stand_ins.plans import worked
 from ui.create.animatic import (
     MAX_KEYFRAMES,
     animatic,
+    clearest,
+    dependents,
     film_of,
     has_animatic,
     made_of,
     prompt_at,
+    repainted,
     retaken,
+    reworded,
+    scene_at,
 )
 
 
@@ -107,3 +113,39 @@ def test_the_keyframes_of_a_camera_are_held_back_to_its_beginning() -> None:
 def test_a_keyframe_is_described_by_its_stronger_prompt() -> None:
     sketch = animatic(recipe("a", "b"))
     assert [prompt_at(sketch, seconds) for seconds in (0.0, 3.9, 4.1, 8.0)] == ["a", "a", "b", "b"]
+
+
+def test_a_time_belongs_to_a_scene() -> None:
+    sketch = animatic(recipe("a", "b", motion="cut"))
+    border = sketch.scenes[0].seconds
+    assert [scene_at(sketch, seconds) for seconds in (0.0, border - 0.1, border, 99)] == [
+        0,
+        0,
+        1,
+        1,
+    ]
+
+
+def test_a_scene_is_shown_by_the_keyframe_that_is_least_mixed() -> None:
+    sketch = animatic(recipe("a", "b"))
+    border = sketch.scenes[0].seconds
+    times = [border, border + 0.1, border + 0.9 * border]
+    assert clearest(sketch, times) == 2
+    assert clearest(animatic(recipe("a")), [0.0, 1.0, 2.0]) == 1
+
+
+@pytest.mark.parametrize("motion", ["morph", "cut"])
+@pytest.mark.parametrize("settings", [{}, {"anchor_attention": True, "model": "large"}])
+def test_what_a_change_paints_again_is_known_before(motion: str, settings: dict[str, Any]) -> None:
+    sketch = animatic(recipe("a", "b", motion=motion, **settings))
+    times = sorted(made(sketch).times)
+    fixed = retaken(sketch, times, {0: sketch.seed}, {})  # its times are written down
+    for place in range(len(times)):
+        after = retaken(fixed, times, {place: 99}, {})
+        assert repainted(fixed, after, times) == dependents(fixed, times, {place})
+    other = reworded(fixed, 1, " c ", times)
+    mixes = [graph.prompt_at(fixed, time) for time in times]
+    shown = {at for at, mix in enumerate(mixes) if "b" in (mix.first, mix.second)}
+    assert repainted(fixed, other, times) == shown
+    assert reworded(fixed, 1, " ", times) is fixed
+    assert reworded(fixed, 1, "b", times) is fixed
