@@ -22,7 +22,7 @@ from ui.create.stage import stage
 from ui.create.storyboard import storyboard
 from ui.create.submit import submit
 from ui.engines.connections import EngineView
-from ui.estimate.panel import estimate_panel
+from ui.estimate.panel import Quote, details, quote_of, time_line
 from ui.films.player import player
 from ui.films.recipe_card import recipe_card
 from ui.films.remix import remix, restore_saved
@@ -149,20 +149,29 @@ def _compose() -> None:
     engine = app_state.get_hub().chosen()
     restore_saved()
     card = model_panel.choose_model(engine.hello)
-    _heading()
-    _engine_status()
+    with st.container(
+        key="composing",
+        horizontal=True,
+        horizontal_alignment="distribute",
+        vertical_alignment="bottom",
+    ):
+        _heading()
+        _engine_status()
     autosubmit(offers=True)
-    storyboard(_problem_of, card)
-    left, right = st.columns([7, 5], gap="medium")
+    left, right = st.columns([13, 8], gap="medium")
     with left:
-        _generate(engine)
+        storyboard(_problem_of, card)
         if card:
             model_panel.examples(card)
         _start_over()
     with right:
         settings_panel(_models(engine.hello))
-        if card:
-            model_panel.knowledge(card)
+        quote = quote_of(engine)
+        with st.expander("Details"):
+            details(quote)
+            if card:
+                model_panel.knowledge(card)
+    _generate(engine, quote)
     draft.read_widgets(st.session_state)
     _save_draft()
     new_film.undo()
@@ -170,23 +179,23 @@ def _compose() -> None:
 
 def _heading() -> None:
     if title := draft.current(st.session_state).remix_of:
-        theme.heading("Create", f"A remix of “{plain(short(title, 60))}”: change what you like.")
+        line = f"A remix of “{plain(short(title, 60))}”: change what you like."
+        theme.heading("Create", line, small=True)
     else:
-        theme.heading("Create", "Describe a scene. Add more, and each melts into the next.")
+        line = "Describe a scene. Add more, and each melts into the next."
+        theme.heading("Create", line, small=True)
 
 
-def _generate(engine: EngineView) -> None:
-    with st.container(key="glass_quote", border=True, gap="small"):
-        estimate_panel(engine)
-        _keyframes_first_toggle()
-        wanted = st.button(
-            "Generate",
-            key="generate",
-            type="primary",
-            width="stretch",
-            disabled=not engine.connected,
-        )
+def _generate(engine: EngineView, quote: Quote | str) -> None:
+    """Draw the bar that is always on the screen: how long it takes, and Generate."""
+    with st.container(key="generate-bar", gap="xsmall"):
         _problem()
+        with st.container(horizontal=True, vertical_alignment="center", key="generate-row"):
+            time_line(quote)
+            _keyframes_first_toggle()
+            wanted = st.button(
+                "Generate", key="generate", type="primary", disabled=not engine.connected
+            )
     if wanted:
         st.session_state.pop("problem", None)
         draft.read_widgets(st.session_state)

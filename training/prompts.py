@@ -31,6 +31,7 @@ DOING = {
     "under": ("swimming", "diving"),
     "space": ("floating", "drifting", "flying"),
 }
+CLOSE_UP = "sticker of"  # no other prompt says it
 JOINS = (", ", ", ", " ", " with ", ". ", " and ", "; ")
 
 # Wordings never trained on: what the judge asks for. {figures} is "" where there are none.
@@ -141,7 +142,10 @@ def prompt(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def close_up_prompt(scene: Scene, figure: Figure, rng: np.random.Generator) -> str:
-    """Return a true prompt of a detail of a scene, around one of its figures: it names no side."""
+    """Return a true prompt of a detail of a scene, around one of its figures: it names no side.
+
+    Its first word marks it as a detail: without, whole pictures had a figure on every side.
+    """
     said = phrases(scene, rng)
     core = _one_said(figure, rng, sided=False)
     if rng.random() < 0.93:
@@ -149,7 +153,7 @@ def close_up_prompt(scene: Scene, figure: Figure, rng: np.random.Generator) -> s
     if said["time"] and rng.random() < 0.92:
         core = pick(rng, (" ", ", ", " ")).join([core, said["time"]])
     others = (said["weather"] if scene.weather != "clear" else "", said["palette"])
-    return finished([core, *(phrase for phrase in others if phrase)], rng)
+    return f"{CLOSE_UP} {finished([core, *(phrase for phrase in others if phrase)], rng)}"
 
 
 def links_to(place: str) -> tuple[str, ...]:

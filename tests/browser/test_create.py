@@ -61,7 +61,9 @@ def draft(page: Page, *scenes: str) -> None:
     for index in range(len(scenes)):
         page.get_by_label("Seconds").nth(index).fill("1.0")
         page.get_by_label("Seconds").nth(index).press("Enter")
-    expect(page.get_by_text(re.compile(rf"^{len(scenes)} s · "))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(rf"film of {len(scenes)} s"))).to_be_visible(
+        timeout=PATIENCE
+    )
 
 
 def play_while_it_rests(page: Page) -> None:
@@ -169,11 +171,12 @@ def test_a_film_plays_while_it_is_made_and_becomes_a_storyboard_again(
 
     page.get_by_role("button", name="New film").click()
     start_over(page)
+    page.get_by_text("Details", exact=True).click()
     expect(page.get_by_text("Based on your last")).to_be_visible(timeout=PATIENCE)
     page.get_by_text("Start from a finished film").click()
     page.locator("input[type=file]").set_input_files(tmp_path / "film.mp4")
     wait_for(lambda: prompts(page) == [DAWN, NIGHT])
-    expect(page.get_by_text("of them painted already")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("keyframes are there")).to_be_visible(timeout=PATIENCE)
     assert not visitor.errors
     assert visitor.foreign == []
 

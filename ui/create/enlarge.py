@@ -12,7 +12,7 @@ from engine.film.recipe import Recipe, largest_upscale
 from ui import app_state as resources
 from ui.create.submit import submit
 from ui.engines.connections import EngineView
-from ui.estimate.panel import content, estimate
+from ui.estimate.panel import content, estimate, painted_already
 from ui.shell import text as words
 from ui.shell import theme as look
 from ui.storage.tables import Film
@@ -65,7 +65,8 @@ def _choose(job: str) -> None:
     )
     chosen = larger[factor]
     cost, missing = estimate(engine, chosen)
-    st.caption(f"About {words.length(cost.seconds)}. {content(chosen, missing)}.")
+    facts = [content(chosen), painted_already(chosen, missing)]
+    st.caption(f"About {words.length(cost.seconds)}. {', '.join(filter(None, facts))}.")
     st.caption("The result is a new film; this one stays.")
     if st.button("Make it", key="make-larger", type="primary", disabled=not engine.connected):
         try:

@@ -1,5 +1,9 @@
-"""The estimate beside the Generate button; ``ui.estimate.cost`` computes it."""
+"""The estimate of a film: its time beside the Generate button, and everything else.
 
+``ui.estimate.cost`` computes it.
+"""
+
+from dataclasses import dataclass
 from html import escape
 
 import streamlit as st
@@ -8,7 +12,6 @@ from engine.errors import VisionFluxError
 from engine.film.plan import most_keyframes
 from engine.film.recipe import Recipe
 from engine.film.stages import KEYFRAME
-from engine.wire.messages.responses import Hello
 from ui import app_state
 from ui.engines.connections import EngineView
 from ui.estimate.cost import Estimate, price
@@ -19,17 +22,64 @@ from ui.storage import draft
 TIGHT_MEMORY_SHARE = 0.9  # of a device's memory, above which a film may not fit
 
 
-def estimate_panel(engine: EngineView) -> None:
-    """Draw the estimate for the film on the storyboard, or why there is none."""
+@dataclass(frozen=True)
+class Quote:
+    """The estimate for the film on the storyboard.
+
+    Attributes:
+        recipe: of the film.
+        engine: that would make it.
+        cost: what it takes.
+        keyframes: that are to be painted.
+    """
+
+    recipe: Recipe
+    engine: EngineView
+    cost: Estimate
+    keyframes: int
+
+    @property
+    def tight(self) -> bool:
+        """Whether the device may have too little memory."""
+        hello = self.engine.hello
+        total = hello.device.total_memory if hello else 0
+        return bool(total) and self.cost.memory > TIGHT_MEMORY_SHARE * total
+
+
+def quote_of(engine: EngineView) -> Quote | str:
+    """Return the estimate for the film on the storyboard, or why there is none."""
     draft.read_widgets(st.session_state)
     try:
         recipe = draft.recipe_of(st.session_state, filler=draft.FILLER)
     except VisionFluxError as error:
-        st.caption(text.plain(text.sentence(error.problem)))
+        return text.sentence(error.problem)
+    return Quote(recipe, engine, *estimate(engine, recipe))
+
+
+def time_line(quote: Quote | str) -> None:
+    """Draw how long the film takes, in one line, or why that is not known."""
+    if isinstance(quote, str):
+        st.caption(text.plain(quote), width="content")
         return
-    cost, keyframes = estimate(engine, recipe)
-    st.html(_figures(cost, engine.hello))
-    st.caption(f"{content(recipe, keyframes)}  \n{text.plain(_basis(cost, engine))}")
+    cost, notes = quote.cost, [f"for a film of {quote.recipe.seconds:g} s"]
+    notes.append(between(cost.low, cost.high))
+    if done := painted_already(quote.recipe, quote.keyframes):
+        notes.append(done)
+    if quote.tight:
+        notes.append("may need too much memory")
+    st.html(
+        f'<p class="price"><b>About {escape(text.length(cost.seconds))}</b> '
+        f"<span>{escape(' · '.join(notes))}</span></p>",
+        width="content",
+    )
+
+
+def details(quote: Quote | str) -> None:
+    """Draw the whole estimate."""
+    if not isinstance(quote, str):
+        st.html(_figures(quote))
+        basis = text.plain(_basis(quote.cost, quote.engine))
+        st.caption(f"{content(quote.recipe)}  \n{basis}")
 
 
 def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
@@ -56,14 +106,18 @@ def estimate(engine: EngineView, recipe: Recipe) -> tuple[Estimate, int]:
     return cost, units[KEYFRAME.name]
 
 
-def content(recipe: Recipe, missing: int) -> str:
-    """Return a film's duration, frames and keyframes, of which ``missing`` are to be painted."""
-    keyframes = most_keyframes(recipe)
-    made = f", {keyframes - missing} of them painted already" if missing < keyframes else ""
+def content(recipe: Recipe) -> str:
+    """Return a film's duration, frames and keyframes in words."""
     return (
         f"{recipe.seconds:g} s · {recipe.frames} frames at {recipe.fps} fps · "
-        f"{keyframes} keyframes{made}"
+        f"{most_keyframes(recipe)} keyframes"
     )
+
+
+def painted_already(recipe: Recipe, missing: int) -> str:
+    """Return how many of a film's keyframes there are, in words, if ``missing`` are not; or ""."""
+    keyframes = most_keyframes(recipe)
+    return f"{keyframes - missing} of {keyframes} keyframes are there" * (missing < keyframes)
 
 
 def between(low: float, high: float) -> str:
@@ -76,11 +130,11 @@ def between(low: float, high: float) -> str:
     return f"{first} to {last}"
 
 
-def _figures(cost: Estimate, hello: Hello | None) -> str:
+def _figures(quote: Quote) -> str:
+    cost, hello = quote.cost, quote.engine.hello
     total = hello.device.total_memory if hello else 0
-    tight = total and cost.memory > TIGHT_MEMORY_SHARE * total
     device = f"of {text.size(total)}" if total else ""
-    memory = "may be too much; a smaller size needs less" if tight else device
+    memory = "may be too much; a smaller size needs less" if quote.tight else device
     data = ("about " + text.size(cost.data), "at most, through the tunnel")
     figures = [
         ("Time", f"about {text.length(cost.seconds)}", between(cost.low, cost.high)),

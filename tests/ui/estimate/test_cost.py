@@ -18,7 +18,7 @@ from tests.stand_ins.connection import FINISHED
 from tests.stand_ins.plans import worked
 from ui.estimate.cost import Estimate, price
 from ui.estimate.history import FilmHistory, Measurement, measure, most_units
-from ui.estimate.panel import between, content
+from ui.estimate.panel import between, painted_already
 from ui.storage.event_log import EventLog
 from ui.storage.library import Library
 from ui.storage.migrations import sqlite_engine
@@ -290,7 +290,7 @@ def test_only_what_changed_is_to_be_paid(library: Library) -> None:
     units, most = past.missing(changed), most_units(changed)
     assert 0 < units["keyframe"] < most["keyframe"]
     assert 0 < units["segment"] < changed.frames
-    assert "of them painted already" in content(changed, units["keyframe"])
+    assert "keyframes are there" in painted_already(changed, units["keyframe"])
     fresh = FilmHistory(library.engine, "me", "engine-2").missing(made)
     assert fresh == most_units(made)
 
