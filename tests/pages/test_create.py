@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from engine.film.recipe import Recipe
 from engine.film.recipe_json import encode_recipe
 from engine.film.vocabulary import Listener
-from engine.models import KNOWN
+from engine.models import KNOWN, Card
 from engine.wire.messages.responses import ModelInfo
 from tests.pages.test_pages import FAR, RECIPE, Studio, job_of, setting, studio, words
 from tests.stand_ins.connection import CARD, FINISHED, PLANNED, until
@@ -234,6 +234,40 @@ def test_a_dropped_film_of_another_program_is_refused_calmly(studio: Studio) -> 
     at.get("file_uploader")[0].set_value(("holiday.mp4", strange, "video/mp4")).run()
     assert "another program made it" in words(at)
     assert at.text_area[0].value == "dawn"
+
+
+def words_offered(card: Card | None) -> list[str]:
+    """Return the words that the popover of a scene offers, all of which are clicked once."""
+
+    def panel() -> None:
+        import streamlit as st
+
+        from engine.film.recipe import SETTINGS
+        from engine.models import Defaults
+        from ui.create import prompt_words
+        from ui.storage import draft
+
+        draft.begin(st.session_state, SETTINGS["model"].default, Defaults(width=64, height=64))
+        scene = draft.current(st.session_state).scenes[0]
+        st.session_state[f"words-{scene.id}"] = True
+        prompt_words.prompt_words(scene, st.session_state["card"])
+        st.text(scene.prompt)
+
+    at = AppTest.from_function(panel, default_timeout=30)
+    at.session_state["card"] = card
+    at.run()
+    offered = [button.label for button in at.button]
+    at.button[1].click().run()
+    assert at.text[0].value == offered[1]
+    at.button[1].click().run()
+    assert at.text[0].value == ""
+    return offered
+
+
+def test_words_to_choose_are_those_that_the_model_knows(studio: Studio) -> None:
+    known = words_offered(CARD)
+    assert known == [word for words in CARD.knows.values() for word in words]
+    assert "golden hour" in words_offered(None)
 
 
 def at_the_gate(studio: Studio, **params: str) -> tuple[AppTest, str, Recipe]:

@@ -26,16 +26,19 @@ STRENGTH = fields_of(Scene)["strength"]  # of a scene that begins from a picture
 
 
 def scene_options(scene: SceneDraft) -> None:
-    """Draw the popovers for a scene's camera and picture, and a preview of them."""
+    """Draw the popovers for a scene's camera and picture."""
+    _camera(scene, scene.start_image, scene.camera)
+    _picture(scene, scene.start_image, scene.camera)
+
+
+def scene_preview(scene: SceneDraft) -> None:
+    """Draw a scene's picture as its camera moves over it; nothing if it has neither.
+
+    It stands after the popovers, which close if their place changes.
+    """
     image, move = scene.start_image, scene.camera
-    with st.container(key=f"own_{scene.id}", horizontal=True, gap="xsmall"):
-        _camera(scene, image, move)
-        _picture(scene, image, move)
-    if image or move:  # after the popovers, which close if their place changes
-        _preview(scene, image, move)
-
-
-def _preview(scene: SceneDraft, image: str, move: Camera | None) -> None:
+    if not (image or move):
+        return
     settings = draft.current(st.session_state).settings
     stills = app_state.get_hub().start_images
     jpeg = stills.thumbnail(image) if image else b""
@@ -59,7 +62,7 @@ def _camera(scene: SceneDraft, image: str, move: Camera | None) -> None:
         if move:
             left, right = st.columns([2, 3])
             with left:
-                _preview(scene, image, move)
+                scene_preview(scene)
             with right:
                 _numbers(scene, move)
 
@@ -138,7 +141,7 @@ def _picture(scene: SceneDraft, image: str, move: Camera | None) -> None:
         if problem := st.session_state.get(f"refused-{scene.id}"):
             theme.show_error(problem)
         if image:
-            _preview(scene, image, move)
+            scene_preview(scene)
             _strength(scene)
             st.button(
                 "Remove the picture",

@@ -13,8 +13,9 @@ from engine.film.fields import fields_of
 from engine.film.prompt_weights import has_weights
 from engine.film.recipe import MAX_SCENES, Scene
 from engine.models import Card
-from ui.create.camera_panel import scene_options
+from ui.create.camera_panel import scene_options, scene_preview
 from ui.create.prompt_check import PromptCheck, check_prompts, prompt_check, teach_words
+from ui.create.prompt_words import prompt_words
 from ui.create.widgets import choice_arguments, number_arguments, show_excess
 from ui.storage import draft
 from ui.storage.draft import SceneDraft
@@ -41,9 +42,8 @@ def storyboard(problem_of: Callable[[str], None], card: Card | None) -> None:
         for index, scene in enumerate(scenes):
             key = f"glass_scene_{scene.id}"
             with st.container(key=key, border=True, width=CARD_WIDTH if several else "stretch"):
-                _scene(
-                    index, scene, len(scenes), checks[index] if card and card.vocabulary else None
-                )
+                check = checks[index] if card and card.vocabulary else None
+                _scene(index, scene, len(scenes), check, card)
                 if card and not card.prompt_weights and has_weights(scene.prompt):
                     st.caption(NO_WEIGHTS)
                 problem_of(f"scenes[{index}]")
@@ -57,7 +57,9 @@ def storyboard(problem_of: Callable[[str], None], card: Card | None) -> None:
             )
 
 
-def _scene(index: int, scene: SceneDraft, count: int, check: PromptCheck | None) -> None:
+def _scene(
+    index: int, scene: SceneDraft, count: int, check: PromptCheck | None, card: Card | None
+) -> None:
     prompt = draft.of_scene(st.session_state, scene, "prompt")
     st.text_area(
         f"Scene {index + 1}",
@@ -74,7 +76,10 @@ def _scene(index: int, scene: SceneDraft, count: int, check: PromptCheck | None)
             _motion(scene)
         if count == 1:
             _buttons(index, scene.id, count)
-    scene_options(scene)
+    with st.container(key=f"own_{scene.id}", horizontal=True, gap="xsmall"):
+        prompt_words(scene, card)
+        scene_options(scene)
+    scene_preview(scene)
     if count > 1:
         _buttons(index, scene.id, count)
 

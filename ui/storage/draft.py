@@ -323,6 +323,21 @@ def set_prompt(state: State, scene_id: str, text: str) -> None:
     scene.prompt, scene.id = text, new_id()  # with new widgets
 
 
+def says(prompt: str, word: str) -> bool:
+    """Return whether a prompt has a word, or several, as one of its parts between commas."""
+    return word in map(str.strip, prompt.split(","))
+
+
+def toggle_word(state: State, scene_id: str, word: str) -> None:
+    """Add a word to the prompt of a scene, after a comma; take it out if it is there."""
+    read_widgets(state)
+    scene = _find(state, scene_id)
+    parts = [part.strip() for part in scene.prompt.split(",") if part.strip()]
+    others = [part for part in parts if part != word]
+    scene.prompt = ", ".join(others if len(others) < len(parts) else [*parts, word])
+    state[scene_key(scene, "prompt")] = scene.prompt  # its field keeps its place and its focus
+
+
 def add_scene(state: State) -> None:
     """Append an empty scene with the duration and the motion of the one before it."""
     scenes, _ = _reorder(state)

@@ -67,6 +67,22 @@ def test_an_example_goes_to_the_empty_scene_else_to_the_last(state: dict[Any, An
     assert [scene.prompt for scene in draft.recipe_of(state).scenes] == ["dawn", "noon", "dusk"]
 
 
+def test_a_word_joins_the_prompt_and_leaves_it_again(state: dict[Any, Any]) -> None:
+    scene = draft.current(state).scenes[0]
+    field = draft.of_scene(state, scene, "prompt")["key"]
+    state[field] = "dawn, the sea,"  # typed meanwhile
+    draft.toggle_word(state, scene.id, "fog")
+    assert state[field] == draft.current(state).scenes[0].prompt == "dawn, the sea, fog"
+    assert draft.says(scene.prompt, "fog")
+    assert not draft.says(scene.prompt, "sea")  # which is a part of another
+    draft.toggle_word(state, scene.id, "the sea")
+    assert state[field] == "dawn, fog"
+    for word in ("dawn", "fog", "rain"):
+        draft.toggle_word(state, scene.id, word)
+    assert state[field] == "rain"
+    assert draft.current(state).scenes[0] is scene  # it keeps its field
+
+
 def test_an_empty_scene_is_named(state: dict[Any, Any]) -> None:
     draft.add_scene(state)
     with pytest.raises(InvalidParameterError) as raised:
