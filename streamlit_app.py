@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ui import app_state
-from ui.home import sign_in
+from ui.home import background, sign_in
 from ui.routes import films
 from ui.shell import _compat, accounts, frontend, middleware, theme
 
@@ -59,6 +59,8 @@ def frame() -> None:
     theme.apply_theme()
     if signed_in and accounts.configured():
         sign_in.account_menu()
+    if signed_in and page.url_path:  # Home has its own
+        background.background()
     page.run()
 
 

@@ -1,6 +1,6 @@
 """Does the live channel keep up? Twenty previews a second for a minute, from an engine to pixels.
 
-    python -m benchmarks.live [--seconds 60] [--rate 20]
+    python -m benchmarks.live [--seconds 60] [--rate 20] [--still]
 
 An engine whose worker paints numbered pictures at an even pace, the app as a user serves it, and a
 Chromium that watches the film being made. All between is real: pipe, credit, engine protocol,
@@ -184,6 +184,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=20.0, help="previews a second")
+    parser.add_argument("--still", action="store_true", help="pause the film behind the page")
     for hidden, kind in (("serve", float), ("work", float), ("notes", Path), ("data", Path)):
         parser.add_argument(f"--{hidden}", type=kind, help=argparse.SUPPRESS)
     wanted, _ = parser.parse_known_args()  # a worker is told its device, too
@@ -192,11 +193,11 @@ def main() -> int:
     elif wanted.serve:
         serve(wanted.data, wanted.serve, wanted.notes)
     else:
-        return measure(wanted.rate, wanted.seconds)
+        return measure(wanted.rate, wanted.seconds, still=wanted.still)
     return 0
 
 
-def measure(rate: float, seconds: float) -> int:
+def measure(rate: float, seconds: float, *, still: bool) -> int:
     """Start everything, watch, and tell by the exit status whether it was good enough."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -206,6 +207,8 @@ def measure(rate: float, seconds: float) -> int:
         stack.enter_context(an_engine(folder / "data", rate, notes))
         app = stack.enter_context(serving(folder / "data", folder / "app.log"))
         page = browser_of(stack).new_context(viewport={"width": 1440, "height": 900}).new_page()
+        if still:
+            page.add_init_script("localStorage.setItem('visionflux-motion', 'off')")
         found = watch(page, app.address, seconds, psutil.Process(app.process.popen.pid))
         return 0 if report(found, notes, rate) else 1
 

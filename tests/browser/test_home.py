@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from engine.film.recipe import Recipe, Scene
 from tests.browser.conftest import PATIENCE, PHONE, SETTLED, Server, Visitor, shoot
+from tests.browser.test_studio import wait_for
 from tests.stand_ins.connection import FINISHED
 from ui.home import showcase
 from ui.storage.library import Library
@@ -245,3 +246,27 @@ def test_the_tab_key_shows_where_it_is_and_does_not_stop_at_the_pages_frame(visi
         stops.append(page.evaluate(FOCUSED))
     assert [stop for stop in stops if stop[0] == "A"] == [["A", "solid"]] * 5
     assert "MAIN" not in [tag for tag, _ in stops]
+
+
+def test_a_film_moves_behind_the_other_pages_until_it_is_paused(visit: Visit) -> None:
+    visitor = visit(reduced_motion="no-preference")
+    page = visitor.open("/connection")
+    canvas = page.locator(".behind canvas.shown")
+    canvas.wait_for()
+    colours = "c => c.getContext('2d').getImageData(0, 0, 64, 40).data.join()"
+    first = canvas.evaluate(colours)
+    wait_for(lambda: canvas.evaluate(colours) != first)
+    page.get_by_role("button", name="Pause motion").click()
+    page.wait_for_timeout(400)
+    still = canvas.evaluate(colours)
+    page.wait_for_timeout(600)
+    assert canvas.evaluate(colours) == still
+    page.get_by_role("button", name="Play motion").click()
+    wait_for(lambda: canvas.evaluate(colours) != still)
+    visitor.open("/")
+    assert page.locator(".behind").count() == 0  # Home has its own
+    narrow = visit(reduced_motion="no-preference", **PHONE)
+    narrow.open("/connection").locator(".behind canvas.shown").wait_for()
+    assert narrow.page.get_by_role("button", name="Pause motion").count() == 0
+    assert not visitor.errors
+    assert visitor.foreign == []

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -24,6 +25,7 @@ from ui import app_state
 from ui.create import recovery
 from ui.engines import hub
 from ui.engines.hub import Hub
+from ui.home import background, showcase
 from ui.shell.tickets import Tickets
 
 APP = str(Path(__file__).parents[2] / "streamlit_app.py")
@@ -75,8 +77,13 @@ def words(at: AppTest) -> str:
     return "\n".join(element.value for kind in kinds for element in kind)
 
 
+BACKGROUND = "visionflux_background"
+
+
 def components(at: AppTest) -> list[str]:
-    return [element.proto.component_name for element in at.get("bidi_component")]
+    """Return the components of a page, without the film behind it."""
+    names = [element.proto.component_name for element in at.get("bidi_component")]
+    return [name for name in names if name != BACKGROUND]
 
 
 def setting(at: AppTest, kind: str, name: str):
@@ -151,6 +158,21 @@ def test_no_page_asks_for_pandas(
     if name := {"create": "job", "library": "film"}.get(page):
         studio.visit(page, **{name: job})
     assert asked == []
+
+
+def test_the_film_behind_a_page_is_the_last_one_that_a_browser_can_play(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr(background, "_background", lambda *, key, data: shown.append(data))
+    background.background()
+    job = studio.finished()
+    background.background()
+    studio.finished(msgspec.structs.replace(RECIPE, format="gif"))
+    background.background()
+    sources = [data["src"].partition("?")[0] for data in shown]
+    first = showcase.films()[0].film
+    assert sources == [first, f"/api/films/{job}", first]
 
 
 def test_home_shows_the_latest_films(studio: Studio) -> None:

@@ -29,7 +29,8 @@ _BACKDROP = """
   <div class="foot">
     <p class="prompt" aria-hidden="true"></p>
     <button class="motion" type="button">
-      <svg viewBox="0 0 24 24" aria-hidden="true"><path d=""/></svg><span class="label"></span>
+      <svg viewBox="0 0 24 24" aria-hidden="true"><path d=""/></svg>
+      <span class="label">Pause motion</span>
     </button>
   </div>
 </div>
