@@ -21,6 +21,7 @@ from ui.create.settings_panel import settings_panel
 from ui.create.stage import stage
 from ui.create.storyboard import storyboard
 from ui.create.submit import submit
+from ui.create.variations import variations
 from ui.engines.connections import EngineView
 from ui.estimate.panel import Quote, details, quote_of, time_line
 from ui.films.player import player
@@ -161,6 +162,7 @@ def _compose() -> None:
     left, right = st.columns([13, 8], gap="medium")
     with left:
         storyboard(_problem_of, card)
+        variations(engine)
         if card:
             model_panel.examples(card)
         _start_over()

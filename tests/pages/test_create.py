@@ -236,6 +236,35 @@ def test_a_dropped_film_of_another_program_is_refused_calmly(studio: Studio) -> 
     assert at.text_area[0].value == "dawn"
 
 
+def test_four_seeds_are_painted_and_one_is_taken(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.text_area[0].set_value("dawn")
+    at.button(key="try-seeds").click().run()
+    recipes = studio.world.made[0].recipes
+    assert len({recipe.seed for recipe in recipes.values()}) == len(recipes) == 4
+    assert {(recipe.frames, recipe.animatic) for recipe in recipes.values()} == {(1, True)}
+    assert at.button(key="try-seeds").disabled  # until they have been painted
+    for job in recipes:
+        finish(studio, job, frames=1, seconds=0.1)
+        (studio.hub.library.folder / job).mkdir(exist_ok=True)
+        (studio.hub.library.folder / job / "keyframe-0.jpg").write_bytes(b"jpeg")
+    assert studio.hub.library.waiting() == []  # for no approval
+    at.run()
+    job, recipe = [*recipes.items()][2]
+    assert setting(at, "number_input", "seed").value != recipe.seed
+    at.button(key=f"take-{job}").click().run()
+    assert setting(at, "number_input", "seed").value == recipe.seed
+    assert not any("take-" in (button.key or "") for button in at.button)
+    assert studio.hub.library.is_discarded(job)
+
+
+def test_seeds_are_tried_with_a_prompt_only(studio: Studio) -> None:
+    at = studio.visit("create")
+    at.button(key="try-seeds").click().run()
+    assert "prompt" in words(at)
+    assert studio.world.made[0].recipes == {}
+
+
 def words_offered(card: Card | None) -> list[str]:
     """Return the words that the popover of a scene offers, all of which are clicked once."""
 
@@ -289,10 +318,10 @@ TWO_SCENES = msgspec.structs.replace(
 TIMES = (0.0, 4.0, 2.0, 1.0)  # in the order in which they were painted
 
 
-def finish(studio: Studio, job: str) -> None:
+def finish(studio: Studio, job: str, **facts: Any) -> None:
     names = tuple(f"k{index}" for index in range(len(TIMES)))
     planned = msgspec.structs.replace(PLANNED, keyframes=names, times=TIMES)
-    studio.world.made[0].say(job, planned, FINISHED)
+    studio.world.made[0].say(job, planned, msgspec.structs.replace(FINISHED, **facts))
     until(lambda: (film := studio.hub.library.get(job)) and film.status == "finished")
     until(lambda: (view := studio.hub.find(job)) and view.settled)
 

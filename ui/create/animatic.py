@@ -14,6 +14,10 @@ from engine.film.plan import Plan, most_keyframes
 from engine.film.recipe import Recipe, Retake
 
 MAX_KEYFRAMES = 96  # that a user can review
+ALIKE = (  # what determines a film's first keyframe, beside its first scene and its seed
+    *("model", "width", "height", "num_inference_steps", "guidance_scale", "scheduler"),
+    *("negative_prompt", "drift"),
+)
 
 
 def has_animatic(recipe: Recipe) -> bool:
@@ -24,6 +28,16 @@ def has_animatic(recipe: Recipe) -> bool:
 def animatic(film: Recipe) -> Recipe:
     """Return the recipe of a film's animatic."""
     return msgspec.structs.replace(film, animatic=True, format="mp4")
+
+
+def first_keyframe(film: Recipe, seed: int) -> Recipe:
+    """Return the recipe of an animatic that is a film's first keyframe alone, from another seed.
+
+    It is the same node as that of the film with this seed, so it is not painted again.
+    """
+    scene = msgspec.structs.replace(film.scenes[0], seconds=0.1, camera=msgspec.UNSET)
+    alike = {name: getattr(film, name) for name in ALIKE}
+    return Recipe(scenes=(scene,), seed=seed, fps=10, animatic=True, **alike)
 
 
 def film_of(animatic: Recipe) -> Recipe:

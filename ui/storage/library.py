@@ -28,6 +28,7 @@ Status = Literal["submitting", "running", "finished", "cancelled", "failed"]
 Sort = Literal["newest", "oldest", "title", "longest", "largest"]
 UNDO_SECONDS = 24 * 3600.0  # after which a discarded film can no longer be restored
 LISTED_FILMS = 12  # jobs that await approval, and jobs without a film, that pages list
+SINGLE = 0.15  # seconds; an animatic that is no longer is a single keyframe
 FORGET_AFTER_SECONDS = 30 * UNDO_SECONDS  # after which jobs that no page lists are deleted
 
 INCOMPLETE_SUFFIXES = (".part", ".whole")  # of the files of downloads that were interrupted
@@ -160,8 +161,12 @@ class Library:
         return self._all(query)
 
     def waiting(self, limit: int | None = LISTED_FILMS) -> list[Film]:
-        """Return the animatics, whose keyframes await approval, newest first."""
-        query = self._select(sa.and_(Film.status == "finished", Film.animatic.is_(True)))
+        """Return the animatics, whose keyframes await approval, newest first.
+
+        Of a single keyframe there is nothing to approve.
+        """
+        reviewed = Film.status == "finished", Film.animatic.is_(True), Film.seconds > SINGLE
+        query = self._select(sa.and_(*reviewed))
         return self._all(query.order_by(Film.created_at.desc()).limit(limit))
 
     def ended(self, limit: int | None = LISTED_FILMS) -> list[Film]:

@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.film import graph
@@ -13,6 +14,7 @@ from ui.create.animatic import (
     clearest,
     dependents,
     film_of,
+    first_keyframe,
     has_animatic,
     made_of,
     prompt_at,
@@ -149,3 +151,12 @@ def test_what_a_change_paints_again_is_known_before(motion: str, settings: dict[
     assert repainted(fixed, other, times) == shown
     assert reworded(fixed, 1, " ", times) is fixed
     assert reworded(fixed, 1, "b", times) is fixed
+
+
+@pytest.mark.parametrize("facts", [{}, {"guidance_scale": 2.0, "drift": 0.3, "width": 128}])
+def test_a_first_keyframe_is_that_of_the_film_with_its_seed(facts: dict[str, Any]) -> None:
+    film = recipe("a", "b", motion="fade", negative_prompt="fog", **facts)
+    sketch = first_keyframe(film, 99)
+    assert len(names(made(sketch))) == 1
+    assert names(made(sketch))[0] == names(made(msgspec.structs.replace(film, seed=99)))[0]
+    assert names(made(sketch))[0] != names(made(film))[0]
