@@ -31,10 +31,13 @@ inline uint16_t narrow(float value) {  // Rounds to nearest, ties to even.
   return uint16_t((wide + 0x7fff + ((wide >> 16) & 1)) >> 16);
 }
 
+// Below -88, exp(-z) is infinite, and with fast mathematics its inverse is no number. SiLU is 0 there.
+inline float bounded(float z) { return z < -80.f ? -80.f : z; }
+
 inline float sigmoid(float z) { return 1.f / (1.f + expf(-z)); }
 
-inline float through_silu(float z, float gradient) {
-  const float s = sigmoid(z);
+inline float through_silu(float unbounded, float gradient) {
+  const float z = bounded(unbounded), s = sigmoid(z);
   return gradient * s * (1.f + z * (1.f - s));
 }
 
@@ -77,7 +80,7 @@ Tensor activated(const Tensor& x, const Tensor& a, const Tensor& c) {
       const uint16_t* __restrict in = bits(x) + at;
       uint16_t* __restrict to = bits(out) + at;
       for (int64_t k = 0; k < size.channels; ++k) {
-        const float z = scale[k] * widen(in[k]) + shift[k];
+        const float z = bounded(scale[k] * widen(in[k]) + shift[k]);
         to[k] = narrow(z * sigmoid(z));
       }
     }

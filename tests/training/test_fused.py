@@ -41,10 +41,11 @@ def test_values_and_all_gradients_are_those_of_plain_operations(shape):
 
 
 def test_large_values_stay_finite():
-    x = torch.linspace(-400, 400, 64 * 16).view(1, 16, 8, 8).permute(0, 3, 1, 2)[:, :, :8, :8]
+    """The exponential in SiLU overflows below -88, where many channels are computed at once."""
+    x = torch.linspace(-400, 400, 64 * 64).view(1, 64, 8, 8)
     x = x.bfloat16().contiguous(memory_format=torch.channels_last)
-    weight, nothing = torch.full((8,), 300.0), torch.zeros(1, 8)
-    given = (x.requires_grad_(), weight, torch.zeros(8), nothing, nothing)
+    weight, nothing = torch.full((64,), 300.0), torch.zeros(1, 64)
+    given = (x.requires_grad_(), weight, torch.zeros(64), nothing, nothing)
     made = fused.NormalisedSilu.apply(*given, 8, EPS)
     (gradient,) = torch.autograd.grad(made.float().sum(), x)
     assert made.min() > -0.3  # as low as SiLU comes
