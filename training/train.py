@@ -233,19 +233,20 @@ def close_ups(
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return squares around figures, their prompts, and how much their latents count.
 
-    There are as many as cost what `count` whole pictures do.
+    There are as many as cost what `count` whole pictures do. One scene at least has a figure.
     """
     height, width = latents.shape[2:]
+    side = min(CLOSE_UP_SIDE, height, width)
+    peopled = [at for at, scene in enumerate(scenes) if scene.figures]
     pictures, said, counts = [], [], []
-    while len(pictures) * CLOSE_UP_SIDE**2 < count * height * width:
-        at = int(rng.integers(len(scenes)))
-        if scene := scenes[at] if scenes[at].figures else None:
-            figure = scene.figures[rng.integers(len(scene.figures))]
-            rows, columns = close_up_of(scene, figure, height, width, CLOSE_UP_SIDE, rng)
-            pictures.append(latents[at, :, rows, columns])
-            empty = rng.random() < EMPTY_SHARE
-            said.append("" if empty else prompts.close_up_prompt(scene, figure, rng))
-            counts.append(weights_of(scene, height, width, FIGURE_WEIGHT)[rows, columns])
+    for at in rng.choice(peopled, -(-count * height * width // side**2)):
+        scene = scenes[at]
+        figure = scene.figures[rng.integers(len(scene.figures))]
+        rows, columns = close_up_of(scene, figure, height, width, side, rng)
+        pictures.append(latents[at, :, rows, columns])
+        empty = rng.random() < EMPTY_SHARE
+        said.append("" if empty else prompts.close_up_prompt(scene, figure, rng))
+        counts.append(weights_of(scene, height, width, FIGURE_WEIGHT)[rows, columns])
     return np.stack(pictures), said, np.stack(counts)
 
 
@@ -275,7 +276,8 @@ def train(runs: Path, minutes: float, threads: int, *, rich: bool = False) -> No
         shape = shape_at(training.step, shapes)
         latents, scenes = data[shape]
         count = max(1, shapes[shape][1] // processes.COUNT)
-        if rich and share < CLOSE_UPS_UNTIL and training.step % 2:
+        close = training.step % 2 and share < CLOSE_UPS_UNTIL
+        if rich and close and any(scene.figures for scene in scenes):
             inputs = close_ups(latents, scenes, count, rng)
         else:
             inputs = whole_pictures(latents, scenes, count, rng, rich=rich)

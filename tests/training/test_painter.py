@@ -54,6 +54,20 @@ def test_mirrored_latents_are_those_of_mirrored_pictures(runs):
     assert np.abs(plain[0].mean() - mirrored[0].mean()) < 0.02
 
 
+@pytest.mark.parametrize(("height", "width", "side"), [(8, 14, 8), (32, 56, 20)])
+def test_close_ups_show_figures_and_cost_what_whole_pictures_do(height, width, side):
+    figure = Figure("fox", "ground", "left", near=True)
+    scenes = [Scene("noon", "hills", "right", "clear"), Scene("noon", "sea", "left", "clear")]
+    scenes.append(Scene("noon", "hills", "right", "clear", figures=(figure,)))
+    stored = np.arange(3, dtype=np.float16)[:, None, None, None] * np.ones((3, 12, height, width))
+    some, said, counts = train.close_ups(stored, scenes, 4, np.random.default_rng(0))
+    assert some.shape[1:] == (12, side, side)
+    assert 4 * height * width <= len(some) * side**2 < 4 * height * width + side**2
+    assert (some == 2).all()  # the only one with a figure
+    assert len(said) == len(counts) == len(some)
+    assert counts.max(axis=(1, 2)).min() == train.FIGURE_WEIGHT
+
+
 def test_a_trained_painter_ships_and_paints(runs, tmp_path):
     train.train(runs, 0.1, 1, rich=True)
     first = train.Training(runs, rich=True)

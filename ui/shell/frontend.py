@@ -39,16 +39,20 @@ ELEMENTS = {
     "home": (*_SHELF, "TextInput"),
     "create": (*_SHELF, *_FORM),
     "library": (*_SHELF, "TextInput", "Checkbox", "Selectbox"),
-    "connection": ("Html", "Button", "TextInput", "NumberInput", "DownloadButton", _CODE),
+    "connection": (*_SHELF, "TextInput", "NumberInput", "DownloadButton", _CODE),
 }
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "": ("home/backdrop.js", "home/reel.js", "create/first_film.js"),
     "home": ("home/backdrop.js", "home/reel.js", "create/first_film.js"),
     "create": (
-        *("create/autosubmit.js", "create/prompt_check.js", "create/stage.js", "films/player.js"),
+        *("home/background.js", "create/autosubmit.js", "create/prompt_check.js"),
+        *("create/stage.js", "films/player.js"),
     ),
-    "library": ("create/autosubmit.js", "films/shelf.js", "films/player.js", "films/compare.js"),
-    "connection": (),
+    "library": (
+        *("home/background.js", "create/autosubmit.js", "films/shelf.js"),
+        *("films/player.js", "films/compare.js"),
+    ),
+    "connection": ("home/background.js",),
 }  # of our components
 
 
