@@ -113,7 +113,10 @@ def test_a_job_whose_submission_broke_is_submitted_again(world: World) -> None:
 
 @pytest.mark.parametrize("breaks", [False, True])
 def test_a_job_is_submitted_once_if_the_link_connects_meanwhile(world: World, breaks: bool) -> None:
-    """Unless the first attempt breaks. The film "later" tells that the link has taken up all."""
+    """Unless the first attempt breaks: then again, by the new link, the attempt's end, or both.
+
+    The engine knows a job by its id. The film "later" tells that the link has taken up all.
+    """
     hub = world.start()
     engine = world.made[0]
 
@@ -129,7 +132,8 @@ def test_a_job_is_submitted_once_if_the_link_connects_meanwhile(world: World, br
     engine.meanwhile = come_back
     job = hub.submit(RECIPE)
     until(lambda: job in engine.recipes)
-    assert engine.submitted.count(job) == (2 if breaks else 1)
+    times = engine.submitted.count(job)
+    assert times in ((2, 3) if breaks else (1,))
 
 
 def test_a_job_that_the_engine_forgot_fails_with_its_reason(world: World) -> None:
