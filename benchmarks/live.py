@@ -37,7 +37,7 @@ from engine.film.recipe import Recipe, Scene
 from engine.models import Card, Model
 from tests.browser.conftest import ROOT, serving
 from tests.stand_ins import worker as stand_in_worker
-from ui.storage.draft import DraftFile, SavedDraft
+from ui.storage.saved_draft import DraftFile, SavedDraft
 
 SCENE = Scene(prompt="numbers", seconds=12)
 FILM = Recipe(scenes=(SCENE,), model="numbers", num_inference_steps=100)  # long enough

@@ -8,6 +8,7 @@ import { motionIsOn, onMotion, setMotion } from "../shell/motion.js";
 const WIDTH = 64;
 const HEIGHT = 40; // pixels of the canvas
 const INTERVAL = 120; // milliseconds between its pictures
+const INTERVAL_BESIDE_A_STAGE = 1000; // each costs a whole window; a film's previews come first
 const NARROW = window.matchMedia("(max-width: 900px)");
 const PAUSE = "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z";
 const PLAY = "M8 5v14l11-7z";
@@ -28,6 +29,10 @@ function mount(root, data) {
   const video = Object.assign(document.createElement("video"), { muted: true, loop: true });
   video.playsInline = true;
   let timer = 0;
+  const move = () => {
+    draw();
+    timer = setTimeout(move, hasStage() ? INTERVAL_BESIDE_A_STAGE : INTERVAL);
+  };
   const draw = () => paint(canvas, video.readyState > 1 ? video : picture);
   const mayMove = () => !NARROW.matches && !isSlow();
   const update = () => {
@@ -35,11 +40,11 @@ function mount(root, data) {
     button.hidden = !mayMove();
     button.querySelector("path").setAttribute("d", on ? PAUSE : PLAY);
     button.querySelector(".label").textContent = on ? "Pause motion" : "Play motion";
-    clearInterval(timer);
+    clearTimeout(timer);
     if (on && mayMove() && !document.hidden) {
       if (!video.src) video.src = data.src;
       video.play().catch(() => {});
-      timer = setInterval(draw, INTERVAL);
+      move();
     } else {
       video.pause();
     }
@@ -57,7 +62,7 @@ function mount(root, data) {
     waiting.abort();
     unsubscribe();
     NARROW.removeEventListener("change", update);
-    clearInterval(timer);
+    clearTimeout(timer);
     video.pause();
     video.removeAttribute("src");
     video.load(); // ends its download
@@ -70,6 +75,10 @@ function whenLoaded(begin) {
   if (document.readyState === "complete") later();
   else window.addEventListener("load", later, { once: true, signal: waiting.signal });
   return waiting;
+}
+
+function hasStage() {
+  return new URLSearchParams(location.search).has("job");
 }
 
 function isSlow() {
