@@ -82,7 +82,9 @@ def _film(film: Film, view: JobView) -> None:
         _job_note()
     elif view.progress.status == "finished" and film.recipe.animatic:
         theme.apply_style("create/create.css")
-        keyframe_review(film, _submit)
+        models = _models(app_state.get_hub().chosen().hello)
+        card = models.get(film.recipe.model)
+        keyframe_review(film, _submit, card.vocabulary if card else None)
         st.button("Back to the scenes", key="again", on_click=_remix, args=[film])
         _problem()
     elif view.progress.status == "finished":
@@ -180,12 +182,10 @@ def _compose() -> None:
 
 
 def _heading() -> None:
+    line = "Describe a scene. Add more, and each melts into the next."
     if title := draft.current(st.session_state).remix_of:
         line = f"A remix of “{plain(short(title, 60))}”: change what you like."
-        theme.heading("Create", line, small=True)
-    else:
-        line = "Describe a scene. Add more, and each melts into the next."
-        theme.heading("Create", line, small=True)
+    theme.heading("Create", line, small=True)
 
 
 def _generate(engine: EngineView, quote: Quote | str) -> None:

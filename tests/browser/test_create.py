@@ -181,7 +181,7 @@ def test_a_film_plays_while_it_is_made_and_becomes_a_storyboard_again(
     assert visitor.foreign == []
 
 
-def test_at_the_gate_scenes_and_keyframes_are_repainted_and_the_rest_is_kept(visit: Visit) -> None:
+def test_at_the_gate_a_scene_is_repainted_and_the_rest_is_kept(visit: Visit) -> None:
     visitor = visit()
     page = visitor.open("/create")
     draft(page, DAWN, NIGHT, FOREST)

@@ -264,6 +264,7 @@ def test_a_film_moves_behind_the_other_pages_until_it_is_paused(visit: Visit) ->
     page.get_by_role("button", name="Play motion").click()
     wait_for(lambda: canvas.evaluate(colours) != still)
     visitor.open("/")
+    page.locator(".st-key-backdrop video").wait_for()
     assert page.locator(".behind").count() == 0  # Home has its own
     narrow = visit(reduced_motion="no-preference", **PHONE)
     narrow.open("/connection").locator(".behind canvas.shown").wait_for()

@@ -249,7 +249,9 @@ def test_four_seeds_are_painted_and_one_is_taken(studio: Studio) -> None:
         (studio.hub.library.folder / job).mkdir(exist_ok=True)
         (studio.hub.library.folder / job / "keyframe-0.jpg").write_bytes(b"jpeg")
     assert studio.hub.library.waiting() == []  # for no approval
-    at.run()
+    at.text_area[0].set_value("dusk").run()
+    assert not any("take-" in (button.key or "") for button in at.button)  # of other words
+    at.text_area[0].set_value("dawn").run()
     job, recipe = [*recipes.items()][2]
     assert setting(at, "number_input", "seed").value != recipe.seed
     at.button(key=f"take-{job}").click().run()
@@ -266,7 +268,7 @@ def test_seeds_are_tried_with_a_prompt_only(studio: Studio) -> None:
 
 
 def words_offered(card: Card | None) -> list[str]:
-    """Return the words that the popover of a scene offers, all of which are clicked once."""
+    """Return the words that the popover of a scene offers; the second is put in and taken out."""
 
     def panel() -> None:
         import streamlit as st

@@ -12,6 +12,7 @@ import msgspec
 from engine.film import graph, timeline
 from engine.film.plan import Plan, most_keyframes
 from engine.film.recipe import Recipe, Retake
+from engine.film.vocabulary import Vocabulary
 
 MAX_KEYFRAMES = 96  # that a user can review
 ALIKE = (  # what determines a film's first keyframe, beside its first scene and its seed
@@ -76,21 +77,26 @@ def clearest(recipe: Recipe, times: Sequence[float]) -> int:
     return min(range(len(times)), key=mixed)
 
 
-def repainted(before: Recipe, after: Recipe, times: Sequence[float]) -> set[int]:
+def repainted(
+    before: Recipe, after: Recipe, times: Sequence[float], vocabulary: Vocabulary | None = None
+) -> set[int]:
     """Return the indices of the keyframes that another recipe paints anew.
 
     Args:
         before: of the animatic.
         after: with the same times.
         times: of the keyframes, in seconds, in order.
+        vocabulary: of the model, which completes prompts: a scene's changes those after it.
     """
-    old, new = _names(before, times), _names(after, times)
+    old, new = _names(before, times, vocabulary), _names(after, times, vocabulary)
     marks = [round(time, 6) for time in times]
     return {place for place, mark in enumerate(marks) if old.get(mark) != new.get(mark)}
 
 
-def _names(recipe: Recipe, times: Sequence[float]) -> dict[float, str]:
-    plan = Plan(_with_times(recipe, times), model="", interpolator="")
+def _names(
+    recipe: Recipe, times: Sequence[float], vocabulary: Vocabulary | None
+) -> dict[float, str]:
+    plan = Plan(_with_times(recipe, times), model="", interpolator="", vocabulary=vocabulary)
     return {at: node.name for at, node in zip(plan.times, plan.keyframes, strict=True)}
 
 
@@ -110,17 +116,12 @@ def reworded(recipe: Recipe, scene: int, prompt: str, times: Sequence[float]) ->
     return msgspec.structs.replace(_with_times(recipe, times), scenes=tuple(scenes))
 
 
-def made_of(recipe: Recipe, times: Sequence[float], places: Set[int]) -> set[int]:
+def made_of(sources: Sequence[Set[int]], places: Set[int]) -> set[int]:
     """Return the indices of some keyframes, and of all keyframes that they depend on.
 
-    Another take of any of them would change the keyframes at ``places``.
-
-    Args:
-        recipe: of the animatic.
-        times: of its keyframes, in seconds, in order.
-        places: indices into ``times``.
+    Another take of any of them would change the keyframes at ``places``, which are indices of
+    ``sources``.
     """
-    sources = _sources(recipe, times)
     found, left = set(places), [*places]
     while left:
         more = sources[left.pop()] - found
@@ -129,20 +130,20 @@ def made_of(recipe: Recipe, times: Sequence[float], places: Set[int]) -> set[int
     return found
 
 
-def dependents(recipe: Recipe, times: Sequence[float], places: Set[int]) -> set[int]:
+def dependents(sources: Sequence[Set[int]], places: Set[int]) -> set[int]:
     """Return the indices of some keyframes, and of all that another take of them would change.
 
     The arguments are those of ``made_of``.
     """
-    sources, found, size = _sources(recipe, times), set(places), -1
+    found, size = set(places), -1
     while len(found) > size:
         size = len(found)
         found |= {place for place, needs in enumerate(sources) if needs & found}
     return found
 
 
-def _sources(recipe: Recipe, times: Sequence[float]) -> list[set[int]]:
-    """Return for each keyframe, in order of time, those that it is painted from."""
+def sources_of(recipe: Recipe, times: Sequence[float]) -> list[set[int]]:
+    """Return for each keyframe, in order of time, the indices of those that it is painted from."""
     plan = Plan(_with_times(recipe, times), model="", interpolator="")
     order = {round(time, 6): place for place, time in enumerate(times)}
     nodes = {order[at]: n for at, n in zip(plan.times, plan.keyframes, strict=True) if at in order}

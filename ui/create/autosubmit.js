@@ -3,6 +3,8 @@
 // typed last has arrived. The user's own Ctrl+Enter presses Generate. Focuses the first prompt if
 // nothing has the focus, and scrolls to a scene that was added.
 
+import { once } from "../shell/mount.js";
+
 const TYPING_PAUSE = 800; // milliseconds
 const APPLY = { key: "Enter", code: "Enter", ctrlKey: true, bubbles: true, cancelable: true };
 const SETTLED = '[data-test-script-state="notRunning"]'; // set by Streamlit when a page is drawn
@@ -10,15 +12,8 @@ const ARRIVAL = 5000; // milliseconds in which what was typed arrives before the
 const PAGE_LINKS = '[data-testid="stTopNavLink"], [data-testid="stSidebarNavLink"]';
 const GENERATE = ".st-key-generate button:enabled";
 const PROMPTS = '[class*="st-key-draft-prompt-"] textarea';
-const mounted = new WeakMap();
 
-export default function ({ data, parentElement }) {
-  if (!mounted.has(parentElement)) mounted.set(parentElement, mount(data.offers));
-  return () => {
-    mounted.get(parentElement)?.();
-    mounted.delete(parentElement);
-  };
-}
+export default once((_root, { offers }) => mount(offers));
 
 function mount(offers) {
   const controller = new AbortController();

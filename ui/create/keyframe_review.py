@@ -18,6 +18,7 @@ from engine.film.fields import fields_of
 from engine.film.progress import fold
 from engine.film.recipe import Recipe, Scene
 from engine.film.stages import KEYFRAME
+from engine.film.vocabulary import Vocabulary
 from ui import app_state
 from ui.create import animatic
 from ui.create.widgets import show_excess
@@ -32,7 +33,7 @@ CARD_WIDTH = 236  # pixels
 SCENE_WIDTH = 383  # pixels, of a scene's card if there are several: three in a row
 POLL_INTERVAL = 1.5  # seconds, while pictures are missing
 REPAINT_HELP = "Paint them again from another seed"
-ANOTHER = "another prompt"  # any one that no scene has: which keyframes would it change?
+ANOTHER = "\0"  # a prompt that no scene can have: which keyframes would another one change?
 
 
 class Keyframe(NamedTuple):
@@ -59,11 +60,13 @@ class Review:
         film: the animatic, finished.
         keyframes: its keyframes, in order of time.
         submit: submits a recipe, calls its second argument with the job, and opens that.
+        vocabulary: of the model, which completes prompts; None if it has none.
     """
 
     film: Film
     keyframes: list[Keyframe]
     submit: Submit
+    vocabulary: Vocabulary | None
 
     @cached_property
     def times(self) -> list[float]:
@@ -73,7 +76,12 @@ class Review:
     @cached_property
     def fixed(self) -> set[int]:
         """Places that must not change: the locked ones, and all that they depend on."""
-        return animatic.made_of(self.film.recipe, self.times, _locked() & {*self.places})
+        return animatic.made_of(self.sources, _locked() & {*self.places})
+
+    @cached_property
+    def sources(self) -> list[set[int]]:
+        """The places that each keyframe is painted from."""
+        return animatic.sources_of(self.film.recipe, self.times)
 
     @property
     def places(self) -> range:
@@ -87,7 +95,11 @@ class Review:
 
     def changed_by(self, places: Set[int]) -> set[int]:
         """Return the places that another take of some places paints again."""
-        return animatic.dependents(self.film.recipe, self.times, places)
+        return animatic.dependents(self.sources, places)
+
+    def changed_to(self, recipe: Recipe) -> set[int]:
+        """Return the places that another recipe paints again."""
+        return animatic.repainted(self.film.recipe, recipe, self.times, self.vocabulary)
 
     def repaint(self, places: Set[int]) -> None:
         """Paint some keyframes again: those of one scene from the same seed, so that they match."""
@@ -102,13 +114,13 @@ class Review:
             self.submit(recipe, lambda job: discard(self.film, job))
 
 
-def keyframe_review(film: Film, submit: Submit) -> None:
+def keyframe_review(film: Film, submit: Submit, vocabulary: Vocabulary | None) -> None:
     """Draw the review; the arguments are those of ``Review``."""
     st.caption(
         "These are the keyframes. Those that you change are painted again, and so are those that "
         "depend on them."
     )
-    review = Review(film, _keyframes(film.job), submit)
+    review = Review(film, _keyframes(film.job), submit, vocabulary)
     _approval(review)
     missing = _pictures_missing(review)
     interval = POLL_INTERVAL if missing else None
@@ -210,19 +222,19 @@ def _summary(review: Review, places: list[int]) -> str:
 def _reword(review: Review, scene: int) -> None:
     """Draw the field for a scene's prompt, with what another one paints again."""
     recipe = review.film.recipe
-    changes = animatic.repainted(
-        recipe, animatic.reworded(recipe, scene, ANOTHER, review.times), review.times
-    )
-    held = bool(changes & review.fixed)
     with st.popover("Change the prompt", icon=":material/edit:"):
         label, key = f"Prompt of scene {scene + 1}", f"scene-words-{review.film.job}-{scene}"
-        prompt = st.text_area(label, value=recipe.scenes[scene].prompt, key=key, disabled=held)
+        prompt = st.text_area(label, value=recipe.scenes[scene].prompt, key=key)
         show_excess(prompt, fields_of(Scene)["prompt"])
+        after = animatic.reworded(recipe, scene, prompt, review.times)
+        other = animatic.reworded(recipe, scene, ANOTHER, review.times)
+        changes = review.changed_to(other if after == recipe else after)
+        held = bool(changes & review.fixed)
         if held:
             st.caption("A locked keyframe would change. Unlock it first.")
         label, key = f"Repaint {len(changes)}", f"scene-paint-{scene}"
         if st.button(label, key=key, type="primary", disabled=held):
-            review.remake(animatic.reworded(recipe, scene, prompt, review.times))
+            review.remake(after)
 
 
 def _toggle(scene: int, others: int) -> None:

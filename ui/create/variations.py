@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from engine.errors import VisionFluxError
+from engine.film.recipe import Recipe
 from ui import app_state
 from ui.create import animatic
 from ui.create.submit import submit
@@ -23,15 +24,15 @@ KEY = "variations"  # in the session: those on the page
 
 
 class Variation(NamedTuple):
-    """A first keyframe: its seed, and the job that paints it."""
+    """A first keyframe: its recipe, and the job that paints it."""
 
-    seed: int
+    recipe: Recipe
     job: str
 
 
 def variations(engine: EngineView) -> None:
-    """Draw the button that begins, and the pictures once it was pressed."""
-    shown: list[Variation] = st.session_state.get(KEY, [])
+    """Draw the button that begins, and the pictures that are the first of the present film."""
+    shown = _fitting()
     icon = ":material/grid_view:"
     busy = bool(shown) and not _settled(shown)
     disabled = busy or not engine.connected
@@ -47,14 +48,29 @@ def _begin() -> None:
     draft.read_widgets(state)
     try:
         film = draft.recipe_of(state)
-        seeds = [film.seed, *(draft.new_seed() for _ in range(COUNT - 1))]
-        jobs = [submit(animatic.first_keyframe(film, seed)) for seed in seeds]
+        _close()
+        for seed in (film.seed, *(draft.new_seed() for _ in range(COUNT - 1))):
+            recipe = animatic.first_keyframe(film, seed)
+            state.setdefault(KEY, []).append(Variation(recipe, submit(recipe)))
     except VisionFluxError as error:
         theme.show_error(error.report())
-        return
-    _close()
-    state[KEY] = [Variation(seed, job) for seed, job in zip(seeds, jobs, strict=True)]
-    st.rerun()
+    else:
+        st.rerun()
+
+
+def _fitting() -> list[Variation]:
+    """Return those that were not painted for other words or settings."""
+    state: Any = st.session_state
+    shown: list[Variation] = state.get(KEY, [])
+    if not shown:
+        return []
+    draft.read_widgets(state)
+    try:
+        film = draft.recipe_of(state)
+    except VisionFluxError:
+        return []
+    now = (animatic.first_keyframe(film, one.recipe.seed) for one in shown)
+    return [one for one, recipe in zip(shown, now, strict=True) if one.recipe == recipe]
 
 
 def _pictures(shown: list[Variation], busy: bool) -> None:
@@ -67,8 +83,10 @@ def _pictures(shown: list[Variation], busy: bool) -> None:
             with st.container(key=f"seed-{number}", width=150, gap="xsmall"):
                 st.html(_picture(number, one))
                 key, there = f"take-{one.job}", settled and _thumbnail(one)
-                if st.button("Take it", key=key, help=f"Seed {one.seed}", disabled=not there):
-                    draft.change(st.session_state, seed=one.seed)
+                if st.button(
+                    "Take it", key=key, help=f"Seed {one.recipe.seed}", disabled=not there
+                ):
+                    draft.change(st.session_state, seed=one.recipe.seed)
                     _close()
                     st.rerun()
     if settled and st.button("Close", key="close-seeds", type="tertiary"):
@@ -77,8 +95,7 @@ def _pictures(shown: list[Variation], busy: bool) -> None:
 
 
 def _picture(number: int, one: Variation) -> str:
-    film = app_state.get_hub().library.get(one.job)
-    shape = f"aspect-ratio: {film.width} / {film.height}" if film else ""
+    shape = f"aspect-ratio: {one.recipe.width} / {one.recipe.height}"
     address, alt = _thumbnail(one), f"First keyframe {number}"
     if not address:
         view = app_state.get_hub().find(one.job)

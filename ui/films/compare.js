@@ -1,18 +1,15 @@
 // Plays two films side by side with one set of controls. The shorter one stops at its last frame.
 
+import { once } from "../shell/mount.js";
 import { converted } from "./convert.js";
 
 const PLAY = "M8 5.5v13l10.5-6.5z";
 const PAUSE = "M8 5.5v13M16 5.5v13";
-const mounted = new WeakMap();
 
-export default function ({ data, parentElement }) {
-  if (!mounted.has(parentElement)) mounted.set(parentElement, new Comparison(parentElement, data.films));
-  return () => {
-    mounted.get(parentElement)?.close();
-    mounted.delete(parentElement);
-  };
-}
+export default once((root, { films }) => {
+  const comparison = new Comparison(root, films);
+  return () => comparison.close();
+});
 
 class Comparison {
   constructor(root, films) {

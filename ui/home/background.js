@@ -1,26 +1,18 @@
 // The film behind a page: the last one, or one of the showcase, blurred and dark. It is drawn onto a
-// canvas of a few pixels, a few times a second, which costs next to nothing and blurs by itself; a
-// filter over a whole window would draw 5 pictures a second. It begins once the page has loaded, and
-// on a narrow screen or a slow connection it is a still picture.
+// canvas of a few pixels, a few times a second, which blurs by itself; a filter over a whole window
+// would draw 5 pictures a second. It begins once the page has loaded, and on a narrow screen or a slow
+// connection it is a still picture.
 
-import { motionIsOn, onMotion, setMotion } from "../shell/motion.js";
+import { motionButton, motionIsOn, onMotion } from "../shell/motion.js";
+import { once } from "../shell/mount.js";
 
 const WIDTH = 64;
 const HEIGHT = 40; // pixels of the canvas
 const INTERVAL = 120; // milliseconds between its pictures
-const INTERVAL_BESIDE_A_STAGE = 1000; // each costs a whole window; a film's previews come first
+const INTERVAL_BESIDE_A_FILM = 1000; // each repaints the window; a film and its previews come first
 const NARROW = window.matchMedia("(max-width: 900px)");
-const PAUSE = "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z";
-const PLAY = "M8 5v14l11-7z";
-const mounted = new WeakMap();
 
-export default function ({ data, parentElement }) {
-  if (!mounted.has(parentElement)) mounted.set(parentElement, mount(parentElement, data));
-  return () => {
-    mounted.get(parentElement)?.();
-    mounted.delete(parentElement);
-  };
-}
+export default once(mount);
 
 function mount(root, data) {
   const canvas = root.querySelector("canvas");
@@ -31,17 +23,14 @@ function mount(root, data) {
   let timer = 0;
   const move = () => {
     draw();
-    timer = setTimeout(move, hasStage() ? INTERVAL_BESIDE_A_STAGE : INTERVAL);
+    timer = setTimeout(move, showsFilm() ? INTERVAL_BESIDE_A_FILM : INTERVAL);
   };
   const draw = () => paint(canvas, video.readyState > 1 ? video : picture);
   const mayMove = () => !NARROW.matches && !isSlow();
   const update = () => {
-    const on = motionIsOn();
     button.hidden = !mayMove();
-    button.querySelector("path").setAttribute("d", on ? PAUSE : PLAY);
-    button.querySelector(".label").textContent = on ? "Pause motion" : "Play motion";
     clearTimeout(timer);
-    if (on && mayMove() && !document.hidden) {
+    if (motionIsOn() && mayMove() && !document.hidden) {
       if (!video.src) video.src = data.src;
       video.play().catch(() => {});
       move();
@@ -50,8 +39,7 @@ function mount(root, data) {
     }
   };
   picture.onload = draw;
-  button.onclick = () => setMotion(!motionIsOn());
-  const unsubscribe = onMotion(update);
+  const unsubscribe = [motionButton(button), onMotion(update)];
   NARROW.addEventListener("change", update);
   const begin = () => {
     picture.src = data.poster;
@@ -60,7 +48,7 @@ function mount(root, data) {
   const waiting = whenLoaded(begin);
   return () => {
     waiting.abort();
-    unsubscribe();
+    unsubscribe.forEach((end) => end());
     NARROW.removeEventListener("change", update);
     clearTimeout(timer);
     video.pause();
@@ -77,8 +65,9 @@ function whenLoaded(begin) {
   return waiting;
 }
 
-function hasStage() {
-  return new URLSearchParams(location.search).has("job");
+function showsFilm() {
+  const search = new URLSearchParams(location.search);
+  return search.has("job") || search.has("film");
 }
 
 function isSlow() {

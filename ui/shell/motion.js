@@ -2,14 +2,25 @@
 
 export const REDUCED_MOTION = window.matchMedia("(prefers-reduced-motion: reduce)");
 const SWITCH = "visionflux-motion";
+const PAUSE = "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z";
+const PLAY = "M8 5v14l11-7z";
 
 export function motionIsOn() {
   return (localStorage.getItem(SWITCH) ?? (REDUCED_MOTION.matches ? "off" : "on")) === "on";
 }
 
-export function setMotion(on) {
-  localStorage.setItem(SWITCH, on ? "on" : "off");
-  window.dispatchEvent(new Event(SWITCH));
+// Let a button with a path and a label be the switch; return what ends that.
+export function motionButton(button) {
+  const show = () => {
+    button.querySelector("path").setAttribute("d", motionIsOn() ? PAUSE : PLAY);
+    button.querySelector(".label").textContent = motionIsOn() ? "Pause motion" : "Play motion";
+  };
+  button.onclick = () => {
+    localStorage.setItem(SWITCH, motionIsOn() ? "off" : "on");
+    window.dispatchEvent(new Event(SWITCH));
+  };
+  show();
+  return onMotion(show);
 }
 
 export function onMotion(listener) {

@@ -8,6 +8,7 @@ from engine.film.plan import Plan
 from engine.film.recipe import Recipe
 from engine.film.recipe_json import encode_recipe, parse_recipe, read_recipe
 from tests.stand_ins.plans import worked
+from tests.stand_ins.vocabulary import WORLD
 from ui.create.animatic import (
     MAX_KEYFRAMES,
     animatic,
@@ -22,6 +23,7 @@ from ui.create.animatic import (
     retaken,
     reworded,
     scene_at,
+    sources_of,
 )
 
 
@@ -90,11 +92,12 @@ def test_a_keyframe_may_show_something_else() -> None:
 def test_keyframes_are_held_by_what_is_made_of_them(spacing: str) -> None:
     plain = animatic(recipe("a", "b", spacing=spacing))
     times = sorted(made(plain).times)
-    assert made_of(plain, times, {3}) == {3}
+    assert made_of(sources_of(plain, times), {3}) == {3}
     looking = animatic(recipe("a", "b", spacing=spacing, anchor_attention=True))
-    assert made_of(looking, times, {3}) == {0, 3}
-    assert made_of(looking, times, {0}) == {0}
-    assert made_of(looking, times, set()) == set()
+    sources = sources_of(looking, times)
+    assert made_of(sources, {3}) == {0, 3}
+    assert made_of(sources, {0}) == {0}
+    assert made_of(sources, set()) == set()
 
 
 def test_the_keyframes_of_a_camera_are_held_back_to_its_beginning() -> None:
@@ -103,7 +106,7 @@ def test_the_keyframes_of_a_camera_are_held_back_to_its_beginning() -> None:
     before = made(sketch)
     times = sorted(before.times)
     begins = times.index(4.0)
-    held = made_of(sketch, times, {len(times) - 2})
+    held = made_of(sources_of(sketch, times), {len(times) - 2})
     assert held == {*range(begins, len(times) - 1)}
     for place, time in enumerate(times):  # what another take of each changes
         after = made(retaken(sketch, times, {place: 99}, {}))
@@ -142,15 +145,26 @@ def test_what_a_change_paints_again_is_known_before(motion: str, settings: dict[
     sketch = animatic(recipe("a", "b", motion=motion, **settings))
     times = sorted(made(sketch).times)
     fixed = retaken(sketch, times, {0: sketch.seed}, {})  # its times are written down
+    sources = sources_of(fixed, times)
     for place in range(len(times)):
         after = retaken(fixed, times, {place: 99}, {})
-        assert repainted(fixed, after, times) == dependents(fixed, times, {place})
+        assert repainted(fixed, after, times) == dependents(sources, {place})
     other = reworded(fixed, 1, " c ", times)
     mixes = [graph.prompt_at(fixed, time) for time in times]
     shown = {at for at, mix in enumerate(mixes) if "b" in (mix.first, mix.second)}
     assert repainted(fixed, other, times) == shown
     assert reworded(fixed, 1, " ", times) is fixed
     assert reworded(fixed, 1, "b", times) is fixed
+
+
+def test_a_reworded_scene_changes_those_that_take_their_light_from_it() -> None:
+    """A model with a vocabulary completes a scene from the one before it."""
+    sketch = animatic(recipe("a lake at night", "a forest", motion="cut"))
+    times = sorted(made(sketch).times)
+    after = reworded(sketch, 0, "a lake at noon", times)
+    first = {at for at, time in enumerate(times) if scene_at(sketch, time) == 0}
+    assert repainted(sketch, after, times) == first
+    assert repainted(sketch, after, times, WORLD) == {*range(len(times))}
 
 
 @pytest.mark.parametrize("facts", [{}, {"guidance_scale": 2.0, "drift": 0.3, "width": 128}])
