@@ -41,7 +41,8 @@ def start_over(page: Page) -> None:
     expect(page.get_by_role("button", name="Generate")).to_be_enabled(timeout=PATIENCE)
     page.wait_for_selector(SETTLED)
     button = page.get_by_role("button", name="Start over")
-    while button.count():
+    first = page.get_by_label("Scene 1", exact=True)
+    while button.count() or first.input_value():
         with contextlib.suppress(TimeoutError):  # a run of the script took it away meanwhile
             button.click(timeout=2_000)
         page.wait_for_timeout(300)
