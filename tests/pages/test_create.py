@@ -246,6 +246,9 @@ def test_four_seeds_are_painted_and_one_is_taken(studio: Studio) -> None:
     assert at.button(key="try-seeds").disabled  # until they have been painted
     for job in recipes:
         finish(studio, job, frames=1, seconds=0.1)
+    at.run()
+    assert at.button(key="try-seeds").disabled  # until their pictures are here
+    for job in recipes:
         (studio.hub.library.folder / job).mkdir(exist_ok=True)
         (studio.hub.library.folder / job / "keyframe-0.jpg").write_bytes(b"jpeg")
     assert studio.hub.library.waiting() == []  # for no approval

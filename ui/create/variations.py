@@ -24,38 +24,52 @@ KEY = "variations"  # in the session: those on the page
 
 
 class Variation(NamedTuple):
-    """A first keyframe: its recipe, and the job that paints it."""
+    """A first keyframe: its recipe, and the job that paints it; "" until it is submitted."""
 
     recipe: Recipe
-    job: str
+    job: str = ""
 
 
 def variations(engine: EngineView) -> None:
     """Draw the button that begins, and the pictures that are the first of the present film."""
+    if not all(one.job for one in _fitting()):
+        _submit()
     shown = _fitting()
-    icon = ":material/grid_view:"
     busy = bool(shown) and not _settled(shown)
-    disabled = busy or not engine.connected
+    disabled, icon = busy or not engine.connected, ":material/grid_view:"
     if st.button(f"Try {COUNT} seeds", key="try-seeds", icon=icon, disabled=disabled):
-        _begin()
+        _choose()
     if shown:
         interval = POLL_INTERVAL if busy else None
         st.fragment(_pictures, run_every=interval)(shown, busy)
 
 
-def _begin() -> None:
+def _choose() -> None:
+    """Choose the seeds, all of them before any is submitted: Streamlit may end this run."""
     state: Any = st.session_state
     draft.read_widgets(state)
     try:
         film = draft.recipe_of(state)
-        _close()
-        for seed in (film.seed, *(draft.new_seed() for _ in range(COUNT - 1))):
-            recipe = animatic.first_keyframe(film, seed)
-            state.setdefault(KEY, []).append(Variation(recipe, submit(recipe)))
     except VisionFluxError as error:
         theme.show_error(error.report())
-    else:
-        st.rerun()
+        return
+    _close()
+    seeds = (film.seed, *(draft.new_seed() for _ in range(COUNT - 1)))
+    state[KEY] = [Variation(animatic.first_keyframe(film, seed)) for seed in seeds]
+    st.rerun()
+
+
+def _submit() -> None:
+    """Submit those that are not yet; show an error of the engine, and go on without them."""
+    shown: list[Variation] = st.session_state[KEY]
+    for place, one in enumerate(shown):
+        if not one.job:
+            try:
+                shown[place] = one._replace(job=submit(one.recipe))
+            except VisionFluxError as error:
+                theme.show_error(error.report())
+                st.session_state[KEY] = [other for other in shown if other.job]
+                return
 
 
 def _fitting() -> list[Variation]:
@@ -98,8 +112,7 @@ def _picture(number: int, one: Variation) -> str:
     shape = f"aspect-ratio: {one.recipe.width} / {one.recipe.height}"
     address, alt = _thumbnail(one), f"First keyframe {number}"
     if not address:
-        view = app_state.get_hub().find(one.job)
-        failed = view is not None and view.settled
+        failed = _ended(one) and not _finished(one)
         alt += " could not be painted" if failed else " is being painted"
         word = "Not painted" if failed else "…"
         return f'<div class="keyframe" style="{shape}" role="img" aria-label="{alt}">{word}</div>'
@@ -117,8 +130,17 @@ def _thumbnail(one: Variation) -> str:
 
 def _settled(shown: list[Variation]) -> bool:
     """Return whether all have ended, and all pictures that there are have been downloaded."""
-    views = [app_state.get_hub().find(one.job) for one in shown]
-    return all(view is None or view.settled for view in views)
+    return all(_ended(one) and (_thumbnail(one) or not _finished(one)) for one in shown)
+
+
+def _ended(one: Variation) -> bool:
+    view = app_state.get_hub().find(one.job)
+    return view is None or view.settled
+
+
+def _finished(one: Variation) -> bool:
+    film = app_state.get_hub().library.get(one.job)
+    return film is not None and film.status == "finished"
 
 
 def _close() -> None:
